@@ -1,0 +1,5 @@
+"""`python -m promptlift`."""
+
+from promptlift.cli import main
+
+main()

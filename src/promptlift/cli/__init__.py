@@ -1,0 +1,52 @@
+"""The command line. Each subcommand lives in its own module and imports heavy parts late."""
+
+import typer
+
+from promptlift import __version__
+from promptlift.cli import doctor, door, export, improve, pairs, train
+
+app = typer.Typer(
+    name="promptlift",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"promptlift {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version."
+    ),
+) -> None:
+    """Turn a short text-to-image prompt into one that draws a better picture.
+
+    Examples:
+
+      promptlift improve "a cat in armor"
+
+      promptlift improve --input prompts.txt -n 3 --seed 7 --output improved.jsonl
+
+      promptlift doctor
+    """
+    door.debug = debug
+
+
+app.command()(improve.improve)
+app.command()(train.train)
+app.command()(export.export)
+app.command()(doctor.doctor)
+app.add_typer(pairs.app, name="pairs")
+
+
+def main() -> None:
+    """Entry point of the `promptlift` command."""
+    app()

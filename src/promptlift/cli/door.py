@@ -1,0 +1,46 @@
+"""What happens at the edge: errors become one line and an exit status."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from promptlift.errors import ConfigError, PromptliftError
+
+FAILED, WRONG_USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
+debug = False
+
+
+@contextmanager
+def guarded(on_interrupt: str = "interrupted") -> Iterator[None]:
+    """Turn errors that promptlift expects into a line on stderr and an exit status.
+
+    Args:
+        on_interrupt: what to say on Ctrl-C, for instance how to go on.
+    """
+    try:
+        yield
+    except PromptliftError as error:
+        if debug:
+            raise
+        say(f"error: {error}")
+        raise typer.Exit(WRONG_USAGE if isinstance(error, ConfigError) else FAILED) from error
+    except BrokenPipeError as error:
+        # The reader went away (`| head`). Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(BROKEN_PIPE) from error
+    except OSError as error:
+        if debug:
+            raise
+        say(f"error: {error.filename or 'a file'}: {error.strerror or error}")
+        raise typer.Exit(FAILED) from error
+    except KeyboardInterrupt as error:
+        say(on_interrupt)
+        raise typer.Exit(INTERRUPTED) from error
+
+
+def say(line: str) -> None:
+    """A line for the user, on stderr: results alone go to stdout."""
+    typer.echo(f"promptlift: {line}", err=True)

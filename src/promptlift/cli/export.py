@@ -1,0 +1,51 @@
+"""`promptlift export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from promptlift.cli.door import guarded, say
+
+
+def export(
+    model_folder: Annotated[
+        Path, typer.Argument(help="T5 or FLAN-T5 as trained.", show_default=False)
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder to write.", show_default=False)
+    ],
+    precision: Annotated[str, typer.Option(help="int8 or fp32.")] = "int8",
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="Pairs to compare with PyTorch on [a packaged file].", show_default=False
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model [its own].", show_default=False)
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
+) -> None:
+    """Write a model in the engine's format, checked against PyTorch.
+
+    Example:
+
+      promptlift export runs/pocket/model --output exported/pocket
+    """
+    with guarded():
+        from promptlift.training.export import export_model
+
+        manifest = export_model(
+            model_folder,
+            output,
+            precision=precision,
+            calibration=calibration,
+            name=name,
+            force=force,
+        )
+        check = manifest.check
+        say(
+            f"{manifest.model_id} in {precision} to {output}; loss on {check['pairs']} pairs "
+            f"{check['loss_exported']:.4f}, in PyTorch {check['loss_pytorch']:.4f}"
+        )

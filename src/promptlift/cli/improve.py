@@ -1,0 +1,270 @@
+"""`promptlift improve`."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from promptlift.cli.door import FAILED, guarded, say
+from promptlift.errors import ConfigError
+
+_PROGRESS_S = 10.0
+
+
+def _opt(*names: str, help: str) -> Any:
+    return typer.Option(*names, help=help, show_default=False)
+
+
+def improve(
+    prompts: Annotated[
+        list[str] | None, typer.Argument(help="Prompts to improve.", show_default=False)
+    ] = None,
+    input: Annotated[
+        list[str] | None,
+        _opt("--input", "-i", help="File of prompts (txt, jsonl, json, csv, tsv, parquet) or -."),
+    ] = None,
+    column: Annotated[
+        str | None, _opt("--column", help="Column of the prompts in the file [prompt].")
+    ] = None,
+    n: Annotated[int, typer.Option("-n", "--n", help="Variants of each prompt.")] = 1,
+    seed: Annotated[
+        int | None, _opt("--seed", help="Repeats a result; drawn and recorded otherwise.")
+    ] = None,
+    mode: Annotated[
+        str, typer.Option(help="extend keeps your words and adds; rewrite writes anew.")
+    ] = "extend",
+    preset: Annotated[str | None, _opt("--preset", help="paper: the paper's decoding.")] = None,
+    model: Annotated[
+        str | None,
+        _opt("--model", "-m", help="Exported folder, T5 folder or Hub name [the bundled model]."),
+    ] = None,
+    do_sample: Annotated[
+        bool | None,
+        _opt("--do-sample/--greedy", help="Draw tokens at random, or take the likeliest."),
+    ] = None,
+    temperature: Annotated[float | None, _opt("--temperature", help="Below 1 is safer.")] = None,
+    top_k: Annotated[
+        int | None, _opt("--top-k", help="Draw from so many tokens; 0 for all.")
+    ] = None,
+    top_p: Annotated[
+        float | None, _opt("--top-p", help="Draw from tokens of this probability together.")
+    ] = None,
+    min_new_tokens: Annotated[int | None, _opt("--min-new-tokens", help="Tokens at least.")] = None,
+    max_new_tokens: Annotated[int | None, _opt("--max-new-tokens", help="Tokens at most.")] = None,
+    repetition_penalty: Annotated[
+        float | None, _opt("--repetition-penalty", help="Above 1, used tokens are less likely.")
+    ] = None,
+    no_repeat_ngram_size: Annotated[
+        int | None, _opt("--no-repeat-ngram-size", help="No run of so many tokens twice.")
+    ] = None,
+    guards: Annotated[
+        bool | None, _opt("--guards/--no-guards", help="Drop repeated and unfinished phrases.")
+    ] = None,
+    clip_budget: Annotated[
+        int | None, _opt("--clip-budget", help="CLIP tokens that additions may fill [75].")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object a line and variant.")
+    ] = False,
+    output: Annotated[
+        Path | None, _opt("--output", "-o", help="Write .jsonl, .csv, .tsv or .parquet.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an --output that was stopped.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing --output.")] = False,
+    threads: Annotated[int | None, _opt("--threads", help="Processor threads [all cores].")] = None,
+    batch_size: Annotated[
+        int | None, _opt("--batch-size", help="Results decoded together [32].")
+    ] = None,
+) -> None:
+    """Improve prompts: print them, or write them to a file.
+
+    Examples:
+
+      promptlift improve "a cat in armor" "a lighthouse"
+
+      promptlift improve "a cat in armor" -n 3 --seed 7 --json
+
+      promptlift improve --input prompts.csv --column text --output improved.parquet
+
+      cat prompts.txt | promptlift improve --input -
+    """
+    files = [Path(name) for name in input or []]
+    given = {
+        "do_sample": do_sample,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "min_new_tokens": min_new_tokens,
+        "max_new_tokens": max_new_tokens,
+        "repetition_penalty": repetition_penalty,
+        "no_repeat_ngram_size": no_repeat_ngram_size,
+        "guards": guards,
+        "clip_budget": clip_budget,
+    }
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    options |= {"n": n, "mode": mode, "preset": preset}
+    hint = "interrupted" if output is None else "interrupted; go on with the same and --resume"
+    with guarded(hint):
+        if not prompts and not files:
+            raise ConfigError('nothing to improve. Give prompts ("a cat in armor") or --input FILE')
+        if output is None and (resume or force):
+            raise ConfigError("--resume and --force belong to --output FILE")
+        source = _Source(prompts or [], files, column)
+        chosen = _Choice(model, threads, batch_size, seed, options)
+        if output is not None:
+            failed = _to_file(source, chosen, output, resume=resume, force=force)
+        else:
+            failed = _to_stdout(source, chosen, _print_json if json else _printer())
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+class _Source:
+    """Where prompts come from."""
+
+    def __init__(self, prompts: list[str], files: list[Path], column: str | None) -> None:
+        self.prompts, self.files, self.column = prompts, files, column
+
+
+class _Choice:
+    """The model and its options."""
+
+    def __init__(
+        self,
+        model: str | None,
+        threads: int | None,
+        batch_size: int | None,
+        seed: int | None,
+        options: dict[str, Any],
+    ) -> None:
+        from promptlift.improving.improver import BATCH_SIZE, Improver
+
+        self.improver = Improver.load(model, threads=threads)
+        self.seed, self.options = seed, options
+        self.batch_size = batch_size or BATCH_SIZE
+        # A wrong option is told now, not after a long file was read.
+        self.improver.improve_stream([], **self.all(0))
+
+    def all(self, seed: int) -> dict[str, Any]:
+        return {**self.options, "seed": seed, "batch_size": self.batch_size}
+
+
+def _to_stdout(
+    source: _Source, chosen: _Choice, show: Callable[[list[dict[str, Any]]], None]
+) -> int:
+    import secrets
+
+    from promptlift.improving.batch import improve_items, read_items
+
+    failed = 0
+    seed = secrets.randbits(32) if chosen.seed is None else chosen.seed
+    items = read_items(source.prompts, source.files, source.column)
+    for objects in improve_items(chosen.improver, items, **chosen.all(seed)):
+        failed += "error" in objects[0]
+        show(objects)
+    sys.stdout.flush()
+    return failed
+
+
+def _to_file(source: _Source, chosen: _Choice, output: Path, *, resume: bool, force: bool) -> int:
+    import secrets
+    from itertools import islice
+
+    from promptlift.improving.batch import (
+        Job,
+        count_lines,
+        improve_items,
+        input_identity,
+        read_items,
+        seed_of_journal,
+    )
+
+    seed = chosen.seed
+    if seed is None and resume:
+        seed = seed_of_journal(output)
+    seed = secrets.randbits(32) if seed is None else seed
+    header = {
+        "options": chosen.options,
+        "seed": seed,
+        "model": chosen.improver.model_id,
+        "input": input_identity(source.prompts, source.files, source.column),
+    }
+    job = Job(output, header, resume=resume, force=force)
+    if job.done:
+        say(f"{job.done} rows are done already")
+    total = count_lines(source.files)
+    items = read_items(source.prompts, source.files, source.column)
+    results = improve_items(chosen.improver, islice(items, job.done, None), **chosen.all(seed))
+    for _ in _with_progress(job.run(results), total, job.done):
+        pass
+    say(f"{job.done} rows to {output}" + (f", {job.failed} of them failed" if job.failed else ""))
+    return job.failed
+
+
+def _with_progress(done: Iterable[int], total: int | None, first: int) -> Iterator[int]:
+    """Progress with rate and time left, on stderr: a line now and then, or one that moves."""
+    started = last = time.monotonic()
+    moving = sys.stderr.isatty()
+    for count in done:
+        now = time.monotonic()
+        if now - last >= (0.2 if moving else _PROGRESS_S):
+            last = now
+            rate = (count - first) / (now - started)
+            text = f"{count} rows, {rate:.1f} a second"
+            if total:
+                text += f", of {total}, {max(0.0, total - count) / rate / 60:.1f} min left"
+            typer.echo(f"\r{text}\033[K" if moving else text, err=True, nl=not moving)
+        yield count
+    if moving:
+        typer.echo("\r\033[K", err=True, nl=False)
+
+
+def _print_json(objects: list[dict[str, Any]]) -> None:
+    import json
+
+    for item in objects:
+        # ASCII escapes survive any terminal and any encoding of a pipe.
+        print(json.dumps(item, ensure_ascii=not sys.stdout.encoding.lower().startswith("utf")))
+
+
+def _printer() -> Callable[[list[dict[str, Any]]], None]:
+    if not sys.stdout.isatty():
+        return _print_plain
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+
+    def show(objects: list[dict[str, Any]]) -> None:
+        for item in objects:
+            if "error" in item:
+                _say_error(item)
+                continue
+            text, start = Text(item["prompt"]), 0
+            if item["mode"] == "extend":
+                start = len(item["source"])
+            for phrase in item["additions"]:
+                start = item["prompt"].index(phrase, start)
+                text.stylize("bold green", start, start + len(phrase))
+                start += len(phrase)
+            console.print(text)
+
+    return show
+
+
+def _print_plain(objects: list[dict[str, Any]]) -> None:
+    for item in objects:
+        if "error" in item:
+            _say_error(item)
+        else:
+            print(" ".join(item["prompt"].splitlines()))
+
+
+def _say_error(item: dict[str, Any]) -> None:
+    place = f"prompt {item['index']}" if item["line"] is None else f"line {item['line']}"
+    say(f"{place}: {item['error']}")

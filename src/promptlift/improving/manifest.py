@@ -1,0 +1,131 @@
+"""Model folders, as trained (PyTorch) and as exported (ONNX), and what they say of themselves.
+
+A trained folder is what `transformers` saves, with `promptlift.json` beside it. An exported
+folder holds `manifest.json`, `encoder.onnx`, `decoder.onnx` and `tokenizer.json`.
+docs/formats.md lists the fields.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from promptlift.errors import ModelError
+from promptlift.files import sha256_of_file, write_json
+
+SCHEMA_VERSION = 1
+MANIFEST_FILE = "manifest.json"
+CARD_FILE = "promptlift.json"
+ENGINE_FILES = ("encoder.onnx", "decoder.onnx", "tokenizer.json")
+
+# The prefix of the paper; a T5 that says nothing of itself is taken to rewrite with it.
+PAPER_PREFIX = "translate basic prompt to detailed longer prompt: "
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """What a model says of itself, whatever format its weights are in.
+
+    Attributes:
+        name: short name, used in records.
+        modes: what it has learned, by mode, with the text put before each source.
+        decoding: decoding options to use unless the caller says otherwise.
+        licence: SPDX expression of the weights.
+        training: summary of the training run, free form.
+    """
+
+    name: str
+    modes: dict[str, str]
+    decoding: dict[str, Any] = field(default_factory=dict)
+    licence: str = "unknown"
+    training: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> "ModelCard":
+        """The card of a trained folder, or that of a plain T5 where the folder has none."""
+        path = folder / CARD_FILE
+        if not path.exists():
+            return cls(name=folder.name, modes={"rewrite": PAPER_PREFIX})
+        return cls(**_read_json(path, {"schema_version", *cls.__dataclass_fields__}))
+
+    def write(self, folder: Path) -> None:
+        write_json(folder / CARD_FILE, {"schema_version": SCHEMA_VERSION, **asdict(self)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """What an exported folder says of itself.
+
+    Attributes:
+        card: the model's own words, see `ModelCard`.
+        precision: "int8" or "fp32".
+        architecture: the T5's sizes, named as in `transformers.T5Config`.
+        tokens: ids of `pad`, `eos`, `unk` and `decoder_start`.
+        check: how the export compared with PyTorch.
+        files: SHA-256 of each file by name.
+        promptlift_version: the version that exported it.
+    """
+
+    card: ModelCard
+    precision: str
+    architecture: dict[str, Any]
+    tokens: dict[str, int]
+    check: dict[str, Any]
+    files: dict[str, str]
+    promptlift_version: str
+
+    @property
+    def model_id(self) -> str:
+        """`name@hash`, the first 12 hex digits of the hash over all file hashes."""
+        lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self.files.items()))
+        return f"{self.card.name}@{hashlib.sha256(lines.encode()).hexdigest()[:12]}"
+
+    @classmethod
+    def read(cls, folder: Path, *, verify: bool = False) -> "Manifest":
+        """Read `folder/manifest.json`; with `verify`, compare every file with its hash.
+
+        Raises:
+            ModelError: a file is missing or damaged, or the schema is newer than this code.
+        """
+        values = _read_json(folder / MANIFEST_FILE, {"schema_version", *cls.__dataclass_fields__})
+        values["card"] = ModelCard(**values["card"])
+        manifest = cls(**values)
+        for name, digest in manifest.files.items():
+            path = folder / name
+            if not path.is_file():
+                raise ModelError(f"{folder}: {name} is missing. Export the model again.")
+            if verify and sha256_of_file(path) != digest:
+                raise ModelError(
+                    f"{path} is damaged: its SHA-256 differs from the one in {MANIFEST_FILE}. "
+                    "Export the model again or reinstall promptlift."
+                )
+        return manifest
+
+    def write(self, folder: Path) -> None:
+        """Write `folder/manifest.json`. Written last, it says that the folder is complete."""
+        write_json(folder / MANIFEST_FILE, {"schema_version": SCHEMA_VERSION, **asdict(self)})
+
+
+def is_exported(folder: Path) -> bool:
+    """Whether `folder` holds a complete export."""
+    return (folder / MANIFEST_FILE).is_file()
+
+
+def _read_json(path: Path, known: set[str]) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{path} does not exist: is {path.parent} a model folder?") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}") from error
+    if not isinstance(values, dict) or values.get("schema_version") != SCHEMA_VERSION:
+        found = values.get("schema_version") if isinstance(values, dict) else None
+        raise ModelError(
+            f"{path} has schema_version {found}, and this promptlift reads {SCHEMA_VERSION}. "
+            "Export the model again with this version."
+        )
+    if unknown := set(values) - known:
+        raise ModelError(f"{path} has unknown fields: {', '.join(sorted(unknown))}")
+    del values["schema_version"]
+    return values

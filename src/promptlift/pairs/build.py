@@ -1,0 +1,62 @@
+"""Training pairs from detailed prompts: several cuts to extend, a plain form to rewrite."""
+
+import random
+import re
+from collections.abc import Iterable, Iterator
+
+from promptlift.pairs.clean import clean_target
+from promptlift.pairs.cut import cut_prompt, split_clauses
+from promptlift.records import Pair
+
+MAX_SOURCE_WORDS = 40
+MAX_CUT = 8  # clauses after the head; later cuts teach only endings
+
+_MEDIUM = (
+    "painting|portrait|photo|photograph|photography|illustration|render|rendering|drawing|shot|"
+    "picture|image|art|artwork|sketch|poster|still|view|close-up|closeup|scene|concept art"
+)
+_LEAD_IN = re.compile(rf"^(?:an? |the )?(?:[\w-]+ ){{0,5}}?(?:{_MEDIUM}) of (?=\w)", re.IGNORECASE)
+
+
+def plain_form(head: str) -> str:
+    """The head without the medium it begins with: "a painting of a cat" → "a cat"."""
+    return _LEAD_IN.sub("", head, count=1)
+
+
+def build_pairs(
+    prompts: Iterable[str], *, clean: bool = True, cuts: int = 2, seed: int = 0
+) -> Iterator[Pair]:
+    """Pairs from detailed prompts, at most `cuts + 2` each, in the order of the prompts.
+
+    Extending: the head and what follows it; then longer parts of the prompt, cut at random,
+    and what follows those. Rewriting: the plain form of the head and the whole prompt.
+
+    Args:
+        prompts: detailed prompts; those without a rest to learn give nothing.
+        clean: leave out of the targets what `clean_target` leaves out.
+        cuts: number of random cuts of a prompt beside the one after its head.
+        seed: of the random cuts.
+    """
+    generator = random.Random(seed)
+    for prompt in prompts:
+        pair = cut_prompt(prompt)
+        if pair is None:
+            continue
+        head, raw = pair.source, split_clauses(pair.target)
+        rest = _target(pair.target, head, clean)
+        if not rest:
+            continue
+        yield Pair(source=head, target=rest, mode="extend")
+        places = range(1, min(len(raw), MAX_CUT))
+        for place in generator.sample(places, min(cuts, len(places))):
+            # The source keeps the clauses as they were written, clean or not, as users will.
+            source = ", ".join([head, *raw[:place]])
+            target = _target(", ".join(raw[place:]), source, clean)
+            if target and len(source.split()) <= MAX_SOURCE_WORDS:
+                yield Pair(source=source, target=target, mode="extend")
+        if not clean or clean_target(head) == head:
+            yield Pair(source=plain_form(head), target=f"{head}, {rest}", mode="rewrite")
+
+
+def _target(target: str, source: str, clean: bool) -> str:
+    return clean_target(target, source) if clean else target

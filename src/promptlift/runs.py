@@ -1,0 +1,125 @@
+"""The run folder: what was asked for, what was done, and what came of it.
+
+`RUN/config.json` holds the resolved settings of each stage, `RUN/manifest.json` each stage's
+state with seeds, versions and timings. docs/formats.md lists every path and field.
+"""
+
+import json
+import platform
+import subprocess
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from promptlift.errors import ConfigError, InputError
+from promptlift.files import write_json
+
+SCHEMA_VERSION = 1
+_VERSIONED = ("promptlift", "torch", "transformers", "tokenizers", "numpy", "onnxruntime")
+
+
+class Run:
+    """A run folder. `Run.open` makes it or opens it again.
+
+    Raises:
+        InputError: the folder holds something else, or a manifest that cannot be read.
+    """
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self.folder = folder
+        self._manifest = manifest
+
+    @classmethod
+    def open(cls, folder: Path) -> "Run":
+        path = folder / "manifest.json"
+        if not path.exists():
+            if folder.exists() and any(folder.iterdir()):
+                raise InputError(f"{folder} is not empty and not a run folder; name another one.")
+            return cls(folder, {"schema_version": SCHEMA_VERSION, "stages": {}})
+        try:
+            manifest = json.loads(path.read_text(encoding="utf-8"))
+            stages = manifest["stages"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} cannot be read as a run's manifest: {error}") from error
+        if manifest.get("schema_version") != SCHEMA_VERSION or not isinstance(stages, dict):
+            raise InputError(f"{path} is of another version of promptlift; name another folder.")
+        return cls(folder, manifest)
+
+    def stage(self, name: str) -> dict[str, Any]:
+        """What the manifest says of a stage; empty when it was never begun."""
+        return dict(self._manifest["stages"].get(name, {}))
+
+    def begin(self, name: str, config: dict[str, Any], inputs: dict[str, str]) -> None:
+        """Note that a stage begins, with its resolved settings and the hashes of its inputs.
+
+        Raises:
+            ConfigError: the stage was begun with other settings or inputs.
+        """
+        earlier = self.stage(name)
+        if earlier:
+            asked = {"config": config, "inputs": inputs}
+            differing = [
+                f"{key} was {earlier[kind].get(key)!r}, now {asked[kind].get(key)!r}"
+                for kind in asked
+                for key in sorted({*earlier[kind], *asked[kind]})
+                if earlier[kind].get(key) != asked[kind].get(key)
+            ]
+            if differing:
+                raise ConfigError(
+                    f"{self.folder} was begun with other settings: {'; '.join(differing)}. "
+                    "Give the same settings to go on, or name another folder."
+                )
+        stage = {
+            **earlier,
+            "state": "running",
+            "config": config,
+            "inputs": inputs,
+            "started": earlier.get("started", _now()),
+            "versions": _versions(),
+            "git_revision": _git_revision(),
+        }
+        self._save(name, stage)
+        write_json(self.folder / "config.json", {"schema_version": SCHEMA_VERSION, name: config})
+
+    def finish(self, name: str, results: dict[str, Any]) -> None:
+        """Note that a stage is complete, with its figures."""
+        stage = self.stage(name)
+        self._save(name, {**stage, "state": "done", "finished": _now(), "results": results})
+
+    def interrupt(self, name: str) -> None:
+        """Note that a stage was stopped and can go on."""
+        self._save(name, {**self.stage(name), "state": "interrupted"})
+
+    def _save(self, name: str, stage: dict[str, Any]) -> None:
+        self._manifest["stages"][name] = stage
+        write_json(self.folder / "manifest.json", self._manifest)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "platform": sys.platform}
+    for name in _VERSIONED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_revision() -> str | None:
+    """Revision of the checkout that this package runs from, None when it is installed."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None

@@ -1,0 +1,117 @@
+"""Tiny real models, seeded, built from config: nothing is downloaded."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import T5Config, T5ForConditionalGeneration
+
+from promptlift.improving.improver import Improver
+from promptlift.improving.manifest import ModelCard
+from promptlift.training.config import POCKET_MODES
+from promptlift.training.export import export_model
+from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
+
+torch.set_num_threads(1)
+
+HEADS = ["a cat in armor", "a lighthouse", "bowl of fruit", "two dogs playing chess", "old castle"]
+ENDS = ["soft light", "highly detailed", "sharp focus, 4k", "oil on canvas", "misty morning"]
+
+
+@pytest.fixture(autouse=True)
+def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads the user's home or reaches for the Hub."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("HF_HOME", str(home / "hf"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+
+def make_t5(folder: Path, *, own_head: bool, seed: int = 0) -> Path:
+    """A T5 1.1 (own head, gated) or a T5 (shared head, scaled, ReLU) with random weights."""
+    texts = [f"{head}, {end}" for head in HEADS for end in ENDS] + list(POCKET_MODES.values())
+    tokenizer = train_tokenizer(texts, 340)
+    save_tokenizer(tokenizer, folder)
+    torch.manual_seed(seed)
+    config = T5Config(
+        vocab_size=-(-tokenizer.get_vocab_size() // 8) * 8,
+        d_model=32,
+        d_kv=8,
+        d_ff=48,
+        num_layers=2,
+        num_decoder_layers=2,  # transformers 5 generates only where both counts are equal
+        num_heads=4,
+        dropout_rate=0.0,
+        feed_forward_proj="gated-gelu" if own_head else "relu",
+        tie_word_embeddings=not own_head,
+        pad_token_id=0,
+        eos_token_id=1,
+        decoder_start_token_id=0,
+    )
+    model = T5ForConditionalGeneration(config)
+    for name, weight in model.named_parameters():
+        if "norm" in name or "relative" in name:  # their start, 1 and 0, would hide mistakes
+            weight.data += 0.5 * torch.randn_like(weight)
+    if own_head:
+        model.lm_head.weight.data.normal_(0.0, 0.3)
+    model.save_pretrained(str(folder))
+    ModelCard(name=folder.name, modes=POCKET_MODES, licence="Apache-2.0").write(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def t5_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shared, scaled head, as in the first T5."""
+    return make_t5(tmp_path_factory.mktemp("models") / "t5", own_head=False)
+
+
+@pytest.fixture(scope="session")
+def t5v11_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Own, unscaled head, as in T5 1.1 and FLAN-T5."""
+    return make_t5(tmp_path_factory.mktemp("models") / "t5v11", own_head=True)
+
+
+@pytest.fixture(scope="session", params=["t5", "t5v11"])
+def either_t5(request: pytest.FixtureRequest, t5_folder: Path, t5v11_folder: Path) -> Path:
+    return t5_folder if request.param == "t5" else t5v11_folder
+
+
+@pytest.fixture(scope="session")
+def exported(t5v11_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An int8 export. Random weights quantize badly, so its check is given room."""
+    folder = tmp_path_factory.mktemp("exported") / "tiny"
+    export_model(t5v11_folder, folder, calibration=_own_words(t5v11_folder, folder.parent))
+    return folder
+
+
+@pytest.fixture
+def improver(exported: Path) -> Iterator[Improver]:
+    yield Improver.load(exported, threads=1)
+
+
+def _own_words(model: Path, folder: Path) -> Path:
+    """Pairs that any model of this shape finds equally unlikely: the loss is then robust."""
+    path = folder / "calibration.jsonl"
+    rows = [{"source": head, "target": end} for head in HEADS for end in ENDS]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def copy_of(tmp_path: Path) -> "CopyOf":
+    return CopyOf(tmp_path)
+
+
+class CopyOf:
+    """Copies a folder so that a test may damage it."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.tmp_path = tmp_path
+
+    def __call__(self, folder: Path) -> Path:
+        return Path(shutil.copytree(folder, self.tmp_path / folder.name))

@@ -1,0 +1,44 @@
+"""CLIP's token count, by hand and against transformers' tokenizer on the same merges."""
+
+import gzip
+from importlib.resources import files
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import CLIPTokenizer
+
+from promptlift.improving.clip_tokens import count_clip_tokens
+
+
+@pytest.fixture(scope="module")
+def reference() -> CLIPTokenizer:
+    packed = (files("promptlift.improving") / "clip_merges.txt.gz").read_bytes()
+    merges = [tuple(line.split()) for line in gzip.decompress(packed).decode().splitlines()]
+    alphabet = sorted(ByteLevel.alphabet())
+    pieces = [*alphabet, *(char + "</w>" for char in alphabet), *("".join(pair) for pair in merges)]
+    pieces += ["<|startoftext|>", "<|endoftext|>"]
+    assert len(pieces) == 49_408  # the size of CLIP's vocabulary
+    return CLIPTokenizer(vocab={piece: i for i, piece in enumerate(pieces)}, merges=merges)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tokens"),
+    [
+        ("", 0),
+        ("a cat in armor", 4),
+        ("A  CAT\tin\narmor", 4),
+        ("8k", 2),
+        ("a cat, 35 mm", 6),  # a, cat, comma, 3, 5, mm
+    ],
+)
+def test_counts_known_prompts(prompt: str, tokens: int) -> None:
+    assert count_clip_tokens(prompt) == tokens
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+def test_counts_as_transformers_does(reference: CLIPTokenizer, prompt: str) -> None:
+    ids = reference(prompt, add_special_tokens=False)["input_ids"]
+    if "<|" not in prompt:  # special tokens written out are text to us
+        assert count_clip_tokens(prompt) == len(ids)

@@ -1,0 +1,56 @@
+"""Training pairs made from detailed prompts."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promptlift.lexicon.words import may_be_taught
+from promptlift.pairs.build import build_pairs, plain_form
+from promptlift.pairs.clean import clean_target
+from promptlift.pairs.cut import split_clauses
+from promptlift.records import Pair
+
+PROMPT = "a painting of a cat, soft light, by greg rutkowski, 4k, Soft light, misty forest"
+
+
+def test_plain_form_takes_the_medium_off() -> None:
+    assert plain_form("a highly detailed digital painting of a cat") == "a cat"
+    assert plain_form("a cat") == "a cat"
+    assert plain_form("painting of") == "painting of"
+
+
+def test_cleaning_drops_names_and_repetitions() -> None:
+    assert clean_target("soft light, by greg rutkowski, 4k, Soft light", "4K") == "soft light"
+    assert clean_target("by greg rutkowski") == ""
+
+
+def test_builds_both_tasks() -> None:
+    pairs = list(build_pairs([PROMPT], cuts=0))
+    rest = "soft light, 4k, misty forest"
+    assert pairs == [
+        Pair(source="a painting of a cat", target=rest, mode="extend"),
+        Pair(source="a cat", target=f"a painting of a cat, {rest}", mode="rewrite"),
+    ]
+
+
+def test_uncleaned_targets_keep_everything() -> None:
+    [pair, _] = build_pairs([PROMPT], clean=False, cuts=0)
+    assert "greg rutkowski" in pair.target
+
+
+def test_a_head_with_a_name_is_not_taught_to_be_written() -> None:
+    pairs = list(build_pairs(["emma watson as a knight, soft light"], cuts=0))
+    assert [pair.mode for pair in pairs] == ["extend"]
+
+
+def test_longer_cuts_follow_the_prompt_and_depend_on_the_seed_alone() -> None:
+    first = list(build_pairs([PROMPT], cuts=2, seed=1))
+    assert first == list(build_pairs([PROMPT], cuts=2, seed=1))
+    extending = [pair for pair in first if pair.mode == "extend"]
+    assert len(extending) == 3
+    assert all(PROMPT.startswith(pair.source) for pair in extending)
+
+
+@given(st.text(st.sampled_from("cat mist by greg,.; 4k"), max_size=60))
+def test_every_clause_of_a_cleaned_target_may_be_taught(prompt: str) -> None:
+    for pair in build_pairs([prompt]):
+        assert all(may_be_taught(clause) for clause in split_clauses(pair.target))

@@ -1,0 +1,113 @@
+"""The export agrees with PyTorch or does not happen."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertConfig, BertModel, T5ForConditionalGeneration
+
+from promptlift.errors import ConfigError, InputError, ModelError
+from promptlift.files import sha256_of_file
+from promptlift.improving.improver import Improver
+from promptlift.improving.manifest import Manifest
+from promptlift.training import graphs
+from promptlift.training.export import export_model
+
+
+def test_fp32_agrees_with_pytorch_for_both_heads(either_t5: Path, tmp_path: Path) -> None:
+    manifest = export_model(either_t5, tmp_path / "out", precision="fp32")
+    assert manifest.check["max_abs_difference"] < 1e-3
+    assert manifest.check["pairs"] == 32
+    assert Manifest.read(tmp_path / "out", verify=True) == manifest
+    for name, digest in manifest.files.items():
+        assert sha256_of_file(tmp_path / "out" / name) == digest
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp32"])
+def test_a_wrong_head_scale_is_refused_and_leaves_nothing(
+    either_t5: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    right = graphs.T5Shape
+
+    def wrong(**sizes: object) -> graphs.T5Shape:
+        sizes["scale_decoder_outputs"] = not sizes["scale_decoder_outputs"]
+        return right(**sizes)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(graphs.T5Shape, "__new__", object.__new__, raising=False)
+    wrong.__dataclass_fields__ = right.__dataclass_fields__  # type: ignore[attr-defined]
+    monkeypatch.setattr(graphs, "T5Shape", wrong)
+    with pytest.raises(ModelError, match="disagrees with PyTorch"):
+        export_model(either_t5, tmp_path / "out", precision=precision)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_int8_is_refused_when_it_costs_too_much(
+    t5v11_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def coarse(matrix: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+        scales = np.abs(matrix).max(axis=axis, keepdims=True) / 1
+        return np.rint(matrix / scales).astype(np.int8), scales.astype(np.float32)
+
+    monkeypatch.setattr(graphs, "_quantize", coarse)
+    model = T5ForConditionalGeneration.from_pretrained(t5v11_folder)
+    # The model's own greedy answers: likely under it, so a coarse copy must lose.
+    loaded = Improver.load(str(t5v11_folder), threads=1)
+    rows = []
+    for head in ("a cat", "a lighthouse", "an old castle"):
+        ids = torch.tensor([loaded.tokenizer.encode(f"extend: {head}").ids])
+        answer = model.generate(ids, max_new_tokens=12, do_sample=False)[0].tolist()
+        text = loaded.tokenizer.decode(answer) or "light"
+        rows.append({"source": head, "target": text, "mode": "extend"})
+    path = tmp_path / "own.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ModelError, match="int8 export disagrees"):
+        export_model(t5v11_folder, tmp_path / "out", calibration=path)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_existing_folder_is_not_overwritten(exported: Path, t5_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--force"):
+        export_model(t5_folder, exported)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="is no exported model"):
+        export_model(t5_folder, tmp_path, force=True)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_force_replaces_an_earlier_export(t5_folder: Path, tmp_path: Path) -> None:
+    first = export_model(t5_folder, tmp_path / "out", precision="fp32")
+    second = export_model(t5_folder, tmp_path / "out", precision="fp32", name="other", force=True)
+    assert (first.card.name, second.card.name) == ("t5", "other")
+    assert Manifest.read(tmp_path / "out") == second
+
+
+def test_what_is_no_t5_is_refused(tmp_path: Path) -> None:
+    config = BertConfig(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, vocab_size=9
+    )
+    BertModel(config).save_pretrained(str(tmp_path / "bert"))
+    with pytest.raises(ModelError, match="'bert' model"):
+        export_model(tmp_path / "bert", tmp_path / "out")
+    with pytest.raises(ModelError, match="is no folder"):
+        export_model(tmp_path / "missing", tmp_path / "out")
+
+
+def test_a_faulty_calibration_file_is_named_with_its_line(t5_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "calibration.jsonl"
+    path.write_text('{"source": "a", "target": "b"}\n{"source": "a", "target": ""}\n')
+    with pytest.raises(InputError, match=r"calibration\.jsonl line 2: `target` is empty"):
+        export_model(t5_folder, tmp_path / "out", calibration=path)
+    with pytest.raises(ConfigError, match="int4"):
+        export_model(t5_folder, tmp_path / "out", precision="int4")
+
+
+def test_quantized_matrices_are_close_and_symmetric() -> None:
+    matrix = np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32)
+    values, scales = graphs._quantize(matrix, axis=0)
+    assert values.dtype == np.int8
+    assert np.abs(values).max() == 127
+    assert (np.abs(values * scales - matrix) <= scales / 2 + 1e-7).all()
+    zeros, scale = graphs._quantize(np.zeros((2, 2), dtype=np.float32), axis=0)
+    assert (zeros == 0).all() and np.isfinite(scale).all()
