@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +17,12 @@ from promptlift.errors import InputError, MissingExtraError
 from promptlift.files import atomic_path
 
 STDIN = Path("-")
-_BATCH_ROWS = 1024
+_BATCH_ROWS = 4096
+_NUL = "holds a NUL byte, so it is no UTF-8 text"
+# Prompts are far shorter. A quote that is never closed would otherwise swallow the whole file.
+_MAX_FIELD_CHARS = 1 << 24
+# `{red|blue} cat` is a prompt with wildcards, not an object.
+_JSON_OBJECT = re.compile(r"\s*\{\s*[\"}]")
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,8 @@ class Fault:
 def read_rows(path: Path) -> Iterator[Row | Fault]:
     """The rows of a file, by its ending; `-` reads standard input.
 
-    Standard input, and files without one of the known endings, hold a prompt a line, or a JSON
-    object a line where a line begins with `{`. Empty lines of text are skipped, not counted out.
+    Standard input holds a prompt a line, or a JSON object where a line begins as one does.
+    Empty lines of text are skipped, but counted.
 
     Raises:
         InputError: the file is missing, cannot be read, or its ending or header is unusable.
@@ -65,8 +72,13 @@ def read_rows(path: Path) -> Iterator[Row | Fault]:
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Write rows to `path` by its ending, atomically, in bounded memory.
 
-    JSONL keeps nested values; CSV and TSV write lists as JSON; Parquet takes its types from
-    the first rows.
+    JSONL keeps nested values, CSV and TSV write them as JSON. Parquet takes a column's type
+    from all of its values; a column without any holds text.
+
+    Args:
+        path: file to write; what stood there is replaced.
+        rows: JSON types by column. JSONL writes each row's own fields, the others `columns`.
+        columns: names of the columns, in their order.
     """
     writer = _WRITERS[check_output_ending(path)]
     with atomic_path(path) as temporary:
@@ -104,6 +116,9 @@ def _lines(path: Path) -> Iterator[Row | Fault]:
     with _open(path) as file:
         for number, raw in enumerate(file, 1):
             raw = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
+            if b"\0" in raw:
+                yield Fault(number, _NUL)
+                continue
             try:
                 text = raw.decode("utf-8").rstrip("\r\n")
             except UnicodeDecodeError as error:
@@ -117,7 +132,7 @@ def _lines(path: Path) -> Iterator[Row | Fault]:
 def _json_row(number: int, text: str) -> Row | Fault:
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return Fault(number, f"not valid JSON: {error}")
     return _json_value(number, value)
 
@@ -140,14 +155,14 @@ def _read_text(path: Path) -> Iterator[Row | Fault]:
 def _read_mixed(path: Path) -> Iterator[Row | Fault]:
     for line in _lines(path):
         text = "" if isinstance(line, Fault) else str(line.value)
-        yield _json_row(line.number, text) if text.lstrip().startswith("{") else line
+        yield _json_row(line.number, text) if _JSON_OBJECT.match(text) else line
 
 
 def _read_json(path: Path) -> Iterator[Row | Fault]:
     with _open(path) as file:
         try:
             values = json.loads(file.read().decode("utf-8-sig"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path} is not valid JSON: {error}") from error
     if not isinstance(values, list):
         raise InputError(f"{path} must hold a list of objects or strings.")
@@ -157,26 +172,32 @@ def _read_json(path: Path) -> Iterator[Row | Fault]:
 
 def _read_delimited(delimiter: str) -> Callable[[Path], Iterator[Row | Fault]]:
     def read(path: Path) -> Iterator[Row | Fault]:
-        csv.field_size_limit(2**31 - 1)
+        csv.field_size_limit(_MAX_FIELD_CHARS)
         with _open(path) as binary:
             # Bytes that are no UTF-8 are kept as surrogates, so that only their row is at fault.
             text = io.TextIOWrapper(
                 binary, encoding="utf-8-sig", errors="surrogateescape", newline=""
             )
             reader = csv.reader(text, delimiter=delimiter)
-            header = next(reader, None)
+            try:
+                header = next(reader, None)
+            except csv.Error as error:
+                raise InputError(f"{path} line 1 is not valid CSV: {error}") from error
             if not header or not any(header):
                 raise InputError(f"{path} has no header line with the names of its columns.")
+            if problem := _broken_text(header):
+                raise InputError(f"{path} line 1: {problem}. Save the file as UTF-8.")
             while True:
+                number = reader.line_num + 1  # a quoted cell may run over several lines
                 try:
                     cells = next(reader)
                 except StopIteration:
                     return
                 except csv.Error as error:
-                    yield Fault(reader.line_num, f"not valid CSV: {error}")
+                    yield Fault(number, f"not valid CSV: {error}")
                     continue
                 if cells:
-                    yield _delimited_row(reader.line_num, header, cells)
+                    yield _delimited_row(number, header, cells)
 
     return read
 
@@ -184,22 +205,42 @@ def _read_delimited(delimiter: str) -> Callable[[Path], Iterator[Row | Fault]]:
 def _delimited_row(number: int, header: list[str], cells: list[str]) -> Row | Fault:
     if len(cells) != len(header):
         return Fault(number, f"{len(cells)} fields where the header has {len(header)}")
-    if any("\udc80" <= char <= "\udcff" for cell in cells for char in cell):
-        return Fault(number, "not valid UTF-8")
+    if problem := _broken_text(cells):
+        return Fault(number, problem)
     return Row(number, dict(zip(header, cells, strict=True)))
+
+
+def _broken_text(cells: list[str]) -> str | None:
+    if any("\0" in cell for cell in cells):
+        return _NUL
+    if any("\udc80" <= char <= "\udcff" for cell in cells for char in cell):
+        return "not valid UTF-8"
+    return None
 
 
 def _read_parquet(path: Path) -> Iterator[Row | Fault]:
     arrow, parquet = _pyarrow()
     try:
-        file = parquet.ParquetFile(path)
-        number = 0
-        for batch in file.iter_batches(_BATCH_ROWS):
-            for value in batch.to_pylist():
-                number += 1
-                yield Row(number, value)
+        with parquet.ParquetFile(path) as file:
+            first = 1
+            for batch in file.iter_batches(_BATCH_ROWS):
+                yield from _parquet_rows(batch, first)
+                first += batch.num_rows
     except arrow.ArrowException as error:
         raise InputError(f"{path} is no readable Parquet file: {error}") from error
+
+
+def _parquet_rows(batch: Any, first: int) -> Iterator[Row | Fault]:
+    try:
+        values = batch.to_pylist()
+    except UnicodeDecodeError:
+        if batch.num_rows == 1:
+            yield Fault(first, "not valid UTF-8")
+            return
+        for index in range(batch.num_rows):
+            yield from _parquet_rows(batch.slice(index, 1), first + index)
+        return
+    yield from (Row(number, value) for number, value in enumerate(values, first))
 
 
 def _write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
@@ -213,7 +254,10 @@ def _write_delimited(
 ) -> Callable[[Path, Iterable[Mapping[str, Any]], Sequence[str]], None]:
     def write(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
         with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+            # All text is quoted: older versions of `csv` leave a lone carriage return bare.
+            writer = csv.writer(
+                file, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC
+            )
             writer.writerow(columns)
             for row in rows:
                 writer.writerow([_cell(row.get(column)) for column in columns])
@@ -227,30 +271,29 @@ def _cell(value: Any) -> Any:
 
 def _write_parquet(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     arrow, parquet = _pyarrow()
+    schema = arrow.schema([(name, arrow.null()) for name in columns])
+    # Rows wait on disk until every column's type is known: an `error` may come first in the
+    # last row, and a Parquet file has its types from the start.
+    with tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent) as waiting:
+        for batch in _batches({name: row.get(name) for name in columns} for row in rows):
+            found = arrow.Table.from_pylist(batch).schema
+            schema = arrow.unify_schemas([schema, found], promote_options="permissive")
+            waiting.writelines(json.dumps(row) + "\n" for row in batch)
+        schema = _without_nulls(arrow, schema)
+        waiting.seek(0)
+        with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+            for batch in _batches(map(json.loads, waiting)):
+                writer.write_table(arrow.Table.from_pylist(batch, schema=schema))
+
+
+def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     iterator = iter(rows)
-    writer = None
-    try:
-        while True:
-            batch = [{name: row.get(name) for name in columns} for row in islice(iterator, 8192)]
-            if not batch and writer is not None:
-                return
-            table = arrow.Table.from_pylist(batch, schema=writer.schema if writer else None)
-            if not batch:
-                table = arrow.table({name: arrow.array([], arrow.string()) for name in columns})
-            if writer is None:
-                schema = _without_nulls(arrow, table.schema)
-                table = table.cast(schema)
-                writer = parquet.ParquetWriter(path, schema, compression="zstd")
-            writer.write_table(table)
-            if not batch:
-                return
-    finally:
-        if writer is not None:
-            writer.close()
+    while batch := list(islice(iterator, _BATCH_ROWS)):
+        yield batch
 
 
 def _without_nulls(arrow: Any, schema: Any) -> Any:
-    """A column that is empty in the first rows holds text, or lists of text, later on."""
+    """A column without any value holds text, or lists of text."""
     text = arrow.string()
     fields = [
         field.with_type(text)

@@ -1,5 +1,8 @@
 """The command line. Each subcommand lives in its own module and imports heavy parts late."""
 
+import io
+import sys
+
 import typer
 
 from promptlift import __version__
@@ -49,4 +52,7 @@ app.add_typer(pairs.app, name="pairs")
 
 def main() -> None:
     """Entry point of the `promptlift` command."""
+    # A prompt may hold what a pipe's encoding lacks: better a `?` than no result.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     app()

@@ -4,6 +4,7 @@ import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,9 @@ PACKAGES = (
     "promptlift", "onnxruntime", "tokenizers", "numpy", "typer", "rich",
     "pyarrow", "torch", "transformers", "accelerate", "onnx",
 )  # fmt: skip
+_CPUINFO = Path("/proc/cpuinfo")
+# Products of 8-bit numbers summed in one instruction, on x86 and on ARM.
+_INT8_INSTRUCTIONS = ("amx_int8", "avx512_vnni", "avx_vnni", "i8mm", "asimddp")
 # What each stage imports, and the extra that brings it.
 STAGES: dict[str, tuple[tuple[str, ...], str | None]] = {
     "improve": (("onnxruntime", "tokenizers", "numpy"), None),
@@ -53,7 +57,8 @@ def examine() -> dict[str, Any]:
         "schema_version": 1,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cores": os.cpu_count(),
+        "cores": _cores(),
+        "int8_instructions": int8_instructions(),
         "packages": {name: _version(name) for name in PACKAGES},
         "model": model,
         "stages": stages,
@@ -84,6 +89,29 @@ def _model() -> dict[str, Any]:
     }
 
 
+def int8_instructions() -> list[str] | None:
+    """The processor's instructions that make the int8 engine fast; None where it cannot be told.
+
+    Without any the engine works too, only slower.
+    """
+    if platform.system() == "Darwin":
+        return ["asimddp"] if platform.machine() == "arm64" else []
+    try:
+        text = _CPUINFO.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    lines = [line for line in text.splitlines() if line.lower().startswith(("flags", "features"))]
+    found = set(lines[0].split()) if lines else set()
+    return [name for name in _INT8_INSTRUCTIONS if name in found]
+
+
+def _cores() -> int | None:
+    """Cores that this process may use, which a container may limit."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
 def _version(name: str) -> str | None:
     try:
         return version(name)
@@ -92,7 +120,11 @@ def _version(name: str) -> str | None:
 
 
 def _show(found: dict[str, Any]) -> None:
-    typer.echo(f"Python {found['python']} on {found['platform']}, {found['cores']} cores")
+    typer.echo(f"Python {found['python']} on {found['platform']}")
+    fast = found["int8_instructions"]
+    speed = "int8 speed unknown" if fast is None else f"int8 is {'fast' if fast else 'slow'}"
+    named = f" ({', '.join(fast)})" if fast else ""
+    typer.echo(f"processor: {found['cores']} cores, {speed}{named}")
     packages = (f"{name} {number or '-'}" for name, number in found["packages"].items())
     typer.echo("packages: " + ", ".join(packages))
     model = found["model"]

@@ -146,7 +146,7 @@ class _Choice:
 
         self.improver = Improver.load(model, threads=threads)
         self.seed, self.options = seed, options
-        self.batch_size = batch_size or BATCH_SIZE
+        self.batch_size = BATCH_SIZE if batch_size is None else batch_size
         # A wrong option is told now, not after a long file was read.
         self.improver.improve_stream([], **self.all(0))
 

@@ -49,9 +49,14 @@ def load_prompts(
     Raises:
         InputError: the file cannot be read or has no such column.
     """
+    named = column is not None
     for row in read_rows(path):
-        if isinstance(row, Fault) or isinstance(row.value, str):
+        if isinstance(row, Fault):
             yield row
+            continue
+        if isinstance(row.value, str):
+            text = "a line of text, which has no column"
+            yield Fault(row.number, f"{text} {column!r}") if named else row
             continue
         fields = row.value
         if fields.get("source") in exclude_source:
@@ -61,7 +66,7 @@ def load_prompts(
         if column not in fields:
             if path.suffix.lower() in (".csv", ".tsv", ".parquet"):
                 raise InputError(_no_column(path, column, fields))
-            yield Fault(row.number, f"no field {column!r}; it has: {', '.join(fields) or 'none'}")
+            yield Fault(row.number, f"no field {column!r}; {_fields(column, fields)}")
             continue
         value = fields[column]
         if isinstance(value, str):
@@ -108,6 +113,13 @@ def _pair(row: Row, fields: Mapping[str, Any], columns: tuple[str, str]) -> Pair
 
 
 def _no_column(path: Path, column: str, fields: Mapping[str, Any]) -> str:
+    return f"{path} has no column {column!r}; {_fields(column, fields)}"
+
+
+def _fields(column: str, fields: Mapping[str, Any]) -> str:
+    """What there is instead, and which of it may have been meant."""
     near = difflib.get_close_matches(column, list(fields), 1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{path} has no column {column!r}; it has: {', '.join(fields)}.{hint}"
+    there = f"it has: {', '.join(fields) or 'none'}.{hint}"
+    # JSON can name half a surrogate pair, which no file could hold.
+    return there.encode("utf-8", "replace").decode()

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("int8", "fp32")
 MAX_DIFFERENCE_FP32 = 1e-3  # of a token's natural-log probability
-MAX_LOSS_RISE_INT8 = 0.01  # share of PyTorch's loss over the calibration pairs
+# Share of PyTorch's loss over the calibration pairs, either way: a flatter distribution can
+# lower the loss of unlikely targets and is as wrong.
+MAX_LOSS_CHANGE_INT8 = 0.01
 MAX_GRAPH_BYTES = 2_000_000_000  # protobuf's limit
 
 
@@ -46,7 +48,7 @@ def export_model(
 
     Raises:
         ModelError: the folder holds no T5, or the export disagrees with PyTorch: in fp32 by
-            more than 1e-3 on a token, in int8 by more than 1% of the loss.
+            more than 1e-3 on a token, in int8 by more than 1% of the mean loss.
         ConfigError: the output exists, or the precision is unknown.
         InputError: the calibration file cannot be used.
     """
@@ -155,13 +157,13 @@ def _compare(
             found.append(logits[token] - top - np.log(np.exp(logits - top).sum()))
     difference = float(np.abs(np.array(expected) - np.array(found)).max())
     before, after = -float(np.mean(expected)), -float(np.mean(found))
-    rise = after / before - 1
+    change = abs(after / before - 1)
     figures = (
         f"over {len(pairs)} pairs and {len(expected)} tokens the loss is {after:.5f} and in "
         f"PyTorch {before:.5f}; a token differs by up to {difference:.2g}"
     )
     if not np.isfinite(difference) or (
-        difference > MAX_DIFFERENCE_FP32 if precision == "fp32" else rise > MAX_LOSS_RISE_INT8
+        difference > MAX_DIFFERENCE_FP32 if precision == "fp32" else change > MAX_LOSS_CHANGE_INT8
     ):
         raise ModelError(
             f"the {precision} export disagrees with PyTorch and was dropped: {figures}."

@@ -41,7 +41,12 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         ),
     )
 
-    pieces = [tuple(item) for item in json.loads(learner.to_str())["model"]["vocab"]]
+    learned = [
+        (piece, round(score, 6)) for piece, score in json.loads(learner.to_str())["model"]["vocab"]
+    ]
+    # The trainer's order and last digits change from run to run; ids must not.
+    special, others = learned[: len(_SPECIAL)], learned[len(_SPECIAL) :]
+    pieces = special + sorted(others, key=lambda item: (-item[1], item[0]))
     lowest = min(score for _, score in pieces)
     pieces += [(f"<0x{byte:02X}>", lowest - 10.0) for byte in range(256)]
     tokenizer = Tokenizer(models.Unigram(pieces, unk_id=2, byte_fallback=True))

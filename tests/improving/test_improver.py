@@ -1,0 +1,133 @@
+"""The Improver's promises: seeds, batches, modes, variants, verbatim words."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from promptlift.errors import ConfigError, InputError, ModelError
+from promptlift.improving.clip_tokens import count_clip_tokens
+from promptlift.improving.improver import Improver, bundled_model_path
+from promptlift.improving.manifest import Manifest, is_exported
+from promptlift.training.export import export_model
+
+PROMPTS = ["a cat in armor", "old castle", "a lighthouse, soft light", "x " * 30, "🐱 中文", "4k"]
+PER_PROMPT = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def test_results_do_not_depend_on_batch_order_or_n(improver: Improver) -> None:
+    alone = [improver.improve(prompt, n=3, seed=5) for prompt in PROMPTS]
+    assert improver.improve(PROMPTS, n=3, seed=5) == alone
+    assert improver.improve(PROMPTS, n=3, seed=5, batch_size=1) == alone
+    assert improver.improve(PROMPTS[::-1], n=3, seed=5, batch_size=4) == alone[::-1]
+    assert [found[:1] for found in alone] == improver.improve(PROMPTS, n=1, seed=5)
+    assert improver.improve(PROMPTS, seed=6) != [found[:1] for found in alone]
+
+
+def test_a_stream_takes_prompts_as_they_are_needed(improver: Improver) -> None:
+    taken = 0
+
+    def prompts():  # type: ignore[no-untyped-def]
+        nonlocal taken
+        while True:
+            taken += 1
+            yield f"castle {taken}"
+
+    stream = improver.improve_stream(prompts(), seed=1, batch_size=1, max_new_tokens=2)
+    assert next(stream)[0].source == "castle 1"
+    assert taken == 16  # one window
+
+
+@PER_PROMPT
+@given(prompt=st.text(min_size=1, max_size=40).filter(str.strip), seed=st.integers(0, 2**40))
+def test_extending_keeps_any_prompt_word_for_word(
+    improver: Improver, prompt: str, seed: int
+) -> None:
+    try:
+        [result] = improver.improve(prompt, seed=seed, max_new_tokens=12)
+    except InputError:
+        with pytest.raises(UnicodeEncodeError):
+            prompt.encode()
+        return
+    assert result.prompt.startswith(prompt)
+    assert (result.source, result.seed, result.variant, result.mode) == (prompt, seed, 0, "extend")
+    assert result.clip_tokens == count_clip_tokens(result.prompt)
+
+
+def test_without_a_seed_one_is_drawn_and_repeats_the_result(improver: Improver) -> None:
+    [first] = improver.improve("a lighthouse")
+    assert improver.improve("a lighthouse", seed=first.seed) == [first]
+
+
+def test_rewriting_and_the_papers_decoding(improver: Improver) -> None:
+    [result] = improver.improve(
+        "a lighthouse", mode="rewrite", preset="paper", seed=1, max_new_tokens=60
+    )
+    assert result.mode == "rewrite"
+    assert len(improver.tokenizer.encode(result.prompt).ids) >= 20  # 39 tokens at least were drawn
+
+
+def test_log_probability_is_that_of_the_engine(improver: Improver) -> None:
+    sources, targets = ["a cat", "a longer lighthouse on a cliff", "a cat"], ["4k", "", "oil, 4k"]
+    together = improver.log_probability(sources, targets)
+    alone = [improver.log_probability([s], [t])[0] for s, t in zip(sources, targets, strict=True)]
+    np.testing.assert_array_equal(together, alone)
+    assert (together < 0).all()
+    assert improver.log_probability([], []).shape == (0,)
+
+
+def test_exported_and_pytorch_models_give_the_same_words(
+    t5v11_folder: Path, tmp_path: Path
+) -> None:
+    export_model(t5v11_folder, tmp_path / "out", precision="fp32")
+    exported, trained = Improver.load(tmp_path / "out"), Improver.load(t5v11_folder)
+    options = {"seed": 3, "n": 4, "repetition_penalty": 1.2, "max_new_tokens": 30}
+    found = [
+        [result.prompt for result in model.improve("a cat in armor", **options)]
+        for model in (exported, trained)
+    ]
+    assert found[0] == found[1]
+
+
+def test_what_cannot_be_done_is_said_in_a_line(improver: Improver, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'expand'; it has: extend, rewrite"):
+        improver.improve("a cat", mode="expand")
+    with pytest.raises(ConfigError, match="n is 0"):
+        improver.improve("a cat", n=0)
+    with pytest.raises(InputError, match="prompt 1 is empty"):
+        improver.improve(["a cat", " \n"])
+    with pytest.raises(InputError, match="is int, not text"):
+        improver.improve([3])  # type: ignore[list-item]
+    with pytest.raises(InputError, match="2 sources and 1 targets"):
+        improver.log_probability(["a", "b"], ["c"])
+    with pytest.raises(ModelError, match="is no folder"):
+        Improver.load(tmp_path / "missing")
+    with pytest.raises(ModelError, match="HF_HUB_OFFLINE"):
+        Improver.load("google/flan-t5-base")
+
+
+def test_damaged_folders_are_told_apart(exported: Path, copy_of) -> None:  # type: ignore[no-untyped-def]
+    folder = copy_of(exported)
+    (folder / "decoder.onnx").write_bytes(b"nonsense")
+    with pytest.raises(ModelError, match="decoder.onnx is damaged"):
+        Manifest.read(folder, verify=True)
+    with pytest.raises(ModelError, match="cannot be loaded by ONNX Runtime"):
+        Improver.load(folder)
+    (folder / "decoder.onnx").unlink()
+    with pytest.raises(ModelError, match="decoder.onnx is missing"):
+        Improver.load(folder)
+    (folder / "manifest.json").write_text('{"schema_version": 99}')
+    with pytest.raises(ModelError, match="schema_version 99"):
+        Improver.load(folder)
+
+
+@pytest.mark.skipif(not is_exported(bundled_model_path()), reason="no bundled model yet")
+def test_the_bundled_model_improves_a_real_prompt() -> None:
+    improver = Improver.load(threads=1)
+    results = improver.improve(["a cat in armor", "a lighthouse", "two dogs playing chess"], seed=1)
+    assert all(result.additions for [result] in results)
+    assert all(result.clip_tokens <= 75 for [result] in results)

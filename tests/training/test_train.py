@@ -1,0 +1,170 @@
+"""Training for real, on a tiny model: it learns, it stops, it goes on to the same weights."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from promptlift.errors import ConfigError, InputError, ModelError
+from promptlift.improving.improver import Improver
+from promptlift.improving.manifest import ModelCard
+from promptlift.pairs.load import write_pairs
+from promptlift.records import Pair
+from promptlift.runs import Run
+from promptlift.training.config import TrainingConfig
+from promptlift.training.train import train, use_bf16, with_both_tasks
+from promptlift.training.trainer import LengthGroupedSampler, complete_checkpoints
+from tests.conftest import ENDS, HEADS
+
+PAIRS = [
+    Pair(source=head, target=end, mode="extend") for head in HEADS for end in ENDS
+] + [Pair(source=head, target=f"{head}, {end}") for head in HEADS for end in ENDS]
+SIZES = {
+    "vocab_size": 330, "d_model": 16, "d_ff": 24, "num_layers": 1, "num_decoder_layers": 1,
+    "num_heads": 2, "dropout_rate": 0.1, "batch_size": 8, "warmup_steps": 2, "epochs": 2.0,
+    "precision": "fp32", "save_steps": 4,
+}  # fmt: skip
+FLAGS = [
+    part
+    for name, value in SIZES.items()
+    for part in (f"--{name.replace('_', '-')}", str(value))
+]
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "model" / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    train(PAIRS, run, TrainingConfig(**SIZES))  # type: ignore[arg-type]
+    return run
+
+
+def test_a_run_leaves_what_the_formats_promise(whole: Path) -> None:
+    stage = Run.open(whole).stage("training")
+    assert stage["state"] == "done"
+    assert stage["results"]["pairs"] == {"extend": 25, "rewrite": 25}
+    assert stage["config"]["d_model"] == 16
+    assert stage["versions"]["torch"] == torch.__version__
+    assert (whole / "config.json").exists()
+    header, *rows = (whole / "log.csv").read_text().splitlines()
+    assert header == "step,epoch,loss,eval_loss,learning_rate,grad_norm,elapsed_s"
+    assert sum(bool(row.split(",")[3]) for row in rows) == 2  # validation after each epoch
+    assert ModelCard.read(whole / "model").modes == {"extend": "extend: ", "rewrite": "rewrite: "}
+    assert Improver.load(whole / "model").improve("a cat", seed=1)[0].source == "a cat"
+
+
+def test_a_stopped_run_ends_with_the_same_weights(whole: Path, tmp_path: Path) -> None:
+    def stop(line: str) -> None:
+        if "epoch 1.00" in line:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    run = tmp_path / "parts"
+    config = TrainingConfig(**SIZES)  # type: ignore[arg-type]
+    assert train(PAIRS, run, config, report=stop) is None
+    assert Run.open(run).stage("training")["state"] == "interrupted"
+    # A checkpoint that a kill left half written is not taken.
+    (run / "checkpoints" / "checkpoint-999").mkdir()
+    assert train(PAIRS, run, config) == run / "model"
+    expected, found = weights(whole), weights(run)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+@pytest.mark.slow
+def test_a_killed_command_ends_with_the_same_weights(whole: Path, tmp_path: Path) -> None:
+    write_pairs(tmp_path / "pairs.jsonl", PAIRS)
+    run = tmp_path / "killed"
+    command = [
+        sys.executable, "-m", "promptlift", "train", "--pairs", str(tmp_path / "pairs.jsonl"),
+        "--output", str(run), *FLAGS,
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, env=environment) as process:
+        while process.poll() is None and not complete_checkpoints(run):
+            time.sleep(0.02)  # for another process there is no event to wait on
+        process.kill()
+    assert not (run / "model").exists()
+    subprocess.run(command, env=environment, check=True)
+    expected, found = weights(whole), weights(run)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_a_complete_run_is_not_done_again(whole: Path) -> None:
+    lines: list[str] = []
+    train(PAIRS, whole, TrainingConfig(**SIZES), report=lines.append)  # type: ignore[arg-type]
+    assert lines == [f"{whole} is complete already"]
+
+
+def test_other_settings_in_the_same_folder_are_refused(whole: Path) -> None:
+    config = TrainingConfig(**{**SIZES, "learning_rate": 0.5})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"learning_rate was 0.001, now 0.5"):
+        train(PAIRS, whole, config)
+
+
+@pytest.mark.parametrize("kind", ["t5_folder", "t5v11_folder"])
+def test_fine_tunes_either_kind_of_t5(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder = request.getfixturevalue(kind)
+    config = TrainingConfig(
+        model=str(folder), epochs=6, batch_size=8, learning_rate=1e-2, warmup_steps=1,
+        precision="fp32",
+    )  # fmt: skip
+    before = Improver.load(folder).log_probability(["a lighthouse"], ["highly detailed"])
+    model = train(PAIRS, tmp_path / "run", config)
+    assert model is not None
+    assert Improver.load(model).log_probability(["a lighthouse"], ["highly detailed"]) > before + 1
+
+
+def test_pairs_to_rewrite_alone_also_teach_extending() -> None:
+    learned = with_both_tasks([Pair(source="a cat", target="a cat, 4k, oil")])
+    assert learned[1:] == [Pair(source="a cat", target="4k, oil", mode="extend")]
+    assert with_both_tasks(PAIRS) == PAIRS
+
+
+def test_epochs_have_their_own_order_and_batches_of_like_length() -> None:
+    lengths = [index % 50 for index in range(1000)]
+    sampler = LengthGroupedSampler(lengths, 10, seed=1)
+    first = list(sampler)
+    sampler.set_epoch(1)
+    second = list(sampler)
+    assert sorted(first) == sorted(second) == list(range(1000))
+    assert first != second
+    again = LengthGroupedSampler(lengths, 10, seed=1)
+    assert list(again) == first
+    spread = [
+        max(lengths[i] for i in first[at : at + 10]) - min(lengths[i] for i in first[at : at + 10])
+        for at in range(0, 1000, 10)
+    ]
+    assert sum(spread) / len(spread) < 5
+
+
+def test_faults_are_said_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="too few"):
+        train(PAIRS[:3], tmp_path / "run", TrainingConfig())
+    with pytest.raises(ConfigError, match=r"precision is 'fp16'"):
+        TrainingConfig(precision="fp16")
+    with pytest.raises(ConfigError, match=r"epochs is 0 .*; batch_size is 0"):
+        TrainingConfig(epochs=0, batch_size=0)
+    with pytest.raises(ConfigError, match="there is: pocket"):
+        TrainingConfig.resolve("paper-ish", {})
+    with pytest.raises(ModelError, match="cannot be loaded as a T5"):
+        train(PAIRS, tmp_path / "run", TrainingConfig(model=str(tmp_path / "none")))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").write_text("")
+    with pytest.raises(InputError, match="not a run folder"):
+        train(PAIRS, tmp_path / "mine", TrainingConfig())
+
+
+def test_precision_is_taken_as_asked() -> None:
+    assert use_bf16("bf16")
+    assert not use_bf16("fp32")
