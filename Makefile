@@ -1,30 +1,31 @@
-# PYTHON: the interpreter to build the environment with, 3.10 or newer.
-# TORCH: what pip is given to install PyTorch, before everything else. PyTorch's default build
-# for Linux brings gigabytes of CUDA; where a CPU build is at hand, name it here:
-#   make test TORCH='torch==2.13.0 --index-url URL'
 PYTHON ?= python3
-VENV ?= .venv
+# A CPU build where one is offered; any torch that pyproject.toml admits will do: make test TORCH=torch
 TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check slow clean
 
-# The base install alone, then one prompt.
-demo: $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet .
-	$(VENV)/bin/promptlift improve "a cat in armor"
+# Base install in .venv, then one prompt improved with the bundled model, offline.
+demo: $(BIN)/python
+	$(BIN)/pip install --quiet .
+	$(BIN)/promptlift improve "a cat in armor"
 
-# Everything for development, then all checks.
-test: $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet $(TORCH)
-	$(VENV)/bin/python -m pip install --quiet -e '.[dev]'
-	PYTHON=$(VENV)/bin/python scripts/check
+# Everything for development in .venv, then all checks.
+test: $(BIN)/python
+	$(BIN)/pip install --quiet "$(TORCH)"
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	$(BIN)/python scripts/check.py
 
-# All checks, in an environment that is there already.
 check:
-	PYTHON=$(VENV)/bin/python scripts/check
+	$(BIN)/python scripts/check.py
 
-$(VENV)/bin/python:
+slow:
+	$(BIN)/python -m pytest -m slow
+
+$(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
 
 clean:
-	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV)

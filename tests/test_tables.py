@@ -1,230 +1,124 @@
-"""Rows of files, read and written."""
+"""Rows of every format, with their faults."""
 
-import io
-import itertools
 import json
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from promptlift.errors import InputError, MissingExtraError
-from promptlift.tables import STDIN, Fault, Row, read_rows, write_rows
+from promptlift.errors import InputError
+from promptlift.pairs.load import load_pairs, load_prompts, write_pairs
+from promptlift.records import Pair
+from promptlift.tables import Fault, Row, read_rows, write_rows
+
+TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(str.strip)
 
 
-def rows_of(path: Path, content: bytes) -> list[Row | Fault]:
-    path.write_bytes(content)
-    return list(read_rows(path))
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "tsv", "parquet"])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pairs=st.lists(st.builds(Pair, source=TEXT, target=TEXT), min_size=1, max_size=4))
+def test_pairs_come_back_as_written(tmp_path: Path, ending: str, pairs: list[Pair]) -> None:
+    path = tmp_path / f"pairs.{ending}"
+    write_pairs(path, pairs)
+    assert list(load_pairs(path)) == pairs
 
 
-def faults(rows: Iterable[Row | Fault]) -> list[int]:
-    return [row.number for row in rows if isinstance(row, Fault)]
+def write(path: Path, content: str | bytes) -> Path:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
 
 
-def test_text_is_a_prompt_a_line_and_blank_lines_count(tmp_path: Path) -> None:
-    found = rows_of(tmp_path / "a.txt", b"\xef\xbb\xbfa cat\r\n\r\n caf\xc3\xa9 \n{a|b} cat")
-    assert found == [Row(1, "a cat"), Row(3, " café "), Row(4, "{a|b} cat")]
+def test_faults_carry_their_line_and_the_rest_goes_on(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", b'{"prompt": "a"}\r\n\n[1]\n{oops\n\xff\n"text"\n')
+    rows = list(read_rows(path))
+    assert rows[0] == Row(1, {"prompt": "a"})
+    assert [row.number for row in rows[1:]] == [3, 4, 5, 6]
+    assert all(isinstance(row, Fault) for row in rows[1:4])
+    assert rows[4] == Row(6, "text")
 
 
-def test_a_broken_line_of_text_does_not_stop_the_rest(tmp_path: Path) -> None:
-    found = rows_of(tmp_path / "a.txt", b"one\nt\xffwo\nth\0ree\nfour\n")
-    assert [row.number for row in found] == [1, 2, 3, 4]
-    assert faults(found) == [2, 3]
-    assert found[1] == Fault(2, "not valid UTF-8: byte 0xff at 1")
+def test_text_drops_the_mark_of_byte_order_and_keeps_blanks(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", b"\xef\xbb\xbfa cat\r\n  two \n\n")
+    assert list(read_rows(path)) == [Row(1, "a cat"), Row(2, "  two ")]
 
 
-def test_jsonl_holds_objects_and_strings(tmp_path: Path) -> None:
-    lines = ['{"prompt": "a cat"}', "", '"a dog"', "[1]", '{"prompt": "to', "[" * 100_000, "7"]
-    found = rows_of(tmp_path / "a.jsonl", "\n".join(lines).encode())
-    assert [row for row in found if isinstance(row, Row)] == [
-        Row(1, {"prompt": "a cat"}),
-        Row(3, "a dog"),
-    ]
-    assert faults(found) == [4, 5, 6, 7]
+def test_delimited_rows_may_hold_line_breaks_and_faults(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", b'a,b\n"x\ny",1\n\xff,2\nz\n')
+    first, second, third = read_rows(path)
+    assert first == Row(3, {"a": "x\ny", "b": "1"})
+    assert second == Fault(4, "not valid UTF-8")
+    assert third == Fault(5, "1 fields where the header has 2")
 
 
-def test_json_is_a_list(tmp_path: Path) -> None:
-    found = rows_of(tmp_path / "a.json", b'\xef\xbb\xbf["a cat", {"x": "a dog"}, 3]')
-    assert found[:2] == [Row(1, "a cat"), Row(2, {"x": "a dog"})]
-    assert faults(found) == [3]
-
-
-@pytest.mark.parametrize("content", [b"{}", b"[1", b"\xff", b"[" * 100_000])
-def test_other_json_is_refused(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(InputError, match=r"a\.json"):
-        rows_of(tmp_path / "a.json", content)
-
-
-@pytest.mark.parametrize(("ending", "delimiter"), [(".csv", ","), (".tsv", "\t")])
-def test_delimited_rows_carry_the_line_they_begin_on(
-    tmp_path: Path, ending: str, delimiter: str
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.xlsx", "", "'.xlsx' is not known; these are: .jsonl"),
+        ("a.json", "{}", "must hold a list"),
+        ("a.json", "[", "not valid JSON"),
+        ("a.csv", "", "no header line"),
+        ("a.parquet", "nonsense", "no readable Parquet file"),
+    ],
+)
+def test_unusable_files_are_told_in_a_line(
+    tmp_path: Path, name: str, content: str, message: str
 ) -> None:
-    content = '\ufeffa,b\r\n"one, or\r\ntwo",2\r\n\r\nonly one\r\nx,y\r\n'.replace(",", delimiter)
-    found = rows_of(tmp_path / f"a{ending}", content.encode())
-    assert found == [
-        Row(2, {"a": f"one{delimiter} or\r\ntwo", "b": "2"}),
-        Fault(5, "1 fields where the header has 2"),
-        Row(6, {"a": "x", "b": "y"}),
-    ]
+    with pytest.raises(InputError, match=message):
+        list(read_rows(write(tmp_path / name, content)))
 
 
-def test_broken_cells_are_faults(tmp_path: Path) -> None:
-    found = rows_of(tmp_path / "a.csv", b"a\nb\xffd\nn\0l\nfine\n")
-    assert faults(found) == [2, 3]
-    assert found[2] == Row(4, {"a": "fine"})
-
-
-def test_a_field_may_be_long_but_not_endless(tmp_path: Path) -> None:
-    long = "x" * 200_000
-    assert rows_of(tmp_path / "a.csv", f"a\n{long}\n".encode()) == [Row(2, {"a": long})]
-    swallowed = b'a\n"never closed\n' + b"x" * (1 << 24) + b"\nfine\n"
-    found = rows_of(tmp_path / "a.csv", swallowed)
-    assert faults(found) == [2]
-
-
-@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfea\0,\0b\0\n\0", b"a\0\n"])
-def test_a_table_needs_a_header_in_utf8(tmp_path: Path, content: bytes) -> None:
-    with pytest.raises(InputError, match=r"a\.csv"):
-        rows_of(tmp_path / "a.csv", content)
-
-
-def test_parquet_rows_are_numbered_across_batches(tmp_path: Path) -> None:
-    path = tmp_path / "a.parquet"
-    prompts = [f"prompt {number}" for number in range(5000)]
-    pq.write_table(pa.table({"prompt": prompts}), path)
-    found = list(read_rows(path))
-    assert found == [Row(number, {"prompt": text}) for number, text in enumerate(prompts, 1)]
-
-
-def test_a_parquet_cell_that_is_no_text_is_a_fault(tmp_path: Path) -> None:
-    offsets = pa.py_buffer(b"".join(n.to_bytes(4, "little") for n in (0, 1, 2, 3)))
-    broken = pa.StringArray.from_buffers(3, offsets, pa.py_buffer(b"a\xffb"))
-    pq.write_table(pa.table({"prompt": broken}), tmp_path / "a.parquet")
-    assert list(read_rows(tmp_path / "a.parquet")) == [
-        Row(1, {"prompt": "a"}),
-        Fault(2, "not valid UTF-8"),
-        Row(3, {"prompt": "b"}),
-    ]
-
-
-def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"a\.parquet"):
-        rows_of(tmp_path / "a.parquet", b"no parquet")
-
-
-def test_parquet_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtraError, match=r"promptlift\[parquet\]"):
-        write_rows(tmp_path / "a.parquet", [], ["a"])
-    with pytest.raises(MissingExtraError, match=r"promptlift\[parquet\]"):
-        rows_of(tmp_path / "a.parquet", b"")
-
-
-def test_standard_input_mixes_text_and_objects(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = b'a cat\n {"prompt": "a dog"}\n{red|blue} cat\n{"prompt": \n{}\n'
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
-    found = list(read_rows(STDIN))
-    assert faults(found) == [4]
-    assert [row.value for row in found if isinstance(row, Row)] == [
-        "a cat",
-        {"prompt": "a dog"},
-        "{red|blue} cat",
-        {},
-    ]
-
-
-def test_an_unknown_ending_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'\.docx' is not known; these are: \.jsonl, \.json"):
-        rows_of(tmp_path / "a.docx", b"")
-    with pytest.raises(InputError, match=r"'\.txt' cannot be written; these can: \.jsonl"):
-        write_rows(tmp_path / "b.txt", [], ["a"])
+def test_missing_files_and_unknown_endings(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
-        list(read_rows(tmp_path / "absent.txt"))
-    with pytest.raises(InputError, match="is no file"):
-        list(read_rows(tmp_path))
+        list(read_rows(tmp_path / "none.txt"))
+    with pytest.raises(InputError, match="cannot be written"):
+        write_rows(tmp_path / "out.txt", [], ["a"])
 
 
-def test_reading_holds_one_line_at_a_time(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_bytes(b'"a cat"\n' * 10 + b"\xff")
-    assert len(list(itertools.islice(read_rows(path), 3))) == 3
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "out.csv", "old")
+
+    def rows() -> Any:
+        yield {"a": 1}
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_rows(path, rows(), ["a"])
+    assert path.read_text() == "old"
+    assert [item.name for item in tmp_path.iterdir()] == ["out.csv"]
 
 
-ENDINGS = [".jsonl", ".csv", ".tsv", ".parquet"]
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_a_failed_write_leaves_the_old_file(tmp_path: Path, ending: str) -> None:
-    path = tmp_path / f"a{ending}"
-    path.write_bytes(b"old")
-
-    def failing() -> Iterable[dict[str, Any]]:
-        yield {"a": "new"}
-        raise RuntimeError("in the middle")
-
-    with pytest.raises(RuntimeError):
-        write_rows(path, failing(), ["a"])
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_no_rows_make_a_file_without_rows(tmp_path: Path, ending: str) -> None:
-    path = tmp_path / f"a{ending}"
-    write_rows(path, [], ["a", "b"])
+def test_parquet_of_errors_first_or_of_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "out.parquet"
+    write_rows(path, [{"error": "x"}, {"error": None}], ["additions", "error"])
+    assert [row.value for row in read_rows(path)] == [  # type: ignore[union-attr]
+        {"additions": None, "error": "x"},
+        {"additions": None, "error": None},
+    ]
+    write_rows(path, [], ["a"])
     assert list(read_rows(path)) == []
 
 
-def test_parquet_takes_types_from_all_rows(tmp_path: Path) -> None:
-    path = tmp_path / "a.parquet"
-    first: list[dict[str, Any]] = [{"error": "broken", "phrases": []}] * 10_000
-    last = {"count": 3, "phrases": ["mist"]}
-    write_rows(path, [*first, last], ["count", "phrases", "error", "never"])
-    schema = pq.read_schema(path)
-    assert schema.names == ["count", "phrases", "error", "never"]
-    assert schema.types == [pa.int64(), pa.list_(pa.string()), pa.string(), pa.string()]
-    *_, final = read_rows(path)
-    assert final == Row(10_001, {"count": 3, "phrases": ["mist"], "error": None, "never": None})
+@pytest.mark.parametrize("names", [("x", "y"), ("basic", "detailed"), ("prompt", "improved")])
+def test_columns_of_pairs_are_found(tmp_path: Path, names: tuple[str, str]) -> None:
+    row = {names[0]: "a cat", names[1]: "a cat, 4k", "id": 1}
+    path = write(tmp_path / "a.jsonl", json.dumps(row) + "\n")
+    assert list(load_pairs(path)) == [Pair(source="a cat", target="a cat, 4k")]
 
 
-def test_nested_values_become_json_in_tables_of_text(tmp_path: Path) -> None:
-    write_rows(tmp_path / "a.csv", [{"a": ["é", "b"], "b": None, "c": 1}], ["a", "b", "c"])
-    assert list(read_rows(tmp_path / "a.csv")) == [Row(2, {"a": '["é", "b"]', "b": "", "c": "1"})]
+def test_columns_of_pairs_may_be_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "plain,rich,mode\na,b,extend\n,b,\na,b,expand\n")
+    good, empty, mode = load_pairs(path, source="plain", target="rich")
+    assert good == Pair(source="a", target="b", mode="extend")
+    assert empty == Fault(3, "`plain` is empty")
+    assert isinstance(mode, Fault) and "'expand'" in mode.message
+    with pytest.raises(InputError, match="has columns plain, rich, mode"):
+        list(load_pairs(path))
+    with pytest.raises(InputError, match="Did you mean 'plain'"):
+        list(load_pairs(path, source="plane"))
 
 
-texts = st.text(
-    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12
-)
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-@given(rows=st.lists(st.fixed_dictionaries({"source": texts, "target": texts}), max_size=5))
-@settings(max_examples=30, deadline=None)
-def test_what_is_written_is_read_back(
-    tmp_path_factory: pytest.TempPathFactory, ending: str, rows: list[dict[str, str]]
-) -> None:
-    path = tmp_path_factory.getbasetemp() / f"round{ending}"
-    write_rows(path, rows, ["source", "target"])
-    assert [row.value for row in read_rows(path) if isinstance(row, Row)] == rows
-
-
-@given(content=st.binary(max_size=60), ending=st.sampled_from([".txt", ".jsonl", ".csv", ".json"]))
-@settings(deadline=None)
-def test_any_bytes_give_rows_or_a_clear_error(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes, ending: str
-) -> None:
-    path = tmp_path_factory.getbasetemp() / f"any{ending}"
-    try:
-        found = rows_of(path, content)
-    except InputError as error:
-        assert path.name in str(error)
-        return
-    numbers = [row.number for row in found]
-    assert numbers == sorted(set(numbers))
-    json.dumps([row.value for row in found if isinstance(row, Row)]).encode()
+def test_prompts_of_one_column_need_no_name(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tsv", "caption\na cat\n")
+    assert list(load_prompts(path)) == [Row(2, "a cat")]

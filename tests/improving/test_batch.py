@@ -31,7 +31,9 @@ def prompts(tmp_path: Path) -> Path:
     return path
 
 
-def run(improver: Improver, prompts: Path, output: Path, stop: int | None = None, **flags: bool) -> None:
+def run(
+    improver: Improver, prompts: Path, output: Path, stop: int | None = None, **flags: bool
+) -> None:
     header = {
         "options": OPTIONS, "seed": 4, "model": improver.model_id,
         "input": input_identity([], [prompts], None),
@@ -43,7 +45,9 @@ def run(improver: Improver, prompts: Path, output: Path, stop: int | None = None
             raise KeyboardInterrupt
 
 
-def test_faulty_rows_do_not_stop_the_rest(improver: Improver, prompts: Path, tmp_path: Path) -> None:
+def test_faulty_rows_do_not_stop_the_rest(
+    improver: Improver, prompts: Path, tmp_path: Path
+) -> None:
     run(improver, prompts, tmp_path / "out.jsonl")
     rows = [row.value for row in read_rows(tmp_path / "out.jsonl")]  # type: ignore[union-attr]
     assert len(rows) == 2 * 8 + 2
@@ -70,7 +74,9 @@ def test_a_stopped_job_ends_with_the_same_bytes(
     assert parts.read_bytes() == whole.read_bytes()
 
 
-def test_a_journal_of_another_job_is_refused(improver: Improver, prompts: Path, tmp_path: Path) -> None:
+def test_a_journal_of_another_job_is_refused(
+    improver: Improver, prompts: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "out.csv"
     with pytest.raises(KeyboardInterrupt):
         run(improver, prompts, output, stop=2)

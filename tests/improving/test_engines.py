@@ -52,9 +52,7 @@ def test_logits_equal_those_of_transformers(engine: Engine, either_t5: Path) -> 
         logits = state.step(tokens[:, step])
         every = logits.all()
         np.testing.assert_allclose(every, expected[:, step], atol=1e-4)
-        np.testing.assert_array_equal(
-            np.take_along_axis(every, logits.ids, axis=1), logits.values
-        )
+        np.testing.assert_array_equal(np.take_along_axis(every, logits.ids, axis=1), logits.values)
         assert (np.diff(logits.values, axis=1) <= 0).all()
 
 
@@ -74,7 +72,9 @@ def test_greedy_output_equals_transformers_token_for_token(
     ).tolist()
     config = DecodingConfig(do_sample=False, min_new_tokens=5, max_new_tokens=40, **rules)  # type: ignore[arg-type]
     streams = [np.random.default_rng(0)] * 3
-    for result, row in zip(generate(engine, input_ids, mask, config, streams), expected, strict=True):
+    for result, row in zip(
+        generate(engine, input_ids, mask, config, streams), expected, strict=True
+    ):
         end = row.index(1) if 1 in row else len(row)
         assert result.tokens == row[1:end]
         assert result.ended == (1 in row)
@@ -83,7 +83,10 @@ def test_greedy_output_equals_transformers_token_for_token(
 def test_keeping_rows_is_as_if_the_others_were_never_there(engine: Engine) -> None:
     input_ids, mask = batch(engine.vocab_size)
     tokens = np.array([5, 6, 7])
-    state, alone = engine.start(input_ids, mask), engine.start(input_ids[[2, 0, 0]], mask[[2, 0, 0]])
+    state, alone = (
+        engine.start(input_ids, mask),
+        engine.start(input_ids[[2, 0, 0]], mask[[2, 0, 0]]),
+    )
     state.step(tokens)
     alone.step(tokens[[2, 0, 0]])
     state.keep(np.array([2, 0, 0]))

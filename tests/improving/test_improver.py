@@ -1,5 +1,6 @@
 """The Improver's promises: seeds, batches, modes, variants, verbatim words."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def test_results_do_not_depend_on_batch_order_or_n(improver: Improver) -> None:
 def test_a_stream_takes_prompts_as_they_are_needed(improver: Improver) -> None:
     taken = 0
 
-    def prompts():  # type: ignore[no-untyped-def]
+    def prompts() -> Iterator[str]:
         nonlocal taken
         while True:
             taken += 1
@@ -113,12 +114,12 @@ def test_what_cannot_be_done_is_said_in_a_line(improver: Improver, tmp_path: Pat
 def test_damaged_folders_are_told_apart(exported: Path, copy_of) -> None:  # type: ignore[no-untyped-def]
     folder = copy_of(exported)
     (folder / "decoder.onnx").write_bytes(b"nonsense")
-    with pytest.raises(ModelError, match="decoder.onnx is damaged"):
+    with pytest.raises(ModelError, match=r"decoder\.onnx is damaged"):
         Manifest.read(folder, verify=True)
     with pytest.raises(ModelError, match="cannot be loaded by ONNX Runtime"):
         Improver.load(folder)
     (folder / "decoder.onnx").unlink()
-    with pytest.raises(ModelError, match="decoder.onnx is missing"):
+    with pytest.raises(ModelError, match=r"decoder\.onnx is missing"):
         Improver.load(folder)
     (folder / "manifest.json").write_text('{"schema_version": 99}')
     with pytest.raises(ModelError, match="schema_version 99"):

@@ -108,9 +108,7 @@ def test_enough_candidates_decide_as_all_logits_do(
     )
     if enough_candidates(touched, config)[0]:
         drawn = np.array([uniform])
-        assert choose(some, ids, config, drawn) == choose(
-            every, everything(logits), config, drawn
-        )
+        assert choose(some, ids, config, drawn) == choose(every, everything(logits), config, drawn)
 
 
 def test_all_logits_are_needed_without_top_k() -> None:

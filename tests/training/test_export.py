@@ -67,7 +67,9 @@ def test_int8_is_refused_when_it_costs_too_much(
     assert not (tmp_path / "out").exists()
 
 
-def test_an_existing_folder_is_not_overwritten(exported: Path, t5_folder: Path, tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_overwritten(
+    exported: Path, t5_folder: Path, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError, match="--force"):
         export_model(t5_folder, exported)
     (tmp_path / "notes.txt").write_text("mine")

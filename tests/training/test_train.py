@@ -22,18 +22,16 @@ from promptlift.training.train import train, use_bf16, with_both_tasks
 from promptlift.training.trainer import LengthGroupedSampler, complete_checkpoints
 from tests.conftest import ENDS, HEADS
 
-PAIRS = [
-    Pair(source=head, target=end, mode="extend") for head in HEADS for end in ENDS
-] + [Pair(source=head, target=f"{head}, {end}") for head in HEADS for end in ENDS]
+PAIRS = [Pair(source=head, target=end, mode="extend") for head in HEADS for end in ENDS] + [
+    Pair(source=head, target=f"{head}, {end}") for head in HEADS for end in ENDS
+]
 SIZES = {
     "vocab_size": 330, "d_model": 16, "d_ff": 24, "num_layers": 1, "num_decoder_layers": 1,
     "num_heads": 2, "dropout_rate": 0.1, "batch_size": 8, "warmup_steps": 2, "epochs": 2.0,
     "precision": "fp32", "save_steps": 4,
 }  # fmt: skip
 FLAGS = [
-    part
-    for name, value in SIZES.items()
-    for part in (f"--{name.replace('_', '-')}", str(value))
+    part for name, value in SIZES.items() for part in (f"--{name.replace('_', '-')}", str(value))
 ]
 
 

@@ -27,7 +27,7 @@ class TrainingConfig:
     num_decoder_layers: int = _setting(4, "Decoder layers, for a model from scratch.")
     num_heads: int = _setting(5, "Attention heads, for a model from scratch.")
     dropout_rate: float = _setting(0.0, "Dropout, for a model from scratch.")
-    epochs: float = _setting(3.0, "Passes over the pairs.")
+    epochs: float = _setting(2.0, "Passes over the pairs.")
     batch_size: int = _setting(64, "Pairs a step and process.")
     gradient_accumulation_steps: int = _setting(1, "Batches a weight update.")
     learning_rate: float = _setting(1e-3, "Peak learning rate of AdamW.")

@@ -1,0 +1,95 @@
+"""`promptlift doctor`: what is there, what would run, what is missing."""
+
+import json
+import platform
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from promptlift.cli import doctor
+from promptlift.improving import improver
+from tests.cli.conftest import Run
+from tests.conftest import CopyOf
+
+
+@pytest.fixture
+def bundled(exported: Path, copy_of: CopyOf, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the tiny model in the bundled one's place."""
+    folder = copy_of(exported)
+    monkeypatch.setattr(improver, "bundled_model_path", lambda: folder)
+    return folder
+
+
+def test_says_that_all_is_ready(run: Run, bundled: Path) -> None:
+    result = run("doctor")
+    assert result.exit_code == 0
+    assert "model: t5v11@" in result.stdout
+    assert "ready    improve\n" in result.stdout
+    assert "ready    train\n" in result.stdout
+    assert "missing" not in result.stdout
+
+
+def test_json_has_the_same(run: Run, bundled: Path) -> None:
+    result = run("doctor", "--json")
+    found = json.loads(result.stdout)
+    assert found["schema_version"] == 1
+    assert found["ready"] is True
+    assert found["packages"]["promptlift"] == "0.1.0"
+    assert found["model"]["modes"] == ["extend", "rewrite"]
+    assert all(stage["ready"] for stage in found["stages"].values())
+    assert found["cores"] >= 1
+
+
+def test_a_missing_extra_comes_with_its_command(
+    run: Run, bundled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_torch(name: str) -> Any:
+        return None if name == "torch" else find_spec(name)
+
+    monkeypatch.setattr(doctor, "find_spec", without_torch)
+    result = run("doctor")
+    assert result.exit_code == 0  # the base install works
+    assert "missing  train: torch; pip install 'promptlift[train]'" in result.stdout
+    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "pip install 'promptlift'\n" in result.stdout
+
+
+def test_a_damaged_model_is_told(run: Run, bundled: Path) -> None:
+    with (bundled / "decoder.onnx").open("ab") as file:
+        file.write(b"x")
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "is damaged" in result.stdout
+    found = json.loads(run("doctor", "--json").stdout)
+    assert found["ready"] is False
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "found"),
+    [
+        ("flags\t\t: fpu avx2 avx512_vnni\n", ["avx512_vnni"]),
+        ("Features\t: fp asimd asimddp\n", ["asimddp"]),
+        ("flags\t\t: fpu avx2\n", []),
+        (None, None),
+    ],
+)
+def test_tells_whether_int8_is_fast(
+    cpuinfo: str | None, found: list[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cpuinfo"
+    if cpuinfo is not None:
+        path.write_text(cpuinfo)
+    monkeypatch.setattr(doctor, "_CPUINFO", path)
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    assert doctor.int8_instructions() == found
+
+
+@pytest.mark.parametrize(("machine", "found"), [("arm64", ["asimddp"]), ("x86_64", [])])
+def test_tells_it_on_a_mac(machine: str, found: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    assert doctor.int8_instructions() == found

@@ -1,0 +1,157 @@
+"""`promptlift improve --output`: files, journals, and jobs that were stopped."""
+
+import json
+import signal
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from promptlift.cli import improve as improve_command
+from promptlift.improving import batch
+from promptlift.tables import Row, read_rows
+from tests.cli.conftest import Run, error_line, objects, spawn
+
+# The journal goes to disk once a window. Both ways to stop act at the second time.
+KILLED = """
+import os, signal
+import promptlift.improving.batch as batch
+real, calls = batch._to_disk, 0
+def dying(file):
+    global calls
+    real(file)
+    calls += 1
+    if calls == 2:
+        file.write('{"index": 512, "sou')
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+batch._to_disk = dying
+"""
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prompts for a few windows, of several lengths, two of them faulty."""
+    path = tmp_path_factory.mktemp("many") / "prompts.jsonl"
+    lines = [
+        json.dumps({"prompt": f"castle {number} " * (1 + number % 3)}) for number in range(600)
+    ]
+    lines[100], lines[550] = '{"prompt": ""}', "{broken"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def rows_of(path: Path) -> int:
+    return sum(isinstance(row, Row) for row in read_rows(path))
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "tsv", "parquet"])
+def test_writes_a_file_by_its_ending(improve: Run, tmp_path: Path, ending: str) -> None:
+    output = tmp_path / "new" / f"out.{ending}"
+    result = improve("a cat", "a dog", "-n", 2, "--output", output)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == ""
+    assert rows_of(output) == 4
+    assert list(output.parent.iterdir()) == [output]
+
+
+def test_the_file_holds_what_json_prints(improve: Run, tmp_path: Path, many: Path) -> None:
+    printed = improve("--input", many, "--json", "--seed", 1)
+    written = improve("--input", many, "--output", tmp_path / "out.jsonl", "--seed", 1)
+    assert (printed.exit_code, written.exit_code) == (1, 1)
+    assert objects((tmp_path / "out.jsonl").read_text()) == objects(printed.stdout)
+    assert "2 of them failed" in written.stderr
+
+
+def test_a_column_that_fills_late_keeps_its_type(improve: Run, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("a cat\n\xff\n", encoding="latin-1")
+    prompts = ["a dog"] * 5000
+    output = tmp_path / "out.parquet"
+    result = improve(*prompts, "--input", path, "--output", output, "--max-new-tokens", 1)
+    assert result.exit_code == 1
+    rows = pq.read_table(output).to_pylist()
+    assert len(rows) == 5002
+    assert rows[-1]["line"] == 2
+    assert "UTF-8" in rows[-1]["error"]
+
+
+def test_an_existing_file_needs_force(improve: Run, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    output.write_text("mine")
+    result = improve("a cat", "--output", output)
+    assert result.exit_code == 2
+    assert "--force" in error_line(result)
+    assert output.read_text() == "mine"
+    assert improve("a cat", "--output", output, "--force").exit_code == 0
+    assert rows_of(output) == 1
+
+
+def test_an_ending_that_cannot_be_written_is_told_first(improve: Run, tmp_path: Path) -> None:
+    result = improve("a cat", "--output", tmp_path / "out.docx")
+    assert result.exit_code == 1
+    assert "these can: .jsonl" in error_line(result)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_a_killed_job_goes_on_to_the_same_bytes(
+    improve: Run, tiny: list[str], many: Path, tmp_path: Path, ending: str
+) -> None:
+    whole, parts = tmp_path / f"whole.{ending}", tmp_path / f"parts.{ending}"
+    args = ["--input", many, "-n", 2]
+    killed = spawn("improve", *args, *tiny, "--output", parts, before=KILLED)
+    assert killed.returncode == -signal.SIGKILL
+    assert not parts.exists()
+    journal = parts.with_name(parts.name + ".part")
+    header = json.loads(journal.read_text().split("\n", 1)[0])
+    # Without --resume nothing is touched, and with other options it is another job.
+    kept = journal.read_bytes()
+    result = improve(*args, "--output", parts)
+    assert result.exit_code == 2
+    assert "--resume" in error_line(result)
+    result = improve("--input", many, "-n", 3, "--output", parts, "--resume")
+    assert result.exit_code == 2
+    assert "begun with options" in error_line(result)
+    assert journal.read_bytes() == kept
+    # No seed was given: the journal's is used again.
+    result = improve(*args, "--output", parts, "--resume")
+    assert result.exit_code == 1
+    assert "512 rows are done already" in result.stderr
+    assert not journal.exists()
+    improve(*args, "--output", whole, "--seed", header["seed"])
+    assert parts.read_bytes() == whole.read_bytes()
+
+
+def test_ctrl_c_says_how_to_go_on(
+    improve: Run, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(file: object) -> None:
+        raise KeyboardInterrupt
+
+    output = tmp_path / "out.csv"
+    with monkeypatch.context() as patch:
+        patch.setattr(batch, "_to_disk", interrupted)
+        result = improve("--input", many, "--output", output, "--seed", 3)
+    assert result.exit_code == 130
+    assert "--resume" in result.stderr
+    result = improve("--input", many, "--output", output, "--seed", 3, "--resume")
+    assert result.exit_code == 1
+    assert rows_of(output) == 600
+
+
+def test_resume_without_a_journal_begins(improve: Run, tmp_path: Path) -> None:
+    output = tmp_path / "out.csv"
+    assert improve("a cat", "--output", output, "--resume").exit_code == 0
+    assert rows_of(output) == 1
+
+
+def test_progress_has_rate_and_time_left(
+    improve: Run, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(improve_command, "_PROGRESS_S", 0.0)
+    result = improve("--input", many, "--output", tmp_path / "out.csv")
+    lines = result.stderr.splitlines()
+    assert lines[299].startswith("300 rows, ")
+    assert "a second, of 600, 0.0 min left" in lines[-2]
+    assert result.stdout == ""
