@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import promptlift
 
 HEAVY = ("torch", "transformers", "onnxruntime", "onnx", "pyarrow", "tokenizers", "numpy")
@@ -45,3 +47,39 @@ def test_version_matches_changelog_and_metadata() -> None:
     root = Path(__file__).parents[1]
     assert f"## [{promptlift.__version__}]" in (root / "CHANGELOG.md").read_text()
     assert f'version = "{promptlift.__version__}"' in (root / "pyproject.toml").read_text()
+
+
+def test_completion_loads_nothing_heavy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_PROMPTLIFT_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "promptlift imp")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    code = "sys.argv = ['promptlift']; from promptlift.cli import main; main()"
+    assert not modules_after(code) & set(HEAVY)
+    line = [sys.executable, "-c", f"import sys; {code}"]
+    done = subprocess.run(line, capture_output=True, text=True)
+    assert done.stdout.split() == ["improve"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        (["improve", "a cat", "--output", "out.parquet"], "parquet"),
+        (["improve", "a cat", "--model", "folder-of-a-t5"], "train"),
+        (["export", "folder-of-a-t5", "--output", "out"], "train"),
+    ],
+)
+def test_a_missing_extra_is_named_with_its_command(
+    arguments: list[str], extra: str, exported: Path, tmp_path: Path
+) -> None:
+    if arguments[0] == "improve" and "--model" not in arguments:
+        arguments = [*arguments, "--model", str(exported)]
+    absent = [name for name in HEAVY if name not in ("onnxruntime", "tokenizers", "numpy")]
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent})); "
+        f"sys.argv = {['promptlift', *arguments]}; from promptlift.cli import main; main()"
+    )
+    line = [sys.executable, "-c", code]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    [error] = done.stderr.splitlines()
+    assert f"pip install 'promptlift[{extra}]'" in error

@@ -1,17 +1,23 @@
 """Rows of every format, with their faults."""
 
+import io
+import itertools
 import json
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from promptlift.errors import InputError
+from promptlift.errors import InputError, MissingExtraError
 from promptlift.pairs.load import load_pairs, load_prompts, write_pairs
 from promptlift.records import Pair
-from promptlift.tables import Fault, Row, read_rows, write_rows
+from promptlift.tables import STDIN, Fault, Row, read_rows, write_rows
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(str.strip)
 
@@ -47,7 +53,7 @@ def test_text_drops_the_mark_of_byte_order_and_keeps_blanks(tmp_path: Path) -> N
 def test_delimited_rows_may_hold_line_breaks_and_faults(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", b'a,b\n"x\ny",1\n\xff,2\nz\n')
     first, second, third = read_rows(path)
-    assert first == Row(3, {"a": "x\ny", "b": "1"})
+    assert first == Row(2, {"a": "x\ny", "b": "1"})
     assert second == Fault(4, "not valid UTF-8")
     assert third == Fault(5, "1 fields where the header has 2")
 
@@ -122,3 +128,183 @@ def test_columns_of_pairs_may_be_named(tmp_path: Path) -> None:
 def test_prompts_of_one_column_need_no_name(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tsv", "caption\na cat\n")
     assert list(load_prompts(path)) == [Row(2, "a cat")]
+
+
+def rows_of(path: Path, content: bytes) -> list[Row | Fault]:
+    return list(read_rows(write(path, content)))
+
+
+def faults(rows: Iterable[Row | Fault]) -> list[int]:
+    return [row.number for row in rows if isinstance(row, Fault)]
+
+
+def test_text_is_a_prompt_a_line_and_blank_lines_count(tmp_path: Path) -> None:
+    found = rows_of(tmp_path / "a.txt", b"\xef\xbb\xbfa cat\r\n\r\n caf\xc3\xa9 \n{a|b} cat")
+    assert found == [Row(1, "a cat"), Row(3, " café "), Row(4, "{a|b} cat")]
+
+
+def test_a_broken_line_of_text_does_not_stop_the_rest(tmp_path: Path) -> None:
+    found = rows_of(tmp_path / "a.txt", b"one\nt\xffwo\nth\0ree\nfour\n")
+    assert [row.number for row in found] == [1, 2, 3, 4]
+    assert faults(found) == [2, 3]
+    assert found[1] == Fault(2, "not valid UTF-8: byte 0xff at 1")
+
+
+def test_jsonl_holds_objects_and_strings(tmp_path: Path) -> None:
+    lines = ['{"prompt": "a cat"}', "", '"a dog"', "[1]", '{"prompt": "to', "[" * 100_000, "7"]
+    found = rows_of(tmp_path / "a.jsonl", "\n".join(lines).encode())
+    assert [row for row in found if isinstance(row, Row)] == [
+        Row(1, {"prompt": "a cat"}),
+        Row(3, "a dog"),
+    ]
+    assert faults(found) == [4, 5, 6, 7]
+
+
+def test_json_is_a_list(tmp_path: Path) -> None:
+    found = rows_of(tmp_path / "a.json", b'\xef\xbb\xbf["a cat", {"x": "a dog"}, 3]')
+    assert found[:2] == [Row(1, "a cat"), Row(2, {"x": "a dog"})]
+    assert faults(found) == [3]
+
+
+@pytest.mark.parametrize("content", [b"{}", b"[1", b"\xff", b"[" * 100_000])
+def test_other_json_is_refused(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(InputError, match=r"a\.json"):
+        rows_of(tmp_path / "a.json", content)
+
+
+@pytest.mark.parametrize(("ending", "delimiter"), [(".csv", ","), (".tsv", "\t")])
+def test_delimited_rows_carry_the_line_they_begin_on(
+    tmp_path: Path, ending: str, delimiter: str
+) -> None:
+    content = '\ufeffa,b\r\n"one, or\r\ntwo",2\r\n\r\nonly one\r\nx,y\r\n'.replace(",", delimiter)
+    found = rows_of(tmp_path / f"a{ending}", content.encode())
+    assert found == [
+        Row(2, {"a": f"one{delimiter} or\r\ntwo", "b": "2"}),
+        Fault(5, "1 fields where the header has 2"),
+        Row(6, {"a": "x", "b": "y"}),
+    ]
+
+
+def test_broken_cells_are_faults(tmp_path: Path) -> None:
+    found = rows_of(tmp_path / "a.csv", b"a\nb\xffd\nn\0l\nfine\n")
+    assert faults(found) == [2, 3]
+    assert found[2] == Row(4, {"a": "fine"})
+
+
+def test_a_field_may_be_long_but_not_endless(tmp_path: Path) -> None:
+    long = "x" * 200_000
+    assert rows_of(tmp_path / "a.csv", f"a\n{long}\n".encode()) == [Row(2, {"a": long})]
+    swallowed = b'a\n"never closed\n' + b"x" * (1 << 24) + b"\nfine\n"
+    found = rows_of(tmp_path / "a.csv", swallowed)
+    assert faults(found) == [2]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfea\0,\0b\0\n\0", b"a\0\n"])
+def test_a_table_needs_a_header_in_utf8(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(InputError, match=r"a\.csv"):
+        rows_of(tmp_path / "a.csv", content)
+
+
+def test_parquet_rows_are_numbered_across_batches(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    prompts = [f"prompt {number}" for number in range(5000)]
+    pq.write_table(pa.table({"prompt": prompts}), path)
+    found = list(read_rows(path))
+    assert found == [Row(number, {"prompt": text}) for number, text in enumerate(prompts, 1)]
+
+
+def test_a_parquet_cell_that_is_no_text_is_a_fault(tmp_path: Path) -> None:
+    offsets = pa.py_buffer(b"".join(n.to_bytes(4, "little") for n in (0, 1, 2, 3)))
+    broken = pa.StringArray.from_buffers(3, offsets, pa.py_buffer(b"a\xffb"))
+    pq.write_table(pa.table({"prompt": broken}), tmp_path / "a.parquet")
+    assert list(read_rows(tmp_path / "a.parquet")) == [
+        Row(1, {"prompt": "a"}),
+        Fault(2, "not valid UTF-8"),
+        Row(3, {"prompt": "b"}),
+    ]
+
+
+def test_parquet_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingExtraError, match=r"promptlift\[parquet\]"):
+        write_rows(tmp_path / "a.parquet", [], ["a"])
+    with pytest.raises(MissingExtraError, match=r"promptlift\[parquet\]"):
+        rows_of(tmp_path / "a.parquet", b"")
+
+
+def test_standard_input_mixes_text_and_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = b'a cat\n {"prompt": "a dog"}\n{red|blue} cat\n{"prompt": \n{}\n'
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
+    found = list(read_rows(STDIN))
+    assert faults(found) == [4]
+    assert [row.value for row in found if isinstance(row, Row)] == [
+        "a cat",
+        {"prompt": "a dog"},
+        "{red|blue} cat",
+        {},
+    ]
+
+
+def test_reading_holds_one_line_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'"a cat"\n' * 10 + b"\xff")
+    assert len(list(itertools.islice(read_rows(path), 3))) == 3
+
+
+ENDINGS = [".jsonl", ".csv", ".tsv", ".parquet"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_no_rows_make_a_file_without_rows(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a{ending}"
+    write_rows(path, [], ["a", "b"])
+    assert list(read_rows(path)) == []
+
+
+def test_parquet_takes_types_from_all_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    first: list[dict[str, Any]] = [{"error": "broken", "phrases": []}] * 10_000
+    last = {"count": 3, "phrases": ["mist"]}
+    write_rows(path, [*first, last], ["count", "phrases", "error", "never"])
+    schema = pq.read_schema(path)
+    assert schema.names == ["count", "phrases", "error", "never"]
+    assert schema.types == [pa.int64(), pa.list_(pa.string()), pa.string(), pa.string()]
+    *_, final = read_rows(path)
+    assert final == Row(10_001, {"count": 3, "phrases": ["mist"], "error": None, "never": None})
+
+
+def test_nested_values_become_json_in_tables_of_text(tmp_path: Path) -> None:
+    write_rows(tmp_path / "a.csv", [{"a": ["é", "b"], "b": None, "c": 1}], ["a", "b", "c"])
+    assert list(read_rows(tmp_path / "a.csv")) == [Row(2, {"a": '["é", "b"]', "b": "", "c": "1"})]
+
+
+texts = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12
+)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@given(rows=st.lists(st.fixed_dictionaries({"source": texts, "target": texts}), max_size=5))
+@settings(max_examples=30, deadline=None)
+def test_what_is_written_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, ending: str, rows: list[dict[str, str]]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"round{ending}"
+    write_rows(path, rows, ["source", "target"])
+    assert [row.value for row in read_rows(path) if isinstance(row, Row)] == rows
+
+
+@given(content=st.binary(max_size=60), ending=st.sampled_from([".txt", ".jsonl", ".csv", ".json"]))
+@settings(deadline=None)
+def test_any_bytes_give_rows_or_a_clear_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, ending: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"any{ending}"
+    try:
+        found = rows_of(path, content)
+    except InputError as error:
+        assert path.name in str(error)
+        return
+    numbers = [row.number for row in found]
+    assert numbers == sorted(set(numbers))
+    json.dumps([row.value for row in found if isinstance(row, Row)]).encode()

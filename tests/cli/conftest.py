@@ -14,6 +14,8 @@ from transformers import T5ForConditionalGeneration
 from typer.testing import CliRunner, Result
 
 from promptlift.cli import app
+from promptlift.improving.manifest import ModelCard
+from promptlift.training.config import POCKET_MODES
 from promptlift.training.export import export_model
 from tests.conftest import ENDS, HEADS
 
@@ -41,6 +43,8 @@ def exported(t5v11_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         if piece.startswith("<"):
             model.lm_head.weight.data[token] = 0.0
     model.save_pretrained(str(folder))
+    # Beyond these few, bytes would be drawn again.
+    ModelCard(name="talking", modes=POCKET_MODES, decoding={"top_k": 10}).write(folder)
     calibration = root / "calibration.jsonl"
     rows = [{"source": head, "target": end} for head in HEADS for end in ENDS]
     calibration.write_text("".join(json.dumps(row) + "\n" for row in rows))

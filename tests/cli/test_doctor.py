@@ -25,7 +25,7 @@ def bundled(exported: Path, copy_of: CopyOf, monkeypatch: pytest.MonkeyPatch) ->
 def test_says_that_all_is_ready(run: Run, bundled: Path) -> None:
     result = run("doctor")
     assert result.exit_code == 0
-    assert "model: t5v11@" in result.stdout
+    assert "model: talking@" in result.stdout
     assert "ready    improve\n" in result.stdout
     assert "ready    train\n" in result.stdout
     assert "missing" not in result.stdout

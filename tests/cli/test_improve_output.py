@@ -129,7 +129,7 @@ def test_ctrl_c_says_how_to_go_on(
     def interrupted(file: object) -> None:
         raise KeyboardInterrupt
 
-    output = tmp_path / "out.csv"
+    output = tmp_path / "out.jsonl"
     with monkeypatch.context() as patch:
         patch.setattr(batch, "_to_disk", interrupted)
         result = improve("--input", many, "--output", output, "--seed", 3)

@@ -100,9 +100,33 @@ def test_an_output_is_kept_unless_forced(improver: Improver, prompts: Path, tmp_
 
 def test_standard_input_cannot_be_resumed() -> None:
     with pytest.raises(InputError, match="cannot be resumed"):
-        input_identity([], [STDIN], None)
+        input_identity([], [STDIN], None, resume=True)
+    assert input_identity([], [STDIN], None)["standard_input"]
 
 
 def test_lines_are_counted_where_that_is_quick(prompts: Path, tmp_path: Path) -> None:
     assert count_lines([prompts]) == 10
     assert count_lines([prompts, STDIN]) is None
+
+
+def test_a_job_that_never_began_leaves_no_journal(improver: Improver, tmp_path: Path) -> None:
+    path = tmp_path / "prompts.csv"
+    path.write_text("text,other\na cat,1\n")
+    header = {
+        "options": OPTIONS, "seed": 4, "model": improver.model_id,
+        "input": input_identity([], [path], "txt"),
+    }  # fmt: skip
+    job = Job(tmp_path / "out.jsonl", header, resume=False, force=False)
+    items = read_items([], [path], "txt")
+    with pytest.raises(InputError, match="Did you mean 'text'"):
+        list(job.run(improve_items(improver, items, seed=4, **OPTIONS)))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    paths = [tmp_path / name / "p.txt" for name in "ab"]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text(path.parent.name)
+    assert input_identity([], paths, None) != input_identity([], paths[::-1], None)
+    assert len(input_identity([], paths, None)["files"]) == 2

@@ -15,7 +15,6 @@ from promptlift.lexicon.words import may_be_taught, names, target_words
         "surrounded by mist",
         "trending on ArtStation",
         "dark green forest",
-        "f/1.8",
     ],
 )
 def test_passes_what_a_picture_shows(clause: str) -> None:

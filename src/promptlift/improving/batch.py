@@ -5,11 +5,11 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
-from promptlift.errors import ConfigError, InputError
+from promptlift.errors import ConfigError, InputError, PromptliftError
 from promptlift.files import sha256_of_file
 from promptlift.improving.improver import Improver, check_prompt
 from promptlift.pairs.load import load_prompts
@@ -115,8 +115,15 @@ class Job:
 
     def run(self, results: Iterable[list[dict[str, Any]]]) -> Iterator[int]:
         """Write results as they come, yielding how many rows are done, then make the output."""
+        iterator = iter(results)
+        try:
+            first = list(islice(iterator, 1))
+        except PromptliftError:
+            if not self.done:  # nothing to go on from: the next attempt may differ
+                self.journal.unlink()
+            raise
         with self.journal.open("a", encoding="utf-8", newline="\n") as file:
-            for count, objects in enumerate(results, 1):
+            for count, objects in enumerate(chain(first, iterator), 1):
                 file.write("".join(map(_line, objects)))
                 self.failed += "error" in objects[0]
                 if count % _WINDOW == 0:
@@ -173,21 +180,26 @@ def seed_of_journal(output: Path) -> int | None:
     return seed if isinstance(seed, int) else None
 
 
-def input_identity(prompts: list[str], files: list[Path], column: str | None) -> dict[str, Any]:
+def input_identity(
+    prompts: list[str], files: list[Path], column: str | None, *, resume: bool = False
+) -> dict[str, Any]:
     """What decides the rows: hashes of the prompts and files.
 
     Raises:
-        InputError: standard input, which cannot be read again, or a missing file.
+        InputError: a missing file, or standard input, of which no second reading can be had.
     """
-    if STDIN in files:
+    if STDIN in files and resume:
         raise InputError("standard input cannot be resumed. Save it to a file: --input FILE.")
-    for path in files:
+    named = [path for path in files if path != STDIN]
+    for path in named:
         if not path.is_file():
             raise InputError(f"{path} does not exist or is no file.")
     text = "\0".join(prompts).encode("utf-8", "surrogatepass")
     return {
         "prompts": hashlib.sha256(text).hexdigest() if prompts else None,
-        "files": {path.name: sha256_of_file(path) for path in files},
+        # A list: files may share a name, and their order decides the rows.
+        "files": [[path.name, sha256_of_file(path)] for path in named],
+        "standard_input": STDIN in files,
         "column": column,
     }
 

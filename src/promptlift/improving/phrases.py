@@ -53,7 +53,7 @@ def _sound(phrases: list[str], source: str, ended: bool) -> list[str]:
     kept: list[str] = []
     for phrase in phrases:
         words = _words(phrase)
-        if BROKEN in phrase or not words.strip() or words in said:
+        if not phrase.isprintable() or BROKEN in phrase or not words.strip() or words in said:
             continue
         said += words
         kept.append(phrase)

@@ -83,6 +83,8 @@ def train(
         return model_folder
     run.begin(STAGE, asdict(config), inputs or {})
     transformers_logging.disable_progress_bar()
+    # Resuming would warn of tied weights, which a checkpoint holds once.
+    transformers_logging.set_verbosity_error()
     started = time.monotonic()
 
     set_seed(config.seed)
