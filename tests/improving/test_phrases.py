@@ -63,7 +63,9 @@ def test_extending_keeps_the_source_and_the_budget(
     assert len({phrase.lower() for phrase in added}) == len(added)
 
 
-@pytest.mark.parametrize("broken", ["soft\x0c light", "mist\0", "a\x1b[31m b", "one\ntwo", "\u200e"])
+@pytest.mark.parametrize(
+    "broken", ["soft\x0c light", "mist\0", "a\x1b[31m b", "one\ntwo", "\u200e"]
+)
 def test_phrases_with_control_characters_are_dropped(broken: str) -> None:
     prompt, added = extend("a cat", f"{broken}, 4k", True, DecodingConfig())
     assert (prompt, added) == ("a cat, 4k", ["4k"])

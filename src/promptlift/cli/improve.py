@@ -192,9 +192,7 @@ def _to_file(source: _Source, chosen: _Choice, output: Path, *, resume: bool, fo
         "options": chosen.options,
         "seed": seed,
         "model": chosen.improver.model_id,
-        "input": input_identity(
-            source.prompts, source.files, source.column, resume=resume
-        ),
+        "input": input_identity(source.prompts, source.files, source.column, resume=resume),
     }
     job = Job(output, header, resume=resume, force=force)
     if job.done:

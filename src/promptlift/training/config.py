@@ -6,6 +6,16 @@ from typing import Any
 from promptlift.errors import ConfigError
 
 POCKET_MODES = {"extend": "extend: ", "rewrite": "rewrite: "}
+# Chosen by reading results: without a minimum many additions are a single filler, and at
+# temperature 1 a model of this size strays.
+POCKET_DECODING = {
+    "temperature": 0.8,
+    "top_p": 0.95,
+    "repetition_penalty": 1.1,
+    "no_repeat_ngram_size": 3,
+    "min_new_tokens": 12,
+    "max_new_tokens": 64,
+}
 
 
 def _setting(default: Any, text: str) -> Any:

@@ -15,7 +15,7 @@ from promptlift.improving.manifest import PAPER_PREFIX, ModelCard
 from promptlift.pairs.cut import cut_prompt
 from promptlift.records import Pair
 from promptlift.runs import Run
-from promptlift.training.config import POCKET_MODES, TrainingConfig
+from promptlift.training.config import POCKET_DECODING, POCKET_MODES, TrainingConfig
 from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ def train(
     ModelCard(
         name=config.name,
         modes={mode: modes[mode] for mode in sorted({pair.mode for pair in learned})},
+        decoding={} if config.model else POCKET_DECODING,
         licence=config.licence,
         training={**results, "config": asdict(config)},
     ).write(model_folder)

@@ -1,0 +1,58 @@
+"""The benchmarks' own arithmetic, by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks.bits_per_character import cleaned, interval, ngram_bits
+from benchmarks.prompt_sets import examine, repeats_endlessly, unsafe_share
+from promptlift.records import Improvement, Pair
+
+
+def result(source: str, *additions: str) -> Improvement:
+    return Improvement(
+        source=source, prompt=", ".join([source, *additions]), additions=additions, clip_tokens=2,
+        seed=0, variant=0, mode="extend", model="m@0",
+    )  # fmt: skip
+
+
+def test_witten_bell_by_hand() -> None:
+    # After "a" comes the end only: order 0 knows two kinds, a and end, each seen once.
+    # P(a) at the start, lowest order: (1 + 2/256) / (2 + 2); its longer contexts, all of
+    # START, saw one kind once: (1 + 1 p) / (1 + 1), seven times. The end goes the same way.
+    low = (1 + 2 / 256) / 4
+    for _ in range(7):
+        low = (1 + low) / 2
+    assert ngram_bits(["a"], ["a"])[0] == pytest.approx(-2 * math.log2(low))
+
+
+def test_a_text_seen_often_costs_little_and_an_unseen_one_much() -> None:
+    seen, unseen = ngram_bits(["soft light"] * 50, ["soft light", "qqqqqqqqqq"])
+    assert seen < 5 < 60 < unseen
+
+
+def test_the_interval_holds_the_value() -> None:
+    bits = np.random.default_rng(0).normal(15, 3, size=200)
+    value, low, high = interval(bits, np.full(200, 10))
+    assert low < value < high
+    assert value == pytest.approx(bits.mean() / 10, abs=1e-3)
+
+
+def test_pairs_of_which_nothing_is_left_are_dropped() -> None:
+    pairs = [
+        Pair(source="a cat", target="by greg rutkowski"),
+        Pair(source="a", target="4k, ross tran"),
+    ]
+    assert cleaned(pairs) == [Pair(source="a", target="4k")]
+
+
+def test_what_must_not_happen_is_counted() -> None:
+    loop = result("a cat", "very very very very very")
+    assert repeats_endlessly(loop)
+    assert not repeats_endlessly(result("a cat", "soft light", "soft light"))
+    found = examine([loop, result("an owl")])
+    assert found["endless_repetition"] == 1
+    assert (found["short_prompts"], found["short_prompts_with_addition"]) == (2, 1)
+    share = unsafe_share([result("a cat", "gore"), result("gore", "gore")])
+    assert share == {"results": 2, "with_unsafe_word": 1, "words": {"gore": 1}}
