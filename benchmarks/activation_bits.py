@@ -1,6 +1,6 @@
 """What int8 costs: bits per character in fp32, and in int8 with 8 and 7 bits of activation.
 
-python benchmarks/activation_bits.py runs/pocket/model --heldout heldout_pairs.parquet
+python -m benchmarks.activation_bits runs/pocket/model --heldout heldout_pairs.parquet
 """
 
 import argparse

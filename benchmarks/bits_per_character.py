@@ -1,6 +1,6 @@
 """Bits per character of held-out targets: a model against a character n-gram.
 
-    python benchmarks/bits_per_character.py --heldout heldout_pairs.parquet \
+    python -m benchmarks.bits_per_character --heldout heldout_pairs.parquet \
         --prompts prompts.parquet --exclude-source UniGenBench-train [--model FOLDER]
 
 The measure is -log2 P(target and its end | source) over the sum of (characters + 1), which does

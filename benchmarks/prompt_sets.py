@@ -1,6 +1,6 @@
 """What a model adds to thousands of real prompts: checks, unsafe words, examples, independence.
 
-    python benchmarks/prompt_sets.py FILE.txt ... [--model FOLDER] [--output results.json] \
+    python -m benchmarks.prompt_sets FILE.txt ... [--model FOLDER] [--output results.json] \
         [--examples docs/examples.md]
 
 Each file holds a prompt a line. Independence: 300 prompts one by one, shuffled, and in batches

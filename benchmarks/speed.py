@@ -1,6 +1,6 @@
 """Speed and memory of the int8 engine against `transformers` on the same weights, in one run.
 
-    python benchmarks/speed.py [--quick] [--output results.json]
+    python -m benchmarks.speed [--quick] [--output results.json]
 
 The model has FLAN-T5-small's shape with random weights. Both sides sample 64 new tokens with the
 same rules from 16 source tokens; runs alternate, medians count. Let nothing else run meanwhile.

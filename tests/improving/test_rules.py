@@ -11,7 +11,7 @@ from transformers.generation import logits_process as reference
 
 from promptlift.errors import ConfigError
 from promptlift.improving.config import DecodingConfig
-from promptlift.improving.rules import choose, enough_candidates, penalize_and_ban
+from promptlift.improving.rules import History, choose, enough_candidates, penalize_and_ban
 
 NEVER = np.zeros(0, dtype=np.int64)
 EOS = 1
@@ -50,7 +50,13 @@ def test_penalties_equal_those_of_transformers(
         repetition_penalty=penalty, no_repeat_ngram_size=ngram, min_new_tokens=shortest
     )
     scores, touched = penalize_and_ban(
-        logits, everything(logits), history.tolist(), config, eos=EOS, suppressed=NEVER
+        logits,
+        everything(logits),
+        History(history.tolist(), 12),
+        np.arange(3),
+        config,
+        eos=EOS,
+        suppressed=NEVER,
     )
     np.testing.assert_allclose(scores, expected, rtol=1e-6)
     assert touched[scores != logits].all()
@@ -97,14 +103,15 @@ def test_enough_candidates_decide_as_all_logits_do(
 ) -> None:
     generator = np.random.default_rng(seed)
     logits = generator.normal(size=(1, 40)).astype(np.float32) * 4
-    history = [generator.integers(0, 40, size=8).tolist()]
+    history = History([generator.integers(0, 40, size=8).tolist()], 40)
     config = DecodingConfig(
         top_k=top_k, top_p=top_p, repetition_penalty=penalty, do_sample=not greedy
     )
     values, ids = largest(logits, 8)
-    some, touched = penalize_and_ban(values, ids, history, config, eos=EOS, suppressed=NEVER)
+    row = np.zeros(1, dtype=np.int64)
+    some, touched = penalize_and_ban(values, ids, history, row, config, eos=EOS, suppressed=NEVER)
     every, _ = penalize_and_ban(
-        logits, everything(logits), history, config, eos=EOS, suppressed=NEVER
+        logits, everything(logits), history, row, config, eos=EOS, suppressed=NEVER
     )
     if enough_candidates(touched, config)[0]:
         drawn = np.array([uniform])

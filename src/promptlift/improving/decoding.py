@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from promptlift.improving.config import DecodingConfig
 from promptlift.improving.engine import Engine, IntArray, StepLogits
-from promptlift.improving.rules import choose, enough_candidates, penalize_and_ban
+from promptlift.improving.rules import History, choose, enough_candidates, penalize_and_ban
 
 
 @dataclass(frozen=True)
@@ -58,24 +58,24 @@ def generate(
     if copies is not None:
         state.keep(copies)
     never = np.zeros(0, dtype=np.int64) if suppressed is None else suppressed
-    history: list[list[int]] = [[decoder_start] for _ in streams]
+    history = History([[decoder_start]] * len(streams), engine.vocab_size)
     results: list[Generated | None] = [None] * len(streams)
     # Position in the engine's batch -> row. Rows that ended stay in it until enough have.
     rows = np.arange(len(streams))
     for step in range(config.max_new_tokens):
-        logits = state.step(np.array([history[row][-1] for row in rows], dtype=np.int64))
+        last = np.array([history.tokens[row][-1] for row in rows], dtype=np.int64)
+        logits = state.step(last)
         running = [place for place, row in enumerate(rows) if results[row] is None]
         part = np.array(running, dtype=np.int64)
         uniforms = np.array([streams[rows[place]].random() for place in running])
-        texts = [history[rows[place]] for place in running]
-        tokens = _next_tokens(logits, part, texts, config, uniforms, eos, never, engine.vocab_size)
+        tokens = _next_tokens(logits, part, history, rows[part], config, uniforms, eos, never)
         for place, token in zip(running, tokens.tolist(), strict=True):
             row = rows[place]
-            history[row].append(token)
+            history.append(row, token)
             if token == eos:
-                results[row] = Generated(history[row][1:-1], ended=True)
+                results[row] = Generated(history.tokens[row][1:-1], ended=True)
             elif step + 1 == config.max_new_tokens:
-                results[row] = Generated(history[row][1:], ended=False)
+                results[row] = Generated(history.tokens[row][1:], ended=False)
         left = np.array(
             [place for place in running if results[rows[place]] is None], dtype=np.int64
         )
@@ -116,17 +116,20 @@ def log_probabilities(
 def _next_tokens(
     logits: StepLogits,
     part: IntArray,
-    history: list[list[int]],
+    history: History,
+    rows: IntArray,
     config: DecodingConfig,
     uniforms: npt.NDArray[np.float64],
     eos: int,
     suppressed: IntArray,
-    vocabulary: int,
 ) -> IntArray:
     """Choose from the largest logits where those decide, else from all."""
     values, ids = logits.values[part], logits.ids[part]
-    scores, touched = penalize_and_ban(values, ids, history, config, eos=eos, suppressed=suppressed)
+    scores, touched = penalize_and_ban(
+        values, ids, history, rows, config, eos=eos, suppressed=suppressed
+    )
     tokens = choose(scores, ids, config, uniforms)
+    vocabulary = history.seen.shape[1]
     if ids.shape[1] == vocabulary:
         return tokens
     unsure = np.flatnonzero(~enough_candidates(touched, config))
@@ -135,7 +138,8 @@ def _next_tokens(
         scores, _ = penalize_and_ban(
             logits.all()[part[unsure]],
             all_ids,
-            [history[row] for row in unsure],
+            history,
+            rows[unsure],
             config,
             eos=eos,
             suppressed=suppressed,

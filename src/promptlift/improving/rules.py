@@ -1,7 +1,6 @@
 """The field's decoding rules, over candidate logits. Order and meaning are those of transformers.
 
-Candidates are the largest logits of each row (`values`, `ids` [rows, candidates]) or all of
-them. `history` holds each row's tokens so far, the decoder's start token first.
+Candidates are the largest logits of each row (`values`, `ids` [rows, candidates]) or all of them.
 """
 
 import numpy as np
@@ -13,10 +12,30 @@ from promptlift.improving.engine import FloatArray, IntArray
 BoolArray = npt.NDArray[np.bool_]
 
 
+class History:
+    """The tokens of each row so far, the decoder's start token first.
+
+    Attributes:
+        tokens: a list a row.
+        seen: bool [rows, vocabulary], which tokens a row holds.
+    """
+
+    def __init__(self, tokens: list[list[int]], vocab_size: int) -> None:
+        self.tokens = [list(row) for row in tokens]
+        self.seen = np.zeros((len(tokens), vocab_size), dtype=bool)
+        for row, found in enumerate(tokens):
+            self.seen[row, found] = True
+
+    def append(self, row: int, token: int) -> None:
+        self.tokens[row].append(token)
+        self.seen[row, token] = True
+
+
 def penalize_and_ban(
     values: FloatArray,
     ids: IntArray,
-    history: list[list[int]],
+    history: History,
+    rows: IntArray,
     config: DecodingConfig,
     *,
     eos: int,
@@ -24,28 +43,36 @@ def penalize_and_ban(
 ) -> tuple[FloatArray, BoolArray]:
     """Logits after repetition penalty, n-gram, length and suppression rules.
 
+    Args:
+        values: logits of the candidates.
+        ids: their token ids.
+        history: tokens of all rows.
+        rows: which row of the history each row of the candidates belongs to.
+        config: the rules.
+        eos: token that must not come before `min_new_tokens`.
+        suppressed: tokens that never come.
+
     Returns:
         The logits, -inf where a token is banned, and which candidates a rule touched.
     """
     scores = values.copy()
-    touched = np.isin(ids, suppressed)
-    scores[touched] = -np.inf
-    for row, tokens in enumerate(history):
-        if config.repetition_penalty != 1.0:
-            seen = np.isin(ids[row], tokens)
-            old = scores[row, seen]
-            # Keskar et al., 2019, with negative logits multiplied, so that both shrink.
-            penalty = np.float32(config.repetition_penalty)
-            scores[row, seen] = np.where(old < 0, old * penalty, old / penalty)
-            touched[row] |= seen
-        banned = _ends_of_seen_ngrams(tokens, config.no_repeat_ngram_size)
+    touched = np.zeros(ids.shape, dtype=bool)
+    if config.repetition_penalty != 1.0:
+        seen = history.seen[rows[:, None], ids]
+        penalty = np.float32(config.repetition_penalty)
+        # Keskar et al., 2019, with negative logits multiplied, so that both shrink.
+        lowered = np.where(scores < 0, scores * penalty, scores / penalty)
+        scores = np.where(seen, lowered, scores)
+        touched |= seen
+    banned = np.isin(ids, suppressed) if len(suppressed) else np.zeros(ids.shape, dtype=bool)
+    for place, row in enumerate(rows.tolist()):
+        tokens = history.tokens[row]
         if len(tokens) - 1 < config.min_new_tokens:
-            banned.append(eos)
-        if banned:
-            hit = np.isin(ids[row], banned)
-            scores[row, hit] = -np.inf
-            touched[row] |= hit
-    return scores, touched
+            banned[place] |= ids[place] == eos
+        if ends := _ends_of_seen_ngrams(tokens, config.no_repeat_ngram_size):
+            banned[place] |= np.isin(ids[place], ends)
+    scores[banned] = -np.inf
+    return scores, touched | banned
 
 
 def enough_candidates(touched: BoolArray, config: DecodingConfig) -> BoolArray:
