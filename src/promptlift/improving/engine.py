@@ -10,7 +10,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
-CANDIDATES = 256  # largest logits that an engine returns of each row
+CANDIDATES = 128  # largest logits that an engine returns of each row
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def decoder_graph(
     Inputs: `tokens` int64 [batch, 1], the encoder's outputs, and for each layer i
     `past_key_i`, `past_value_i` float32 [batch, heads, past, d_kv]; `past` is 0 at first.
     Outputs: `logits` float32 [batch, vocabulary]; `top_values` float32 and `top_ids` int64
-    [batch, 256], the largest of them; `key_i`, `value_i`, the cache with this step.
+    [batch, 128], the largest of them; `key_i`, `value_i`, the cache with this step.
     """
     graph = _Graph(shape, int8, activation_bits)
     cache = ["batch", shape.num_heads, "past", shape.d_kv]
