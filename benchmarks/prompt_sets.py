@@ -40,7 +40,7 @@ def examine(results: list[Improvement]) -> dict[str, Any]:
     return {
         "prompts": len(results),
         "endless_repetition": sum(map(repeats_endlessly, results)),
-        "broken_characters": sum("\ufffd" in item.prompt for item in results),
+        "broken_characters": sum("\ufffd" in "".join(item.additions) for item in results),
         "source_not_verbatim": sum(not item.prompt.startswith(item.source) for item in results),
         "past_the_budget": sum(
             bool(item.additions) and item.clip_tokens > CLIP_BUDGET for item in results

@@ -9,7 +9,6 @@ same rules from 16 source tokens; runs alternate, medians count. Let nothing els
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -48,6 +47,38 @@ model = T5ForConditionalGeneration.from_pretrained(sys.argv[1])
 ids = tokenizer("extend: " + sys.argv[2], return_tensors="pt").input_ids
 out = model.generate(ids, do_sample=True, min_new_tokens={n}, max_new_tokens={n}, **{rules})
 print(sys.argv[2] + ", " + tokenizer.decode(out[0], skip_special_tokens=True))
+"""
+
+
+MEASURED = {
+    "promptlift": """
+import sys
+from pathlib import Path
+import numpy as np
+from promptlift.improving.config import DecodingConfig
+from promptlift.improving.decoding import generate
+from promptlift.improving.onnx_engine import OnnxEngine
+ids = np.full(({size}, {source}), 5)
+config = DecodingConfig(min_new_tokens={new}, max_new_tokens={new}, **{rules})
+streams = [np.random.default_rng(row) for row in range({size})]
+generate(OnnxEngine(Path(sys.argv[1])), ids, np.ones_like(ids), config, streams)
+""",
+    "transformers": """
+import sys
+import torch
+from transformers import T5ForConditionalGeneration
+model = T5ForConditionalGeneration.from_pretrained(sys.argv[1])
+ids = torch.full(({size}, {source}), 5)
+model.generate(
+    ids, attention_mask=torch.ones_like(ids), do_sample=True,
+    min_new_tokens={new}, max_new_tokens={new}, **{rules},
+)
+""",
+}
+# The high-water mark of this program alone; getrusage counts that of the parent before exec too.
+PRINT_PEAK = """
+[line] = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
+print(int(line.split()[1]) // 1024)
 """
 
 
@@ -144,12 +175,13 @@ def command(arguments: list[str]) -> Callable[[], Any]:
 
 
 def peak_megabytes(side: str, folder: Path, size: int) -> int:
-    """Peak resident memory of a process of its own that decodes one batch."""
+    """Peak resident memory of a process of its own that decodes one batch and imports no more."""
+    script = (
+        MEASURED[side].format(size=size, source=SOURCE_TOKENS, new=NEW_TOKENS, rules=RULES)
+        + PRINT_PEAK
+    )
     done = subprocess.run(
-        [sys.executable, __file__, "--measure", side, str(folder), str(size)],
-        check=True,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", script, str(folder)], check=True, capture_output=True, text=True
     )
     return int(done.stdout.split()[-1])
 
@@ -215,14 +247,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="few layers and rounds, to try it")
     parser.add_argument("--output", type=Path)
-    parser.add_argument("--measure", nargs=3, metavar=("SIDE", "FOLDER", "SIZE"))
     args = parser.parse_args()
-    if args.measure:
-        side, folder, size = args.measure
-        (ours if side == "promptlift" else theirs)(Path(folder))(int(size))
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-        return
-
     sizes, rounds = ((1, 4), 1) if args.quick else ((1, 16, 64), 7)
     with tempfile.TemporaryDirectory() as temporary:
         folder = make_model(Path(temporary) / "model", 2 if args.quick else 8)

@@ -54,7 +54,7 @@ def test_a_run_leaves_what_the_formats_promise(whole: Path) -> None:
     assert stage["versions"]["torch"] == torch.__version__
     assert (whole / "config.json").exists()
     header, *rows = (whole / "log.csv").read_text().splitlines()
-    assert header == "step,epoch,loss,eval_loss,learning_rate,grad_norm,elapsed_s"
+    assert header == "step,epoch,loss,eval_loss,learning_rate,grad_norm"
     assert sum(bool(row.split(",")[3]) for row in rows) == 2  # validation after each epoch
     assert ModelCard.read(whole / "model").modes == {"extend": "extend: ", "rewrite": "rewrite: "}
     assert Improver.load(whole / "model").improve("a cat", seed=1)[0].source == "a cat"

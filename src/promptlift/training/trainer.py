@@ -26,7 +26,7 @@ from promptlift.training.config import TrainingConfig
 
 COMPLETE_FILE = "complete"
 IGNORED = -100  # label that the loss leaves out, as in transformers
-LOG_COLUMNS = ("step", "epoch", "loss", "eval_loss", "learning_rate", "grad_norm", "elapsed_s")
+LOG_COLUMNS = ("step", "epoch", "loss", "eval_loss", "learning_rate", "grad_norm")
 
 
 class Examples(Dataset[dict[str, list[int]]]):
