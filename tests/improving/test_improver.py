@@ -81,12 +81,13 @@ def test_log_probability_is_that_of_the_engine(improver: Improver) -> None:
     assert improver.log_probability([], []).shape == (0,)
 
 
+@pytest.mark.parametrize("top_k", [0, 50, 120])  # all logits, the largest, now these, now those
 def test_exported_and_pytorch_models_give_the_same_words(
-    t5v11_folder: Path, tmp_path: Path
+    t5v11_folder: Path, tmp_path: Path, top_k: int
 ) -> None:
     export_model(t5v11_folder, tmp_path / "out", precision="fp32")
     exported, trained = Improver.load(tmp_path / "out"), Improver.load(t5v11_folder)
-    options = {"seed": 3, "n": 4, "repetition_penalty": 1.2, "max_new_tokens": 30}
+    options = {"seed": 3, "n": 4, "repetition_penalty": 1.2, "max_new_tokens": 30, "top_k": top_k}
     found = [
         [result.prompt for result in model.improve("a cat in armor", **options)]
         for model in (exported, trained)
@@ -129,6 +130,10 @@ def test_damaged_folders_are_told_apart(exported: Path, copy_of) -> None:  # typ
 @pytest.mark.skipif(not is_exported(bundled_model_path()), reason="no bundled model yet")
 def test_the_bundled_model_improves_a_real_prompt() -> None:
     improver = Improver.load(threads=1)
-    results = improver.improve(["a cat in armor", "a lighthouse", "two dogs playing chess"], seed=1)
+    prompts = ["a cat in armor", "a lighthouse", "two dogs playing chess"] * 4
+    results = improver.improve(prompts, seed=1)
+    # Results of many lengths: rows leave the batch while others go on.
+    assert len({len(result.additions) for [result] in results[:3]}) > 1
+    assert results == [improver.improve(prompt, seed=1) for prompt in prompts]
     assert all(result.additions for [result] in results)
     assert all(result.clip_tokens <= 75 for [result] in results)

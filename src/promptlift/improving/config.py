@@ -66,7 +66,15 @@ class DecodingConfig:
                 raise ConfigError(f"unknown decoding option {name!r}; there is: {', '.join(known)}")
         if preset is not None and preset not in PRESETS:
             raise ConfigError(f"unknown preset {preset!r}; there is: {', '.join(PRESETS)}")
-        return cls(**{**(defaults if preset is None else PRESETS[preset]), **options})
+        values = {**(defaults if preset is None else PRESETS[preset]), **options}
+        # Of two bounds that exclude each other, a default gives way to the one that was given.
+        shortest, longest = values.get("min_new_tokens", 0), values.get("max_new_tokens")
+        if longest is not None and shortest > longest:
+            if "min_new_tokens" not in options:
+                values["min_new_tokens"] = longest
+            elif "max_new_tokens" not in options:
+                values["max_new_tokens"] = shortest
+        return cls(**values)
 
 
 # "paper": min_length=40, max_length=1000 and repetition_penalty=1.4. Lengths there count the
