@@ -41,12 +41,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         ),
     )
 
-    learned = [
-        (piece, round(score, 6)) for piece, score in json.loads(learner.to_str())["model"]["vocab"]
-    ]
-    # The trainer's order and last digits change from run to run; ids must not.
-    special, others = learned[: len(_SPECIAL)], learned[len(_SPECIAL) :]
-    pieces = special + sorted(others, key=lambda item: (-item[1], item[0]))
+    pieces = _in_fixed_order(json.loads(learner.to_str())["model"]["vocab"])
     lowest = min(score for _, score in pieces)
     pieces += [(f"<0x{byte:02X}>", lowest - 10.0) for byte in range(256)]
     tokenizer = Tokenizer(models.Unigram(pieces, unk_id=2, byte_fallback=True))
@@ -56,6 +51,20 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         single=f"$A {EOS}", special_tokens=[(EOS, 1)]
     )
     return tokenizer
+
+
+def _in_fixed_order(learned: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """The pieces, special ones first, by score and text.
+
+    The trainer appends characters that it had pruned with scores just below the lowest, 0.0001
+    apart, in the order of a hash table: it differs from run to run. They get one score here.
+    """
+    special, others = learned[: len(_SPECIAL)], learned[len(_SPECIAL) :]
+    lowest = min((score for piece, score in others if len(piece) > 1), default=0.0)
+    even = [(piece, max(round(score, 6), round(lowest, 6) - 1e-4)) for piece, score in others]
+    return [(piece, score) for piece, score in special] + sorted(
+        even, key=lambda item: (-item[1], item[0])
+    )
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
