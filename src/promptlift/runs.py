@@ -51,26 +51,35 @@ class Run:
         """What the manifest says of a stage; empty when it was never begun."""
         return dict(self._manifest["stages"].get(name, {}))
 
+    def check(self, name: str, config: dict[str, Any], inputs: dict[str, str]) -> None:
+        """Compare settings and inputs with those that a stage was begun with.
+
+        Raises:
+            ConfigError: they differ.
+        """
+        earlier = self.stage(name)
+        asked = {"config": config, "inputs": inputs}
+        differing = [
+            f"{key} was {earlier[kind].get(key)!r}, now {asked[kind].get(key)!r}"
+            for kind in asked
+            if earlier
+            for key in sorted({*earlier[kind], *asked[kind]})
+            if earlier[kind].get(key) != asked[kind].get(key)
+        ]
+        if differing:
+            raise ConfigError(
+                f"{self.folder} was begun with other settings: {'; '.join(differing)}. "
+                "Give the same settings to go on, or name another folder."
+            )
+
     def begin(self, name: str, config: dict[str, Any], inputs: dict[str, str]) -> None:
         """Note that a stage begins, with its resolved settings and the hashes of its inputs.
 
         Raises:
             ConfigError: the stage was begun with other settings or inputs.
         """
+        self.check(name, config, inputs)
         earlier = self.stage(name)
-        if earlier:
-            asked = {"config": config, "inputs": inputs}
-            differing = [
-                f"{key} was {earlier[kind].get(key)!r}, now {asked[kind].get(key)!r}"
-                for kind in asked
-                for key in sorted({*earlier[kind], *asked[kind]})
-                if earlier[kind].get(key) != asked[kind].get(key)
-            ]
-            if differing:
-                raise ConfigError(
-                    f"{self.folder} was begun with other settings: {'; '.join(differing)}. "
-                    "Give the same settings to go on, or name another folder."
-                )
         stage = {
             **earlier,
             "state": "running",
@@ -81,7 +90,8 @@ class Run:
             "git_revision": _git_revision(),
         }
         self._save(name, stage)
-        write_json(self.folder / "config.json", {"schema_version": SCHEMA_VERSION, name: config})
+        configs = {stage: found["config"] for stage, found in self._manifest["stages"].items()}
+        write_json(self.folder / "config.json", {"schema_version": SCHEMA_VERSION, **configs})
 
     def finish(self, name: str, results: dict[str, Any]) -> None:
         """Note that a stage is complete, with its figures."""

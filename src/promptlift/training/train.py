@@ -77,8 +77,7 @@ def train(
     run = Run.open(output)
     model_folder = output / "model"
     if run.stage(STAGE).get("state") == "done":
-        run.begin(STAGE, asdict(config), inputs or {})
-        run.finish(STAGE, run.stage(STAGE)["results"])
+        run.check(STAGE, asdict(config), inputs or {})
         report(f"{output} is complete already")
         return model_folder
     run.begin(STAGE, asdict(config), inputs or {})
