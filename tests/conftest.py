@@ -58,7 +58,9 @@ def make_t5(folder: Path, *, own_head: bool, seed: int = 0) -> Path:
         if "norm" in name or "relative" in name:  # their start, 1 and 0, would hide mistakes
             weight.data += 0.5 * torch.randn_like(weight)
     if own_head:
-        model.lm_head.weight.data.normal_(0.0, 0.3)
+        # transformers 5 always makes the head out of the embedding. Files of T5 1.1 and FLAN-T5
+        # hold a head of its own, and loading them keeps it.
+        model.lm_head.weight = torch.nn.Parameter(0.3 * torch.randn_like(model.shared.weight))
     model.save_pretrained(str(folder))
     ModelCard(name=folder.name, modes=POCKET_MODES, licence="Apache-2.0").write(folder)
     return folder

@@ -1,5 +1,6 @@
 """Both engines against transformers, for both kinds of head."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,11 @@ import pytest
 import torch
 from transformers import T5ForConditionalGeneration
 
+from promptlift.errors import ModelError
 from promptlift.improving.config import DecodingConfig
 from promptlift.improving.decoding import generate, log_probabilities
 from promptlift.improving.engine import Engine
+from promptlift.improving.manifest import ModelCard
 from promptlift.improving.onnx_engine import OnnxEngine
 from promptlift.improving.torch_engine import load_torch
 from promptlift.training.export import export_model
@@ -107,9 +110,10 @@ def test_log_probabilities_equal_those_of_transformers(engine: Engine, either_t5
         )
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("size", [1, 7, 64])
-def test_int8_rows_do_not_depend_on_the_batch(exported: Path, size: int) -> None:
-    engine = OnnxEngine(exported, threads=1)
+def test_int8_rows_do_not_depend_on_the_batch(exported: Path, size: int, threads: int) -> None:
+    engine = OnnxEngine(exported, threads=threads)
     generator = np.random.default_rng(1)
     input_ids = generator.integers(3, engine.vocab_size, size=(64, 16))
     mask = np.ones_like(input_ids)
@@ -124,3 +128,25 @@ def test_int8_rows_do_not_depend_on_the_batch(exported: Path, size: int) -> None
     for start in range(0, 64, size):
         rows = np.arange(start, min(start + size, 64))
         np.testing.assert_array_equal(logits(rows), whole[rows])
+
+
+def test_a_model_in_the_hub_cache_loads_offline(
+    t5v11_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, revision = tmp_path / "hub", "a" * 40
+    kept = cache / "models--someone--tiny-t5"
+    shutil.copytree(t5v11_folder, kept / "snapshots" / revision)
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text(revision)
+    # huggingface_hub reads HF_HOME and HF_HUB_OFFLINE once, when it is imported.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    # A folder of the working directory that bears the name's last part is another model's.
+    (tmp_path / "tiny-t5").mkdir()
+    ModelCard(name="stranger", modes={"extend": "x: "}).write(tmp_path / "tiny-t5")
+    monkeypatch.chdir(tmp_path)
+    loaded = load_torch("someone/tiny-t5")
+    assert loaded.card.name == "tiny-t5"
+    assert list(loaded.card.modes) == ["rewrite"]
+    with pytest.raises(ModelError, match="HF_HUB_OFFLINE keeps the Hub out of reach"):
+        load_torch("someone/other-t5")

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel, T5ForConditionalGeneration
 
 from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.files import sha256_of_file
 from promptlift.improving.improver import Improver
-from promptlift.improving.manifest import Manifest
+from promptlift.improving.manifest import Manifest, ModelCard
 from promptlift.training import graphs
 from promptlift.training.export import export_model
+from tests.conftest import CopyOf
 
 
 def test_fp32_agrees_with_pytorch_for_both_heads(either_t5: Path, tmp_path: Path) -> None:
@@ -113,3 +115,49 @@ def test_quantized_matrices_are_close_and_symmetric() -> None:
     assert (np.abs(values * scales - matrix) <= scales / 2 + 1e-7).all()
     zeros, scale = graphs._quantize(np.zeros((2, 2), dtype=np.float32), axis=0)
     assert (zeros == 0).all() and np.isfinite(scale).all()
+
+
+def test_the_own_head_of_the_fixture_is_its_own(t5v11_folder: Path, t5_folder: Path) -> None:
+    for folder, own in ((t5v11_folder, True), (t5_folder, False)):
+        model = T5ForConditionalGeneration.from_pretrained(folder)
+        assert torch.equal(model.lm_head.weight, model.shared.weight) is not own
+        assert model.config.scale_decoder_outputs is not own
+
+
+def test_weights_that_are_absent_are_no_random_ones(
+    either_t5: Path, copy_of: CopyOf, tmp_path: Path
+) -> None:
+    folder = copy_of(either_t5)
+    weights = load_file(folder / "model.safetensors")
+    del weights["decoder.block.0.layer.2.DenseReluDense.wo.weight"]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match=r"lacks 1 of the model's weights, 'decoder\.block\.0"):
+        export_model(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_outputs_that_cannot_be_replaced_are_refused(t5_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    for target in ("real", "nowhere"):
+        link = tmp_path / f"link_to_{target}"
+        link.symlink_to(tmp_path / target)
+        with pytest.raises(ConfigError, match="is a link"):
+            export_model(t5_folder, link)
+    with pytest.raises(ConfigError, match="current folder"):
+        export_model(t5_folder, Path("."))
+
+
+def test_a_card_without_modes_is_refused(t5_folder: Path, copy_of: CopyOf, tmp_path: Path) -> None:
+    folder = copy_of(t5_folder)
+    ModelCard(name="none", modes={}).write(folder)
+    with pytest.raises(ModelError, match="names no mode"):
+        export_model(folder, tmp_path / "out")
+
+
+def test_a_graph_above_the_limit_of_onnx_is_refused(
+    t5_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("promptlift.training.export.MAX_GRAPH_BYTES", 1000)
+    with pytest.raises(ModelError, match="above the 2 GB"):
+        export_model(t5_folder, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []

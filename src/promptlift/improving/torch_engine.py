@@ -11,7 +11,7 @@ import numpy as np
 from promptlift.errors import MissingExtraError, ModelError
 from promptlift.files import sha256_of_file
 from promptlift.improving.engine import CANDIDATES, FloatArray, IntArray, StepLogits
-from promptlift.improving.manifest import ModelCard
+from promptlift.improving.manifest import PAPER_PREFIX, ModelCard
 
 try:
     import torch
@@ -121,25 +121,38 @@ def load_torch(name: str, *, threads: int | None = None) -> Loaded:
     transformers_logging.disable_progress_bar()
     folder = Path(name)
     offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
-    if not folder.is_dir() and (offline or name.startswith((".", "/", "~")) or name.count("/") > 1):
+    if not folder.is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise ModelError(
-            f"model {name!r} is no folder"
-            + (", and HF_HUB_OFFLINE keeps the Hub out of reach" if offline else "")
-            + ". Give an exported folder, a T5 or FLAN-T5 folder, or a Hub name."
+            f"model {name!r} is no folder. "
+            "Give an exported folder, a T5 or FLAN-T5 folder, or a Hub name."
         )
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name, local_files_only=offline)
         if config.model_type != "t5":
             raise ModelError(f"{name} is a {config.model_type!r} model; only T5 kinds can be used.")
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        model = T5ForConditionalGeneration.from_pretrained(name, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=offline)
+        model, report = T5ForConditionalGeneration.from_pretrained(
+            name, dtype=torch.float32, local_files_only=offline, output_loading_info=True
+        )
     except ModelError:
         raise
     except Exception as error:  # transformers raises a score of kinds here
+        if offline and not folder.is_dir():  # Hub models downloaded before load from the cache
+            raise ModelError(
+                f"model {name!r} is no folder and not among the models downloaded before, and "
+                "HF_HUB_OFFLINE keeps the Hub out of reach. Give an exported folder, a T5 or "
+                "FLAN-T5 folder, or unset HF_HUB_OFFLINE."
+            ) from error
         raise ModelError(
             f"model {name!r} cannot be loaded: {str(error).strip().splitlines()[0]} "
             "Check the folder or the Hub name, and the connection if it is a Hub name."
         ) from error
+    if absent := sorted(report["missing_keys"]):
+        # transformers fills them with random values and goes on.
+        raise ModelError(
+            f"{name} lacks {len(absent)} of the model's weights, {absent[0]!r} first. "
+            "Download or save the model again."
+        )
     pieces = len(tokenizer)
     if pieces > model.config.vocab_size:
         raise ModelError(
@@ -153,7 +166,11 @@ def load_torch(name: str, *, threads: int | None = None) -> Loaded:
         "unk": int(tokenizer.unk_token_id),
         "decoder_start": int(model.config.decoder_start_token_id),
     }
-    card = ModelCard.read(folder) if folder.is_dir() else ModelCard.read(Path(folder.name))
+    card = (
+        ModelCard.read(folder)
+        if folder.is_dir()
+        else ModelCard(name=folder.name, modes={"rewrite": PAPER_PREFIX})
+    )
     return Loaded(
         TorchEngine(model.eval().to(device)),
         tokenizer.backend_tokenizer,

@@ -1,6 +1,5 @@
 """From a trained folder to the engine's format, checked against PyTorch."""
 
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -12,7 +11,7 @@ import numpy as np
 
 from promptlift.errors import ConfigError, InputError, MissingExtraError, ModelError
 from promptlift.files import sha256_of_file
-from promptlift.improving.manifest import ENGINE_FILES, Manifest, ModelCard, is_exported
+from promptlift.improving.manifest import CARD_FILE, ENGINE_FILES, Manifest, ModelCard, is_exported
 from promptlift.pairs.load import load_pairs
 from promptlift.records import Pair
 
@@ -76,6 +75,8 @@ def export_model(
     }
     shape = T5Shape(**{key: getattr(config, key) for key in fields})
     card = replace(loaded.card, name=name) if name else loaded.card
+    if not card.modes:
+        raise ModelError(f"{model_folder / CARD_FILE} names no mode under `modes`. Add one.")
 
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as temporary:
@@ -83,9 +84,11 @@ def export_model(
         folder.mkdir()
         for build, file in ((encoder_graph, "encoder.onnx"), (decoder_graph, "decoder.onnx")):
             graph = build(shape, weights, int8=precision == "int8")
-            if graph.ByteSize() > MAX_GRAPH_BYTES:
+            # ByteSize() of the whole graph fails above the very limit that is asked about.
+            size = sum(len(item.raw_data) for item in graph.graph.initializer)
+            if size > MAX_GRAPH_BYTES:
                 raise ModelError(
-                    f"{file} would take {graph.ByteSize() / 1e9:.1f} GB, above the 2 GB of an "
+                    f"{file} would take {size / 1e9:.1f} GB, above the 2 GB of an "
                     "ONNX file. Export with --precision int8, or a smaller model."
                 )
             onnx.save(graph, str(folder / file))
@@ -105,12 +108,15 @@ def export_model(
         )
         manifest.write(folder)
         if output.exists():
-            shutil.rmtree(output)
+            # Moved, not deleted: an interrupt between the two leaves no half of either.
+            output.rename(Path(temporary) / "earlier")
         folder.rename(output)
     return manifest
 
 
 def _check_output(output: Path, force: bool) -> None:
+    if output.is_symlink() or not output.name:  # neither can be replaced by a rename
+        raise ConfigError(f"{output} is a link or the current folder. Name another folder.")
     if not output.exists():
         return
     if not output.is_dir() or (any(output.iterdir()) and not is_exported(output)):
