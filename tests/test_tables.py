@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from promptlift.errors import InputError, MissingExtraError
+from promptlift.errors import ConfigError, InputError, MissingExtraError
 from promptlift.pairs.load import load_pairs, load_prompts, write_pairs
 from promptlift.records import Pair
 from promptlift.tables import STDIN, Fault, Row, read_rows, write_rows
@@ -78,7 +78,7 @@ def test_unusable_files_are_told_in_a_line(
 def test_missing_files_and_unknown_endings(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         list(read_rows(tmp_path / "none.txt"))
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(ConfigError, match="cannot be written"):
         write_rows(tmp_path / "out.txt", [], ["a"])
 
 

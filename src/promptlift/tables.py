@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from promptlift.errors import InputError, MissingExtraError
+from promptlift.errors import ConfigError, InputError, MissingExtraError
 from promptlift.files import atomic_path
 
 STDIN = Path("-")
@@ -89,12 +89,12 @@ def check_output_ending(path: Path) -> str:
     """The ending of an output file, if it can be written.
 
     Raises:
-        InputError: it cannot.
+        ConfigError: it cannot.
         MissingExtraError: Parquet without the extra `parquet`.
     """
     ending = path.suffix.lower()
     if ending not in _WRITERS:
-        raise InputError(
+        raise ConfigError(
             f"{path}: ending {path.suffix!r} cannot be written; these can: {', '.join(_WRITERS)}"
         )
     if ending == ".parquet":

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from promptlift.cli import app
 from promptlift.errors import ModelError
 from promptlift.improving.improver import Improver
 from tests.cli.conftest import Run, command, error_line, objects
@@ -137,7 +139,7 @@ def test_a_faulty_line_does_not_stop_the_rest(improve: Run, tmp_path: Path) -> N
 def test_an_empty_prompt_is_told(improve: Run) -> None:
     result = improve("", "a cat", "--json")
     assert result.exit_code == 1
-    assert "prompt 0 is empty" in objects(result.stdout)[0]["error"]
+    assert "the prompt is empty" in objects(result.stdout)[0]["error"]
     assert objects(result.stdout)[1]["source"] == "a cat"
 
 
@@ -228,3 +230,13 @@ def test_added_words_stand_out_on_a_terminal(exported: Path) -> None:
         assert re.sub(r"\x1b\[[0-9;]*m", "", line) == record["prompt"]
         styled = re.findall(r"\x1b\[[0-9;]*[1-9]m(.*?)\x1b\[0m", line)
         assert styled == record["additions"]
+
+
+def test_a_dash_among_the_prompts_reads_standard_input(exported: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["improve", "an owl", "-", "--model", str(exported), "--json"], input="a cat\n"
+    )
+    assert [json.loads(line)["source"] for line in result.stdout.splitlines()] == [
+        "an owl",
+        "a cat",
+    ]

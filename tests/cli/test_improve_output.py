@@ -89,7 +89,7 @@ def test_an_existing_file_needs_force(improve: Run, tmp_path: Path) -> None:
 
 def test_an_ending_that_cannot_be_written_is_told_first(improve: Run, tmp_path: Path) -> None:
     result = improve("a cat", "--output", tmp_path / "out.docx")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "these can: .jsonl" in error_line(result)
     assert list(tmp_path.iterdir()) == []
 

@@ -99,7 +99,7 @@ def test_an_output_is_kept_unless_forced(improver: Improver, prompts: Path, tmp_
 
 
 def test_standard_input_cannot_be_resumed() -> None:
-    with pytest.raises(InputError, match="cannot be resumed"):
+    with pytest.raises(ConfigError, match="cannot be resumed"):
         input_identity([], [STDIN], None, resume=True)
     assert input_identity([], [STDIN], None)["standard_input"]
 

@@ -1,5 +1,6 @@
 """The Improver's promises: seeds, batches, modes, variants, verbatim words."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +82,12 @@ def test_log_probability_is_that_of_the_engine(improver: Improver) -> None:
     assert improver.log_probability([], []).shape == (0,)
 
 
+def test_long_targets_are_scored_whole(improver: Improver) -> None:
+    long = "soft light, " * 600
+    whole, longer = improver.log_probability(["a cat", "a cat"], [long, long + long])
+    assert longer < 1.5 * whole
+
+
 @pytest.mark.parametrize("top_k", [0, 50, 120])  # all logits, the largest, now these, now those
 def test_exported_and_pytorch_models_give_the_same_words(
     t5v11_folder: Path, tmp_path: Path, top_k: int
@@ -98,6 +105,8 @@ def test_exported_and_pytorch_models_give_the_same_words(
 def test_what_cannot_be_done_is_said_in_a_line(improver: Improver, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"'expand'; it has: extend, rewrite"):
         improver.improve("a cat", mode="expand")
+    with pytest.raises(ConfigError, match="threads is 0"):
+        Improver.load(threads=0)
     with pytest.raises(ConfigError, match="n is 0"):
         improver.improve("a cat", n=0)
     with pytest.raises(InputError, match="prompt 1 is empty"):
@@ -121,6 +130,11 @@ def test_damaged_folders_are_told_apart(exported: Path, copy_of) -> None:  # typ
         Improver.load(folder)
     (folder / "decoder.onnx").unlink()
     with pytest.raises(ModelError, match=r"decoder\.onnx is missing"):
+        Improver.load(folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["card"]["future"] = 1
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match=r"manifest\.json is faulty"):
         Improver.load(folder)
     (folder / "manifest.json").write_text('{"schema_version": 99}')
     with pytest.raises(ModelError, match="schema_version 99"):

@@ -1,6 +1,8 @@
 """Training for real, on a tiny model: it learns, it stops, it goes on to the same weights."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import T5ForConditionalGeneration
 
 from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.improving.improver import Improver
@@ -96,10 +99,39 @@ def test_a_killed_command_ends_with_the_same_weights(whole: Path, tmp_path: Path
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
+def test_a_checkpoint_at_the_end_of_an_epoch_holds_its_validation(tmp_path: Path) -> None:
+    config = TrainingConfig(**{**SIZES, "save_steps": 6, "epochs": 1.0})  # type: ignore[arg-type]
+    train(PAIRS, tmp_path, config)
+    [checkpoint] = complete_checkpoints(tmp_path)
+    state = json.loads((checkpoint / "trainer_state.json").read_text())
+    assert state["global_step"] == state["max_steps"] == 6
+    assert [row["step"] for row in state["log_history"] if "eval_loss" in row] == [6]
+
+
 def test_a_complete_run_is_not_done_again(whole: Path) -> None:
     lines: list[str] = []
     train(PAIRS, whole, TrainingConfig(**SIZES), report=lines.append)  # type: ignore[arg-type]
     assert lines == [f"{whole} is complete already"]
+
+
+def test_other_pairs_in_the_same_folder_are_refused(whole: Path) -> None:
+    with pytest.raises(ConfigError, match="pairs was"):
+        train(PAIRS[1:], whole, TrainingConfig(**SIZES))  # type: ignore[arg-type]
+
+
+def test_half_precision_weights_are_trained_in_full(t5_folder: Path, tmp_path: Path) -> None:
+    half = tmp_path / "half"
+    shutil.copytree(t5_folder, half)
+    model = T5ForConditionalGeneration.from_pretrained(half, dtype=torch.float16)
+    model.save_pretrained(str(half))
+    config = TrainingConfig(model=str(half), epochs=1, batch_size=8, precision="fp32")
+    trained = train(PAIRS, tmp_path / "run", config)
+    assert trained is not None
+    assert {item.dtype for item in load_file(trained / "model.safetensors").values()} == {
+        torch.float32
+    }
+    card, base = ModelCard.read(trained), ModelCard.read(half)
+    assert (card.name, card.modes, card.decoding) == (base.name, base.modes, base.decoding)
 
 
 def test_other_settings_in_the_same_folder_are_refused(whole: Path) -> None:
@@ -155,7 +187,7 @@ def test_faults_are_said_before_anything_is_trained(tmp_path: Path) -> None:
         TrainingConfig(epochs=0, batch_size=0)
     with pytest.raises(ConfigError, match="there is: pocket"):
         TrainingConfig.resolve("paper-ish", {})
-    with pytest.raises(ModelError, match="cannot be loaded as a T5"):
+    with pytest.raises(ModelError, match="is no folder"):
         train(PAIRS, tmp_path / "run", TrainingConfig(model=str(tmp_path / "none")))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "file").write_text("")

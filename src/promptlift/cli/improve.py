@@ -10,6 +10,7 @@ import typer
 
 from promptlift.cli.door import FAILED, guarded, say
 from promptlift.errors import ConfigError
+from promptlift.tables import check_output_ending
 
 _PROGRESS_S = 10.0
 
@@ -93,7 +94,9 @@ def improve(
 
       cat prompts.txt | promptlift improve --input -
     """
-    files = [Path(name) for name in input or []]
+    # A dash among the prompts reads standard input too, as elsewhere on a command line.
+    files = [Path(name) for name in [*(input or []), *(p for p in prompts or [] if p == "-")]]
+    prompts = [prompt for prompt in prompts or [] if prompt != "-"]
     given = {
         "do_sample": do_sample,
         "temperature": temperature,
@@ -114,7 +117,9 @@ def improve(
             raise ConfigError('nothing to improve. Give prompts ("a cat in armor") or --input FILE')
         if output is None and (resume or force):
             raise ConfigError("--resume and --force belong to --output FILE")
-        source = _Source(prompts or [], files, column)
+        if output is not None:
+            check_output_ending(output)
+        source = _Source(prompts, files, column)
         chosen = _Choice(model, threads, batch_size, seed, options)
         if output is not None:
             failed = _to_file(source, chosen, output, resume=resume, force=force)
@@ -149,6 +154,17 @@ class _Choice:
         self.batch_size = BATCH_SIZE if batch_size is None else batch_size
         # A wrong option is told now, not after a long file was read.
         self.improver.improve_stream([], **self.all(0))
+
+    def decoding(self) -> dict[str, Any]:
+        """All that decides a result beside model and seed, the model's defaults included."""
+        from dataclasses import asdict
+
+        from promptlift.improving.config import DecodingConfig
+
+        mode, preset = self.options["mode"], self.options["preset"]
+        given = {k: v for k, v in self.options.items() if k not in ("n", "mode", "preset")}
+        config = DecodingConfig.resolve(self.improver.card.decoding, preset, given)
+        return {**asdict(config), "prefix": self.improver.card.modes[mode]}
 
     def all(self, seed: int) -> dict[str, Any]:
         return {**self.options, "seed": seed, "batch_size": self.batch_size}
@@ -190,6 +206,7 @@ def _to_file(source: _Source, chosen: _Choice, output: Path, *, resume: bool, fo
     seed = secrets.randbits(32) if seed is None else seed
     header = {
         "options": chosen.options,
+        "decoding": chosen.decoding(),
         "seed": seed,
         "model": chosen.improver.model_id,
         "input": input_identity(source.prompts, source.files, source.column, resume=resume),

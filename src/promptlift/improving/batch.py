@@ -189,7 +189,7 @@ def input_identity(
         InputError: a missing file, or standard input, of which no second reading can be had.
     """
     if STDIN in files and resume:
-        raise InputError("standard input cannot be resumed. Save it to a file: --input FILE.")
+        raise ConfigError("standard input cannot be resumed. Save it to a file: --input FILE.")
     named = [path for path in files if path != STDIN]
     for path in named:
         if not path.is_file():
@@ -219,7 +219,7 @@ def _checked(item: Item) -> Item:
     if item.error is not None:
         return item
     try:
-        check_prompt(item.prompt, item.index)
+        check_prompt(item.prompt, "the prompt")
     except InputError as error:
         return Item(item.index, item.line, item.prompt, str(error))
     return item

@@ -75,6 +75,8 @@ class Improver:
             ModelError: the model is missing, incomplete or not a T5.
             MissingExtraError: it is not exported, and PyTorch is not installed.
         """
+        if threads is not None and threads < 1:
+            raise ConfigError(f"threads is {threads} and must be 1 or more")
         folder = bundled_model_path() if model is None else Path(model)
         if is_exported(folder):
             return cls._load_exported(folder, threads)
@@ -168,7 +170,7 @@ class Improver:
             raise InputError(f"{len(sources)} sources and {len(targets)} targets: give as many.")
         prefix = self._prefix(mode)
         encoded = self._encode([prefix + source for source in sources])
-        ids = self._encode(list(targets))
+        ids = [item.ids for item in self.tokenizer.encode_batch(list(targets))]  # never cut
         result = np.zeros(len(sources))
         # Alike in padded source length, then in target length, so that little is padding.
         order = sorted(range(len(sources)), key=lambda i: (_padded(encoded[i]), len(ids[i])))
@@ -196,7 +198,7 @@ class Improver:
         first = 0
         while window := list(islice(prompts, max(1, WINDOW_BATCHES * batch_size // n))):
             for index, prompt in enumerate(window, first):
-                check_prompt(prompt, index)
+                check_prompt(prompt, f"prompt {index}")
             first += len(window)
             encoded = self._encode([prefix + prompt for prompt in window])
             rows = [(index, variant) for index in range(len(window)) for variant in range(n)]
@@ -283,16 +285,16 @@ def bundled_model_path() -> Path:
     return Path(__file__).parents[1] / "models" / "pocket"
 
 
-def check_prompt(prompt: object, index: int) -> None:
+def check_prompt(prompt: object, name: str) -> None:
     """Raise InputError unless this is text that can be improved."""
     if not isinstance(prompt, str):
-        raise InputError(f"prompt {index} is {type(prompt).__name__}, not text.")
+        raise InputError(f"{name} is {type(prompt).__name__}, not text.")
     if not prompt.strip():
-        raise InputError(f"prompt {index} is empty. Give it at least one word.")
+        raise InputError(f"{name} is empty. Give it at least one word.")
     try:
         prompt.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise InputError(f"prompt {index} is not valid Unicode: {error.reason}.") from error
+        raise InputError(f"{name} is not valid Unicode: {error.reason}.") from error
 
 
 def _padded(tokens: list[int]) -> int:

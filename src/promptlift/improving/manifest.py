@@ -47,7 +47,11 @@ class ModelCard:
         path = folder / CARD_FILE
         if not path.exists():
             return cls(name=folder.name, modes={"rewrite": PAPER_PREFIX})
-        return cls(**_read_json(path, {"schema_version", *cls.__dataclass_fields__}))
+        values = _read_json(path, {"schema_version", *cls.__dataclass_fields__})
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ModelError(f"{path} is faulty: {error}.") from error
 
     def write(self, folder: Path) -> None:
         write_json(folder / CARD_FILE, {"schema_version": SCHEMA_VERSION, **asdict(self)})
@@ -89,8 +93,13 @@ class Manifest:
             ModelError: a file is missing or damaged, or the schema is newer than this code.
         """
         values = _read_json(folder / MANIFEST_FILE, {"schema_version", *cls.__dataclass_fields__})
-        values["card"] = ModelCard(**values["card"])
-        manifest = cls(**values)
+        try:
+            values["card"] = ModelCard(**values["card"])
+            manifest = cls(**values)
+        except (KeyError, TypeError) as error:
+            raise ModelError(
+                f"{folder / MANIFEST_FILE} is faulty: {error}. Export the model again."
+            ) from error
         for name, digest in manifest.files.items():
             path = folder / name
             if not path.is_file():

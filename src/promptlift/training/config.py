@@ -26,7 +26,7 @@ def _setting(default: Any, text: str) -> Any:
 class TrainingConfig:
     """Settings of a training run: the home of each default, its help and its check."""
 
-    name: str = _setting("pocket", "Name of the model, used in records.")
+    name: str | None = _setting(None, "Name of the model; pocket, or that of the base model.")
     model: str | None = _setting(
         None, "T5 or FLAN-T5 to fine-tune, a folder or a Hub name; none trains from scratch."
     )

@@ -1,5 +1,6 @@
 """Fine-tuning a T5, or training a small one from scratch, in a run folder."""
 
+import hashlib
 import logging
 import os
 import signal
@@ -9,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from promptlift.errors import InputError, MissingExtraError, ModelError
+from promptlift.errors import InputError, MissingExtraError
 from promptlift.files import sha256_of_file
 from promptlift.improving.manifest import PAPER_PREFIX, ModelCard
 from promptlift.pairs.cut import cut_prompt
@@ -70,17 +71,20 @@ def train(
         write_log,
     )
 
-    modes = POCKET_MODES if config.model is None else {**POCKET_MODES, "rewrite": PAPER_PREFIX}
+    base = _base_card(config.model)
+    modes = {**POCKET_MODES, **base.modes}
     learned = with_both_tasks(pairs)
     if len(learned) < 20:
         raise InputError(f"{len(learned)} pairs are too few to train on; give at least 20.")
+    # Of the pairs themselves: the same files with other columns are other pairs.
+    inputs = {**(inputs or {}), "pairs": _hash_of(learned)}
     run = Run.open(output)
     model_folder = output / "model"
     if run.stage(STAGE).get("state") == "done":
-        run.check(STAGE, asdict(config), inputs or {})
+        run.check(STAGE, asdict(config), inputs)
         report(f"{output} is complete already")
         return model_folder
-    run.begin(STAGE, asdict(config), inputs or {})
+    run.begin(STAGE, asdict(config), inputs)
     transformers_logging.disable_progress_bar()
     # Resuming would warn of tied weights, which a checkpoint holds once.
     transformers_logging.set_verbosity_error()
@@ -148,9 +152,9 @@ def train(
     for file in tokenizer_folder.iterdir():
         (model_folder / file.name).write_bytes(file.read_bytes())
     ModelCard(
-        name=config.name,
+        name=config.name or base.name,
         modes={mode: modes[mode] for mode in sorted({pair.mode for pair in learned})},
-        decoding={} if config.model else POCKET_DECODING,
+        decoding=base.decoding,
         licence=config.licence,
         training={**results, "config": asdict(config)},
     ).write(model_folder)
@@ -215,18 +219,31 @@ def _from_scratch(
 
 
 def _from_checkpoint(name: str, folder: Path) -> "tuple[T5ForConditionalGeneration, Encoder]":
-    from transformers import AutoTokenizer, T5ForConditionalGeneration
+    from transformers import AutoTokenizer
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        model = T5ForConditionalGeneration.from_pretrained(name)
-    except (OSError, ValueError, ImportError) as error:
-        raise ModelError(
-            f"{name} cannot be loaded as a T5: {str(error).strip().splitlines()[0]} "
-            "Give the folder of a T5 or FLAN-T5, or a Hub name that can be reached."
-        ) from error
-    tokenizer.save_pretrained(str(folder))
-    return model, lambda texts: list(tokenizer(texts)["input_ids"])
+    from promptlift.improving.torch_engine import load_torch
+
+    loaded = load_torch(name)  # in float32, and only with all of its weights
+    AutoTokenizer.from_pretrained(name).save_pretrained(str(folder))
+    return loaded.engine.model, lambda texts: [
+        item.ids for item in loaded.tokenizer.encode_batch(texts)
+    ]
+
+
+def _base_card(model: str | None) -> ModelCard:
+    """What the model says of itself that training begins with."""
+    if model is None:
+        return ModelCard(name="pocket", modes=POCKET_MODES, decoding=POCKET_DECODING)
+    if Path(model).is_dir():
+        return ModelCard.read(Path(model))
+    return ModelCard(name=Path(model).name, modes={"rewrite": PAPER_PREFIX})
+
+
+def _hash_of(pairs: list[Pair]) -> str:
+    digest = hashlib.sha256()
+    for pair in pairs:
+        digest.update(f"{pair.mode}\0{pair.source}\0{pair.target}\n".encode())
+    return digest.hexdigest()
 
 
 def _keep_only(trainer: Any, follow: Any) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import shutil
 import signal
 import time
@@ -112,7 +113,7 @@ class Follow(TrainerCallback):  # type: ignore[misc]
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder, self.config, self.report, self.clock = folder, config, report, clock
-        self.stop_asked = False
+        self.stop_asked = self._save_after_validation = False
         self._saved = self._started = clock()
         self._first_step = 0
 
@@ -123,13 +124,22 @@ class Follow(TrainerCallback):  # type: ignore[misc]
         self._first_step = state.global_step
 
     def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        train_dataloader: Any,
+        **_: Any,
     ) -> None:
         if self.config.save_steps is not None:
             due = state.global_step % self.config.save_steps == 0
         else:
             due = self.clock() - self._saved >= 60 * self.config.save_minutes
-        if due or self.stop_asked:
+        batches = math.ceil(len(train_dataloader) / args.gradient_accumulation_steps)
+        if state.global_step % batches == 0:
+            # The epoch's validation comes next and would be missing from this checkpoint.
+            self._save_after_validation = due or self.stop_asked
+        elif due or self.stop_asked:
             control.should_save = True
             self._saved = self.clock()
         if self.stop_asked:
@@ -161,6 +171,10 @@ class Follow(TrainerCallback):  # type: ignore[misc]
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         write_log(self.folder / "log.csv", state.log_history)
+        if self._save_after_validation:
+            self._save_after_validation = False
+            control.should_save = True
+            self._saved = self.clock()
         self.report(f"epoch {state.epoch:.2f}: loss on validation pairs "
                     f"{state.log_history[-1]['eval_loss']:.4f}")  # fmt: skip
 
