@@ -18,7 +18,8 @@ from promptlift.improving.improver import Improver
 from promptlift.improving.onnx_engine import OnnxEngine
 from promptlift.pairs.load import load_pairs
 from promptlift.records import Pair
-from promptlift.training.graphs import T5Shape, decoder_graph, encoder_graph
+from promptlift.training.graph_builder import T5Shape
+from promptlift.training.graphs import decoder_graph, encoder_graph
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.files import sha256_of_file
 from promptlift.improving.improver import Improver
 from promptlift.improving.manifest import Manifest, ModelCard
-from promptlift.training import graphs
+from promptlift.training import graph_builder, graphs
 from promptlift.training.export import export_model
 from tests.conftest import CopyOf
 
@@ -35,7 +35,7 @@ def test_a_wrong_head_scale_is_refused_and_leaves_nothing(
 ) -> None:
     build = graphs.decoder_graph
 
-    def wrong(shape: graphs.T5Shape, *rest: Any, **options: Any) -> Any:
+    def wrong(shape: graph_builder.T5Shape, *rest: Any, **options: Any) -> Any:
         flipped = not shape.scale_decoder_outputs
         return build(replace(shape, scale_decoder_outputs=flipped), *rest, **options)
 
@@ -52,7 +52,7 @@ def test_int8_is_refused_when_it_costs_too_much(
         scales = np.abs(matrix).max(axis=axis, keepdims=True) / 1
         return np.rint(matrix / scales).astype(np.int8), scales.astype(np.float32)
 
-    monkeypatch.setattr(graphs, "_quantize", coarse)
+    monkeypatch.setattr(graph_builder, "_quantize", coarse)
     model = T5ForConditionalGeneration.from_pretrained(t5v11_folder)
     # The model's own greedy answers: likely under it, so a coarse copy must lose.
     loaded = Improver.load(str(t5v11_folder), threads=1)
@@ -109,11 +109,11 @@ def test_a_faulty_calibration_file_is_named_with_its_line(t5_folder: Path, tmp_p
 
 def test_quantized_matrices_are_close_and_symmetric() -> None:
     matrix = np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32)
-    values, scales = graphs._quantize(matrix, axis=0)
+    values, scales = graph_builder._quantize(matrix, axis=0)
     assert values.dtype == np.int8
     assert np.abs(values).max() == 127
     assert (np.abs(values * scales - matrix) <= scales / 2 + 1e-7).all()
-    zeros, scale = graphs._quantize(np.zeros((2, 2), dtype=np.float32), axis=0)
+    zeros, scale = graph_builder._quantize(np.zeros((2, 2), dtype=np.float32), axis=0)
     assert (zeros == 0).all() and np.isfinite(scale).all()
 
 

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,13 +11,21 @@ import typer
 
 from promptlift.cli.door import FAILED, guarded, say
 from promptlift.errors import ConfigError
+from promptlift.improving.config import DecodingConfig
 from promptlift.tables import check_output_ending
 
 _PROGRESS_S = 10.0
 
 
+_HELP = {item.name: item.metadata["help"] for item in fields(DecodingConfig)}
+
+
 def _opt(*names: str, help: str) -> Any:
     return typer.Option(*names, help=help, show_default=False)
+
+
+def _decoding(name: str, flag: str = "") -> Any:
+    return _opt(flag or f"--{name.replace('_', '-')}", help=_HELP[name])
 
 
 def improve(
@@ -42,31 +51,16 @@ def improve(
         str | None,
         _opt("--model", "-m", help="Exported folder, T5 folder or Hub name [the bundled model]."),
     ] = None,
-    do_sample: Annotated[
-        bool | None,
-        _opt("--do-sample/--greedy", help="Draw tokens at random, or take the likeliest."),
-    ] = None,
-    temperature: Annotated[float | None, _opt("--temperature", help="Below 1 is safer.")] = None,
-    top_k: Annotated[
-        int | None, _opt("--top-k", help="Draw from so many tokens; 0 for all.")
-    ] = None,
-    top_p: Annotated[
-        float | None, _opt("--top-p", help="Draw from tokens of this probability together.")
-    ] = None,
-    min_new_tokens: Annotated[int | None, _opt("--min-new-tokens", help="Tokens at least.")] = None,
-    max_new_tokens: Annotated[int | None, _opt("--max-new-tokens", help="Tokens at most.")] = None,
-    repetition_penalty: Annotated[
-        float | None, _opt("--repetition-penalty", help="Above 1, used tokens are less likely.")
-    ] = None,
-    no_repeat_ngram_size: Annotated[
-        int | None, _opt("--no-repeat-ngram-size", help="No run of so many tokens twice.")
-    ] = None,
-    guards: Annotated[
-        bool | None, _opt("--guards/--no-guards", help="Drop repeated and unfinished phrases.")
-    ] = None,
-    clip_budget: Annotated[
-        int | None, _opt("--clip-budget", help="CLIP tokens that additions may fill [75].")
-    ] = None,
+    do_sample: Annotated[bool | None, _decoding("do_sample", "--do-sample/--greedy")] = None,
+    temperature: Annotated[float | None, _decoding("temperature")] = None,
+    top_k: Annotated[int | None, _decoding("top_k")] = None,
+    top_p: Annotated[float | None, _decoding("top_p")] = None,
+    min_new_tokens: Annotated[int | None, _decoding("min_new_tokens")] = None,
+    max_new_tokens: Annotated[int | None, _decoding("max_new_tokens")] = None,
+    repetition_penalty: Annotated[float | None, _decoding("repetition_penalty")] = None,
+    no_repeat_ngram_size: Annotated[int | None, _decoding("no_repeat_ngram_size")] = None,
+    guards: Annotated[bool | None, _decoding("guards", "--guards/--no-guards")] = None,
+    clip_budget: Annotated[int | None, _decoding("clip_budget")] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object a line and variant.")
     ] = False,
@@ -129,11 +123,13 @@ def improve(
         raise typer.Exit(FAILED)
 
 
+@dataclass(frozen=True)
 class _Source:
     """Where prompts come from."""
 
-    def __init__(self, prompts: list[str], files: list[Path], column: str | None) -> None:
-        self.prompts, self.files, self.column = prompts, files, column
+    prompts: list[str]
+    files: list[Path]
+    column: str | None
 
 
 class _Choice:
@@ -157,10 +153,6 @@ class _Choice:
 
     def decoding(self) -> dict[str, Any]:
         """All that decides a result beside model and seed, the model's defaults included."""
-        from dataclasses import asdict
-
-        from promptlift.improving.config import DecodingConfig
-
         mode, preset = self.options["mode"], self.options["preset"]
         given = {k: v for k, v in self.options.items() if k not in ("n", "mode", "preset")}
         config = DecodingConfig.resolve(self.improver.card.decoding, preset, given)

@@ -1,15 +1,23 @@
 """`promptlift train`."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from promptlift.cli.door import INTERRUPTED, guarded, say
+from promptlift.training.config import TrainingConfig
+
+_HELP = {item.name: item.metadata["help"] for item in fields(TrainingConfig)}
 
 
 def _opt(help: str) -> Any:
     return typer.Option(help=help, show_default=False)
+
+
+def _setting(name: str) -> Any:
+    return _opt(_HELP[name])
 
 
 def train(
@@ -20,25 +28,31 @@ def train(
     preset: Annotated[str, typer.Option(help="pocket: the bundled model's settings.")] = "pocket",
     source: Annotated[str | None, _opt("Column of the sources.")] = None,
     target: Annotated[str | None, _opt("Column of the targets.")] = None,
-    model: Annotated[str | None, _opt("T5 or FLAN-T5 folder or Hub name to fine-tune.")] = None,
-    name: Annotated[str | None, _opt("Name of the model.")] = None,
-    epochs: Annotated[float | None, _opt("Passes over the pairs.")] = None,
-    batch_size: Annotated[int | None, _opt("Pairs a step.")] = None,
-    gradient_accumulation_steps: Annotated[int | None, _opt("Batches a weight update.")] = None,
-    learning_rate: Annotated[float | None, _opt("Peak learning rate.")] = None,
-    warmup_steps: Annotated[int | None, _opt("Updates until the peak.")] = None,
-    d_model: Annotated[int | None, _opt("Width, from scratch.")] = None,
-    d_ff: Annotated[int | None, _opt("Feed-forward width, from scratch.")] = None,
-    num_layers: Annotated[int | None, _opt("Encoder layers, from scratch.")] = None,
-    num_decoder_layers: Annotated[int | None, _opt("Decoder layers, from scratch.")] = None,
-    num_heads: Annotated[int | None, _opt("Attention heads, from scratch.")] = None,
-    vocab_size: Annotated[int | None, _opt("Pieces of the tokenizer, from scratch.")] = None,
-    dropout_rate: Annotated[float | None, _opt("Dropout, from scratch.")] = None,
-    precision: Annotated[str | None, _opt("auto, bf16 or fp32.")] = None,
-    save_minutes: Annotated[float | None, _opt("Minutes between checkpoints.")] = None,
-    save_steps: Annotated[int | None, _opt("Updates between checkpoints.")] = None,
-    seed: Annotated[int | None, _opt("Seed of weights, order and dropout.")] = None,
-    licence: Annotated[str | None, _opt("SPDX licence of the resulting weights.")] = None,
+    model: Annotated[str | None, _setting("model")] = None,
+    name: Annotated[str | None, _setting("name")] = None,
+    vocab_size: Annotated[int | None, _setting("vocab_size")] = None,
+    d_model: Annotated[int | None, _setting("d_model")] = None,
+    d_ff: Annotated[int | None, _setting("d_ff")] = None,
+    num_layers: Annotated[int | None, _setting("num_layers")] = None,
+    num_decoder_layers: Annotated[int | None, _setting("num_decoder_layers")] = None,
+    num_heads: Annotated[int | None, _setting("num_heads")] = None,
+    dropout_rate: Annotated[float | None, _setting("dropout_rate")] = None,
+    epochs: Annotated[float | None, _setting("epochs")] = None,
+    batch_size: Annotated[int | None, _setting("batch_size")] = None,
+    gradient_accumulation_steps: Annotated[
+        int | None, _setting("gradient_accumulation_steps")
+    ] = None,
+    learning_rate: Annotated[float | None, _setting("learning_rate")] = None,
+    warmup_steps: Annotated[int | None, _setting("warmup_steps")] = None,
+    weight_decay: Annotated[float | None, _setting("weight_decay")] = None,
+    max_source_tokens: Annotated[int | None, _setting("max_source_tokens")] = None,
+    max_target_tokens: Annotated[int | None, _setting("max_target_tokens")] = None,
+    validation_pairs: Annotated[int | None, _setting("validation_pairs")] = None,
+    save_minutes: Annotated[float | None, _setting("save_minutes")] = None,
+    save_steps: Annotated[int | None, _setting("save_steps")] = None,
+    precision: Annotated[str | None, _setting("precision")] = None,
+    seed: Annotated[int | None, _setting("seed")] = None,
+    licence: Annotated[str | None, _setting("licence")] = None,
 ) -> None:
     """Train a model in a run folder; the same command again goes on where it stopped.
 
@@ -53,7 +67,6 @@ def train(
         from promptlift.errors import InputError
         from promptlift.pairs.load import load_pairs
         from promptlift.records import Pair
-        from promptlift.training.config import TrainingConfig
         from promptlift.training.train import hash_inputs
         from promptlift.training.train import train as train_model
 

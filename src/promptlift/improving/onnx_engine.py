@@ -61,7 +61,9 @@ class OnnxState:
     def step(self, tokens: IntArray) -> StepLogits:
         """Feed a token of each row, see `DecoderState.step`."""
         binding = self._binding
-        binding.bind_cpu_input("tokens", np.ascontiguousarray(tokens)[:, None])
+        # Held until the next step: ONNX Runtime reads the array's own memory.
+        self._tokens = np.ascontiguousarray(tokens)[:, None]
+        binding.bind_cpu_input("tokens", self._tokens)
         for name, value in self._past.items():
             binding.bind_ortvalue_input(f"past_{name}", value)
         outputs = _run(self._session, binding, self._outputs)

@@ -16,7 +16,7 @@ from promptlift.pairs.load import load_pairs
 from promptlift.records import Pair
 
 if TYPE_CHECKING:
-    from promptlift.training.graphs import Weights
+    from promptlift.training.graph_builder import Weights
 
 PRECISIONS = ("int8", "fp32")
 MAX_DIFFERENCE_FP32 = 1e-3  # of a token's natural-log probability
@@ -60,7 +60,8 @@ def export_model(
         import torch
 
         from promptlift.improving.torch_engine import load_torch
-        from promptlift.training.graphs import T5Shape, decoder_graph, encoder_graph
+        from promptlift.training.graph_builder import T5Shape
+        from promptlift.training.graphs import decoder_graph, encoder_graph
     except ImportError as error:
         raise MissingExtraError("Exporting a model", "train") from error
 
