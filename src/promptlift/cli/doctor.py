@@ -23,6 +23,7 @@ STAGES: dict[str, tuple[tuple[str, ...], str | None]] = {
     "improve": (("onnxruntime", "tokenizers", "numpy"), None),
     "improve with a model that is not exported": (("torch", "transformers"), "train"),
     "read and write Parquet": (("pyarrow",), "parquet"),
+    "load pairs from the Hub": (("huggingface_hub", "pyarrow"), "hub"),
     "train": (("torch", "transformers", "accelerate", "sentencepiece"), "train"),
     "export": (("torch", "transformers", "onnx"), "train"),
 }

@@ -1,5 +1,6 @@
 """`promptlift pairs`."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,13 @@ import typer
 from promptlift.cli.door import guarded, say
 from promptlift.records import Pair
 
+API_KEY_VARIABLE = "PROMPTLIFT_LLM_API_KEY"
+_SHOWN = 20  # faults on the terminal; all of them are counted, and written where asked for
+
 app = typer.Typer(help="Make training pairs.", rich_markup_mode=None, no_args_is_help=True)
+
+_Source = Annotated[str | None, typer.Option(help="Column of the sources.", show_default=False)]
+_Target = Annotated[str | None, typer.Option(help="Column of the targets.", show_default=False)]
 
 
 @app.callback()
@@ -38,18 +45,50 @@ def build(
     ] = True,
     cuts: Annotated[int, typer.Option(help="Random cuts of a prompt beside the head.")] = 2,
     seed: Annotated[int, typer.Option(help="Seed of the cuts.")] = 0,
+    drop_near: Annotated[
+        bool, typer.Option("--drop-near", help="Keep one of each group of near-duplicates.")
+    ] = False,
+    llm_url: Annotated[
+        str | None,
+        typer.Option(
+            help="OpenAI-compatible endpoint, http://localhost:8000/v1, that also shortens each "
+            f"prompt. Its key is read from {API_KEY_VARIABLE}.",
+            show_default=False,
+        ),
+    ] = None,
+    llm_model: Annotated[
+        str | None, typer.Option(help="Model to ask there.", show_default=False)
+    ] = None,
+    llm_concurrency: Annotated[int, typer.Option(help="Requests at a time.")] = 4,
+    llm_max_requests: Annotated[
+        int | None, typer.Option(help="Stop asking after so many.", show_default=False)
+    ] = None,
 ) -> None:
     """Cut detailed prompts into pairs to extend and to rewrite.
 
-    Example:
+    Answers of an endpoint are kept beside the output, in OUTPUT.answers.jsonl: the same command
+    goes on where it was stopped.
+
+    Examples:
 
       promptlift pairs build prompts.parquet --output pairs.jsonl
-    """
-    with guarded():
-        from promptlift.pairs.build import build_pairs
-        from promptlift.pairs.load import load_prompts, write_pairs
-        from promptlift.tables import Fault
 
+      promptlift pairs build p.txt -o pairs.jsonl --llm-url http://localhost:8000/v1 --llm-model m
+    """
+    with guarded("interrupted; answers are kept, the same command goes on"):
+        from promptlift.errors import ConfigError
+        from promptlift.pairs.build import build_pairs, keep_one_of_each, paraphrased_pairs
+        from promptlift.pairs.load import load_prompts, write_pairs
+        from promptlift.pairs.paraphrase import ParaphraseConfig
+        from promptlift.tables import Fault, check_output_ending
+
+        check_output_ending(output)
+        if (llm_url is None) != (llm_model is None):
+            raise ConfigError("--llm-url and --llm-model go together")
+        asking = llm_url and llm_model and ParaphraseConfig(
+            url=llm_url, model=llm_model, api_key=os.environ.get(API_KEY_VARIABLE) or None,
+            concurrency=llm_concurrency, max_requests=llm_max_requests,
+        )  # fmt: skip
         left_out = 0
 
         def texts() -> Iterator[str]:
@@ -65,11 +104,144 @@ def build(
         counts: Counter[str] = Counter()
 
         def counted() -> Iterator[Pair]:
-            for pair in build_pairs(texts(), clean=clean, cuts=cuts, seed=seed):
-                counts[pair.mode] += 1
+            found = texts()
+            if drop_near or asking:  # both need the prompts twice
+                found = iter(every := list(found))
+                if drop_near:
+                    every = keep_one_of_each(every)
+                    found = iter(every)
+                    say(f"{len(every)} prompts after dropping near-duplicates")
+            for pair in build_pairs(found, clean=clean, cuts=cuts, seed=seed):
+                counts[f"to {pair.mode}"] += 1
                 yield pair
+            if asking:
+                journal = output.with_name(output.name + ".answers.jsonl")
+                for answered in paraphrased_pairs(every, asking, journal, clean=clean, report=say):
+                    if isinstance(answered, Pair):
+                        counts["to rewrite from a paraphrase"] += 1
+                        yield answered
+                    else:
+                        counts[f"paraphrases {answered}"] += 1
 
         write_pairs(output, counted())
-        found = ", ".join(f"{count} to {mode}" for mode, count in sorted(counts.items()))
+        summary = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
         faulty = f"; {left_out} faulty rows left out" if left_out else ""
-        say(f"{found or 'no pairs'} in {output}{faulty}")
+        say(f"{summary or 'no pairs'} in {output}{faulty}")
+
+
+@app.command()
+def load(
+    name: Annotated[
+        str, typer.Argument(help="File, folder, or data set of the Hub.", show_default=False)
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Pairs file to write.", show_default=False)
+    ],
+    split: Annotated[str, typer.Option(help="Split of the data set.")] = "train",
+    source: _Source = None,
+    target: _Target = None,
+    faults: Annotated[
+        Path | None, typer.Option(help="JSONL file for all faulty rows.", show_default=False)
+    ] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not reach for the Hub.")] = False,
+) -> None:
+    """Read pairs, check every row, and write those that can be learned from.
+
+    Example:
+
+      promptlift pairs load groloch/stable_diffusion_prompts_instruct --output pairs.jsonl
+    """
+    with guarded():
+        from promptlift.pairs.load import find_files, load_pairs, write_pairs
+        from promptlift.tables import Fault, check_output_ending, write_rows
+
+        check_output_ending(output)
+        if faults is not None:
+            check_output_ending(faults)
+        files = find_files(name, split, offline=offline)
+        found: list[dict[str, object]] = []
+        kept = 0
+
+        def sound() -> Iterator[Pair]:
+            nonlocal kept
+            for path in files:
+                for pair in load_pairs(path, source=source, target=target, check=True, report=say):
+                    if isinstance(pair, Fault):
+                        found.append(
+                            {"file": str(path), "line": pair.number, "fault": pair.message}
+                        )
+                        if len(found) <= _SHOWN:
+                            say(f"{path} line {pair.number}: {pair.message}")
+                    else:
+                        kept += 1
+                        yield pair
+
+        write_pairs(output, sound())
+        if faults is not None:
+            write_rows(faults, found, ("file", "line", "fault"))
+        if len(found) > _SHOWN:
+            say(f"… and {len(found) - _SHOWN} more faulty rows; --faults FILE writes all")
+        say(f"{kept} pairs in {output}; {len(found)} faulty rows left out")
+
+
+@app.command()
+def split(
+    pairs: Annotated[Path, typer.Argument(help="Pairs file.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for both sides.", show_default=False)
+    ],
+    test_share: Annotated[float, typer.Option(help="Share of the groups to test on.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Another seed gives another split.")] = 0,
+    source: _Source = None,
+    target: _Target = None,
+) -> None:
+    """Split pairs into train.jsonl and test.jsonl; near-duplicates stay on one side.
+
+    Writes split.json too: counts, settings, and how close the closest test prompt is to any
+    training prompt.
+
+    Example:
+
+      promptlift pairs split pairs.jsonl --output split
+    """
+    with guarded():
+        from promptlift.errors import ConfigError
+        from promptlift.files import sha256_of_file, write_json
+        from promptlift.pairs.load import load_pairs, write_pairs
+        from promptlift.pairs.near import THRESHOLD
+        from promptlift.pairs.split import SEARCHED_FROM, split_pairs
+        from promptlift.tables import Fault
+
+        if not 0 < test_share < 1:
+            raise ConfigError(f"--test-share is {test_share} and must lie between 0 and 1")
+        rows = list(load_pairs(pairs, source=source, target=target, report=say))
+        faulty = [row for row in rows if isinstance(row, Fault)]
+        for row in faulty[:_SHOWN]:
+            say(f"{pairs} line {row.number}: {row.message}")
+        sides = split_pairs(
+            [row for row in rows if isinstance(row, Pair)], test_share=test_share, seed=seed
+        )
+        output.mkdir(parents=True, exist_ok=True)
+        write_pairs(output / "train.jsonl", sides.train)
+        write_pairs(output / "test.jsonl", sides.test)
+        write_json(
+            output / "split.json",
+            {
+                "pairs": pairs.name,
+                "sha256": sha256_of_file(pairs),
+                "seed": seed,
+                "test_share": test_share,
+                "threshold": THRESHOLD,
+                "train": len(sides.train),
+                "test": len(sides.test),
+                "faulty": len(faulty),
+                "closest": sides.closest,
+                "closest_prompts": sides.closest_prompts,
+                "searched_from": SEARCHED_FROM,
+            },
+        )
+        say(
+            f"{len(sides.train)} pairs to train, {len(sides.test)} to test in {output}; "
+            f"the closest two prompts across are {sides.closest:.2f} alike, below {THRESHOLD}; "
+            f"{len(faulty)} faulty rows left out"
+        )

@@ -2,10 +2,14 @@
 
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
 
 from promptlift.pairs.clean import clean_target
 from promptlift.pairs.cut import cut_prompt, split_clauses
+from promptlift.pairs.near import groups
+from promptlift.pairs.paraphrase import ParaphraseConfig, paraphrase
 from promptlift.records import Pair
 
 MAX_SOURCE_WORDS = 40
@@ -56,6 +60,48 @@ def build_pairs(
                 yield Pair(source=source, target=target, mode="extend")
         if not clean or clean_target(head) == head:
             yield Pair(source=plain_form(head), target=f"{head}, {rest}", mode="rewrite")
+
+
+def keep_one_of_each(prompts: Sequence[str]) -> list[str]:
+    """The prompts without those that are near-duplicates of an earlier one."""
+    return [
+        prompt
+        for index, (prompt, label) in enumerate(zip(prompts, groups(prompts), strict=True))
+        if label == index
+    ]
+
+
+def paraphrased_pairs(
+    prompts: Iterable[str],
+    config: ParaphraseConfig,
+    journal: Path,
+    *,
+    clean: bool = True,
+    report: Callable[[str], None],
+) -> Iterator[Pair | str]:
+    """Pairs to rewrite, from a paraphrase that an endpoint made to the prompt it was made of.
+
+    With `clean` a prompt is asked for only if its head may be taught, and the target is the head
+    with what `clean_target` leaves of the rest. An answer that gave no pair comes as its state.
+    """
+    targets: dict[str, str] = {}
+
+    def wanted() -> Iterator[str]:
+        for prompt in prompts:
+            pair = cut_prompt(prompt)
+            if pair is None or (clean and clean_target(pair.source) != pair.source):
+                continue
+            if rest := _target(pair.target, pair.source, clean):
+                targets[prompt] = f"{pair.source}, {rest}"
+                yield prompt
+
+    with closing(paraphrase(wanted(), config, journal=journal, report=report)) as answers:
+        for result in answers:
+            target = targets.get(result.prompt, result.prompt)
+            if result.answer is None or result.state != "accepted":
+                yield result.state
+            else:
+                yield Pair(source=result.answer, target=target, mode="rewrite")
 
 
 def _target(target: str, source: str, clean: bool) -> str:

@@ -1,26 +1,39 @@
 """Pairs and prompts from files, and pairs to files."""
 
 import difflib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import logging
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from promptlift.errors import InputError
+from promptlift.errors import InputError, MissingExtraError
+from promptlift.pairs.check import check_text, same_text
 from promptlift.records import Pair
 from promptlift.tables import Fault, Row, read_rows, write_rows
 
 # Names that published data sets give to source and target, tried in this order.
 COLUMN_NAMES = (("source", "target"), ("x", "y"), ("basic", "detailed"), ("prompt", "improved"))
 MODES = ("extend", "rewrite")
+_FILES = (".parquet", ".jsonl", ".csv", ".tsv", ".json")
+_SPLITS = ("train", "test", "validation", "valid", "val", "dev")
+_log = logging.getLogger(__name__)
 
 
 def load_pairs(
-    path: Path, *, source: str | None = None, target: str | None = None
+    path: Path,
+    *,
+    source: str | None = None,
+    target: str | None = None,
+    check: bool = False,
+    report: Callable[[str], None] = _log.info,
 ) -> Iterator[Pair | Fault]:
     """The pairs of a file; a row that is none comes as a `Fault`.
 
     Columns are those of `COLUMN_NAMES` that the first row has, unless named. A column `mode`
-    says "extend" or "rewrite"; without it pairs are to rewrite.
+    says "extend" or "rewrite"; without it pairs are to rewrite. `report` is told which columns
+    were taken. With `check` a row that is too short or long, damaged by a wrong encoding, or equal
+    on both sides is a `Fault` too.
 
     Raises:
         InputError: the file cannot be read or has no such columns.
@@ -32,8 +45,10 @@ def load_pairs(
             continue
         if isinstance(row.value, str):
             raise InputError(f"{path} line {row.number}: a line of text is no pair of prompts.")
-        columns = columns or _pair_columns(path, row.value, source, target)
-        yield _pair(row, row.value, columns)
+        if columns is None:
+            columns = _pair_columns(path, row.value, source, target)
+            report(f"{path}: source is column {columns[0]!r}, target is column {columns[1]!r}")
+        yield _pair(row, row.value, columns, check)
 
 
 def load_prompts(
@@ -75,6 +90,67 @@ def load_prompts(
             yield Fault(row.number, f"`{column}` is {type(value).__name__}, not text")
 
 
+def find_files(name: str, split: str = "train", *, offline: bool = False) -> list[Path]:
+    """The files of one split of a data set, given as a file, a folder or a name on the Hub.
+
+    A folder is laid out as the Hub lays out data sets: files whose name begins with the split
+    (`data/train-00000-of-00002.parquet`, `train.jsonl`), or in a folder of that name; where no
+    file names a split, all of them belong to "train".
+
+    Args:
+        name: path, or `owner/name` on the Hub, which is downloaded to the Hub's own cache.
+        split: for instance "train" or "test"; a single file is taken whole.
+        offline: take the Hub's data set from the cache only.
+
+    Raises:
+        InputError: there is no such data set or split.
+        MissingExtraError: a name on the Hub without the extra `hub`.
+    """
+    path = Path(name)
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        if (
+            path.is_absolute()
+            or not re.fullmatch(r"[\w.-]+/[\w.-]+", name)
+            or path.suffix in _FILES
+        ):
+            raise InputError(f"{name} is no file, no folder, and no name like owner/name.")
+        path = _download(name, offline)
+    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in _FILES)
+    by_split: dict[str, list[Path]] = {}
+    for file in found:
+        parts = [re.split(r"[-_.]", part)[0] for part in file.relative_to(path).parts]
+        if named := [part for part in parts if part in _SPLITS]:
+            by_split.setdefault(named[-1], []).append(file)
+    by_split = by_split or {"train": found}
+    if not by_split.get(split):
+        there = ", ".join(name for name, files in by_split.items() if files)
+        raise InputError(f"{name} has no split {split!r}; it has: {there or 'no files of data'}.")
+    return by_split[split]
+
+
+def _download(name: str, offline: bool) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    except ImportError as error:
+        raise MissingExtraError("A data set of the Hub", "hub") from error
+    try:
+        patterns = [f"*{ending}" for ending in _FILES]
+        return Path(
+            snapshot_download(
+                name, repo_type="dataset", allow_patterns=patterns, local_files_only=offline
+            )
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        how = "is not in the cache" if offline else "could not be downloaded"
+        raise InputError(
+            f"data set {name} {how} ({type(error).__name__}). Check the name and the connection, "
+            "or give a folder that holds its files."
+        ) from error
+
+
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
     """Write pairs with columns source, target and mode; JSONL, CSV, TSV or Parquet by ending."""
     rows = ({"source": p.source, "target": p.target, "mode": p.mode} for p in pairs)
@@ -97,7 +173,9 @@ def _pair_columns(
     return named
 
 
-def _pair(row: Row, fields: Mapping[str, Any], columns: tuple[str, str]) -> Pair | Fault:
+def _pair(
+    row: Row, fields: Mapping[str, Any], columns: tuple[str, str], check: bool
+) -> Pair | Fault:
     texts = []
     for column in columns:
         value = fields.get(column)
@@ -105,7 +183,11 @@ def _pair(row: Row, fields: Mapping[str, Any], columns: tuple[str, str]) -> Pair
             return Fault(row.number, f"`{column}` is {type(value).__name__}, not text")
         if not value.strip():
             return Fault(row.number, f"`{column}` is empty")
+        if check and (problem := check_text(value)):
+            return Fault(row.number, f"`{column}` {problem}")
         texts.append(value)
+    if check and same_text(*texts):
+        return Fault(row.number, f"`{columns[0]}` equals `{columns[1]}`: nothing to learn")
     mode = fields.get("mode") or "rewrite"
     if mode not in MODES:
         return Fault(row.number, f"`mode` is {mode!r} and must be one of {', '.join(MODES)}")

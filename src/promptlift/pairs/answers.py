@@ -1,0 +1,82 @@
+"""Checking what a language model answered when asked for a plain form of a prompt."""
+
+import re
+
+_STOP_WORDS = {
+    "about", "above", "across", "along", "among", "around", "behind", "below", "beneath", "beside",
+    "between", "from", "have", "having", "here", "inside", "into", "near", "onto", "outside",
+    "over", "some", "than", "that", "their", "them", "there", "these", "they", "this", "those",
+    "through", "toward", "towards", "under", "upon", "very", "were", "what", "when", "where",
+    "which", "while", "whose", "with", "within",
+}  # fmt: skip
+_WORD = re.compile(r"[^\W\d_]+")
+_ENDING = re.compile(r"(?:[bdgklmnprt]?(?:ing|ed|ers?|y)|ies|e?s|al|en|ly|[denry])?")
+_REFUSAL = re.compile(
+    r"\bsorry\b|\bapologi[sz]e|\bas an? (?:ai|assistant|language model)\b|\bunable to\b"
+    r"|\bi (?:can't|cannot|can not|won't|will not|don't|do not)\b"
+)
+_LABEL = re.compile(
+    r"(?:here(?: is|'s) )?(?:the |a |your )?(?:(?:short|shortened|plain|simple) )?"
+    r"(?:prompt|paraphrase|subject|answer|caption|output)\s*:\s*",
+    re.IGNORECASE,
+)
+_OTHER_LABEL = re.compile(r"\w[\w ']{0,40}:(?:\s|$)")
+_THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
+_APOSTROPHE = re.compile(r"\b['’]\b")
+_QUOTES = {'"': '"', "'": "'", "`": "`", "*": "*", "“": "”", "‘": "’", "«": "»"}
+
+
+def tidy_answer(answer: str) -> str:
+    """The answer without harmless wrapping: thoughts, "Prompt:", quotes, a final full stop."""
+    before = None
+    while answer != before:
+        before, answer = answer, _THOUGHTS.sub("", answer, count=1).replace("**", "").strip()
+        if label := _LABEL.match(answer):
+            answer = answer[label.end() :]
+        answer = answer.removesuffix(".").strip()
+        first, inner, last = answer[:1], answer[1:-1], answer[1:][-1:]
+        # Of `"a" and "b"` the outer quotes are no pair.
+        paired = bool(last) and _QUOTES.get(first) == last
+        if paired and not {first, last} & set(_APOSTROPHE.sub("", inner)):
+            answer = inner
+    return answer
+
+
+def check_answer(prompt: str, answer: str, max_words: int) -> str | None:
+    """Why a tidied answer is no plain form of its prompt, or None where it is one.
+
+    Refused are answers that are empty, of several lines, longer than `max_words` words or not
+    shorter than the prompt; refusals, quotes and labels; and words of four letters or more,
+    stop words aside, that do not stand in the prompt in some inflection, since they are invented.
+    """
+    plain = answer.lower().replace("’", "'")
+    if not answer.strip():
+        return "it is empty"
+    if not answer.isprintable():
+        return "it has several lines or control characters"
+    if _REFUSAL.search(plain):
+        return "the model declines"
+    if answer != tidy_answer(answer) or answer[0] in _QUOTES or _OTHER_LABEL.match(plain):
+        return "it has quotes or a label"
+    if (count := len(answer.split())) > max_words:
+        return f"it has {count} words, more than {max_words}"
+    if len(answer) >= len(prompt.strip()):
+        return "it is not shorter than the prompt"
+    words = _WORD.findall(plain)
+    if 2 * len(re.findall("[a-z]", plain)) <= len("".join(words)):
+        return "it is not English"
+    known = set(_WORD.findall(prompt.lower()))
+    content = [word for word in words if len(word) > 3 and word not in _STOP_WORDS]
+    if invented := [word for word in content if not any(_inflects(word, one) for one in known)]:
+        return f"not in the prompt: {', '.join(invented)}"
+    return None
+
+
+def _inflects(word: str, other: str) -> bool:
+    """Whether two words share their beginning and differ in common endings only."""
+    short = min(len(word), len(other))
+    shared = next((i for i in range(short) if word[i] != other[i]), short)
+    endings = {word[shared:], other[shared:]}
+    if shared < 4 and not (shared == 3 and (shared == short or endings == {"y", "ies"})):
+        return False
+    return all(_ENDING.fullmatch(ending) for ending in endings)

@@ -1,0 +1,383 @@
+"""Plain prompts from detailed ones, asked of any OpenAI-compatible chat endpoint."""
+
+import hashlib
+import json
+import logging
+import math
+import queue
+import random
+import re
+import threading
+import urllib.request
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from itertools import islice
+from pathlib import Path
+from time import time
+from typing import Any, BinaryIO, Literal
+from urllib.error import HTTPError
+
+from promptlift import __version__
+from promptlift.errors import ConfigError, InputError, ModelError
+from promptlift.pairs.answers import check_answer, tidy_answer
+
+SCHEMA_VERSION = 1
+INSTRUCTION = (
+    "Shorten a prompt for a text-to-image model to its subject: what is to be seen, as someone "
+    "would say it plainly, in at most {max_words} words taken from the prompt. Leave out style, "
+    "medium, names of artists, camera, lighting and quality words. Add nothing, explain nothing, "
+    "use no quotes; answer with the short prompt alone."
+)
+_WINDOW = 8  # prompts under way for each concurrent request
+_REPORT_EVERY = 500
+_MAX_FAILURES = 10  # prompts in succession, after which the endpoint is taken to be down
+_LONGEST_BACKOFF_S, _LONGEST_WAIT_S = 60.0, 600.0
+_MAX_RESPONSE_BYTES = 1 << 20
+_RETRIED = {408, 409, 425, 429, *range(500, 600)}
+_ADDRESS = "the address, which usually ends with /v1, and the name of the model"
+_TO_CHECK = {  # after statuses that every request would meet
+    401: "the API key", 402: "the account's credit", 403: "what the API key allows",
+    404: _ADDRESS, 405: _ADDRESS, **dict.fromkeys(range(300, 400), "the address: it redirects"),
+}  # fmt: skip
+_URL = re.compile(r"https?://(?:[\w.-]+|\[[\da-f:]+\])(?::\d{1,5})?(?:/[\w.~%/-]*)?", re.A)
+_LINE_START = b'{"schema_version": '
+_log = logging.getLogger(__name__)
+
+
+def _setting(default: Any, text: str, **options: Any) -> Any:
+    return field(default=default, metadata={"help": text}, **options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParaphraseConfig:
+    """Whom to ask for paraphrases, and how much: the home of each default, help and check."""
+
+    url: str = field(metadata={"help": "Base address of the endpoint, http://localhost:8000/v1."})
+    model: str = field(metadata={"help": "Model to ask, as the endpoint calls it."})
+    api_key: str | None = _setting(None, "Sent as a bearer token; kept nowhere.", repr=False)
+    concurrency: int = _setting(4, "Requests at a time.")
+    max_requests: int | None = _setting(None, "Stop asking after so many; repeated ones count.")
+    max_tokens: int = _setting(64, "Tokens of an answer; models that reason need more.")
+    temperature: float = _setting(0.0, "Temperature of the model asked.")
+    timeout_s: float = _setting(60.0, "Seconds of silence after which a request has failed.")
+    attempts: int = _setting(4, "Requests for a prompt until it has failed.")
+    max_words: int = _setting(12, "Words of a paraphrase.")
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} is {getattr(self, name)!r} and must be {must}"
+            for name, fine, must in (
+                ("url", _URL.fullmatch(self.url), "like https://host/v1, without user or query"),
+                ("model", self.model.strip(), "a name"),
+                ("concurrency", 1 <= self.concurrency <= 256, "from 1 to 256"),
+                ("max_requests", (self.max_requests or 0) >= 0, "0 or more"),
+                ("max_tokens", self.max_tokens >= 1, "1 or more"),
+                ("temperature", 0 <= self.temperature <= 2, "from 0 to 2"),
+                ("timeout_s", 0 < self.timeout_s <= 3600, "above 0 and at most 3600"),
+                ("attempts", self.attempts >= 1, "1 or more"),
+                ("max_words", self.max_words >= 1, "1 or more"),
+            )
+            if not fine
+        ]
+        if self.api_key is not None and not re.fullmatch(r"[!-~]+", self.api_key):
+            problems.append("api_key is empty or holds what no HTTP header may hold")
+        if problems:
+            raise ConfigError("; ".join(problems))
+
+    @property
+    def endpoint(self) -> str:
+        """The address that requests go to."""
+        return self.url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paraphrase:
+    """What came of one prompt.
+
+    Attributes:
+        prompt: the detailed prompt.
+        state: "accepted"; "refused" by `check_answer`; "failed", when no answer could be had; or
+            "not asked", when `max_requests` was used up. A later run asks again for the last two.
+        answer: the tidied answer, None where there is none.
+        reason: why it is not accepted, None where it is.
+    """
+
+    prompt: str
+    state: Literal["accepted", "refused", "failed", "not asked"]
+    answer: str | None = None
+    reason: str | None = None
+
+
+def paraphrase(
+    prompts: Iterable[str],
+    config: ParaphraseConfig,
+    *,
+    journal: Path,
+    report: Callable[[str], None] = _log.info,
+    sleep: Callable[[float], object] | None = None,
+    uniform: Callable[[], float] = random.random,
+) -> Generator[Paraphrase, None, None]:
+    """A paraphrase of each prompt, in their order, a window of them at a time.
+
+    Every answer is appended to the journal when it arrives, and what stands there is not asked
+    again: call again with the same journal to go on after any kind of stop. Answers are
+    checked when they are used, so that another check costs no requests. Close the iterator, or
+    let an exception pass through it, to stop asking; it does not wait for open requests.
+
+    Args:
+        prompts: detailed prompts, read as needed.
+        config: see `ParaphraseConfig`.
+        journal: JSONL file to go on from and append to; its answers are held in memory.
+        report: takes lines of progress.
+        sleep: waits so many seconds before a request is repeated.
+        uniform: draws from [0, 1) the jitter of those waits.
+
+    Raises:
+        InputError: the journal is another file.
+        ModelError: the endpoint refuses (wrong key, address or model), or fails for many
+            prompts in succession.
+    """
+    iterator, states = iter(prompts), Counter[str]()
+    window: deque[tuple[str, str, Future[Paraphrase] | None]] = deque()
+    under_way: dict[str, Future[Paraphrase]] = {}
+    crew = _Crew(config, journal, sleep, uniform)
+    try:
+        while True:
+            for prompt in islice(iterator, _WINDOW * config.concurrency - len(window)):
+                asked = [config.model, INSTRUCTION, config.max_words, prompt]
+                key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+                if key not in under_way and key not in crew.answers:
+                    under_way[key] = crew.ask(prompt, key)
+                window.append((prompt, key, under_way.get(key)))
+            if window:
+                prompt, key, future = window.popleft()
+                result = crew.result(future) if future else crew.judge(prompt, key)
+                under_way.pop(key, None)
+                states[result.state] += 1
+                yield result
+            if not window or states.total() % _REPORT_EVERY == 0:
+                found = "".join(f", {count} {state}" for state, count in sorted(states.items()))
+                report(f"{states.total()} prompts{found}; {crew.requests} requests")
+            if not window:
+                break
+    finally:
+        crew.dismiss()
+
+
+class _TroubleError(Exception):
+    """A request without an answer: why, and how long to wait before repeating it, if at all."""
+
+    def __init__(self, message: str, wait_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class _Crew:
+    """Threads that ask and keep the answers.
+
+    They are daemons: an executor's threads would hold up the exit of an interrupted program
+    until their requests time out.
+    """
+
+    def __init__(
+        self,
+        config: ParaphraseConfig,
+        journal: Path,
+        sleep: Callable[[float], object] | None,
+        uniform: Callable[[], float],
+    ) -> None:
+        self.requests = self._threads = self._failures = 0
+        self._config, self._uniform = config, uniform
+        self._stop, self._lock = threading.Event(), threading.Lock()
+        self._sleep = sleep or self._stop.wait
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._doom: Future[None] = Future()  # fails when all is lost
+        self._opener = urllib.request.build_opener(_NoRedirects)
+        journal.parent.mkdir(parents=True, exist_ok=True)
+        self._file = journal.open("a+b")
+        try:
+            self.answers = _read(journal, self._file)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def ask(self, prompt: str, key: str) -> "Future[Paraphrase]":
+        """Ask for a prompt as soon as a thread is free."""
+        future: Future[Paraphrase] = Future()
+        self._tasks.put(lambda: future.set_result(self._answer(prompt, key)))
+        if self._threads < self._config.concurrency:
+            self._threads += 1
+            threading.Thread(target=self._work, name="paraphrase", daemon=True).start()
+        return future
+
+    def result(self, future: "Future[Paraphrase]") -> Paraphrase:
+        """Wait for a result, or raise what went wrong in any thread."""
+        either: list[Future[Any]] = [future, self._doom]
+        while not any(one.done() for one in either):
+            # In bounded steps, since Ctrl-C does not end a wait on Windows.
+            wait(either, timeout=0.5, return_when=FIRST_COMPLETED)
+        if self._doom.done():
+            self._doom.result()
+        return future.result()
+
+    def judge(self, prompt: str, key: str) -> Paraphrase:
+        """What the answer kept under a key is worth."""
+        answer = tidy_answer(self.answers[key])
+        reason = check_answer(prompt, answer, self._config.max_words)
+        state: Literal["accepted", "refused"] = "refused" if reason else "accepted"
+        return Paraphrase(prompt=prompt, state=state, answer=answer, reason=reason)
+
+    def dismiss(self) -> None:
+        """Ask no more, and close the journal."""
+        self._stop.set()
+        for _ in range(self._threads):
+            self._tasks.put(None)
+        with self._lock:
+            self._file.close()
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None and not self._stop.is_set():
+            try:
+                task()
+            except BaseException as error:
+                with self._lock:
+                    if not self._doom.done():
+                        self._doom.set_exception(error)
+                self._stop.set()  # last: whoever sees it may rely on the exception
+
+    def _answer(self, prompt: str, key: str) -> Paraphrase:
+        limit, trouble, wait_s = self._config.max_requests, "", 0.0
+        for attempt in range(self._config.attempts):
+            with self._lock:
+                if self._stop.is_set() or self.requests == limit:
+                    reason = f"max_requests, {limit}, is used up"
+                    return Paraphrase(prompt=prompt, state="not asked", reason=reason)
+                self.requests += 1
+            try:
+                return self._keep(prompt, key, self._request(prompt))
+            except _TroubleError as error:
+                trouble, wait_s = str(error), error.wait_s
+            if wait_s > _LONGEST_WAIT_S or attempt + 1 == self._config.attempts:
+                break
+            backoff = min(2.0**attempt, _LONGEST_BACKOFF_S) * (0.5 + self._uniform() / 2)
+            self._sleep(max(wait_s, backoff))
+        with self._lock:
+            # Where others were answered, one that is not to be asked again is a prompt's own fault.
+            self._failures += wait_s < math.inf or not self.answers
+        if self._failures >= _MAX_FAILURES:
+            raise ModelError(
+                f"{self._config.endpoint} failed for {self._failures} prompts in succession, the "
+                f"last time with: {trouble}. Answers are kept; mend it, then run again to go on."
+            )
+        return Paraphrase(prompt=prompt, state="failed", reason=trouble)
+
+    def _keep(self, prompt: str, key: str, raw: str) -> Paraphrase:
+        with self._lock:
+            self._failures = 0
+            self.answers[key] = raw
+            result = self.judge(prompt, key)
+            row = {"schema_version": SCHEMA_VERSION, "key": key, "model": self._config.model}
+            row |= {"prompt": prompt, "answer": raw, "reason": result.reason}
+            if not self._file.closed:
+                # Plain ASCII: JSON can name half a surrogate pair, which UTF-8 cannot.
+                self._file.write(json.dumps(row).encode() + b"\n")
+                self._file.flush()
+        return result
+
+    def _request(self, prompt: str) -> str:
+        config = self._config
+        # One message: the chat templates of some models know no system role.
+        content = f"{INSTRUCTION.format(max_words=config.max_words)}\n\nPrompt: {prompt}"
+        body = {
+            "model": config.model,
+            "messages": [{"role": "user", "content": content}],
+            "max_tokens": config.max_tokens,
+            "temperature": config.temperature,
+        }
+        # Some services turn away the name that urllib gives itself.
+        headers = {"Content-Type": "application/json", "User-Agent": f"promptlift/{__version__}"}
+        if config.api_key is not None:
+            headers["Authorization"] = f"Bearer {config.api_key}"
+        request = urllib.request.Request(config.endpoint, json.dumps(body).encode(), headers)
+        try:
+            with self._opener.open(request, timeout=config.timeout_s) as response:
+                data = response.read(_MAX_RESPONSE_BYTES)
+        except HTTPError as error:
+            raise self._meaning(error) from error
+        except (OSError, HTTPException, ValueError, OverflowError) as error:
+            # The last two: a host name or port that cannot be.
+            said = self._said(repr(getattr(error, "reason", error)).encode())
+            raise _TroubleError(f"no answer: {said}") from error
+        try:
+            choice = json.loads(data)["choices"][0]
+            text, finish = choice["message"]["content"] or "", choice.get("finish_reason")
+            if not isinstance(text, str):
+                raise TypeError
+        except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
+            raise _TroubleError(f"no chat completion: {self._said(data)}") from error
+        if finish in ("length", "content_filter"):
+            what = f"max_tokens, {config.max_tokens}" if finish == "length" else "a content filter"
+            raise _TroubleError(f"the answer was cut off by {what}", math.inf)
+        return text
+
+    def _meaning(self, error: HTTPError) -> Exception:
+        data = b""
+        with error, suppress(OSError, HTTPException):
+            data = error.read(_MAX_RESPONSE_BYTES)
+        said = f"HTTP {error.code} {self._said(data)}".strip()
+        if what := _TO_CHECK.get(error.code):
+            return ModelError(f"{self._config.endpoint} refuses: {said}. Check {what}.")
+        again = error.code in _RETRIED
+        return _TroubleError(said, _wait_s(error.headers.get("Retry-After")) if again else math.inf)
+
+    def _said(self, data: bytes) -> str:
+        """What a server said, in one line and without the key, which some repeat."""
+        text = data.decode("utf-8", "replace")
+        with suppress(ValueError, RecursionError, LookupError, TypeError):
+            text = str(json.loads(text)["error"]["message"])
+        if self._config.api_key is not None:
+            text = text.replace(self._config.api_key, "***")
+        return "".join(char for char in " ".join(text.split()) if char.isprintable())[:200]
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Redirects are errors: following one turns POST into GET and takes the key elsewhere."""
+
+    def redirect_request(self, *arguments: Any) -> None:
+        return None
+
+
+def _read(path: Path, file: BinaryIO) -> dict[str, str]:
+    """The answers of a journal by key; a line torn by a kill is cut off."""
+    answers, whole = {}, 0
+    file.seek(0)
+    for number, raw in enumerate(file, 1):
+        if not raw.endswith(b"\n") and raw.startswith(_LINE_START[: len(raw)]):
+            break
+        try:
+            row = json.loads(raw)
+            if row["schema_version"] != SCHEMA_VERSION or not raw.endswith(b"\n"):
+                raise ValueError
+            answers[str(row["key"])] = str(row["answer"])
+        except (ValueError, RecursionError, LookupError, TypeError) as error:
+            raise InputError(
+                f"{path} line {number} is no line of a journal of paraphrases, version "
+                f"{SCHEMA_VERSION}. Name another file, or take that line out to go on."
+            ) from error
+        whole += len(raw)
+    file.truncate(whole)
+    return answers
+
+
+def _wait_s(retry_after: str | None) -> float:
+    """The wait that a header `Retry-After` asks for, in seconds or until a date."""
+    with suppress(ValueError, TypeError):
+        return max(0.0, float(retry_after or 0))
+    with suppress(ValueError, TypeError):
+        return max(0.0, parsedate_to_datetime(retry_after or "").timestamp() - time())
+    return 0.0

@@ -1,0 +1,112 @@
+"""`promptlift pairs`, on real files and a real server."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from promptlift.pairs.load import load_pairs
+from promptlift.records import Pair
+from tests.cli.conftest import Run
+
+PROMPTS = [f"a tall lighthouse {place}, oil on canvas, soft light"
+           for place in ("at dawn", "in winter", "under stars", "in summer")]  # fmt: skip
+
+
+@pytest.fixture
+def endpoint() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """An endpoint that answers "lighthouse", and what it was asked."""
+    asked: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            message = {"choices": [{"message": {"content": "lighthouse"}, "finish_reason": "stop"}]}
+            body = json.dumps(message).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/v1", asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_build_asks_an_endpoint_once_and_goes_on(
+    run: Run, tmp_path: Path, endpoint: tuple[str, list[dict[str, Any]]]
+) -> None:
+    url, asked = endpoint
+    prompts, output = tmp_path / "prompts.txt", tmp_path / "pairs.jsonl"
+    prompts.write_text("\n".join(PROMPTS))
+    command = ("pairs", "build", prompts, "-o", output, "--llm-url", url, "--llm-model", "m")
+    bounded = run(*command, "--llm-max-requests", 1)
+    assert bounded.exit_code == 0, bounded.output
+    assert "1 to rewrite from a paraphrase" in bounded.stderr
+    assert "3 paraphrases not asked" in bounded.stderr
+    assert run(*command).exit_code == 0
+    assert len(asked) == len(PROMPTS)
+    expected = Pair(source="lighthouse", target=PROMPTS[0], mode="rewrite")
+    assert expected in list(load_pairs(output))
+
+
+def test_build_needs_both_halves_of_an_endpoint(run: Run, tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text(PROMPTS[0])
+    result = run("pairs", "build", prompts, "-o", tmp_path / "o.jsonl", "--llm-url", "http://h/v1")
+    assert result.exit_code == 2
+    assert "--llm-url and --llm-model go together" in result.stderr
+
+
+def test_build_drops_near_duplicates(run: Run, tmp_path: Path) -> None:
+    prompts, output = tmp_path / "prompts.txt", tmp_path / "pairs.jsonl"
+    prompts.write_text("\n".join([*PROMPTS, PROMPTS[0] + "."]))
+    result = run("pairs", "build", prompts, "-o", output, "--drop-near")
+    assert result.exit_code == 0
+    assert "4 prompts after dropping near-duplicates" in result.stderr
+
+
+def test_load_counts_faults_and_writes_all_of_them(run: Run, tmp_path: Path) -> None:
+    folder, output, faults = tmp_path / "set", tmp_path / "pairs.csv", tmp_path / "faults.jsonl"
+    folder.mkdir()
+    rows = [{"x": "a cat", "y": "a cat, soft light"}, *[{"x": "a", "y": "b c d"}] * 25]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = run("pairs", "load", folder, "-o", output, "--faults", faults)
+    assert result.exit_code == 0, result.output
+    assert "source is column 'x', target is column 'y'" in result.stderr
+    assert "and 5 more faulty rows" in result.stderr
+    assert "1 pairs in" in result.stderr and "25 faulty rows left out" in result.stderr
+    assert len(faults.read_text().splitlines()) == 25
+    assert [pair.source for pair in load_pairs(output) if isinstance(pair, Pair)] == ["a cat"]
+
+
+def test_split_writes_both_sides_and_the_evidence(run: Run, tmp_path: Path) -> None:
+    pairs, output = tmp_path / "pairs.jsonl", tmp_path / "split"
+    subjects = ("lighthouse", "fox", "castle", "robot", "orchard", "harbour", "violin", "glacier")
+    rows = [{"source": one, "target": f"an old {one} {two} soft light, {one} colors, {two}"}
+            for one in subjects for two in ("in winter", "at sea", "by night")]  # fmt: skip
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = run("pairs", "split", pairs, "-o", output, "--test-share", "0.3")
+    assert result.exit_code == 0, result.output
+    evidence = json.loads((output / "split.json").read_text())
+    sides = [list(load_pairs(output / name)) for name in ("train.jsonl", "test.jsonl")]
+    assert [len(side) for side in sides] == [evidence["train"], evidence["test"]]
+    assert sum(map(len, sides)) == len(rows)
+    assert evidence["closest"] < evidence["threshold"] == 0.6
+
+
+def test_split_refuses_a_share_above_one(run: Run, tmp_path: Path) -> None:
+    result = run("pairs", "split", tmp_path / "p.jsonl", "-o", tmp_path, "--test-share", "2")
+    assert result.exit_code == 2
+    assert "--test-share is 2.0 and must lie between 0 and 1" in result.stderr

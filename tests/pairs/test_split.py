@@ -1,0 +1,54 @@
+"""Splits: whole, disjoint, without near-duplicates across, whatever the order."""
+
+import random
+
+import pytest
+
+from promptlift.errors import InputError
+from promptlift.pairs.build import build_pairs
+from promptlift.pairs.near import THRESHOLD, shingles
+from promptlift.pairs.split import split_pairs, whole_prompt
+from promptlift.records import Pair
+
+SUBJECTS = ["lighthouse", "fox", "castle", "robot", "orchard", "harbour", "violin", "glacier"]
+PLACES = ["at dawn", "in deep snow", "under a bridge", "by the sea", "on the moon"]
+PROMPTS = [
+    f"an old {subject} {place} number {place[::2]}, soft light, {subject} colors, {end}"
+    for subject in SUBJECTS
+    for place in PLACES
+    for end in ("oil on canvas", "oil on canvas, 4k")  # near-duplicates of each other
+]
+PAIRS = list(build_pairs(PROMPTS, clean=False))
+
+
+def test_nothing_is_lost_and_nothing_near_crosses() -> None:
+    split = split_pairs(PAIRS, test_share=0.3)
+    assert len(split.train) + len(split.test) == len(PAIRS)
+    highest = 0.0
+    for held in {whole_prompt(pair) for pair in split.test}:
+        for learned in {whole_prompt(pair) for pair in split.train}:
+            one, other = shingles(held), shingles(learned)
+            highest = max(highest, len(one & other) / len(one | other))
+    assert highest < THRESHOLD
+    assert split.closest == (highest if highest >= 0.3 else 0.0)
+
+
+def test_order_does_not_matter_and_the_seed_does() -> None:
+    shuffled = random.Random(1).sample(PAIRS, len(PAIRS))
+
+    def held(pairs: list[Pair], seed: int) -> set[str]:
+        return {whole_prompt(pair) for pair in split_pairs(pairs, test_share=0.3, seed=seed).test}
+
+    assert held(PAIRS, 0) == held(shuffled, 0)
+    assert held(PAIRS, 0) != held(PAIRS, 1)
+
+
+def test_too_few_groups_give_a_clear_error() -> None:
+    with pytest.raises(InputError, match="leave one side empty"):
+        split_pairs(PAIRS[:1])
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_refuses_a_share_of_nothing_or_all(share: float) -> None:
+    with pytest.raises(ValueError, match="test_share"):
+        split_pairs(PAIRS, test_share=share)
