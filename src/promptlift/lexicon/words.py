@@ -53,6 +53,11 @@ def may_be_taught(clause: str) -> bool:
     return not any(f" {name} " in joined for name in names())
 
 
+def looks_by(word: str) -> bool:
+    """Whether "by" after this word says how something looks ("lit by"), and names no author."""
+    return word in _LOOKS_BY
+
+
 def _lines(name: str) -> list[str]:
     text = (files("promptlift.lexicon") / "data" / name).read_text(encoding="utf-8")
     return text.split("\n")[:-1]
