@@ -37,7 +37,12 @@ def main() -> None:
         for key, value in torch_model.state_dict().items()
     }
     pairs = cleaned(
-        replace(pair, mode="extend") for pair in load_pairs(args.heldout) if isinstance(pair, Pair)
+        (
+            replace(pair, mode="extend")
+            for pair in load_pairs(args.heldout)
+            if isinstance(pair, Pair)
+        ),
+        "offers",
     )
     characters = np.array([len(pair.target) + 1 for pair in pairs])
     for name, int8, bits in (("fp32", False, 8), ("int8, 8 bits", True, 8), ("int8, 7", True, 7)):

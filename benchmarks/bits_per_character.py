@@ -4,8 +4,8 @@
         --prompts prompts.parquet --exclude-source UniGenBench-train [--model FOLDER]
 
 The measure is -log2 P(target and its end | source) over the sum of (characters + 1), which does
-not depend on a tokenizer. It is taken on the pairs as published and on pairs whose targets were
-cleaned as the bundled model's were, each beside an 8-gram trained on the same kind of targets.
+not depend on a tokenizer. It is taken on pairs whose targets keep offers, words or all, as
+`pairs build --keep` makes them, each beside an 8-gram trained on the same kind of targets.
 Intervals: 95%, bootstrap over pairs.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from promptlift import Improver
-from promptlift.pairs.clean import clean_target
+from promptlift.pairs.clean import KEPT, clean_target
 from promptlift.pairs.cut import cut_prompt
 from promptlift.pairs.load import load_prompts
 from promptlift.records import Pair
@@ -83,10 +83,14 @@ def interval(bits: npt.NDArray[np.float64], characters: npt.NDArray[np.int64]) -
     return [round(float(value), 4) for value in (bits.sum() / characters.sum(), low, high)]
 
 
-def cleaned(pairs: Iterable[Pair]) -> list[Pair]:
+def cleaned(pairs: Iterable[Pair], keep: str) -> list[Pair]:
     """The pairs with cleaned targets, without those of which nothing is left."""
     found = (
-        Pair(source=pair.source, target=clean_target(pair.target, pair.source), mode=pair.mode)
+        Pair(
+            source=pair.source,
+            target=clean_target(pair.target, pair.source, keep),
+            mode=pair.mode,
+        )
         for pair in pairs
     )
     return [pair for pair in found if pair.target]
@@ -113,10 +117,8 @@ def main() -> None:
     ]
     improver = Improver.load(args.model)
     results = {}
-    for name, kept, learned in (
-        ("as published", heldout, training),
-        ("cleaned", cleaned(heldout), cleaned(training)),
-    ):
+    for name in KEPT:
+        kept, learned = cleaned(heldout, name), cleaned(training, name)
         targets = [pair.target for pair in kept]
         characters = np.array([len(target) + 1 for target in targets])
         model = -improver.log_probability([pair.source for pair in kept], targets) / math.log(2)

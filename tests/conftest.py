@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from transformers import T5Config, T5ForConditionalGeneration
 
 from promptlift.improving.improver import Improver
@@ -16,6 +17,9 @@ from promptlift.training.export import export_model
 from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
 
 torch.set_num_threads(1)
+# A busy machine is no failure of a property.
+settings.register_profile("promptlift", deadline=None)
+settings.load_profile("promptlift")
 
 HEADS = ["a cat in armor", "a lighthouse", "bowl of fruit", "two dogs playing chess", "old castle"]
 ENDS = ["soft light", "highly detailed", "sharp focus, 4k", "oil on canvas", "misty morning"]

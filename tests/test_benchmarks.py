@@ -1,12 +1,17 @@
 """The benchmarks' own arithmetic, by hand."""
 
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from benchmarks.bits_per_character import cleaned, interval, ngram_bits
+from benchmarks.diversity import distinct, measure
 from benchmarks.prompt_sets import examine, repeats_endlessly, unsafe_share
+from benchmarks.side_by_side import QUESTIONS, count, wilson
 from promptlift.records import Improvement, Pair
 
 
@@ -44,7 +49,7 @@ def test_pairs_of_which_nothing_is_left_are_dropped() -> None:
         Pair(source="a cat", target="by greg rutkowski"),
         Pair(source="a", target="4k, ross tran"),
     ]
-    assert cleaned(pairs) == [Pair(source="a", target="4k")]
+    assert cleaned(pairs, "words") == [Pair(source="a", target="4k")]
 
 
 def test_what_must_not_happen_is_counted() -> None:
@@ -56,3 +61,30 @@ def test_what_must_not_happen_is_counted() -> None:
     assert (found["short_prompts"], found["short_prompts_with_addition"]) == (2, 1)
     share = unsafe_share([result("a cat", "gore"), result("gore", "gore")])
     assert share == {"results": 2, "with_unsafe_word": 1, "words": {"gore": 1}}
+
+
+def test_distinct_counts_by_hand() -> None:
+    texts = [["soft", "light"], ["soft", "soft", "light"]]
+    assert distinct(texts, 1) == 2 / 5
+    assert distinct(texts, 2) == 2 / 3  # soft light twice, soft soft once
+    assert distinct(texts, 1, limit=2) == 1.0
+    found = measure([["Soft light"], ["soft light", "4k"], []])
+    assert found["share_with_top_10"][0] == 0.667
+
+
+def test_wins_are_counted_for_the_model_behind_the_side(tmp_path: Path) -> None:
+    sheet, key = tmp_path / "sheet.tsv", tmp_path / "key.json"
+    # In row 0 the second model is at B, in row 1 at A, in row 2 at B.
+    key.write_text(json.dumps({"models": ["old", "new"], "first_is_B": [0, 1, 0]}))
+    columns = "\t".join(["number", "prompt", "A", "B", *QUESTIONS])
+    rows = ["0\tp\ta\tb\tB\tB\t=\t=", "1\tp\ta\tb\tA\tB\t=\t=", "2\tp\ta\tb\t=\tB\t=\t="]
+    sheet.write_text("\n".join([columns, *rows]) + "\n")
+    found = count(sheet, key)
+    assert (found["fit"]["second"], found["fit"]["same"]) == (2, 1)
+    assert (found["useful"]["second"], found["useful"]["first"]) == (2, 1)
+    assert found["english"]["share_second"] == [0.0, 0.0, 1.0]
+
+
+def test_wilson_agrees_with_scipy() -> None:
+    expected = binomtest(79, 100).proportion_ci(method="wilson")
+    assert wilson(79, 100) == pytest.approx((expected.low, expected.high), abs=1e-6)

@@ -9,7 +9,7 @@ import promptlift
 
 SOURCE = Path(promptlift.__file__).parent
 FLOOR = {"errors", "records", "files", "tables", "runs"}
-ROOMS = ["lexicon", "pairs", "improving", "training"]
+ROOMS = ["lexicon", "pairs", "improving", "training", "reporting"]
 DOORS = {"cli"}
 
 

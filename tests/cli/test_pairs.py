@@ -110,3 +110,28 @@ def test_split_refuses_a_share_above_one(run: Run, tmp_path: Path) -> None:
     result = run("pairs", "split", tmp_path / "p.jsonl", "-o", tmp_path, "--test-share", "2")
     assert result.exit_code == 2
     assert "--test-share is 2.0 and must lie between 0 and 1" in result.stderr
+
+
+def test_describe_prints_and_draws(run: Run, tmp_path: Path) -> None:
+    pairs, output = tmp_path / "pairs.jsonl", tmp_path / "described"
+    rows = [
+        {"source": "a fox", "target": "a fox, by greg rutkowski"},
+        {"source": "", "target": "x"},
+    ]
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = run("pairs", "describe", pairs, "-o", output)
+    assert result.exit_code == 0, result.output
+    assert "pairs      1 (1 to rewrite); 1 faulty rows" in result.stdout
+    assert "painter 100.0%" in result.stdout
+    assert json.loads((output / "description.json").read_text())["pairs"] == 1
+    assert (output / "page.html").exists()
+    printed = run("pairs", "describe", pairs, "--json")
+    assert json.loads(printed.stdout)["share_adding"]["painter"] == 1.0
+
+
+def test_describe_says_when_there_is_nothing(run: Run, tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text("")
+    result = run("pairs", "describe", pairs)
+    assert result.exit_code == 1
+    assert "holds no pairs" in result.stderr

@@ -33,7 +33,7 @@ def test_builds_both_tasks() -> None:
 
 
 def test_uncleaned_targets_keep_everything() -> None:
-    [pair, _] = build_pairs([PROMPT], clean=False, cuts=0)
+    [pair, _] = build_pairs([PROMPT], keep="all", cuts=0)
     assert "greg rutkowski" in pair.target
 
 
@@ -54,3 +54,15 @@ def test_longer_cuts_follow_the_prompt_and_depend_on_the_seed_alone() -> None:
 def test_every_clause_of_a_cleaned_target_may_be_taught(prompt: str) -> None:
     for pair in build_pairs([prompt]):
         assert all(may_be_taught(clause) for clause in split_clauses(pair.target))
+
+
+def test_of_fillers_the_first_two_are_kept() -> None:
+    target = "8k, soft light, masterpiece, highly detailed, 4k, oil on canvas"
+    assert clean_target(target) == "8k, soft light, masterpiece, oil on canvas"
+    assert clean_target(target, keep="words") == target
+
+
+def test_keeping_words_keeps_things_but_no_names() -> None:
+    target = "holding a lantern, by greg rutkowski, soft light"
+    assert clean_target(target, keep="words") == "holding a lantern, soft light"
+    assert clean_target(target) == "soft light"

@@ -18,7 +18,7 @@ PROMPTS = [
     for place in PLACES
     for end in ("oil on canvas", "oil on canvas, 4k")  # near-duplicates of each other
 ]
-PAIRS = list(build_pairs(PROMPTS, clean=False))
+PAIRS = list(build_pairs(PROMPTS, keep="all"))
 
 
 def test_nothing_is_lost_and_nothing_near_crosses() -> None:
@@ -31,6 +31,17 @@ def test_nothing_is_lost_and_nothing_near_crosses() -> None:
             highest = max(highest, len(one & other) / len(one | other))
     assert highest < THRESHOLD
     assert split.closest == (highest if highest >= 0.3 else 0.0)
+
+
+def test_cuts_of_one_prompt_stay_together_when_cleaning_changed_them() -> None:
+    pairs = [
+        *PAIRS,
+        Pair(source="a very old stone mill", target="soft light", mode="extend"),
+        Pair(source="a very old stone mill, ivy, owls, a cart, hay", target="4k", mode="extend"),
+    ]
+    for seed in range(8):
+        split = split_pairs(pairs, test_share=0.5, seed=seed)
+        assert sum("stone mill" in pair.source for pair in split.test) in (0, 2)
 
 
 def test_order_does_not_matter_and_the_seed_does() -> None:

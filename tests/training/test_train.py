@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -136,7 +137,7 @@ def test_half_precision_weights_are_trained_in_full(t5_folder: Path, tmp_path: P
 
 def test_other_settings_in_the_same_folder_are_refused(whole: Path) -> None:
     config = TrainingConfig(**{**SIZES, "learning_rate": 0.5})  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=r"learning_rate was 0.001, now 0.5"):
+    with pytest.raises(ConfigError, match=r"learning_rate was 0.002, now 0.5"):
         train(PAIRS, whole, config)
 
 
@@ -198,3 +199,14 @@ def test_faults_are_said_before_anything_is_trained(tmp_path: Path) -> None:
 def test_precision_is_taken_as_asked() -> None:
     assert use_bf16("bf16")
     assert not use_bf16("fp32")
+
+
+@pytest.mark.slow
+def test_a_compiled_step_gives_the_loss_of_a_plain_one(whole: Path, tmp_path: Path) -> None:
+    settings = TrainingConfig(**{**SIZES, "dropout_rate": 0.0, "epochs": 1.0})  # type: ignore[arg-type]
+    losses = []
+    for compiled in (False, True):
+        run = tmp_path / str(compiled)
+        train(PAIRS, run, replace(settings, compile=compiled))
+        losses.append(Run.open(run).stage("training")["results"]["validation_loss"])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)

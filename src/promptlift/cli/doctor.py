@@ -24,6 +24,7 @@ STAGES: dict[str, tuple[tuple[str, ...], str | None]] = {
     "improve with a model that is not exported": (("torch", "transformers"), "train"),
     "read and write Parquet": (("pyarrow",), "parquet"),
     "load pairs from the Hub": (("huggingface_hub", "pyarrow"), "hub"),
+    "draw a page of plots": (("matplotlib",), "report"),
     "train": (("torch", "transformers", "accelerate", "sentencepiece"), "train"),
     "export": (("torch", "transformers", "onnx"), "train"),
 }

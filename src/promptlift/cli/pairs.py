@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,9 +40,13 @@ def build(
         list[str] | None,
         typer.Option(help="Leave out rows with this in column `source`.", show_default=False),
     ] = None,
-    clean: Annotated[
-        bool, typer.Option("--clean/--no-clean", help="Keep names of people out of targets.")
-    ] = True,
+    keep: Annotated[
+        str,
+        typer.Option(
+            help="What targets keep: offers (phrases that fit a stranger's prompt), words (all but "
+            "names and unknown words), all."
+        ),
+    ] = "offers",
     cuts: Annotated[int, typer.Option(help="Random cuts of a prompt beside the head.")] = 2,
     seed: Annotated[int, typer.Option(help="Seed of the cuts.")] = 0,
     drop_near: Annotated[
@@ -78,11 +82,14 @@ def build(
     with guarded("interrupted; answers are kept, the same command goes on"):
         from promptlift.errors import ConfigError
         from promptlift.pairs.build import build_pairs, keep_one_of_each, paraphrased_pairs
+        from promptlift.pairs.clean import KEPT
         from promptlift.pairs.load import load_prompts, write_pairs
         from promptlift.pairs.paraphrase import ParaphraseConfig
         from promptlift.tables import Fault, check_output_ending
 
         check_output_ending(output)
+        if keep not in KEPT:
+            raise ConfigError(f"--keep is {keep!r} and must be one of {', '.join(KEPT)}")
         if (llm_url is None) != (llm_model is None):
             raise ConfigError("--llm-url and --llm-model go together")
         asking = llm_url and llm_model and ParaphraseConfig(
@@ -111,12 +118,12 @@ def build(
                     every = keep_one_of_each(every)
                     found = iter(every)
                     say(f"{len(every)} prompts after dropping near-duplicates")
-            for pair in build_pairs(found, clean=clean, cuts=cuts, seed=seed):
+            for pair in build_pairs(found, keep=keep, cuts=cuts, seed=seed):
                 counts[f"to {pair.mode}"] += 1
                 yield pair
             if asking:
                 journal = output.with_name(output.name + ".answers.jsonl")
-                for answered in paraphrased_pairs(every, asking, journal, clean=clean, report=say):
+                for answered in paraphrased_pairs(every, asking, journal, keep=keep, report=say):
                     if isinstance(answered, Pair):
                         counts["to rewrite from a paraphrase"] += 1
                         yield answered
@@ -245,3 +252,72 @@ def split(
             f"the closest two prompts across are {sides.closest:.2f} alike, below {THRESHOLD}; "
             f"{len(faulty)} faulty rows left out"
         )
+
+
+@app.command()
+def describe(
+    pairs: Annotated[Path, typer.Argument(help="Pairs file.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Folder for description.json and page.html.", show_default=False
+        ),
+    ] = None,
+    source: _Source = None,
+    target: _Target = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what is in a file of pairs, and draw it.
+
+    Example:
+
+      promptlift pairs describe pairs.jsonl --output described
+    """
+    with guarded():
+        import json as json_module
+
+        from promptlift.errors import InputError
+        from promptlift.files import write_json
+        from promptlift.pairs.describe import describe as describe_pairs
+        from promptlift.pairs.load import load_pairs
+        from promptlift.reporting.pairs_page import write_pairs_page
+
+        rows = list(load_pairs(pairs, source=source, target=target, report=say))
+        sound = [row for row in rows if isinstance(row, Pair)]
+        if not sound:
+            raise InputError(f"{pairs} holds no pairs.")
+        found = {**describe_pairs(sound), "faulty_rows": len(rows) - len(sound)}
+        if output is not None:
+            output.mkdir(parents=True, exist_ok=True)
+            write_json(output / "description.json", found)
+            write_pairs_page(found, pairs.name, output / "page.html")
+            say(f"description.json and page.html in {output}")
+        if json:
+            typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
+        else:
+            _show(found)
+
+
+def _show(found: dict[str, Any]) -> None:
+    modes = ", ".join(f"{count} to {mode}" for mode, count in found["modes"].items())
+    typer.echo(f"pairs      {found['pairs']} ({modes}); {found['faulty_rows']} faulty rows")
+    typer.echo(
+        f"prompts    {found['prompts']}, {found['near_duplicate_prompts']} near-duplicates; "
+        f"{found['repeated_pairs']} repeated pairs"
+    )
+    for name in ("source", "target"):
+        words = found[f"{name}_words"]
+        typer.echo(
+            f"{name}     {words['mean']} words, median {words['median']}, "
+            f"90% up to {words['90%']}, longest {words['longest']}"
+        )
+    adds = ", ".join(f"{kind} {share:.1%}" for kind, share in found["share_adding"].items())
+    typer.echo(f"adds       {adds}")
+    if found["survival"]["pairs"]:
+        typer.echo(
+            f"survival   {found['survival']['mean']:.1%} of the source's words stand in the target "
+            f"of a rewrite; all of them in {found['survival']['all_words']:.1%}"
+        )
+    for title, rows in (("words", "top_target_words"), ("phrases", "top_target_phrases")):
+        top = ", ".join(f"{name} {count}" for name, count in found[rows][:12])
+        typer.echo(f"{title:<10} {top}")

@@ -42,6 +42,7 @@ def train(
     gradient_accumulation_steps: Annotated[
         int | None, _setting("gradient_accumulation_steps")
     ] = None,
+    optimizer: Annotated[str | None, _setting("optimizer")] = None,
     learning_rate: Annotated[float | None, _setting("learning_rate")] = None,
     warmup_steps: Annotated[int | None, _setting("warmup_steps")] = None,
     weight_decay: Annotated[float | None, _setting("weight_decay")] = None,
@@ -51,6 +52,9 @@ def train(
     save_minutes: Annotated[float | None, _setting("save_minutes")] = None,
     save_steps: Annotated[int | None, _setting("save_steps")] = None,
     precision: Annotated[str | None, _setting("precision")] = None,
+    compile: Annotated[
+        bool | None, typer.Option("--compile/--no-compile", help=_HELP["compile"])
+    ] = None,
     seed: Annotated[int | None, _setting("seed")] = None,
     licence: Annotated[str | None, _setting("licence")] = None,
 ) -> None:

@@ -28,7 +28,7 @@ def plain_form(head: str) -> str:
 
 
 def build_pairs(
-    prompts: Iterable[str], *, clean: bool = True, cuts: int = 2, seed: int = 0
+    prompts: Iterable[str], *, keep: str = "offers", cuts: int = 2, seed: int = 0
 ) -> Iterator[Pair]:
     """Pairs from detailed prompts, at most `cuts + 2` each, in the order of the prompts.
 
@@ -37,7 +37,7 @@ def build_pairs(
 
     Args:
         prompts: detailed prompts; those without a rest to learn give nothing.
-        clean: leave out of the targets what `clean_target` leaves out.
+        keep: what the targets keep of their clauses, see `clean_target`.
         cuts: number of random cuts of a prompt beside the one after its head.
         seed: of the random cuts.
     """
@@ -47,7 +47,7 @@ def build_pairs(
         if pair is None:
             continue
         head, raw = pair.source, split_clauses(pair.target)
-        rest = _target(pair.target, head, clean)
+        rest = clean_target(pair.target, head, keep)
         if not rest:
             continue
         yield Pair(source=head, target=rest, mode="extend")
@@ -55,10 +55,10 @@ def build_pairs(
         for place in generator.sample(places, min(cuts, len(places))):
             # The source keeps the clauses as they were written, clean or not, as users will.
             source = ", ".join([head, *raw[:place]])
-            target = _target(", ".join(raw[place:]), source, clean)
+            target = clean_target(", ".join(raw[place:]), source, keep)
             if target and len(source.split()) <= MAX_SOURCE_WORDS:
                 yield Pair(source=source, target=target, mode="extend")
-        if not clean or clean_target(head) == head:
+        if _teachable(head, keep):
             yield Pair(source=plain_form(head), target=f"{head}, {rest}", mode="rewrite")
 
 
@@ -76,22 +76,22 @@ def paraphrased_pairs(
     config: ParaphraseConfig,
     journal: Path,
     *,
-    clean: bool = True,
+    keep: str = "offers",
     report: Callable[[str], None],
 ) -> Iterator[Pair | str]:
     """Pairs to rewrite, from a paraphrase that an endpoint made to the prompt it was made of.
 
-    With `clean` a prompt is asked for only if its head may be taught, and the target is the head
-    with what `clean_target` leaves of the rest. An answer that gave no pair comes as its state.
+    A prompt is asked for only if its head may be taught; the target is the head with what
+    `clean_target` keeps of the rest. An answer that gave no pair comes as its state.
     """
     targets: dict[str, str] = {}
 
     def wanted() -> Iterator[str]:
         for prompt in prompts:
             pair = cut_prompt(prompt)
-            if pair is None or (clean and clean_target(pair.source) != pair.source):
+            if pair is None or not _teachable(pair.source, keep):
                 continue
-            if rest := _target(pair.target, pair.source, clean):
+            if rest := clean_target(pair.target, pair.source, keep):
                 targets[prompt] = f"{pair.source}, {rest}"
                 yield prompt
 
@@ -104,5 +104,6 @@ def paraphrased_pairs(
                 yield Pair(source=result.answer, target=target, mode="rewrite")
 
 
-def _target(target: str, source: str, clean: bool) -> str:
-    return clean_target(target, source) if clean else target
+def _teachable(head: str, keep: str) -> bool:
+    """Whether a head may stand in a target: it is a subject, so no phrase list could hold it."""
+    return keep == "all" or clean_target(head, keep="words") == head

@@ -1,19 +1,38 @@
-"""Targets that a shipped model may learn from: no names of people, nothing twice."""
+"""Targets that a shipped model may learn from: nothing but manner, no names, nothing twice."""
 
+from promptlift.lexicon.offers import is_filler, may_be_offered
 from promptlift.lexicon.words import may_be_taught
 from promptlift.pairs.cut import split_clauses
 
+KEPT = ("offers", "words", "all")
+# More than two of "8k, highly detailed, masterpiece" in a row crowd out what shows in a picture.
+MAX_FILLERS = 2
 
-def clean_target(target: str, source: str = "") -> str:
+
+def clean_target(target: str, source: str = "", keep: str = "offers") -> str:
     """The clauses of `target` that may be taught, joined by ", "; empty when none may.
 
-    A clause goes when the lexicon does not pass it, when it stands in `source` already, or
-    when it was there before (in any letter case).
+    Args:
+        target: clauses of a prompt.
+        source: what stands before them; clauses that stand there already go.
+        keep: "offers" keeps what `may_be_offered` to any prompt, and of fillers the first two;
+            "words" keeps what `may_be_taught`, which is all but names and unknown words; "all"
+            keeps the target as it is.
+
+    A clause that was there before (in any letter case) goes too, except with "all".
     """
+    if keep not in KEPT:
+        raise ValueError(f"keep is {keep!r} and must be one of {', '.join(KEPT)}")
+    if keep == "all":
+        return target
+    allowed = may_be_offered if keep == "offers" else may_be_taught
     seen = {clause.lower() for clause in split_clauses(source)}
-    kept = []
+    kept, fillers = [], 0
     for clause in (clause.rstrip(" .") for clause in split_clauses(target)):
-        if clause.lower() not in seen and may_be_taught(clause):
-            kept.append(clause)
+        if clause.lower() not in seen and allowed(clause):
+            filler = keep == "offers" and is_filler(clause)
+            fillers += filler
+            if not filler or fillers <= MAX_FILLERS:
+                kept.append(clause)
         seen.add(clause.lower())
     return ", ".join(kept)

@@ -3,6 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 THRESHOLD = 0.6
 _WORD = re.compile(r"\w+")
@@ -50,10 +51,17 @@ def similar_pairs(
             holders[item].append(index)
 
 
-def groups(texts: Sequence[str], threshold: float = THRESHOLD) -> list[int]:
+def groups(
+    texts: Sequence[str], threshold: float = THRESHOLD, keys: Sequence[str | None] | None = None
+) -> list[int]:
     """A label for each text: the index of the first text that it is linked to by near-duplicates.
 
     Links are followed, so that two texts with one label may themselves be less alike.
+
+    Args:
+        texts: what to compare.
+        threshold: Jaccard similarity of word triples from which two texts are linked.
+        keys: one for each text; texts with the same key, other than None, are linked too.
     """
     parent = list(range(len(texts)))
 
@@ -63,7 +71,14 @@ def groups(texts: Sequence[str], threshold: float = THRESHOLD) -> list[int]:
             index = parent[index]
         return index
 
-    for one, other, _ in similar_pairs(texts, threshold):
+    first_of: dict[str, int] = {}
+    shared = [
+        (index, first_of.setdefault(key, index))
+        for index, key in enumerate(keys or [])
+        if key is not None
+    ]
+    alike = ((one, other) for one, other, _ in similar_pairs(texts, threshold))
+    for one, other in chain(shared, alike):
         first, second = sorted((root(one), root(other)))
         parent[second] = first
     return [root(index) for index in range(len(texts))]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from promptlift.errors import InputError
+from promptlift.pairs.cut import split_clauses
 from promptlift.pairs.near import THRESHOLD, groups, similar_pairs
 from promptlift.records import Pair
 
@@ -31,14 +32,16 @@ class Split:
 
 
 def whole_prompt(pair: Pair) -> str:
-    """The detailed prompt behind a pair: all cuts of one prompt have the same."""
+    """The detailed prompt behind a pair; uncleaned cuts of one prompt have the same."""
     return f"{pair.source}, {pair.target}" if pair.mode == "extend" else pair.target
 
 
 def split_pairs(
     pairs: Sequence[Pair], *, test_share: float = 0.1, seed: int = 0, threshold: float = THRESHOLD
 ) -> Split:
-    """Split so that near-duplicates, and all cuts of one prompt, stand on one side.
+    """Split so that near-duplicates, and prompts with the same first clause, stand on one side.
+
+    A first clause counts from four words on. So the cuts of one prompt stay together, too.
 
     A group's side follows from the seed and its first prompt in alphabetical order alone, so
     the order of the pairs does not matter, and the share of the test side is met roughly.
@@ -55,7 +58,7 @@ def split_pairs(
     if not 0 < test_share < 1:
         raise ValueError(f"test_share is {test_share} and must lie in (0, 1)")
     prompts = [whole_prompt(pair) for pair in pairs]
-    labels = groups(prompts, threshold)
+    labels = groups(prompts, threshold, [_head(prompt) for prompt in prompts])
     keys: dict[int, str] = {}
     for label, prompt in zip(labels, prompts, strict=True):
         keys[label] = min(keys.get(label, prompt), prompt)
@@ -75,6 +78,15 @@ def split_pairs(
         closest=closest,
         closest_prompts=prompts_of_it,
     )
+
+
+def _head(prompt: str) -> str | None:
+    """The first clause, which cuts of one prompt share even where cleaning changed the rest.
+
+    None where it is shorter than four words: "a cat" begins many prompts.
+    """
+    head = " ".join(next(iter(split_clauses(prompt)), "").lower().split())
+    return head if len(head.split()) >= 4 else None
 
 
 def _draw(seed: int, key: str) -> float:

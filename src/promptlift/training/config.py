@@ -30,25 +30,29 @@ class TrainingConfig:
     model: str | None = _setting(
         None, "T5 or FLAN-T5 to fine-tune, a folder or a Hub name; none trains from scratch."
     )
-    vocab_size: int = _setting(6144, "Pieces of the tokenizer trained from scratch.")
+    vocab_size: int = _setting(4096, "Pieces of the tokenizer trained from scratch.")
     d_model: int = _setting(320, "Width, for a model from scratch.")
     d_ff: int = _setting(896, "Width of the feed-forward layers, for a model from scratch.")
     num_layers: int = _setting(3, "Encoder layers, for a model from scratch.")
     num_decoder_layers: int = _setting(4, "Decoder layers, for a model from scratch.")
     num_heads: int = _setting(5, "Attention heads, for a model from scratch.")
     dropout_rate: float = _setting(0.0, "Dropout, for a model from scratch.")
-    epochs: float = _setting(2.0, "Passes over the pairs.")
-    batch_size: int = _setting(64, "Pairs a step and process.")
+    epochs: float = _setting(4.0, "Passes over the pairs.")
+    batch_size: int = _setting(128, "Pairs a step and process.")
     gradient_accumulation_steps: int = _setting(1, "Batches a weight update.")
-    learning_rate: float = _setting(1e-3, "Peak learning rate of AdamW.")
+    optimizer: str = _setting("muon", "muon or adamw. Muon learns more in each step.")
+    learning_rate: float = _setting(2e-3, "Peak learning rate.")
     warmup_steps: int = _setting(300, "Updates until the peak learning rate.")
-    weight_decay: float = _setting(0.01, "Weight decay of AdamW.")
-    max_source_tokens: int = _setting(96, "Source tokens kept, prefix included.")
-    max_target_tokens: int = _setting(128, "Target tokens kept, end included.")
+    weight_decay: float = _setting(0.01, "Decoupled weight decay.")
+    max_source_tokens: int = _setting(64, "Source tokens kept, prefix included.")
+    max_target_tokens: int = _setting(64, "Target tokens kept, end included.")
     validation_pairs: int = _setting(1000, "Pairs set apart to measure the loss on, at most 10%.")
     save_minutes: float = _setting(5.0, "Minutes between checkpoints.")
     save_steps: int | None = _setting(None, "Updates between checkpoints, instead of minutes.")
     precision: str = _setting("auto", "auto, bf16 or fp32. T5 overflows in fp16.")
+    compile: bool = _setting(
+        False, "Compile the training step: faster after some minutes; needs a C++ compiler."
+    )
     seed: int = _setting(0, "Seed of weights, order and dropout.")
     licence: str = _setting("unknown", "SPDX licence of the resulting weights.")
 
@@ -64,6 +68,8 @@ class TrainingConfig:
             problems.append(f"dropout_rate is {self.dropout_rate} and must lie in [0, 1)")
         if self.precision not in ("auto", "bf16", "fp32"):
             problems.append(f"precision is {self.precision!r} and must be auto, bf16 or fp32")
+        if self.optimizer not in ("muon", "adamw"):
+            problems.append(f"optimizer is {self.optimizer!r} and must be muon or adamw")
         if self.save_steps is not None and self.save_steps <= 0:
             problems.append(f"save_steps is {self.save_steps} and must be above 0")
         if problems:

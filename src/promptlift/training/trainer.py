@@ -24,6 +24,7 @@ from transformers import (
 from promptlift.files import write_text
 from promptlift.records import Pair
 from promptlift.training.config import TrainingConfig
+from promptlift.training.muon import Muon
 
 COMPLETE_FILE = "complete"
 IGNORED = -100  # label that the loss leaves out, as in transformers
@@ -92,7 +93,30 @@ class LengthGroupedSampler(Sampler[int]):
 
 
 class PromptTrainer(Seq2SeqTrainer):  # type: ignore[misc]
-    """Seq2SeqTrainer with our order of batches and checkpoints that say when they are whole."""
+    """Seq2SeqTrainer with our order of batches, a compiled step on request, and Muon.
+
+    Compiled is the forward pass alone, outside of what the trainer wraps around the model, so that
+    checkpoints hold the weights under their own names.
+    """
+
+    def __init__(self, *, config: TrainingConfig, **arguments: Any) -> None:
+        model = arguments["model"]
+        self.compiled: Callable[..., Any] | None = None
+        if config.compile:
+            self.compiled = torch.compile(model.forward, dynamic=False)
+        if config.optimizer == "muon":
+            optimizer = Muon([*model.named_parameters()], config.learning_rate, config.weight_decay)
+            arguments["optimizers"] = (optimizer, None)
+        super().__init__(**arguments)
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, torch.Tensor], *rest: Any, **named: Any
+    ) -> Any:
+        if self.compiled is None or not model.training:
+            return super().compute_loss(model, inputs, *rest, **named)
+        device = inputs["input_ids"].device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.args.bf16):
+            return self.compiled(**inputs).loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         rows = self.train_dataset.rows
@@ -192,11 +216,18 @@ def complete_checkpoints(folder: Path) -> list[Path]:
     return sorted((path.parent for path in found), key=lambda path: int(path.name.split("-")[1]))
 
 
-def collate(pad: int) -> Callable[[list[dict[str, list[int]]]], dict[str, torch.Tensor]]:
-    """Pads a batch: input_ids, attention_mask and labels, int64 [batch, longest]."""
+def collate(
+    pad: int, longest_of: Callable[[int], int] = int
+) -> Callable[[list[dict[str, list[int]]]], dict[str, torch.Tensor]]:
+    """Pads a batch: input_ids, attention_mask and labels, int64 [batch, longest].
+
+    Args:
+        pad: token that fills input_ids.
+        longest_of: length to pad to, of the longest length in a batch.
+    """
 
     def padded(rows: list[list[int]], value: int) -> torch.Tensor:
-        longest = max(map(len, rows))
+        longest = longest_of(max(map(len, rows)))
         return torch.tensor([row + [value] * (longest - len(row)) for row in rows])
 
     def join(rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
@@ -208,6 +239,11 @@ def collate(pad: int) -> Callable[[list[dict[str, list[int]]]], dict[str, torch.
         }
 
     return join
+
+
+def bucket(length: int) -> int:
+    """The next power of two from 16: a compiled step is compiled once for each length."""
+    return max(16, 1 << (length - 1).bit_length())
 
 
 def write_log(path: Path, history: list[dict[str, Any]]) -> None:

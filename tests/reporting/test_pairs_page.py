@@ -1,0 +1,41 @@
+"""The page of a description: whole, safe, the same each time."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+from promptlift.pairs.describe import describe
+from promptlift.records import Pair
+from promptlift.reporting.pairs_page import write_pairs_page
+
+PAIRS = [
+    Pair(source="a red fox <b>", target="soft light, $5 & <script>a(1)</script>", mode="extend"),
+    Pair(source="tall ships", target="tall ships at sea, sharp focus"),
+]
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.seen.append(tag)
+
+
+def test_the_page_holds_its_plots_and_no_markup_of_prompts(tmp_path: Path) -> None:
+    found = describe(PAIRS)
+    for name in ("one.html", "two.html"):
+        write_pairs_page(found, "<pairs>.jsonl", tmp_path / name)
+    page = (tmp_path / "one.html").read_text(encoding="utf-8")
+    assert page == (tmp_path / "two.html").read_text(encoding="utf-8")
+    tags = Tags()
+    tags.feed(page)
+    assert tags.seen.count("svg") == 6
+    assert "script" not in tags.seen and "b" not in tags.seen
+    assert "&lt;pairs&gt;.jsonl" in page
+    # Nothing is fetched: addresses stand in names of formats alone.
+    assert not re.search(r'(?:src|href)="https?:', page.replace("xlink:href", ""))
+    for plot in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
+        ElementTree.fromstring(plot)
