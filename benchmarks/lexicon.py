@@ -10,6 +10,7 @@ least half of the characters of both. Intervals: 95%, bootstrap over prompts.
 import argparse
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,11 +71,76 @@ def measure(data: Path) -> dict[str, Any]:
     return results
 
 
+def against_lists(data: Path) -> dict[str, str]:
+    """How the lexicon sees the entries of clip-interrogator's lists, and how they see ours."""
+
+    def lines(name: str) -> list[str]:
+        return (data / "lexicon" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+
+    def share(right: int, total: int) -> str:
+        return f"{right} of {total} ({right / total:.1%})"
+
+    def covers(text: str, kind: str, phrase: str) -> bool:
+        start, end = text.index(phrase), text.index(phrase) + len(phrase)
+        return any(
+            term.kind == kind and term.start <= start and end <= term.end
+            for term in find_terms(text)
+        )
+
+    artists = [name.strip() for name in lines("artists") if name.strip()]
+    found = {"artists after 'by'": share(
+        sum(covers(f"an old house by {name}, 4k", "painter", name) for name in artists),
+        len(artists),
+    )}  # fmt: skip
+    found["artists as a clause"] = share(
+        sum(covers(f"an old house, {name}, 4k", "painter", name) for name in artists), len(artists)
+    )
+    known = {name.lower() for name in artists}
+    rows = read_rows(data / "heldout_prompts.parquet")
+    prompts = [
+        str(row.value["prompt"])
+        for row in rows
+        if not isinstance(row, Fault) and not isinstance(row.value, str)
+    ]
+    ours = [
+        term.text.lower()
+        for prompt in prompts
+        for term in find_terms(prompt)
+        if term.kind == "painter"
+    ]
+    found["our painters in held-out prompts that stand in the list"] = share(
+        sum(name in known for name in ours), len(ours)
+    )
+    mentions = [
+        (prompt, name)
+        for prompt in prompts
+        for name in known
+        if " " in name and re.search(rf"\b{re.escape(name)}\b", prompt.lower())
+    ]
+    found["mentions of listed artists of two words or more in them that we find"] = share(
+        sum(
+            any(
+                term.kind == "painter" and name in " ".join(term.text.lower().split())
+                for term in find_terms(prompt)
+            )
+            for prompt, name in mentions
+        ),
+        len(mentions),
+    )
+    for name, kind in (("movements", "style"), ("mediums", "medium")):
+        entries = [line.removeprefix("an ").removeprefix("a ") for line in lines(name)]
+        right = sum(any(term.kind == kind for term in find_terms(entry)) for entry in entries)
+        found[f"{name} in which we find a {kind}"] = share(right, len(entries))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
-    for name, result in measure(parser.parse_args().data).items():
+    data = parser.parse_args().data
+    for name, result in measure(data).items():
         print(name, result)
+    print("word lists", against_lists(data))
 
 
 if __name__ == "__main__":

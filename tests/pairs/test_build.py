@@ -4,18 +4,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptlift.lexicon.words import may_be_taught
-from promptlift.pairs.build import build_pairs, plain_form
-from promptlift.pairs.clean import clean_target
+from promptlift.pairs.build import build_pairs
+from promptlift.pairs.clean import cap_phrases, clean_target
 from promptlift.pairs.cut import split_clauses
+from promptlift.pairs.plain import plain_head, without_manner
 from promptlift.records import Pair
 
 PROMPT = "a painting of a cat, soft light, by greg rutkowski, 4k, Soft light, misty forest"
 
 
-def test_plain_form_takes_the_medium_off() -> None:
-    assert plain_form("a highly detailed digital painting of a cat") == "a cat"
-    assert plain_form("a cat") == "a cat"
-    assert plain_form("painting of") == "painting of"
+def test_plain_head_takes_the_medium_off() -> None:
+    assert plain_head("a highly detailed digital painting of a cat") == "a cat"
+    assert plain_head("a cat") == "a cat"
+    assert plain_head("painting of") == "painting of"
 
 
 def test_cleaning_drops_names_and_repetitions() -> None:
@@ -66,3 +67,30 @@ def test_keeping_words_keeps_things_but_no_names() -> None:
     target = "holding a lantern, by greg rutkowski, soft light"
     assert clean_target(target, keep="words") == "holding a lantern, soft light"
     assert clean_target(target) == "soft light"
+
+
+def test_a_bare_form_keeps_things_and_drops_manner() -> None:
+    prompt = "a painting of a fox, in a red coat, soft light, standing on a hill by wlop, 8k"
+    assert without_manner(prompt) == "a fox, in a red coat, standing on a hill"
+    assert without_manner("digital art, 8k") == "digital art"
+    assert without_manner("a castle, dark green hills") == "a castle, dark green hills"
+
+
+def test_a_bare_form_is_rewritten_to_its_things_and_its_manner() -> None:
+    prompt = "a painting of a fox, in a red coat, soft light, by wlop"
+    *_, pair = build_pairs([prompt], forms=("head", "bare"))
+    assert pair == Pair(
+        source="a fox, in a red coat", target="a painting of a fox, in a red coat, soft light"
+    )
+
+
+def test_common_phrases_are_capped() -> None:
+    pairs = [Pair(source=f"cat {n}", target="soft light, 4k", mode="extend") for n in range(400)]
+    pairs += [Pair(source="4k cat", target="4k, mist", mode="extend")]
+    capped = cap_phrases(pairs, 0.25)
+    assert capped == cap_phrases(pairs, 0.25)
+    share = sum("soft light" in pair.target for pair in capped) / len(pairs)
+    assert 0.18 < share < 0.32
+    assert capped[-1].target == "4k, mist"  # what stands in the source stays
+    assert all(pair.target for pair in capped)
+    assert cap_phrases(pairs, 1.0) == pairs

@@ -49,9 +49,21 @@ def build(
     ] = "offers",
     cuts: Annotated[int, typer.Option(help="Random cuts of a prompt beside the head.")] = 2,
     seed: Annotated[int, typer.Option(help="Seed of the cuts.")] = 0,
+    form: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Plain form to rewrite: head (the first clause), bare (the prompt without style, "
+            "medium, light, fillers, painters); may be repeated [head].",
+            show_default=False,
+        ),
+    ] = None,
     drop_near: Annotated[
         bool, typer.Option("--drop-near", help="Keep one of each group of near-duplicates.")
     ] = False,
+    max_share: Annotated[
+        float,
+        typer.Option(help="Share of targets that may hold one and the same phrase to add."),
+    ] = 1.0,
     llm_url: Annotated[
         str | None,
         typer.Option(
@@ -81,8 +93,8 @@ def build(
     """
     with guarded("interrupted; answers are kept, the same command goes on"):
         from promptlift.errors import ConfigError
-        from promptlift.pairs.build import build_pairs, keep_one_of_each, paraphrased_pairs
-        from promptlift.pairs.clean import KEPT
+        from promptlift.pairs.build import FORMS, build_pairs, keep_one_of_each, paraphrased_pairs
+        from promptlift.pairs.clean import KEPT, cap_phrases
         from promptlift.pairs.load import load_prompts, write_pairs
         from promptlift.pairs.paraphrase import ParaphraseConfig
         from promptlift.tables import Fault, check_output_ending
@@ -90,6 +102,10 @@ def build(
         check_output_ending(output)
         if keep not in KEPT:
             raise ConfigError(f"--keep is {keep!r} and must be one of {', '.join(KEPT)}")
+        if unknown := set(form or []) - set(FORMS):
+            raise ConfigError(f"--form is {unknown.pop()!r} and must be one of {', '.join(FORMS)}")
+        if not 0 < max_share <= 1:
+            raise ConfigError(f"--max-share is {max_share} and must lie above 0 and at most at 1")
         if (llm_url is None) != (llm_model is None):
             raise ConfigError("--llm-url and --llm-model go together")
         asking = llm_url and llm_model and ParaphraseConfig(
@@ -118,7 +134,7 @@ def build(
                     every = keep_one_of_each(every)
                     found = iter(every)
                     say(f"{len(every)} prompts after dropping near-duplicates")
-            for pair in build_pairs(found, keep=keep, cuts=cuts, seed=seed):
+            for pair in build_pairs(found, keep=keep, cuts=cuts, seed=seed, forms=form or ["head"]):
                 counts[f"to {pair.mode}"] += 1
                 yield pair
             if asking:
@@ -130,7 +146,10 @@ def build(
                     else:
                         counts[f"paraphrases {answered}"] += 1
 
-        write_pairs(output, counted())
+        made: Iterator[Pair] = counted()
+        if max_share < 1:
+            made = iter(cap_phrases(list(made), max_share, seed=seed))
+        write_pairs(output, made)
         summary = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
         faulty = f"; {left_out} faulty rows left out" if left_out else ""
         say(f"{summary or 'no pairs'} in {output}{faulty}")

@@ -1,8 +1,7 @@
 """Training pairs from detailed prompts: several cuts to extend, a plain form to rewrite."""
 
 import random
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -10,36 +9,35 @@ from promptlift.pairs.clean import clean_target
 from promptlift.pairs.cut import cut_prompt, split_clauses
 from promptlift.pairs.near import groups
 from promptlift.pairs.paraphrase import ParaphraseConfig, paraphrase
+from promptlift.pairs.plain import plain_head, without_manner
 from promptlift.records import Pair
 
 MAX_SOURCE_WORDS = 40
 MAX_CUT = 8  # clauses after the head; later cuts teach only endings
 
-_MEDIUM = (
-    "painting|portrait|photo|photograph|photography|illustration|render|rendering|drawing|shot|"
-    "picture|image|art|artwork|sketch|poster|still|view|close-up|closeup|scene|concept art"
-)
-_LEAD_IN = re.compile(rf"^(?:an? |the )?(?:[\w-]+ ){{0,5}}?(?:{_MEDIUM}) of (?=\w)", re.IGNORECASE)
-
-
-def plain_form(head: str) -> str:
-    """The head without the medium it begins with: "a painting of a cat" → "a cat"."""
-    return _LEAD_IN.sub("", head, count=1)
+FORMS = ("head", "bare")
 
 
 def build_pairs(
-    prompts: Iterable[str], *, keep: str = "offers", cuts: int = 2, seed: int = 0
+    prompts: Iterable[str],
+    *,
+    keep: str = "offers",
+    cuts: int = 2,
+    seed: int = 0,
+    forms: Collection[str] = ("head",),
 ) -> Iterator[Pair]:
-    """Pairs from detailed prompts, at most `cuts + 2` each, in the order of the prompts.
+    """Pairs from detailed prompts, in the order of the prompts.
 
     Extending: the head and what follows it; then longer parts of the prompt, cut at random,
-    and what follows those. Rewriting: the plain form of the head and the whole prompt.
+    and what follows those. Rewriting: each plain form and the whole prompt.
 
     Args:
         prompts: detailed prompts; those without a rest to learn give nothing.
         keep: what the targets keep of their clauses, see `clean_target`.
         cuts: number of random cuts of a prompt beside the one after its head.
         seed: of the random cuts.
+        forms: plain forms to rewrite: "head", the first clause without its medium, and "bare", the
+            whole prompt without clauses of manner, see `without_manner`.
     """
     generator = random.Random(seed)
     for prompt in prompts:
@@ -59,7 +57,23 @@ def build_pairs(
             if target and len(source.split()) <= MAX_SOURCE_WORDS:
                 yield Pair(source=source, target=target, mode="extend")
         if _teachable(head, keep):
-            yield Pair(source=plain_form(head), target=f"{head}, {rest}", mode="rewrite")
+            if "head" in forms:
+                yield Pair(source=plain_head(head), target=f"{head}, {rest}", mode="rewrite")
+            if "bare" in forms and (bare := _bare_pair(prompt, head, rest, keep)):
+                yield bare
+
+
+def _bare_pair(prompt: str, head: str, rest: str, keep: str) -> Pair | None:
+    """From the prompt without manner to its things and what may be taught of its manner."""
+    source = without_manner(prompt)
+    # With the form of the head alone it would be the same pair again.
+    if source == plain_head(head) or not _teachable(source, keep):
+        return None
+    wanted = {*split_clauses(source), *split_clauses(rest)}
+    clauses = [clause for clause in split_clauses(prompt)[1:] if clause.rstrip(" .") in wanted]
+    return Pair(
+        source=source, target=", ".join([split_clauses(prompt)[0], *clauses]), mode="rewrite"
+    )
 
 
 def keep_one_of_each(prompts: Sequence[str]) -> list[str]:

@@ -1,8 +1,14 @@
 """Targets that a shipped model may learn from: nothing but manner, no names, nothing twice."""
 
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
 from promptlift.lexicon.offers import is_filler, may_be_offered
 from promptlift.lexicon.words import may_be_taught
 from promptlift.pairs.cut import split_clauses
+from promptlift.records import Pair
 
 KEPT = ("offers", "words", "all")
 # More than two of "8k, highly detailed, masterpiece" in a row crowd out what shows in a picture.
@@ -36,3 +42,35 @@ def clean_target(target: str, source: str = "", keep: str = "offers") -> str:
                 kept.append(clause)
         seen.add(clause.lower())
     return ", ".join(kept)
+
+
+def cap_phrases(pairs: Sequence[Pair], max_share: float, *, seed: int = 0) -> list[Pair]:
+    """The pairs with common phrases taken out of random targets: painters and boilerplate capped.
+
+    A phrase that stands in more than `max_share` of the targets, in any letter case, is kept in
+    that share of them. Clauses that stand in the source stay. A pair of whose target nothing is
+    left is dropped.
+
+    Args:
+        pairs: what to cap.
+        max_share: share of all targets, in (0, 1].
+        seed: of the choice.
+    """
+    generator = random.Random(seed)
+    counts = Counter(
+        clause for pair in pairs for clause in {c.lower() for c in split_clauses(pair.target)}
+    )
+    chance = {clause: max_share * len(pairs) / count for clause, count in counts.items()}
+    capped = []
+    for pair in pairs:
+        lowered = pair.source.lower()
+        kept = [
+            clause
+            for clause in split_clauses(pair.target)
+            if chance[clause.lower()] >= 1
+            or clause.lower() in lowered
+            or generator.random() < chance[clause.lower()]
+        ]
+        if kept:
+            capped.append(replace(pair, target=", ".join(kept)))
+    return capped
