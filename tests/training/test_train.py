@@ -22,7 +22,7 @@ from promptlift.pairs.load import write_pairs
 from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.training.config import TrainingConfig
-from promptlift.training.train import train, use_bf16, with_both_tasks
+from promptlift.training.train import set_apart, train, use_bf16, with_both_tasks
 from promptlift.training.trainer import LengthGroupedSampler, complete_checkpoints
 from tests.conftest import ENDS, HEADS
 
@@ -201,6 +201,29 @@ def test_precision_is_taken_as_asked() -> None:
     assert not use_bf16("fp32")
 
 
+def test_pairs_for_validation_are_related_to_none_that_is_learned_from() -> None:
+    pairs = [
+        Pair(source=f"a small {thing} in a garden", target=target, mode="extend")
+        for thing in ("cat", "dog", "fox", "hen", "owl", "rat", "toad", "crow", "deer", "bear")
+        for target in ("soft light", "wide angle", "oil painting")
+    ]
+    validation, training = set_apart(pairs, 7, seed=0)
+    assert len(validation) == 6
+    assert sorted(map(str, validation + training)) == sorted(map(str, pairs))
+    assert not {pair.source for pair in validation} & {pair.source for pair in training}
+    assert set_apart(pairs, 7, seed=0) == (validation, training)
+    assert set_apart(pairs, 7, seed=1)[0] != validation
+
+
+def test_where_all_pairs_are_related_single_ones_are_set_apart() -> None:
+    pairs = [Pair(source="a small cat in a garden", target=f"view {n}") for n in range(30)]
+    pairs = [replace(pair, mode="extend") for pair in pairs]
+    validation, training = set_apart(pairs, 3, seed=0)
+    assert (len(validation), len(training)) == (3, 27)
+
+
+# Torch's own code for its compiler uses what torch deprecates.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.slow
 def test_a_compiled_step_gives_the_loss_of_a_plain_one(whole: Path, tmp_path: Path) -> None:
     settings = TrainingConfig(**{**SIZES, "dropout_rate": 0.0, "epochs": 1.0})  # type: ignore[arg-type]

@@ -36,12 +36,19 @@ def whole_prompt(pair: Pair) -> str:
     return f"{pair.source}, {pair.target}" if pair.mode == "extend" else pair.target
 
 
+def related(pairs: Sequence[Pair], threshold: float = THRESHOLD) -> list[int]:
+    """A label for each pair; near-duplicates, and prompts with the same first clause, share it.
+
+    A first clause counts from four words on. So the cuts of one prompt stay together, too.
+    """
+    prompts = [whole_prompt(pair) for pair in pairs]
+    return groups(prompts, threshold, [_head(prompt) for prompt in prompts])
+
+
 def split_pairs(
     pairs: Sequence[Pair], *, test_share: float = 0.1, seed: int = 0, threshold: float = THRESHOLD
 ) -> Split:
-    """Split so that near-duplicates, and prompts with the same first clause, stand on one side.
-
-    A first clause counts from four words on. So the cuts of one prompt stay together, too.
+    """Split so that related pairs stand on one side, see `related`.
 
     A group's side follows from the seed and its first prompt in alphabetical order alone, so
     the order of the pairs does not matter, and the share of the test side is met roughly.
@@ -58,7 +65,7 @@ def split_pairs(
     if not 0 < test_share < 1:
         raise ValueError(f"test_share is {test_share} and must lie in (0, 1)")
     prompts = [whole_prompt(pair) for pair in pairs]
-    labels = groups(prompts, threshold, [_head(prompt) for prompt in prompts])
+    labels = related(pairs, threshold)
     keys: dict[int, str] = {}
     for label, prompt in zip(labels, prompts, strict=True):
         keys[label] = min(keys.get(label, prompt), prompt)

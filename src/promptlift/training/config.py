@@ -46,7 +46,9 @@ class TrainingConfig:
     weight_decay: float = _setting(0.01, "Decoupled weight decay.")
     max_source_tokens: int = _setting(64, "Source tokens kept, prefix included.")
     max_target_tokens: int = _setting(64, "Target tokens kept, end included.")
-    validation_pairs: int = _setting(1000, "Pairs set apart to measure the loss on, at most 10%.")
+    validation_pairs: int = _setting(
+        1000, "Pairs to measure the loss on, at most 10%, unrelated to those that are learned."
+    )
     save_minutes: float = _setting(5.0, "Minutes between checkpoints.")
     save_steps: int | None = _setting(None, "Updates between checkpoints, instead of minutes.")
     precision: str = _setting("auto", "auto, bf16 or fp32. T5 overflows in fp16.")
