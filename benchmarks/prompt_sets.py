@@ -17,6 +17,9 @@ from typing import Any
 
 from promptlift import Improvement, Improver
 from promptlift.improving.clip_tokens import CLIP_BUDGET, count_clip_tokens
+from promptlift.lexicon.offers import may_be_offered
+from promptlift.lexicon.terms import find_terms
+from promptlift.pairs.clean import names_medium
 
 UNSAFE = frozenset((Path(__file__).parent / "unsafe_words.txt").read_text().split())
 SEED = 0
@@ -34,9 +37,14 @@ def repeats_endlessly(result: Improvement) -> bool:
     return max(runs.values(), default=0) >= 3
 
 
+def names_painter(phrase: str) -> bool:
+    return any(term.kind == "painter" for term in find_terms(phrase))
+
+
 def examine(results: list[Improvement]) -> dict[str, Any]:
     """Counts of what must not happen, and the share of short prompts that got an addition."""
     short = [item for item in results if len(item.source.split()) < 15]
+    additions = [phrase for item in results for phrase in item.additions]
     return {
         "prompts": len(results),
         "endless_repetition": sum(map(repeats_endlessly, results)),
@@ -50,6 +58,12 @@ def examine(results: list[Improvement]) -> dict[str, Any]:
         ),
         "short_prompts": len(short),
         "short_prompts_with_addition": sum(bool(item.additions) for item in short),
+        "additions": len(additions),
+        "additions_with_a_painter": sum(map(names_painter, additions)),
+        "additions_that_are_no_offer": sum(not may_be_offered(phrase) for phrase in additions),
+        "second_medium": sum(
+            names_medium(item.source) and any(map(names_medium, item.additions)) for item in results
+        ),
         "mean_additions": round(sum(len(i.additions) for i in results) / len(results), 2),
         "mean_clip_tokens": round(sum(i.clip_tokens for i in results) / len(results), 1),
     }

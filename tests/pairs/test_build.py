@@ -69,6 +69,13 @@ def test_keeping_words_keeps_things_but_no_names() -> None:
     assert clean_target(target) == "soft light"
 
 
+def test_a_source_that_names_its_medium_is_offered_no_other() -> None:
+    target = "oil on canvas, soft light"
+    assert clean_target(target, "a cat") == target
+    assert clean_target(target, "a photo of a cat") == "soft light"
+    assert clean_target(target, "a photo of a cat", keep="words") == target
+
+
 def test_a_bare_form_keeps_things_and_drops_manner() -> None:
     prompt = "a painting of a fox, in a red coat, soft light, standing on a hill by wlop, 8k"
     assert without_manner(prompt) == "a fox, in a red coat, standing on a hill"

@@ -4,8 +4,10 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from promptlift.lexicon.offers import is_filler, may_be_offered
+from promptlift.lexicon.terms import find_terms
 from promptlift.lexicon.words import may_be_taught
 from promptlift.pairs.cut import split_clauses
 from promptlift.records import Pair
@@ -21,9 +23,9 @@ def clean_target(target: str, source: str = "", keep: str = "offers") -> str:
     Args:
         target: clauses of a prompt.
         source: what stands before them; clauses that stand there already go.
-        keep: "offers" keeps what `may_be_offered` to any prompt, and of fillers the first two;
-            "words" keeps what `may_be_taught`, which is all but names and unknown words; "all"
-            keeps the target as it is.
+        keep: "offers" keeps what `may_be_offered` to any prompt, of fillers the first two, and
+            no medium where the source names one; "words" keeps what `may_be_taught`, which is all
+            but names and unknown words; "all" keeps the target as it is.
 
     A clause that was there before (in any letter case) goes too, except with "all".
     """
@@ -34,14 +36,22 @@ def clean_target(target: str, source: str = "", keep: str = "offers") -> str:
     allowed = may_be_offered if keep == "offers" else may_be_taught
     seen = {clause.lower() for clause in split_clauses(source)}
     kept, fillers = [], 0
+    drawn_already = keep == "offers" and names_medium(source)
     for clause in (clause.rstrip(" .") for clause in split_clauses(target)):
-        if clause.lower() not in seen and allowed(clause):
+        second_medium = drawn_already and names_medium(clause)
+        if clause.lower() not in seen and not second_medium and allowed(clause):
             filler = keep == "offers" and is_filler(clause)
             fillers += filler
             if not filler or fillers <= MAX_FILLERS:
                 kept.append(clause)
         seen.add(clause.lower())
     return ", ".join(kept)
+
+
+@lru_cache(100_000)
+def names_medium(text: str) -> bool:
+    """Whether a text says what the picture is made as: a photo, an oil painting, a render."""
+    return any(term.kind == "medium" for term in find_terms(text))
 
 
 def cap_phrases(pairs: Sequence[Pair], max_share: float, *, seed: int = 0) -> list[Pair]:
