@@ -18,6 +18,7 @@ from transformers import T5ForConditionalGeneration
 from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.improving.improver import Improver
 from promptlift.improving.manifest import ModelCard
+from promptlift.improving.torch_engine import load_torch
 from promptlift.pairs.load import write_pairs
 from promptlift.records import Pair
 from promptlift.runs import Run
@@ -199,6 +200,16 @@ def test_faults_are_said_before_anything_is_trained(tmp_path: Path) -> None:
 def test_precision_is_taken_as_asked() -> None:
     assert use_bf16("bf16")
     assert not use_bf16("fp32")
+
+
+def test_dropout_is_the_models_own_unless_given(whole: Path) -> None:
+    folder = str(whole / "model")
+    for given, rate in ((None, 0.1), (0.3, 0.3)):
+        model = load_torch(folder, dropout_rate=given).engine.model
+        found = {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
+        assert found == {rate}
+    with pytest.raises(ConfigError, match="dropout_rate is 1.0"):
+        TrainingConfig(dropout_rate=1.0)
 
 
 def test_pairs_for_validation_are_related_to_none_that_is_learned_from() -> None:

@@ -110,8 +110,15 @@ class TorchState:
             self._cache.batch_select_indices(kept)
 
 
-def load_torch(name: str, *, threads: int | None = None) -> Loaded:
+def load_torch(
+    name: str, *, threads: int | None = None, dropout_rate: float | None = None
+) -> Loaded:
     """Load a T5 or FLAN-T5 from a folder or the Hub, in float32, on the GPU where there is one.
+
+    Args:
+        name: folder or Hub name.
+        threads: of torch; None leaves them as they are.
+        dropout_rate: while it is trained; None takes the model's own.
 
     Raises:
         ModelError: it is not there, cannot be reached, is damaged or no T5.
@@ -130,9 +137,15 @@ def load_torch(name: str, *, threads: int | None = None) -> Loaded:
         config = AutoConfig.from_pretrained(name, local_files_only=offline)
         if config.model_type != "t5":
             raise ModelError(f"{name} is a {config.model_type!r} model; only T5 kinds can be used.")
+        if dropout_rate is not None:
+            config.dropout_rate = dropout_rate
         tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=offline)
         model, report = T5ForConditionalGeneration.from_pretrained(
-            name, dtype=torch.float32, local_files_only=offline, output_loading_info=True
+            name,
+            config=config,
+            dtype=torch.float32,
+            local_files_only=offline,
+            output_loading_info=True,
         )
     except ModelError:
         raise

@@ -36,7 +36,7 @@ class TrainingConfig:
     num_layers: int = _setting(3, "Encoder layers, for a model from scratch.")
     num_decoder_layers: int = _setting(4, "Decoder layers, for a model from scratch.")
     num_heads: int = _setting(5, "Attention heads, for a model from scratch.")
-    dropout_rate: float = _setting(0.0, "Dropout, for a model from scratch.")
+    dropout_rate: float | None = _setting(None, "Dropout; 0 from scratch, else the model's own.")
     epochs: float = _setting(4.0, "Passes over the pairs.")
     batch_size: int = _setting(128, "Pairs a step and process.")
     gradient_accumulation_steps: int = _setting(1, "Batches a weight update.")
@@ -66,7 +66,7 @@ class TrainingConfig:
         ]
         if self.vocab_size < 300:
             problems.append(f"vocab_size is {self.vocab_size} and must be at least 300")
-        if not 0 <= self.dropout_rate < 1:
+        if self.dropout_rate is not None and not 0 <= self.dropout_rate < 1:
             problems.append(f"dropout_rate is {self.dropout_rate} and must lie in [0, 1)")
         if self.precision not in ("auto", "bf16", "fp32"):
             problems.append(f"precision is {self.precision!r} and must be auto, bf16 or fp32")

@@ -99,7 +99,7 @@ def train(
     model, encode = (
         _from_scratch(learned, config, tokenizer_folder)
         if config.model is None
-        else _from_checkpoint(config.model, tokenizer_folder)
+        else _from_checkpoint(config.model, config.dropout_rate, tokenizer_folder)
     )
     validation, training = set_apart(
         learned, min(config.validation_pairs, len(learned) // 10), config.seed
@@ -235,7 +235,7 @@ def _from_scratch(
             num_layers=config.num_layers,
             num_decoder_layers=config.num_decoder_layers,
             num_heads=config.num_heads,
-            dropout_rate=config.dropout_rate,
+            dropout_rate=config.dropout_rate or 0.0,
             feed_forward_proj="gated-gelu",
             tie_word_embeddings=False,
             pad_token_id=0,
@@ -248,12 +248,15 @@ def _from_scratch(
     return model, lambda texts: [item.ids for item in tokenizer.encode_batch(texts)]
 
 
-def _from_checkpoint(name: str, folder: Path) -> "tuple[T5ForConditionalGeneration, Encoder]":
+def _from_checkpoint(
+    name: str, dropout_rate: float | None, folder: Path
+) -> "tuple[T5ForConditionalGeneration, Encoder]":
     from transformers import AutoTokenizer
 
     from promptlift.improving.torch_engine import load_torch
 
-    loaded = load_torch(name)  # in float32, and only with all of its weights
+    # In float32, and only with all of its weights.
+    loaded = load_torch(name, dropout_rate=dropout_rate)
     AutoTokenizer.from_pretrained(name).save_pretrained(str(folder))
     return loaded.engine.model, lambda texts: [
         item.ids for item in loaded.tokenizer.encode_batch(texts)
