@@ -4,10 +4,12 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from promptlift.errors import ConfigError
 
 
 @contextmanager
@@ -32,6 +34,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def check_overwrites(outputs: Iterable[Path | None], inputs: Iterable[Path] = ()) -> None:
+    """Refuse an output that is an input, or two outputs that are one file.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    taken = {path.resolve(): "read" for path in inputs}
+    for path in outputs:
+        if path is None:
+            continue
+        if use := taken.get(path.resolve()):
+            raise ConfigError(f"{path} is {use} by the same command; give another name to write to")
+        taken[path.resolve()] = "written"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -28,7 +28,8 @@ def pairs(run: Run, tmp_path: Path) -> Path:
     result = run("pairs", "build", prompts, "--output", tmp_path / "pairs.jsonl", "--cuts", 0)
     assert result.exit_code == 0, result.stderr
     assert result.stderr == (
-        f"promptlift: 32 to extend, 32 to rewrite in {tmp_path / 'pairs.jsonl'}\n"
+        f"promptlift: 32 to extend, 32 to rewrite in {tmp_path / 'pairs.jsonl'}, "
+        "from 33 prompts; 1 gave no pair; 0 faulty rows left out\n"
     )
     return tmp_path / "pairs.jsonl"
 

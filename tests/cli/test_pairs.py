@@ -53,8 +53,7 @@ def test_build_asks_an_endpoint_once_and_goes_on(
     command = ("pairs", "build", prompts, "-o", output, "--llm-url", url, "--llm-model", "m")
     bounded = run(*command, "--llm-max-requests", 1)
     assert bounded.exit_code == 0, bounded.output
-    assert "1 to rewrite from a paraphrase" in bounded.stderr
-    assert "3 paraphrases not asked" in bounded.stderr
+    assert "1 accepted, 3 not asked" in bounded.stderr
     assert run(*command).exit_code == 0
     assert len(asked) == len(PROMPTS)
     expected = Pair(source="lighthouse", target=PROMPTS[0], mode="rewrite")
@@ -135,3 +134,37 @@ def test_describe_says_when_there_is_nothing(run: Run, tmp_path: Path) -> None:
     result = run("pairs", "describe", pairs)
     assert result.exit_code == 1
     assert "holds no pairs" in result.stderr
+
+
+def test_no_output_takes_the_place_of_what_is_read(run: Run, tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text('{"prompt": "a cat, soft light, oil on canvas"}\n')
+    before = prompts.read_bytes()
+    result = run("pairs", "build", prompts, "-o", prompts)
+    assert result.exit_code == 2
+    assert "is read by the same command" in result.stderr
+    train = tmp_path / "train.jsonl"
+    train.write_text('{"source": "a cat", "target": "soft light", "mode": "extend"}\n' * 9)
+    assert run("pairs", "split", train, "-o", tmp_path).exit_code == 2
+    result = run(
+        "pairs", "load", train, "-o", tmp_path / "x.jsonl", "--faults", tmp_path / "x.jsonl"
+    )
+    assert result.exit_code == 2
+    assert "written by the same command" in result.stderr
+    assert prompts.read_bytes() == before
+
+
+def test_nothing_made_is_an_error_and_writes_nothing(run: Run, tmp_path: Path) -> None:
+    prompts, output = tmp_path / "prompts.txt", tmp_path / "pairs.jsonl"
+    prompts.write_text("a cat\n")
+    output.write_text("as it was\n")
+    result = run("pairs", "build", prompts, "-o", output)
+    assert result.exit_code == 1
+    assert "1 prompts gave no pairs" in result.stderr
+    faulty = tmp_path / "faulty.jsonl"
+    faulty.write_text('{"source": "", "target": "soft light"}\n')
+    result = run("pairs", "load", faulty, "-o", output)
+    assert result.exit_code == 1
+    assert "no sound pair" in result.stderr
+    assert output.read_text() == "as it was\n"
+    assert run("pairs", "build", prompts, "-o", output, "--cuts", -1).exit_code == 2

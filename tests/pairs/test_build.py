@@ -101,3 +101,14 @@ def test_common_phrases_are_capped() -> None:
     assert capped[-1].target == "4k, mist"  # what stands in the source stays
     assert all(pair.target for pair in capped)
     assert cap_phrases(pairs, 1.0) == pairs
+
+
+def test_painters_are_capped_within_longer_clauses_and_heads_of_rewrites_stay() -> None:
+    pairs = [
+        Pair(source=f"thing {n}", target=f"by greg rutkowski and artist{n}, mist{n}", mode="extend")
+        for n in range(200)
+    ]
+    named = sum("greg rutkowski" in pair.target for pair in cap_phrases(pairs, 0.1))
+    assert 8 <= named <= 34
+    rewrites = [Pair(source="a fox", target=f"a big fox, x{n}", mode="rewrite") for n in range(50)]
+    assert cap_phrases(rewrites, 0.1) == rewrites

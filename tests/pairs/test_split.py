@@ -23,7 +23,7 @@ PAIRS = list(build_pairs(PROMPTS, keep="all"))
 
 def test_nothing_is_lost_and_nothing_near_crosses() -> None:
     split = split_pairs(PAIRS, test_share=0.3)
-    assert len(split.train) + len(split.test) == len(PAIRS)
+    assert len(split.train) + len(split.test) + len(split.left_out) == len(PAIRS)
     highest = 0.0
     for held in {whole_prompt(pair) for pair in split.test}:
         for learned in {whole_prompt(pair) for pair in split.train}:
@@ -31,6 +31,20 @@ def test_nothing_is_lost_and_nothing_near_crosses() -> None:
             highest = max(highest, len(one & other) / len(one | other))
     assert highest < THRESHOLD
     assert split.closest == (highest if highest >= 0.3 else 0.0)
+
+
+def test_a_long_target_that_is_almost_one_to_train_is_left_out() -> None:
+    ending = "soft light, wide angle, oil on canvas, thick paint, muted colors, mist"
+    pairs = [
+        Pair(source=" ".join(f"{subject}{n}" for n in range(12)), target=target, mode="extend")
+        for subject in SUBJECTS
+        for target in (f"{ending}, {subject}", "soft light, 4k")  # both at many prompts
+    ]
+    split = split_pairs(pairs, test_share=0.5)
+    assert {pair.target for pair in split.test} == {"soft light, 4k"}
+    assert len(split.left_out) == len(split.test)
+    assert len(split.train) + 2 * len(split.test) == len(pairs)
+    assert split.closest_target == 0.0
 
 
 def test_cuts_of_one_prompt_stay_together_when_cleaning_changed_them() -> None:

@@ -208,7 +208,7 @@ def test_dropout_is_the_models_own_unless_given(whole: Path) -> None:
         model = load_torch(folder, dropout_rate=given).engine.model
         found = {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)}
         assert found == {rate}
-    with pytest.raises(ConfigError, match="dropout_rate is 1.0"):
+    with pytest.raises(ConfigError, match="dropout_rate is"):
         TrainingConfig(dropout_rate=1.0)
 
 

@@ -2,14 +2,17 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from promptlift.cli.door import guarded, say
 from promptlift.records import Pair
+
+if TYPE_CHECKING:
+    from promptlift.tables import Fault
 
 API_KEY_VARIABLE = "PROMPTLIFT_LLM_API_KEY"
 _SHOWN = 20  # faults on the terminal; all of them are counted, and written where asked for
@@ -18,6 +21,23 @@ app = typer.Typer(help="Make training pairs.", rich_markup_mode=None, no_args_is
 
 _Source = Annotated[str | None, typer.Option(help="Column of the sources.", show_default=False)]
 _Target = Annotated[str | None, typer.Option(help="Column of the targets.", show_default=False)]
+
+
+class _Faults:
+    """Names the first faulty rows on the terminal, and keeps and counts all of them."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, object]] = []
+
+    def add(self, path: Path, fault: "Fault") -> None:
+        self.rows.append({"file": str(path), "line": fault.number, "fault": fault.message})
+        if len(self.rows) <= _SHOWN:
+            say(f"{path} line {fault.number}: {fault.message}")
+
+    def summary(self, hint: str = "") -> str:
+        if len(self.rows) > _SHOWN:
+            say(f"… and {len(self.rows) - _SHOWN} more faulty rows{hint}")
+        return f"{len(self.rows)} faulty rows left out"
 
 
 @app.callback()
@@ -91,8 +111,11 @@ def build(
 
       promptlift pairs build p.txt -o pairs.jsonl --llm-url http://localhost:8000/v1 --llm-model m
     """
-    with guarded("interrupted; answers are kept, the same command goes on"):
-        from promptlift.errors import ConfigError
+    with guarded(
+        "interrupted; answers are kept, the same command goes on" if llm_url else "interrupted"
+    ):
+        from promptlift.errors import ConfigError, InputError
+        from promptlift.files import check_overwrites
         from promptlift.pairs.build import FORMS, build_pairs, keep_one_of_each, paraphrased_pairs
         from promptlift.pairs.clean import KEPT, cap_phrases
         from promptlift.pairs.load import load_prompts, write_pairs
@@ -100,6 +123,9 @@ def build(
         from promptlift.tables import Fault, check_output_ending
 
         check_output_ending(output)
+        check_overwrites([output], prompts)
+        if cuts < 0:
+            raise ConfigError(f"--cuts is {cuts} and must be 0 or more")
         if keep not in KEPT:
             raise ConfigError(f"--keep is {keep!r} and must be one of {', '.join(KEPT)}")
         if unknown := set(form or []) - set(FORMS):
@@ -112,47 +138,64 @@ def build(
             url=llm_url, model=llm_model, api_key=os.environ.get(API_KEY_VARIABLE) or None,
             concurrency=llm_concurrency, max_requests=llm_max_requests,
         )  # fmt: skip
-        left_out = 0
+        faults, read, fruitless = _Faults(), 0, 0
 
         def texts() -> Iterator[str]:
-            nonlocal left_out
+            nonlocal read
             for path in prompts:
                 for row in load_prompts(path, column=column, exclude_source=exclude_source or []):
                     if isinstance(row, Fault):
-                        left_out += 1
-                        say(f"{path} line {row.number}: {row.message}")
+                        faults.add(path, row)
                     else:
+                        read += 1
                         yield str(row.value)
 
-        counts: Counter[str] = Counter()
+        cut = 0
 
-        def counted() -> Iterator[Pair]:
-            found = texts()
+        def watched(found: Iterable[str]) -> Iterator[str]:
+            nonlocal fruitless
+            for prompt in found:
+                before = cut
+                yield prompt  # comes back when all its pairs are made
+                fruitless += cut == before
+
+        def cut_pairs() -> Iterator[Pair]:
+            nonlocal cut
+            found: Iterable[str] = texts()
             if drop_near or asking:  # both need the prompts twice
-                found = iter(every := list(found))
+                found = every = list(found)
                 if drop_near:
-                    every = keep_one_of_each(every)
-                    found = iter(every)
+                    found = every = keep_one_of_each(every)
                     say(f"{len(every)} prompts after dropping near-duplicates")
-            for pair in build_pairs(found, keep=keep, cuts=cuts, seed=seed, forms=form or ["head"]):
-                counts[f"to {pair.mode}"] += 1
+            for pair in build_pairs(
+                watched(found), keep=keep, cuts=cuts, seed=seed, forms=form or ["head"]
+            ):
+                cut += 1
                 yield pair
             if asking:
                 journal = output.with_name(output.name + ".answers.jsonl")
                 for answered in paraphrased_pairs(every, asking, journal, keep=keep, report=say):
                     if isinstance(answered, Pair):
-                        counts["to rewrite from a paraphrase"] += 1
                         yield answered
-                    else:
-                        counts[f"paraphrases {answered}"] += 1
 
-        made: Iterator[Pair] = counted()
-        if max_share < 1:
-            made = iter(cap_phrases(list(made), max_share, seed=seed))
-        write_pairs(output, made)
-        summary = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
-        faulty = f"; {left_out} faulty rows left out" if left_out else ""
-        say(f"{summary or 'no pairs'} in {output}{faulty}")
+        written: Counter[str] = Counter()
+
+        def counted() -> Iterator[Pair]:
+            made: Iterable[Pair] = cut_pairs()
+            if max_share < 1:
+                made = cap_phrases(list(made), max_share, seed=seed)
+            for pair in made:
+                written[pair.mode] += 1
+                yield pair
+            if not written:
+                raise InputError(f"{read} prompts gave no pairs; nothing was written")
+
+        write_pairs(output, counted())
+        summary = ", ".join(f"{count} to {mode}" for mode, count in sorted(written.items()))
+        say(
+            f"{summary} in {output}, from {read} prompts; {fruitless} gave no pair; "
+            + faults.summary()
+        )
 
 
 @app.command()
@@ -178,6 +221,8 @@ def load(
       promptlift pairs load groloch/stable_diffusion_prompts_instruct --output pairs.jsonl
     """
     with guarded():
+        from promptlift.errors import InputError
+        from promptlift.files import check_overwrites
         from promptlift.pairs.load import find_files, load_pairs, write_pairs
         from promptlift.tables import Fault, check_output_ending, write_rows
 
@@ -185,29 +230,25 @@ def load(
         if faults is not None:
             check_output_ending(faults)
         files = find_files(name, split, offline=offline)
-        found: list[dict[str, object]] = []
-        kept = 0
+        check_overwrites([output, faults], files)
+        found, kept = _Faults(), 0
 
         def sound() -> Iterator[Pair]:
             nonlocal kept
             for path in files:
                 for pair in load_pairs(path, source=source, target=target, check=True, report=say):
                     if isinstance(pair, Fault):
-                        found.append(
-                            {"file": str(path), "line": pair.number, "fault": pair.message}
-                        )
-                        if len(found) <= _SHOWN:
-                            say(f"{path} line {pair.number}: {pair.message}")
+                        found.add(path, pair)
                     else:
                         kept += 1
                         yield pair
+            if faults is not None:
+                write_rows(faults, found.rows, ("file", "line", "fault"))
+            if not kept:
+                raise InputError(f"{name} holds no sound pair; {output} was not written")
 
         write_pairs(output, sound())
-        if faults is not None:
-            write_rows(faults, found, ("file", "line", "fault"))
-        if len(found) > _SHOWN:
-            say(f"… and {len(found) - _SHOWN} more faulty rows; --faults FILE writes all")
-        say(f"{kept} pairs in {output}; {len(found)} faulty rows left out")
+        say(f"{kept} pairs in {output}; " + found.summary("; --faults FILE writes all"))
 
 
 @app.command()
@@ -232,44 +273,46 @@ def split(
     """
     with guarded():
         from promptlift.errors import ConfigError
-        from promptlift.files import sha256_of_file, write_json
+        from promptlift.files import check_overwrites, sha256_of_file, write_json
         from promptlift.pairs.load import load_pairs, write_pairs
         from promptlift.pairs.near import THRESHOLD
-        from promptlift.pairs.split import SEARCHED_FROM, split_pairs
-        from promptlift.tables import Fault
+        from promptlift.pairs.split import LONG_TARGET, SEARCHED_FROM, split_pairs
 
         if not 0 < test_share < 1:
             raise ConfigError(f"--test-share is {test_share} and must lie between 0 and 1")
-        rows = list(load_pairs(pairs, source=source, target=target, report=say))
-        faulty = [row for row in rows if isinstance(row, Fault)]
-        for row in faulty[:_SHOWN]:
-            say(f"{pairs} line {row.number}: {row.message}")
-        sides = split_pairs(
-            [row for row in rows if isinstance(row, Pair)], test_share=test_share, seed=seed
-        )
-        output.mkdir(parents=True, exist_ok=True)
-        write_pairs(output / "train.jsonl", sides.train)
-        write_pairs(output / "test.jsonl", sides.test)
+        train_file, test_file = output / "train.jsonl", output / "test.jsonl"
+        check_overwrites([train_file, test_file], [pairs])
+        digest = sha256_of_file(pairs)
+        sound, faults = _all_of(load_pairs(pairs, source=source, target=target, report=say), pairs)
+        sides = split_pairs(sound, test_share=test_share, seed=seed)
+        write_pairs(train_file, sides.train)
+        write_pairs(test_file, sides.test)
         write_json(
             output / "split.json",
             {
+                "schema_version": 1,
                 "pairs": pairs.name,
-                "sha256": sha256_of_file(pairs),
+                "sha256": digest,
                 "seed": seed,
                 "test_share": test_share,
                 "threshold": THRESHOLD,
                 "train": len(sides.train),
                 "test": len(sides.test),
-                "faulty": len(faulty),
+                "left_out": len(sides.left_out),
+                "faulty": len(faults.rows),
                 "closest": sides.closest,
                 "closest_prompts": sides.closest_prompts,
+                "closest_target": sides.closest_target,
+                "closest_targets": sides.closest_targets,
+                "long_target_words": LONG_TARGET,
                 "searched_from": SEARCHED_FROM,
             },
         )
         say(
             f"{len(sides.train)} pairs to train, {len(sides.test)} to test in {output}; "
-            f"the closest two prompts across are {sides.closest:.2f} alike, below {THRESHOLD}; "
-            f"{len(faulty)} faulty rows left out"
+            f"{len(sides.left_out)} left out whose long target is almost one to train. Across, the "
+            f"closest two prompts are {sides.closest:.2f} alike, the closest two long targets "
+            f"{sides.closest_target:.2f}, below {THRESHOLD}; " + faults.summary()
         )
 
 
@@ -301,11 +344,10 @@ def describe(
         from promptlift.pairs.load import load_pairs
         from promptlift.reporting.pairs_page import write_pairs_page
 
-        rows = list(load_pairs(pairs, source=source, target=target, report=say))
-        sound = [row for row in rows if isinstance(row, Pair)]
+        sound, faults = _all_of(load_pairs(pairs, source=source, target=target, report=say), pairs)
         if not sound:
             raise InputError(f"{pairs} holds no pairs.")
-        found = {**describe_pairs(sound), "faulty_rows": len(rows) - len(sound)}
+        found = {**describe_pairs(sound), "faulty_rows": len(faults.rows)}
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)
             write_json(output / "description.json", found)
@@ -315,6 +357,16 @@ def describe(
             typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
         else:
             _show(found)
+
+
+def _all_of(rows: "Iterable[Pair | Fault]", path: Path) -> tuple[list[Pair], _Faults]:
+    sound, faults = [], _Faults()
+    for row in rows:
+        if isinstance(row, Pair):
+            sound.append(row)
+        else:
+            faults.add(path, row)
+    return sound, faults
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -55,11 +55,12 @@ def names_medium(text: str) -> bool:
 
 
 def cap_phrases(pairs: Sequence[Pair], max_share: float, *, seed: int = 0) -> list[Pair]:
-    """The pairs with common phrases taken out of random targets: painters and boilerplate capped.
+    """The pairs with common clauses taken out of random targets: painters and boilerplate capped.
 
-    A phrase that stands in more than `max_share` of the targets, in any letter case, is kept in
-    that share of them. Clauses that stand in the source stay. A pair of whose target nothing is
-    left is dropped.
+    What is counted is each clause, in any letter case, and each painter and filler within it. Where
+    one of those stands in more than `max_share` of the targets, its clauses are kept in that share
+    of them. Clauses that stand in the source, and the head of a rewrite, always stay. A pair of
+    whose target nothing is left is dropped.
 
     Args:
         pairs: what to cap.
@@ -68,19 +69,26 @@ def cap_phrases(pairs: Sequence[Pair], max_share: float, *, seed: int = 0) -> li
     """
     generator = random.Random(seed)
     counts = Counter(
-        clause for pair in pairs for clause in {c.lower() for c in split_clauses(pair.target)}
+        part
+        for pair in pairs
+        for part in {part for clause in split_clauses(pair.target) for part in _parts(clause)}
     )
-    chance = {clause: max_share * len(pairs) / count for clause, count in counts.items()}
+    chance = {part: max_share * len(pairs) / count for part, count in counts.items()}
     capped = []
     for pair in pairs:
         lowered = pair.source.lower()
-        kept = [
-            clause
-            for clause in split_clauses(pair.target)
-            if chance[clause.lower()] >= 1
-            or clause.lower() in lowered
-            or generator.random() < chance[clause.lower()]
-        ]
+        clauses = split_clauses(pair.target)
+        kept = clauses[:1] if pair.mode == "rewrite" else []
+        for clause in clauses[len(kept) :]:
+            least = min(chance[part] for part in _parts(clause))
+            if least >= 1 or clause.lower() in lowered or generator.random() < least:
+                kept.append(clause)
         if kept:
             capped.append(replace(pair, target=", ".join(kept)))
     return capped
+
+
+@lru_cache(100_000)
+def _parts(clause: str) -> frozenset[str]:
+    terms = (term for term in find_terms(clause) if term.kind in ("painter", "filler"))
+    return frozenset([clause.lower(), *(term.text.lower() for term in terms)])

@@ -1,8 +1,9 @@
 """Splitting pairs into training and test without leaks."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from promptlift.errors import InputError
 from promptlift.pairs.cut import split_clauses
@@ -11,6 +12,9 @@ from promptlift.records import Pair
 
 # Below this, the closest pair is not looked for: the search is exact, and slower the lower it is.
 SEARCHED_FROM = 0.3
+# Words from which a target to extend with is compared itself: shorter ones are stock phrases, which
+# unrelated prompts share.
+LONG_TARGET = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,15 +24,22 @@ class Split:
     Attributes:
         train: pairs to learn from, in their order.
         test: pairs to measure on, in their order.
+        left_out: pairs of the test side whose target, of `LONG_TARGET` words or more, is almost a
+            target of the training side though their prompts are unlike.
         closest: the highest similarity of a test prompt with a training prompt, found by a search
             of its own after the split; 0 where none reaches `SEARCHED_FROM`.
         closest_prompts: those two prompts, that of the test first.
+        closest_target: the same for long targets.
+        closest_targets: those two targets.
     """
 
     train: list[Pair]
     test: list[Pair]
+    left_out: list[Pair]
     closest: float
     closest_prompts: tuple[str, str] | None
+    closest_target: float
+    closest_targets: tuple[str, str] | None
 
 
 def whole_prompt(pair: Pair) -> str:
@@ -50,6 +61,9 @@ def split_pairs(
 ) -> Split:
     """Split so that related pairs stand on one side, see `related`.
 
+    Unlike prompts may end alike: pairs of the test side whose long target is almost a training
+    target are left out.
+
     A group's side follows from the seed and its first prompt in alphabetical order alone, so
     the order of the pairs does not matter, and the share of the test side is met roughly.
 
@@ -70,20 +84,27 @@ def split_pairs(
     for label, prompt in zip(labels, prompts, strict=True):
         keys[label] = min(keys.get(label, prompt), prompt)
     held = {label for label, key in keys.items() if _draw(seed, key) < test_share}
-    train = [index for index, label in enumerate(labels) if label not in held]
-    test = [index for index, label in enumerate(labels) if label in held]
+    train = [pair for pair, label in zip(pairs, labels, strict=True) if label not in held]
+    apart = [pair for pair, label in zip(pairs, labels, strict=True) if label in held]
+    almost_known = _almost_in(_long_targets(train), _long_targets(apart), threshold)
+    test = [pair for pair in apart if pair.target not in almost_known]
     if not train or not test:
         raise InputError(
             f"{len(pairs)} pairs in {len(keys)} groups of near-duplicates leave one side empty. "
             "Give more pairs, another share or another seed."
         )
-    closest, prompts_of_it = _closest([prompts[i] for i in train], [prompts[i] for i in test])
-    assert closest < threshold, "a near-duplicate crossed the split"
+    closest, closest_prompts = _closest([*map(whole_prompt, train)], [*map(whole_prompt, test)])
+    closest_target, closest_targets = _closest(_long_targets(train), _long_targets(test))
+    if max(closest, closest_target) >= threshold:
+        raise AssertionError("a near-duplicate crossed the split")
     return Split(
-        train=[pairs[index] for index in train],
-        test=[pairs[index] for index in test],
+        train=train,
+        test=test,
+        left_out=[pair for pair in apart if pair.target in almost_known],
         closest=closest,
-        closest_prompts=prompts_of_it,
+        closest_prompts=closest_prompts,
+        closest_target=closest_target,
+        closest_targets=closest_targets,
     )
 
 
@@ -102,10 +123,27 @@ def _draw(seed: int, key: str) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
+def _long_targets(pairs: list[Pair]) -> list[str]:
+    return [pair.target for pair in pairs if len(pair.target.split()) >= LONG_TARGET]
+
+
+def _almost_in(train: list[str], test: list[str], threshold: float) -> set[str]:
+    """The test texts that are near-duplicates of a training text."""
+    return {text for text, _, _ in _across(train, test, threshold)}
+
+
 def _closest(train: list[str], test: list[str]) -> tuple[float, tuple[str, str] | None]:
+    found = _across(train, test, SEARCHED_FROM)
+    text, other, best = max(found, key=itemgetter(2), default=("", "", 0.0))
+    return best, (text, other) if best else None
+
+
+def _across(
+    train: list[str], test: list[str], threshold: float
+) -> Iterator[tuple[str, str, float]]:
+    """Test text, training text and their similarity, from the threshold on."""
     train, test = sorted(set(train)), sorted(set(test))
-    texts, best, found = train + test, 0.0, None
-    for one, other, similarity in similar_pairs(texts, SEARCHED_FROM):
-        if one >= len(train) > other and similarity > best:
-            best, found = similarity, (texts[one], texts[other])
-    return best, found
+    texts = train + test
+    for one, other, similarity in similar_pairs(texts, threshold):
+        if one >= len(train) > other:
+            yield texts[one], texts[other], similarity

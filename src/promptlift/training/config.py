@@ -13,7 +13,7 @@ POCKET_DECODING = {
     "top_p": 0.95,
     "repetition_penalty": 1.1,
     "no_repeat_ngram_size": 3,
-    "min_new_tokens": 12,
+    "min_new_tokens": 8,
     "max_new_tokens": 64,
 }
 
