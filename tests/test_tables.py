@@ -199,6 +199,71 @@ def test_a_field_may_be_long_but_not_endless(tmp_path: Path) -> None:
     assert faults(found) == [2]
 
 
+def test_a_quote_never_closed_is_told_with_the_lines_it_takes(tmp_path: Path) -> None:
+    rows = "".join(f"a cat {number},a cat in oil {number}\n" for number in range(40))
+    content = 'x,y\n"one\ntwo",b\na cat,"a cat, oil painting\n' + rows
+    assert rows_of(tmp_path / "a.csv", content.encode()) == [
+        Row(2, {"x": "one\ntwo", "y": "b"}),
+        Fault(
+            4,
+            "not valid CSV: the quote opened on line 4 is never closed; "
+            "41 lines are lost (4 to 44)",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'x,y\n"one\r\ntwo","three\r\nfour', "line 3 is never closed; 3 lines are lost (2 to 4)"),
+        (b'x,y\na,"', "line 2 is never closed; line 2 is lost"),
+        (b'x,y\n"a" b,"c', "line 2 is never closed; line 2 is lost"),
+    ],
+)
+def test_a_quote_is_named_by_the_line_it_opens_on(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    (fault,) = rows_of(tmp_path / "a.csv", content)
+    assert isinstance(fault, Fault) and fault.number == 2 and fault.message.endswith(message)
+
+
+def test_a_quote_closed_by_a_later_one_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+    found = rows_of(tmp_path / "a.csv", b'x,y\na,"b\nc,d\ne,"f"\ng,h\n"i" ,"j"k\n')
+    assert found == [
+        Fault(
+            2,
+            "not valid CSV: text follows the quote closed on line 4; 3 lines are lost (2 to 4)",
+        ),
+        Row(5, {"x": "g", "y": "h"}),
+        Row(6, {"x": "i ", "y": "jk"}),
+    ]
+
+
+def test_a_long_cell_of_lines_names_the_lines_it_takes(tmp_path: Path) -> None:
+    found = rows_of(tmp_path / "a.csv", b'a\n"never closed\n' + b"x" * (1 << 24) + b"\nfine\n")
+    assert isinstance(found[0], Fault) and "2 lines are lost (2 to 3)" in found[0].message
+    assert found[1:] == [Row(4, {"a": "fine"})]
+    (single,) = rows_of(tmp_path / "a.csv", b"a\n" + b"x" * (1 << 24 | 1) + b"\n")
+    assert isinstance(single, Fault) and "limit" in single.message
+
+
+@pytest.mark.parametrize("content", [b'"a,b\nc,d\n', b"source,source,target\na,b,c\n"])
+def test_headers_that_say_too_little_are_refused(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(InputError, match=r"line 1 is never closed|more than one column 'source'"):
+        rows_of(tmp_path / "a.csv", content)
+
+
+def test_columns_without_a_name_may_be_many(tmp_path: Path) -> None:
+    assert rows_of(tmp_path / "a.csv", b"a,,\n1,,\n") == [Row(2, {"a": "1", "": ""})]
+
+
+def test_doubled_columns_of_parquet_are_refused(tmp_path: Path) -> None:
+    table = pa.table([pa.array(["a"]), pa.array(["b"])], names=["x", "x"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="more than one column 'x'"):
+        list(read_rows(tmp_path / "a.parquet"))
+
+
 @pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfea\0,\0b\0\n\0", b"a\0\n"])
 def test_a_table_needs_a_header_in_utf8(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(InputError, match=r"a\.csv"):

@@ -6,12 +6,13 @@ import json
 import re
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 from promptlift.errors import ConfigError, InputError, MissingExtraError
 from promptlift.files import atomic_path
@@ -178,28 +179,80 @@ def _read_delimited(delimiter: str) -> Callable[[Path], Iterator[Row | Fault]]:
             text = io.TextIOWrapper(
                 binary, encoding="utf-8-sig", errors="surrogateescape", newline=""
             )
-            reader = csv.reader(text, delimiter=delimiter)
-            try:
-                header = next(reader, None)
-            except csv.Error as error:
-                raise InputError(f"{path} line 1 is not valid CSV: {error}") from error
-            if not header or not any(header):
+            records = _records(text, delimiter)
+            number, header = next(records, (1, []))
+            if isinstance(header, str):
+                raise InputError(f"{path} line 1 is not valid CSV: {header}")
+            if not any(header):
                 raise InputError(f"{path} has no header line with the names of its columns.")
             if problem := _broken_text(header):
                 raise InputError(f"{path} line 1: {problem}. Save the file as UTF-8.")
-            while True:
-                number = reader.line_num + 1  # a quoted cell may run over several lines
-                try:
-                    cells = next(reader)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    yield Fault(number, f"not valid CSV: {error}")
-                    continue
-                if cells:
+            _check_columns(path, header)
+            for number, cells in records:
+                if isinstance(cells, str):
+                    yield Fault(number, f"not valid CSV: {cells}")
+                elif cells:
                     yield _delimited_row(number, header, cells)
 
     return read
+
+
+def _records(text: TextIO, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
+    """The first line of each record, and its cells or what is wrong with it."""
+    record = io.StringIO(newline="")  # lines of the record at hand, to tell where it went wrong
+
+    def lines() -> Iterator[str]:
+        for line in text:
+            record.write(line)
+            yield line
+
+    # Strict, as a quote never closed would otherwise take all rows below into one cell unsaid.
+    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
+    while True:
+        first = reader.line_num + 1  # a quoted cell may run over several lines
+        record.seek(0)
+        record.truncate()
+        try:
+            yield first, next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            record.seek(0)
+            yield first, _lenient(record, delimiter, first, reader.line_num, str(error))
+
+
+def _lenient(record: TextIO, delimiter: str, first: int, last: int, error: str) -> list[str] | str:
+    """Cells of a record that is no strict CSV, or what is wrong with it."""
+    if "limit" in error:
+        if first == last:
+            return error
+        return f"a quote is not closed within {_MAX_FIELD_CHARS} characters; {_lost(first, last)}"
+    try:
+        # The empty line is read only if a quote is open at the end.
+        reader = csv.reader(chain(record, [""]), delimiter=delimiter)
+        cells = next(reader)
+    except csv.Error:
+        return error
+    if reader.line_num > last - first + 1:
+        opened = last + 1 - max(1, sum(1 for _ in io.StringIO(cells[-1], newline="")))
+        return f"the quote opened on line {opened} is never closed; {_lost(first, last)}"
+    if first == last:  # `"a cat" , "a dog"` is clear enough
+        return cells
+    return f"text follows the quote closed on line {last}; {_lost(first, last)}"
+
+
+def _lost(first: int, last: int) -> str:
+    if first == last:
+        return f"line {first} is lost"
+    return f"{last - first + 1} lines are lost ({first} to {last})"
+
+
+def _check_columns(path: Path, names: Sequence[str]) -> None:
+    # Columns without a name are what spreadsheets leave at the edge; nobody asks for them.
+    if doubled := [name for name, count in Counter(names).items() if name and count > 1]:
+        raise InputError(
+            f"{path} has more than one column {doubled[0]!r}. Rename or remove all but one."
+        )
 
 
 def _delimited_row(number: int, header: list[str], cells: list[str]) -> Row | Fault:
@@ -222,6 +275,7 @@ def _read_parquet(path: Path) -> Iterator[Row | Fault]:
     arrow, parquet = _pyarrow()
     try:
         with parquet.ParquetFile(path) as file:
+            _check_columns(path, file.schema_arrow.names)
             first = 1
             for batch in file.iter_batches(_BATCH_ROWS):
                 yield from _parquet_rows(batch, first)

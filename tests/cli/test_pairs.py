@@ -168,3 +168,13 @@ def test_nothing_made_is_an_error_and_writes_nothing(run: Run, tmp_path: Path) -
     assert "no sound pair" in result.stderr
     assert output.read_text() == "as it was\n"
     assert run("pairs", "build", prompts, "-o", output, "--cuts", -1).exit_code == 2
+
+
+def test_pairs_without_a_mode_are_for_the_mode_given(run: Run, tmp_path: Path) -> None:
+    pairs, output = tmp_path / "pairs.csv", tmp_path / "out.jsonl"
+    pairs.write_text("source,target\na cat,soft light\n")
+    assert run("pairs", "load", pairs, "-o", output, "--mode", "extend").exit_code == 0
+    assert json.loads(output.read_text())["mode"] == "extend"
+    assert run("pairs", "load", pairs, "-o", output).exit_code == 0
+    assert json.loads(output.read_text())["mode"] == "rewrite"
+    assert run("pairs", "load", pairs, "-o", output, "--mode", "x").exit_code == 2

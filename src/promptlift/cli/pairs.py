@@ -20,6 +20,9 @@ _SHOWN = 20  # faults on the terminal; all of them are counted, and written wher
 app = typer.Typer(help="Make training pairs.", rich_markup_mode=None, no_args_is_help=True)
 
 _Source = Annotated[str | None, typer.Option(help="Column of the sources.", show_default=False)]
+_Mode = Annotated[
+    str, typer.Option(help="What pairs without a column `mode` are for: rewrite or extend.")
+]
 _Target = Annotated[str | None, typer.Option(help="Column of the targets.", show_default=False)]
 
 
@@ -209,6 +212,7 @@ def load(
     split: Annotated[str, typer.Option(help="Split of the data set.")] = "train",
     source: _Source = None,
     target: _Target = None,
+    mode: _Mode = "rewrite",
     faults: Annotated[
         Path | None, typer.Option(help="JSONL file for all faulty rows.", show_default=False)
     ] = None,
@@ -231,12 +235,13 @@ def load(
             check_output_ending(faults)
         files = find_files(name, split, offline=offline)
         check_overwrites([output, faults], files)
+        columns = _columns(source, target, mode)
         found, kept = _Faults(), 0
 
         def sound() -> Iterator[Pair]:
             nonlocal kept
             for path in files:
-                for pair in load_pairs(path, source=source, target=target, check=True, report=say):
+                for pair in load_pairs(path, **columns, check=True, report=say):
                     if isinstance(pair, Fault):
                         found.add(path, pair)
                     else:
@@ -261,6 +266,7 @@ def split(
     seed: Annotated[int, typer.Option(help="Another seed gives another split.")] = 0,
     source: _Source = None,
     target: _Target = None,
+    mode: _Mode = "rewrite",
 ) -> None:
     """Split pairs into train.jsonl and test.jsonl; near-duplicates stay on one side.
 
@@ -283,7 +289,9 @@ def split(
         train_file, test_file = output / "train.jsonl", output / "test.jsonl"
         check_overwrites([train_file, test_file], [pairs])
         digest = sha256_of_file(pairs)
-        sound, faults = _all_of(load_pairs(pairs, source=source, target=target, report=say), pairs)
+        sound, faults = _all_of(
+            load_pairs(pairs, **_columns(source, target, mode), report=say), pairs
+        )
         sides = split_pairs(sound, test_share=test_share, seed=seed)
         write_pairs(train_file, sides.train)
         write_pairs(test_file, sides.test)
@@ -327,6 +335,7 @@ def describe(
     ] = None,
     source: _Source = None,
     target: _Target = None,
+    mode: _Mode = "rewrite",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what is in a file of pairs, and draw it.
@@ -344,7 +353,9 @@ def describe(
         from promptlift.pairs.load import load_pairs
         from promptlift.reporting.pairs_page import write_pairs_page
 
-        sound, faults = _all_of(load_pairs(pairs, source=source, target=target, report=say), pairs)
+        sound, faults = _all_of(
+            load_pairs(pairs, **_columns(source, target, mode), report=say), pairs
+        )
         if not sound:
             raise InputError(f"{pairs} holds no pairs.")
         found = {**describe_pairs(sound), "faulty_rows": len(faults.rows)}
@@ -357,6 +368,15 @@ def describe(
             typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
         else:
             _show(found)
+
+
+def _columns(source: str | None, target: str | None, mode: str) -> dict[str, Any]:
+    from promptlift.errors import ConfigError
+    from promptlift.pairs.load import MODES
+
+    if mode not in MODES:
+        raise ConfigError(f"--mode is {mode!r} and must be one of {', '.join(MODES)}")
+    return {"source": source, "target": target, "mode": mode}
 
 
 def _all_of(rows: "Iterable[Pair | Fault]", path: Path) -> tuple[list[Pair], _Faults]:

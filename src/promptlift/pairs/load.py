@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.errors import InputError, MissingExtraError
-from promptlift.pairs.check import check_text, same_text
+from promptlift.pairs.check import check_encodable, check_text, same_text
 from promptlift.records import Pair
 from promptlift.tables import Fault, Row, read_rows, write_rows
 
@@ -16,7 +16,17 @@ from promptlift.tables import Fault, Row, read_rows, write_rows
 COLUMN_NAMES = (("source", "target"), ("x", "y"), ("basic", "detailed"), ("prompt", "improved"))
 MODES = ("extend", "rewrite")
 _FILES = (".parquet", ".jsonl", ".csv", ".tsv", ".json")
-_SPLITS = ("train", "test", "validation", "valid", "val", "dev")
+_ENDINGS = (*_FILES, ".txt", ".gz", ".zip", ".xlsx")
+# Rows may differ in their fields; the other formats have one header.
+_MIXED = (".jsonl", ".json", "")
+# Words of a file name that name a split, as the Hub reads them:
+# https://huggingface.co/docs/hub/datasets-file-names-and-splits
+_SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+}
+_ABOUT = ("dataset_infos.json", "dataset_info.json", "state.json")  # about the data, no rows
 _log = logging.getLogger(__name__)
 
 
@@ -25,30 +35,49 @@ def load_pairs(
     *,
     source: str | None = None,
     target: str | None = None,
+    mode: str = "rewrite",
     check: bool = False,
     report: Callable[[str], None] = _log.info,
 ) -> Iterator[Pair | Fault]:
     """The pairs of a file; a row that is none comes as a `Fault`.
 
-    Columns are those of `COLUMN_NAMES` that the first row has, unless named. A column `mode`
-    says "extend" or "rewrite"; without it pairs are to rewrite. `report` is told which columns
-    were taken. With `check` a row that is too short or long, damaged by a wrong encoding, or equal
-    on both sides is a `Fault` too.
+    Columns are those of `COLUMN_NAMES`, in any letter case, that the first row with such columns
+    has, unless named; for one that is named alone, the other is its partner there. A column `mode`
+    says "extend" or "rewrite"; without it all pairs are for `mode`. `report` is told which columns
+    were taken. A text that UTF-8 cannot hold is a `Fault`; with `check` a row that is too short or
+    long, damaged by a wrong encoding, or equal on both sides is one too.
 
     Raises:
-        InputError: the file cannot be read or has no such columns.
+        InputError: the file cannot be read, or no row has such columns.
     """
     columns: tuple[str, str] | None = None
+    missing: str | None = None
+    mixed = path.suffix.lower() in _MIXED
     for row in read_rows(path):
         if isinstance(row, Fault):
             yield row
             continue
         if isinstance(row.value, str):
-            raise InputError(f"{path} line {row.number}: a line of text is no pair of prompts.")
+            problem = "a line of text is no pair of prompts"
+            if not mixed:
+                raise InputError(f"{path} line {row.number}: {problem}.")
+            missing = missing or f"{path} has no rows with columns: {problem}."
+            yield Fault(row.number, problem)
+            continue
         if columns is None:
-            columns = _pair_columns(path, row.value, source, target)
+            found = _pair_columns(row.value, source, target)
+            if isinstance(found, str):
+                if row.value or missing is None:  # `{}` says little
+                    missing = f"{path} {found}"
+                if not mixed:
+                    raise InputError(missing)
+                yield Fault(row.number, found)
+                continue
+            columns = found
             report(f"{path}: source is column {columns[0]!r}, target is column {columns[1]!r}")
-        yield _pair(row, row.value, columns, check)
+        yield _pair(row, row.value, columns, mode, check)
+    if columns is None and missing is not None:
+        raise InputError(missing)
 
 
 def load_prompts(
@@ -71,13 +100,14 @@ def load_prompts(
             continue
         if isinstance(row.value, str):
             text = "a line of text, which has no column"
-            yield Fault(row.number, f"{text} {column!r}") if named else row
+            yield Fault(row.number, f"{text} {column!r}") if named else _prompt(row, row.value)
             continue
         fields = row.value
         if fields.get("source") in exclude_source:
             continue
         if column is None:
-            column = "prompt" if "prompt" in fields or len(fields) != 1 else next(iter(fields))
+            only = next(iter(fields)) if len(fields) == 1 else "prompt"
+            column = _actual(fields, "prompt") or only
         if column not in fields:
             if path.suffix.lower() in (".csv", ".tsv", ".parquet"):
                 raise InputError(_no_column(path, column, fields))
@@ -85,7 +115,7 @@ def load_prompts(
             continue
         value = fields[column]
         if isinstance(value, str):
-            yield Row(row.number, value)
+            yield _prompt(row, value)
         else:
             yield Fault(row.number, f"`{column}` is {type(value).__name__}, not text")
 
@@ -93,9 +123,10 @@ def load_prompts(
 def find_files(name: str, split: str = "train", *, offline: bool = False) -> list[Path]:
     """The files of one split of a data set, given as a file, a folder or a name on the Hub.
 
-    A folder is laid out as the Hub lays out data sets: files whose name begins with the split
-    (`data/train-00000-of-00002.parquet`, `train.jsonl`), or in a folder of that name; where no
-    file names a split, all of them belong to "train".
+    A folder is laid out as the Hub lays out data sets: files with the split in their name
+    (`data/train-00000-of-00002.parquet`, `my_train.jsonl`), or in a folder so named; where no
+    file names a split, all of them belong to "train". Hidden files and those that only describe
+    the data are left out.
 
     Args:
         name: path, or `owner/name` on the Hub, which is downloaded to the Hub's own cache.
@@ -110,24 +141,28 @@ def find_files(name: str, split: str = "train", *, offline: bool = False) -> lis
     if path.is_file():
         return [path]
     if not path.is_dir():
-        if (
-            path.is_absolute()
-            or not re.fullmatch(r"[\w.-]+/[\w.-]+", name)
-            or path.suffix in _FILES
-        ):
+        if path.suffix.lower() in _ENDINGS:
+            raise InputError(f"{name} does not exist.")
+        if path.is_absolute() or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
             raise InputError(f"{name} is no file, no folder, and no name like owner/name.")
         path = _download(name, offline)
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in _FILES)
+    found = sorted(file for file in path.rglob("*") if _is_data(file, file.relative_to(path)))
     by_split: dict[str, list[Path]] = {}
     for file in found:
-        parts = [re.split(r"[-_.]", part)[0] for part in file.relative_to(path).parts]
-        if named := [part for part in parts if part in _SPLITS]:
-            by_split.setdefault(named[-1], []).append(file)
+        words = re.split(r"[-._ /0-9]", file.relative_to(path).as_posix().lower())
+        if named := [_SPLITS[word] for word in words if word in _SPLITS]:
+            by_split.setdefault(named[-1], []).append(file)  # the file's own name comes last
     by_split = by_split or {"train": found}
-    if not by_split.get(split):
-        there = ", ".join(name for name, files in by_split.items() if files)
+    files = by_split.get(_SPLITS.get(split, split))
+    if not files:
+        there = ", ".join(sorted(name for name, files in by_split.items() if files))
         raise InputError(f"{name} has no split {split!r}; it has: {there or 'no files of data'}.")
-    return by_split[split]
+    return files
+
+
+def _is_data(file: Path, inside: Path) -> bool:
+    hidden = any(part.startswith(".") for part in inside.parts)
+    return file.suffix.lower() in _FILES and file.name not in _ABOUT and not hidden
 
 
 def _download(name: str, offline: bool) -> Path:
@@ -158,37 +193,64 @@ def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
 
 
 def _pair_columns(
-    path: Path, fields: Mapping[str, Any], source: str | None, target: str | None
-) -> tuple[str, str]:
+    fields: Mapping[str, Any], source: str | None, target: str | None
+) -> tuple[str, str] | str:
+    """The columns of source and target, or why there are none."""
     if source is None and target is None:
         for names in COLUMN_NAMES:
-            if fields.keys() >= set(names):
-                return names
+            first, second = (_actual(fields, name) for name in names)
+            if first is not None and second is not None:
+                return first, second
         known = "; ".join(" and ".join(names) for names in COLUMN_NAMES)
-        raise InputError(f"{path} has columns {', '.join(fields)}, and a pair needs {known}.")
-    named = (source or "source", target or "target")
-    for name in named:
-        if name not in fields:
-            raise InputError(_no_column(path, name, fields))
-    return named
+        return f"has columns {_printable(', '.join(fields) or 'none')}, and a pair needs {known}."
+    found = []
+    for name, other, side in ((source, target, 0), (target, source, 1)):
+        wanted = [name] if name is not None else _partners(str(other), side)
+        there = [actual for each in wanted if (actual := _actual(fields, each)) is not None]
+        if not there:
+            return f"has no column {wanted[0]!r}; {_fields(wanted[0], fields)}"
+        found.append(there[0])
+    if found[0] == found[1]:
+        return f"has one column {found[0]!r} for both source and target."
+    return found[0], found[1]
+
+
+def _partners(other: str, side: int) -> list[str]:
+    """Names of the column beside one that was named, the likeliest first."""
+    known = [names[side] for names in COLUMN_NAMES if names[1 - side] == other.lower()]
+    return [*known, COLUMN_NAMES[0][side]]
+
+
+def _actual(fields: Mapping[str, Any], name: str) -> str | None:
+    """The field of that name, in its own letter case if there is one."""
+    if name in fields:
+        return name
+    return next((field for field in fields if field.lower() == name.lower()), None)
+
+
+def _prompt(row: Row, text: str) -> Row | Fault:
+    problem = check_encodable(text)
+    return Fault(row.number, problem) if problem else Row(row.number, text)
 
 
 def _pair(
-    row: Row, fields: Mapping[str, Any], columns: tuple[str, str], check: bool
+    row: Row, fields: Mapping[str, Any], columns: tuple[str, str], mode: str, check: bool
 ) -> Pair | Fault:
     texts = []
     for column in columns:
-        value = fields.get(column)
+        if column not in fields:
+            return Fault(row.number, f"no field {column!r}; {_fields(column, fields)}")
+        value = fields[column]
         if not isinstance(value, str):
             return Fault(row.number, f"`{column}` is {type(value).__name__}, not text")
         if not value.strip():
             return Fault(row.number, f"`{column}` is empty")
-        if check and (problem := check_text(value)):
+        if problem := check_encodable(value) or (check_text(value) if check else None):
             return Fault(row.number, f"`{column}` {problem}")
         texts.append(value)
     if check and same_text(*texts):
         return Fault(row.number, f"`{columns[0]}` equals `{columns[1]}`: nothing to learn")
-    mode = fields.get("mode") or "rewrite"
+    mode = fields.get(_actual(fields, "mode") or "mode") or mode
     if mode not in MODES:
         return Fault(row.number, f"`mode` is {mode!r} and must be one of {', '.join(MODES)}")
     return Pair(source=texts[0], target=texts[1], mode=mode)
@@ -202,6 +264,9 @@ def _fields(column: str, fields: Mapping[str, Any]) -> str:
     """What there is instead, and which of it may have been meant."""
     near = difflib.get_close_matches(column, list(fields), 1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    there = f"it has: {', '.join(fields) or 'none'}.{hint}"
+    return _printable(f"it has: {', '.join(fields) or 'none'}.{hint}")
+
+
+def _printable(text: str) -> str:
     # JSON can name half a surrogate pair, which no file could hold.
-    return there.encode("utf-8", "replace").decode()
+    return text.encode("utf-8", "replace").decode()
