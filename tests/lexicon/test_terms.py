@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,62 @@ def test_names_after_by_need_no_list() -> None:
 )  # fmt: skip
 def test_ordinary_words_are_no_painters(prompt: str) -> None:
     assert "painter" not in found(prompt).values()
+
+
+def painters(prompt: str) -> list[str]:
+    return [text for text, kind in found(prompt).items() if kind == "painter"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "names"),
+    [
+        ("a cat by Man Ray", ["Man Ray"]),
+        ("made by Leonardo da Vinci", ["Leonardo da Vinci"]),
+        ("a face lit by Rembrandt", ["Rembrandt"]),
+        ("a wave in the manner of Hokusai", ["Hokusai"]),
+        ("a ship by J.M.W. Turner, 4k", ["J.M.W. Turner"]),
+        ("an alien by H.R. Giger", ["H.R. Giger"]),
+        ("a house by M. C. Escher and H. R. Giger", ["M. C. Escher", "H. R. Giger"]),
+        ("a field by zdzisław beksiński", ["zdzisław beksiński"]),
+        ("a field, Zdzisław Beksin\u0301ski", ["Zdzisław Beksin\u0301ski"]),
+        ("a barn, simon stalenhag, Simon Stålenhag", ["simon stalenhag", "Simon Stålenhag"]),
+        ("by \uff9e", ["\uff9e"]),
+    ],
+)
+def test_names_are_found_whole(prompt: str, names: list[str]) -> None:
+    assert painters(prompt) == names
+
+
+@pytest.mark.parametrize(
+    ("prompt", "names"),
+    [
+        ("by greg rutkowski, 8k", ["greg rutkowski"]),
+        ("a photo by Annie Leibovitz, 35mm, f/1.8, iso100", ["Annie Leibovitz"]),
+        ("by greg rutkowski, Tokyo skyline", ["greg rutkowski"]),
+        ("by moebius, octane render, unreal engine", ["moebius"]),
+        ("a cat by Ilka Vortanz 8k", ["Ilka Vortanz"]),
+        ("a house by 8k", []),
+        ("a lake surrounded by magic", []),
+        ("a path surrounded by dahlia flowers", []),
+    ],
+)
+def test_what_follows_by_is_not_always_a_name(prompt: str, names: list[str]) -> None:
+    assert painters(prompt) == names
+
+
+@pytest.mark.parametrize(
+    "prompt", ["Rembrandt lighting", "a man in rembrandt light", "a man by Rembrandt lighting"]
+)
+def test_light_named_after_a_painter_is_light(prompt: str) -> None:
+    assert set(found(prompt).values()) == {"light"}
+
+
+@pytest.mark.parametrize("gap", [" ", ", ", " and ", " by ", "."])
+def test_time_grows_with_the_words_only(gap: str) -> None:
+    prompt = "by " + gap.join(f"zq{index:x}" for index in range(20_000))
+    start = perf_counter()
+    find_terms(prompt)
+    assert perf_counter() - start < 5  # some 30 s where each word looks back over all others
 
 
 @given(

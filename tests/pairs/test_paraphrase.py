@@ -698,6 +698,30 @@ def test_other_answers_are_refused(text: str, reason: str) -> None:
     assert check_answer(DETAILED, text, 7) == reason
 
 
+@pytest.mark.parametrize(
+    ("prompt", "text", "reason"),
+    [
+        ("a man riding a horse at dawn, 4k", "a dog riding a horse", "not in the prompt: dog"),
+        ("a red fox in the snow, 4k", "a pig", "not in the prompt: pig"),
+        ("an elk in the snow, 4k", "an ox", "not in the prompt: ox"),
+        ("a card on a table", "a car", "not in the prompt: car"),
+        ("foxes under grey skies, 4k", "a fox under the sky", None),
+        ("a cat, by greg rutkowski, 4k", "a cat by greg rutkowski",
+         "it names a painter: greg rutkowski"),
+        ("a painting of a cat by greg rutkowski", "a painting by greg rutkowski",
+         "it names a painter: greg rutkowski"),
+        ("a wooden house, highly detailed, 4k", "highly detailed", "it names nothing to be seen"),
+        ("hills in soft light, 4k", "the soft light", "it names nothing to be seen"),
+        ("castle lights, art, 4k", "castle lights", None),
+        ("a red dress, 4k", "red", None),
+    ],
+)  # fmt: skip
+def test_short_words_painters_and_manner_are_checked(
+    prompt: str, text: str, reason: str | None
+) -> None:
+    assert check_answer(prompt, text, 7) == reason
+
+
 def test_an_answer_is_shorter_than_its_prompt() -> None:
     assert check_answer("a cat ", "a cat", 7) == "it is not shorter than the prompt"
     assert check_answer("a cat, 4k", "a cat", 7) is None

@@ -5,14 +5,16 @@ read and given a kind; and names after "by", which need not be in any list.
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from promptlift.lexicon.words import looks_by, target_words
+from promptlift.lexicon.words import looks_by, names, target_words
 
 KINDS = ("painter", "style", "medium", "filler", "light", "camera", "colour")
-_WORD = re.compile(r"\w+(?:['’]\w+)*")
+# An accent may stand as a character of its own behind its letter.
+_WORD = re.compile(r"\w[\w\u0300-\u036f]*(?:['’]\w[\w\u0300-\u036f]*)*")
 _ANYWHERE = {
     "portrait", "close-up", "closeup", "bokeh", "macro", "selfie", "fisheye", "photorealistic",
 }  # fmt: skip
@@ -31,12 +33,15 @@ _SHADES = {
 }  # fmt: skip
 _LONGEST = 6  # words of a phrase
 _NAME_WORDS = 4
+_LIST_WORDS = 40  # words after "by" in which its list of names may go on
+_UNDECOMPOSED = str.maketrans("łøđ", "lod")
 _LEAD = re.compile(r"^(?:(?:art|artwork|painted|drawn|made|style|in the style|photo) )?by ")
 _NO_NAME = {
     "a", "an", "the", "with", "in", "on", "at", "of", "to", "from", "for", "his", "her", "its",
     "their", "my", "your", "one", "two", "three", "style", "art", "night", "day", "candlelight",
     "moonlight", "light", "sea", "hand", "side", "window", "fire",
 }  # fmt: skip
+_MAKING = {"made", "created"}  # before "by" and an unusual word they name an author after all
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def phrases() -> dict[str, Phrase]:
 
 def find_terms(prompt: str) -> list[Term]:
     """The terms of a prompt in their order, none of them overlapping; letter case is ignored."""
-    words = [(found[0].lower(), found.start(), found.end()) for found in _WORD.finditer(prompt)]
+    words = [(_folded(found[0]), found.start(), found.end()) for found in _WORD.finditer(prompt)]
     terms: list[Term] = []
     place = 0
     while place < len(words):
@@ -96,6 +101,15 @@ def find_terms(prompt: str) -> list[Term]:
 _Words = list[tuple[str, int, int]]
 
 
+def _folded(word: str) -> str:
+    """In lower case and without accents, as lists spell names."""
+    if word.isascii():
+        return word.lower()
+    parts = unicodedata.normalize("NFKD", word.lower())
+    bare = "".join(part for part in parts if not unicodedata.combining(part))
+    return bare.translate(_UNDECOMPOSED) or word  # some marks are nothing else
+
+
 def _term_at(prompt: str, words: _Words, place: int) -> tuple[int, str]:
     """Words and kind of the term that begins at a word; 0 words where none does."""
     if name := _name_after_by(prompt, words, place):
@@ -107,6 +121,8 @@ def _term_at(prompt: str, words: _Words, place: int) -> tuple[int, str]:
         if kind is None:
             continue
         last = place + size
+        if kind == "painter" and texts[size : size + 1] and texts[size] in _LIGHTING:
+            return size + 1, "light"  # Rembrandt lighting
         whole = alone_before and (
             last == len(words) or _ends_clause(prompt, words[last - 1][2], words[last][1])
         )
@@ -140,35 +156,68 @@ def _stands_anywhere(word: str, kind: str) -> bool:
 
 def _name_after_by(prompt: str, words: _Words, place: int) -> int:
     """Words of a name that "by" introduces, directly or as a later one of its list."""
-    if not _introduced(prompt, words, place):
+    before = [word for word, *_ in words[max(0, place - 2) : place]]
+    direct = before[-1:] == ["by"] or before in (["style", "of"], ["manner", "of"])
+    if not direct and not _list_goes_on(prompt, words, place):
         return 0
     texts = _run(prompt, words, place, _NAME_WORDS + 1)
-    size = next((i for i, text in enumerate(texts) if text in ("and", "&", *_NO_NAME)), len(texts))
-    ordinary = all(text in target_words() for text in texts[:size])
-    known = next((n for n in range(size, 0, -1) if _kinds().get(tuple(texts[:n])) == "painter"), 0)
-    if known:
-        return known
-    return 0 if not size or size > _NAME_WORDS or ordinary else size
+    size = next((i for i, text in enumerate(texts) if _ends_name(text, i)), len(texts))
+    looks = before[-1:] == ["by"] and _says_looks(before[0])
+    for known in range(size, 0, -1):
+        if _is_known_name(texts[:known], listed=direct and not looks):
+            if texts[known : known + 1] and texts[known] in _LIGHTING:
+                return 0  # by Rembrandt lighting
+            # "Surrounded by magic" means no studio of that name.
+            return 0 if looks and target_words().issuperset(texts[:known]) else known
+    if not 0 < size <= _NAME_WORDS or looks or texts[0][0].isdigit():
+        return 0
+    if direct:
+        return 0 if target_words().issuperset(texts[:size]) else size
+    # Behind a comma something else may follow: "by moebius, tokyo skyline, octane render".
+    if any(char.isdigit() for char in texts[0]) or texts[size - 1] in target_words():
+        return 0
+    starts = [" ".join(texts[:n]) for n in range(1, size + 1)]
+    other = any(len(start) > 1 and start in phrases() for start in starts)  # no initial
+    return 0 if other else size
 
 
-def _introduced(prompt: str, words: _Words, place: int) -> bool:
-    """Whether an author's name is to be expected: after "by" and "style of", and in their lists."""
-    before = [word for word, *_ in words[max(0, place - 2) : place]]
-    if before[-1:] == ["by"]:
-        return not looks_by(before[0])
-    if before == ["style", "of"]:
-        return True
-    # A list goes on: "by moebius, jean giraud and enki bilal".
-    index = place - 1
-    while index > 0 and words[index][0] != "by":
-        gap = prompt[words[index][2] : words[index + 1][1]]
-        ordinary = words[index][0] in target_words() and words[index][0] not in ("and", "van", "de")
-        if ordinary or gap.strip() not in ("", ",", "&", "-", "."):
+def _says_looks(word: str) -> bool:
+    """Whether an unknown name behind this word and "by" is none: lit by, surrounded by."""
+    return looks_by(word) and word not in _MAKING
+
+
+def _ends_name(text: str, index: int) -> bool:
+    return text in ("and", "&", *_NO_NAME) or (index > 0 and text[0].isdigit())
+
+
+def _is_known_name(texts: list[str], listed: bool) -> bool:
+    """Whether words are a painter's name; `listed` says that `names` counts too."""
+    kind = _kinds().get(tuple(texts))
+    return kind == "painter" or (kind is None and listed and " ".join(texts) in names())
+
+
+def _list_goes_on(prompt: str, words: _Words, place: int) -> bool:
+    """Whether a list of names may go on here: "by moebius, jean giraud and enki bilal"."""
+    if not place:
+        return False
+    joined = prompt[words[place - 1][2] : words[place][1]].strip()
+    if joined not in (",", "&") and words[place - 1][0] != "and":
+        return False
+    for index in range(place - 1, max(-1, place - 1 - _LIST_WORDS), -1):
+        word, _, end = words[index]
+        if word == "by":
+            return not _says_looks(words[index - 1][0] if index else "")
+        gap = prompt[end : words[index + 1][1]].strip()
+        if _ordinary(word) or gap not in ("", ",", "&", "-", "."):
             return False
-        index -= 1
-    joined = prompt[words[place - 1][2] : words[place][1]].strip() if place else ""
-    starts = joined in (",", "&") or words[place - 1][0] == "and"
-    return place > 0 and index >= 0 and words[index][0] == "by" and starts
+    return False
+
+
+def _ordinary(word: str) -> bool:
+    """Whether a word stands in no list of names; initials do."""
+    if word in _NO_NAME:
+        return True
+    return len(word) > 1 and word in target_words() and word not in ("and", "van", "de")
 
 
 def _run(prompt: str, words: _Words, place: int, longest: int) -> list[str]:
@@ -183,6 +232,8 @@ def _run(prompt: str, words: _Words, place: int, longest: int) -> list[str]:
 
 def _ends_clause(prompt: str, end: int, start: int) -> bool:
     between = prompt[end:start]
+    if between == ". " and prompt[end - 1].isalpha() and not prompt[max(0, end - 2)].isalpha():
+        return False  # the full stop of an initial: M. C. Escher
     return any(mark in between for mark in ",;|:()[]\n") or ". " in between
 
 
@@ -196,9 +247,15 @@ def _kinds() -> dict[tuple[str, ...], str]:
         if phrase.kind == "painter":
             name = _LEAD.sub("", name)
             for one in re.split(r" and | & ", name):
-                if one and not one.startswith("by "):
-                    found.setdefault(tuple(_WORD.findall(one)), "painter")
+                texts = _texts(one)
+                # One that ends in an initial was cut there: "h. r" of "h. r. giger".
+                if texts and len(texts[-1]) > 1 and not one.startswith("by "):
+                    found.setdefault(texts, "painter")
             continue
-        found.setdefault(tuple(_WORD.findall(name)), phrase.kind)
+        found.setdefault(_texts(name), phrase.kind)
     found.pop((), None)
     return found
+
+
+def _texts(phrase: str) -> tuple[str, ...]:
+    return tuple(_folded(word) for word in _WORD.findall(phrase))

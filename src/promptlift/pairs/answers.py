@@ -2,7 +2,12 @@
 
 import re
 
+from promptlift.lexicon.terms import KINDS, Term, find_terms
+
 _STOP_WORDS = {
+    "am", "an", "and", "are", "as", "at", "be", "but", "by", "for", "has", "he", "her", "him",
+    "his", "in", "is", "it", "its", "of", "off", "on", "one", "or", "our", "out", "she", "so",
+    "the", "to", "two", "up", "was", "we", "who",
     "about", "above", "across", "along", "among", "around", "behind", "below", "beneath", "beside",
     "between", "from", "have", "having", "here", "inside", "into", "near", "onto", "outside",
     "over", "some", "than", "that", "their", "them", "there", "these", "they", "this", "those",
@@ -10,7 +15,11 @@ _STOP_WORDS = {
     "which", "while", "whose", "with", "within",
 }  # fmt: skip
 _WORD = re.compile(r"[^\W\d_]+")
+_PRAISE = {"art", "beautiful", "highly", "style", "super"}
+_MANNER = set(KINDS) - {"colour"}  # a colour may be all there is to see
 _ENDING = re.compile(r"(?:[bdgklmnprt]?(?:ing|ed|ers?|y)|ies|e?s|al|en|ly|[denry])?")
+# Behind three letters "e" or "d" makes another word: car, care, card.
+_SHORT_ENDING = re.compile(r"(?:[bdgklmnprt]?(?:ing|ed|ers?|y)|e?s)?")
 _REFUSAL = re.compile(
     r"\bsorry\b|\bapologi[sz]e|\bas an? (?:ai|assistant|language model)\b|\bunable to\b"
     r"|\bi (?:can't|cannot|can not|won't|will not|don't|do not)\b"
@@ -46,8 +55,9 @@ def check_answer(prompt: str, answer: str, max_words: int) -> str | None:
     """Why a tidied answer is no plain form of its prompt, or None where it is one.
 
     Refused are answers that are empty, of several lines, longer than `max_words` words or not
-    shorter than the prompt; refusals, quotes and labels; and words of four letters or more,
-    stop words aside, that do not stand in the prompt in some inflection, since they are invented.
+    shorter than the prompt; refusals, quotes and labels; words of two letters or more, stop words
+    aside, that do not stand in the prompt in some inflection, since they are invented; painters;
+    and answers that say how something looks but not what.
     """
     plain = answer.lower().replace("’", "'")
     if not answer.strip():
@@ -66,10 +76,26 @@ def check_answer(prompt: str, answer: str, max_words: int) -> str | None:
     if 2 * len(re.findall("[a-z]", plain)) <= len("".join(words)):
         return "it is not English"
     known = set(_WORD.findall(prompt.lower()))
-    content = [word for word in words if len(word) > 3 and word not in _STOP_WORDS]
+    content = [word for word in words if len(word) > 1 and word not in _STOP_WORDS]
     if invented := [word for word in content if not any(_inflects(word, one) for one in known)]:
         return f"not in the prompt: {', '.join(invented)}"
-    return None
+    terms = find_terms(answer)
+    if painters := [term.text for term in terms if term.kind == "painter"]:
+        return f"it names a painter: {', '.join(painters)}"
+    return "it names nothing to be seen" if _only_manner(answer, terms) else None
+
+
+def _only_manner(answer: str, terms: list[Term]) -> bool:
+    """Whether terms of manner are in an answer, and no content beside them."""
+    # "Castle lights" are things, "castle light" is a manner.
+    manner = [
+        term for term in terms if term.kind in _MANNER and not term.text.lower().endswith("lights")
+    ]
+    left = answer
+    for term in reversed(manner):
+        left = f"{left[: term.start]} {left[term.end :]}"
+    content = {word for word in _WORD.findall(left.lower()) if len(word) > 1}
+    return bool(manner) and content <= _STOP_WORDS | _PRAISE
 
 
 def _inflects(word: str, other: str) -> bool:
@@ -77,6 +103,10 @@ def _inflects(word: str, other: str) -> bool:
     short = min(len(word), len(other))
     shared = next((i for i in range(short) if word[i] != other[i]), short)
     endings = {word[shared:], other[shared:]}
-    if shared < 4 and not (shared == 3 and (shared == short or endings == {"y", "ies"})):
-        return False
-    return all(_ENDING.fullmatch(ending) for ending in endings)
+    if word == other:
+        return True
+    if endings == {"y", "ies"}:
+        return shared > 1
+    if shared == short and short < 4:
+        return short == 3 and all(_SHORT_ENDING.fullmatch(ending) for ending in endings)
+    return shared > 3 and all(_ENDING.fullmatch(ending) for ending in endings)
