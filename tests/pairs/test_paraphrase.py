@@ -586,9 +586,11 @@ def start(ask: Asking, endpoint: Endpoint) -> "subprocess.Popen[str]":
 
     endpoint.respond = respond
     code = (
-        "import json, sys\n"
+        "import json, signal, sys\n"
         "from pathlib import Path\n"
         "from promptlift.pairs.paraphrase import *\n"
+        # A shell starts what it puts in the background with Ctrl-C ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "url, journal, prompts = json.loads(sys.argv[1])\n"
         "config = ParaphraseConfig(url=url, model='tiny', concurrency=1, timeout_s=600)\n"
         "for result in paraphrase(prompts, config, journal=Path(journal)): pass\n"
