@@ -1,6 +1,7 @@
 """PyTorch as engine: for GPUs, and for models that are not exported."""
 
 import hashlib
+import inspect
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from promptlift.improving.manifest import PAPER_PREFIX, ModelCard
 try:
     import torch
     from transformers import AutoConfig, AutoTokenizer, T5ForConditionalGeneration
-    from transformers.cache_utils import EncoderDecoderCache
+    from transformers.cache_utils import DynamicCache, EncoderDecoderCache
     from transformers.modeling_outputs import BaseModelOutput
     from transformers.utils import logging as transformers_logging
 except ImportError as error:
@@ -43,6 +44,8 @@ class TorchEngine:
     Args:
         model: in evaluation mode, on its device.
     """
+
+    libraries: tuple[str, ...] = ("torch", "transformers")
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -79,7 +82,10 @@ class TorchState:
         self._mask = torch.tensor(attention_mask, device=model.device)
         ids = torch.tensor(input_ids, device=model.device)
         self._encoded = model.encoder(input_ids=ids, attention_mask=self._mask).last_hidden_state
-        self._cache: EncoderDecoderCache | None = None
+        self._cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        # transformers 5.24 renamed it, and warns of the old name.
+        known = inspect.signature(model.forward).parameters
+        self._cache_name = "cache" if "cache" in known else "past_key_values"
 
     @torch.inference_mode()
     def step(self, tokens: IntArray) -> StepLogits:
@@ -88,10 +94,9 @@ class TorchState:
             encoder_outputs=BaseModelOutput(last_hidden_state=self._encoded),
             attention_mask=self._mask,
             decoder_input_ids=torch.tensor(tokens, device=self._model.device)[:, None],
-            past_key_values=self._cache,
             use_cache=True,
+            **{self._cache_name: self._cache},  # written to in place
         )
-        self._cache = output.past_key_values
         logits = output.logits[:, -1].float().cpu()
         top = logits.topk(min(CANDIDATES, logits.shape[1]), dim=1)
 
@@ -106,8 +111,7 @@ class TorchState:
         """Keep only these rows, see `DecoderState.keep`."""
         kept = torch.tensor(rows, device=self._model.device)
         self._mask, self._encoded = self._mask[kept], self._encoded[kept]
-        if self._cache is not None:
-            self._cache.batch_select_indices(kept)
+        self._cache.batch_select_indices(kept)
 
 
 def load_torch(
