@@ -19,9 +19,10 @@ from promptlift import Improvement, Improver
 from promptlift.improving.clip_tokens import CLIP_BUDGET, count_clip_tokens
 from promptlift.lexicon.offers import may_be_offered
 from promptlift.lexicon.terms import find_terms
+from promptlift.lexicon.words import unsafe_words
 from promptlift.pairs.clean import names_medium
 
-UNSAFE = frozenset((Path(__file__).parent / "unsafe_words.txt").read_text().split())
+UNSAFE = unsafe_words()
 SEED = 0
 WORD = re.compile(r"[\w'-]+")
 

@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 # Sexual, gory and hateful words and those near to them; the benchmark counts them in results.
-UNSAFE = Path(__file__).parents[1] / "benchmarks" / "unsafe_words.txt"
 DATA = Path(__file__).parents[1] / "src" / "promptlift" / "lexicon" / "data"
+UNSAFE = DATA / "unsafe_words.txt"
 
 
 def reviewed(name: str) -> set[str]:

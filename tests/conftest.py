@@ -100,6 +100,12 @@ def improver(exported: Path) -> Iterator[Improver]:
     yield Improver.load(exported, threads=1)
 
 
+@pytest.fixture(scope="session")
+def bundled() -> Improver:
+    """The bundled model: what it writes is English."""
+    return Improver.load()
+
+
 def _own_words(model: Path, folder: Path) -> Path:
     """Pairs that any model of this shape finds equally unlikely: the loss is then robust."""
     path = folder / "calibration.jsonl"

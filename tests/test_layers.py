@@ -8,7 +8,7 @@ import pytest
 import promptlift
 
 SOURCE = Path(promptlift.__file__).parent
-FLOOR = {"errors", "records", "files", "tables", "runs"}
+FLOOR = {"errors", "records", "files", "tables", "runs", "png_text"}
 ROOMS = ["lexicon", "pairs", "improving", "training", "reporting"]
 DOORS = {"cli"}
 

@@ -1,6 +1,7 @@
 """Frozen records that rooms exchange."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -19,21 +20,44 @@ class Pair:
     mode: str = "rewrite"
 
 
+@dataclass(frozen=True)
+class Dropped:
+    """A phrase that the model wrote and that was left out.
+
+    Attributes:
+        phrase: the phrase.
+        reason: why: "budget", "repeated", "painter", "another time of day", …
+    """
+
+    phrase: str
+    reason: str
+
+
+SCHEMA_VERSION = 2  # of an improvement as JSON: its receipt
+
+
 @dataclass(frozen=True, kw_only=True)
 class Improvement:
-    """One improved prompt and all that is needed to draw it again.
+    """One improved prompt and all that is needed to make it again: its receipt.
 
     Attributes:
         source: the prompt as the user gave it.
         prompt: the improved prompt.
         additions: phrases that were added; in `rewrite` mode the phrases of the
             result that the source lacks.
-        clip_tokens: length of `prompt` in CLIP tokens, without start and end token.
-            SDXL's text encoders read 75.
+        clip_tokens: CLIP tokens that the text encoders see, without start and end token, of the
+            longest part around `BREAK` and `AND`. SDXL's text encoders read 75.
         seed: the seed, given or drawn.
         variant: index of this variant, from 0.
-        mode: "extend" or "rewrite".
+        mode: what was asked for, "extend" or "rewrite"; notes say where one took the other's place.
         model: name of the model and the first 12 hex digits of its hash, `name@hash`.
+        dropped: phrases that the model wrote and that were left out, with the reason.
+        notes: what happened beside adding: why the prompt was left alone, what a rewriting had
+            lost and how that was mended, that the prompt alone is over the budget.
+        negative: the negative prompt, as it was given.
+        checks: what was found in the result: `lost` (what the source asks for and it does not
+            say), `painters` and `styles` (added, and not named in the source), `over_budget`.
+        settings: every option that decides the result, and the `versions` of packages.
     """
 
     source: str
@@ -44,7 +68,19 @@ class Improvement:
     variant: int
     mode: str
     model: str
+    dropped: tuple[Dropped, ...] = ()
+    notes: tuple[str, ...] = ()
+    negative: str | None = None
+    checks: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain JSON types, fields in the order above."""
-        return {**asdict(self), "additions": list(self.additions)}
+        return {
+            **vars(self),
+            "additions": list(self.additions),
+            "dropped": [vars(item) for item in self.dropped],
+            "notes": list(self.notes),
+            "checks": dict(self.checks),
+            "settings": dict(self.settings),
+        }

@@ -16,7 +16,8 @@ from promptlift.improving.improver import Improver
 from tests.cli.conftest import Run, command, error_line, objects
 
 FIELDS = ["index", "source", "prompt", "additions", "clip_tokens", "seed", "variant", "mode",
-          "model", "schema_version"]  # fmt: skip
+          "model", "dropped", "notes", "negative", "checks", "settings",
+          "schema_version"]  # fmt: skip
 
 
 def test_prints_a_prompt_a_line(improve: Run, improver: Improver) -> None:
@@ -36,7 +37,7 @@ def test_json_holds_the_record_of_each_variant(improve: Run, improver: Improver)
     assert [(item["index"], item["variant"]) for item in found] == [
         (index, variant) for index in range(2) for variant in range(3)
     ]
-    assert {item["schema_version"] for item in found} == {1}
+    assert {item["schema_version"] for item in found} == {2}
     expected = improver.improve(["a cat", "a dog"], n=3, seed=1, max_new_tokens=6)
     records = [record.to_dict() for variants in expected for record in variants]
     assert [{key: item[key] for key in records[0]} for item in found] == records
@@ -51,7 +52,7 @@ def test_a_drawn_seed_is_recorded_and_repeats_the_result(improve: Run) -> None:
 def test_options_reach_the_library(improve: Run, improver: Improver) -> None:
     flags = {
         "temperature": 0.7, "top_k": 9, "top_p": 0.8, "min_new_tokens": 2,
-        "repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "clip_budget": 40,
+        "repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "budget": 40,
     }  # fmt: skip
     given = [text for name, value in flags.items()
              for text in (f"--{name.replace('_', '-')}", str(value))]  # fmt: skip
@@ -89,7 +90,7 @@ def test_reads_standard_input(improve: Run) -> None:
     good, bad = objects(result.stdout)
     assert good["source"] == "a cat"
     assert bad == {
-        "index": 1, "line": 2, "schema_version": 1,
+        "index": 1, "line": 2, "schema_version": 2,
         "error": "a line of text, which has no column 'text'",
     }  # fmt: skip
 
@@ -161,7 +162,7 @@ def test_a_missing_column_names_the_nearest(improve: Run, tmp_path: Path) -> Non
         (["a cat", "-n", "0"], "n is 0"),
         (["a cat", "--batch-size", "0"], "batch_size is 0"),
         (["a cat", "--resume"], "belong to --output"),
-        (["a cat", "--force"], "belong to --output"),
+        (["a cat", "--overwrite"], "belong to --output"),
     ],
 )
 def test_wrong_usage_ends_with_2(improve: Run, args: list[str], words: str) -> None:
@@ -227,8 +228,10 @@ def test_added_words_stand_out_on_a_terminal(exported: Path) -> None:
     assert "\x1b[" in shown
     for line, record in zip(lines, records, strict=True):
         # Long lines are left to the terminal, so that a copy of them has no breaks in it.
-        assert re.sub(r"\x1b\[[0-9;]*m", "", line) == record["prompt"]
-        styled = re.findall(r"\x1b\[[0-9;]*[1-9]m(.*?)\x1b\[0m", line)
+        meter = f"{record['clip_tokens']}/75"
+        prompt, bar = re.sub(r"\x1b\[[0-9;]*m", "", line).rsplit("  ", 1)
+        assert (prompt, bar.split()[-1]) == (record["prompt"], meter)
+        styled = re.findall(r"\x1b\[1;32m(.*?)\x1b\[0m", line)
         assert styled == record["additions"]
 
 

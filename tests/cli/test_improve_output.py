@@ -81,9 +81,9 @@ def test_an_existing_file_needs_force(improve: Run, tmp_path: Path) -> None:
     output.write_text("mine")
     result = improve("a cat", "--output", output)
     assert result.exit_code == 2
-    assert "--force" in error_line(result)
+    assert "--overwrite" in error_line(result)
     assert output.read_text() == "mine"
-    assert improve("a cat", "--output", output, "--force").exit_code == 0
+    assert improve("a cat", "--output", output, "--overwrite").exit_code == 0
     assert rows_of(output) == 1
 
 

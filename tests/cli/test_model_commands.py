@@ -47,7 +47,7 @@ def test_the_whole_path(run: Run, pairs: Path, tmp_path: Path) -> None:
     assert Manifest.read(exported, verify=True).model_id in result.stderr
     result = run("export", model_folder, "--output", exported, "--precision", "fp32")
     assert result.exit_code == 2
-    assert "--force" in error_line(result)
+    assert "--overwrite" in error_line(result)
     for chosen in (exported, model_folder):
         result = run("improve", "a cat", "--model", chosen, "--json", "--max-new-tokens", 3)
         assert result.exit_code == 0, result.stderr

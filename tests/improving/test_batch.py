@@ -38,7 +38,9 @@ def run(
         "options": OPTIONS, "seed": 4, "model": improver.model_id,
         "input": input_identity([], [prompts], None),
     }  # fmt: skip
-    job = Job(output, header, resume=flags.get("resume", False), force=flags.get("force", False))
+    job = Job(
+        output, header, resume=flags.get("resume", False), overwrite=flags.get("overwrite", False)
+    )
     items = list(read_items([], [prompts], None))[job.done :]
     for count in job.run(improve_items(improver, items, seed=4, max_new_tokens=6, **OPTIONS)):
         if count == stop:
@@ -91,10 +93,10 @@ def test_a_journal_of_another_job_is_refused(
 def test_an_output_is_kept_unless_forced(improver: Improver, prompts: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
     output.write_text("mine")
-    with pytest.raises(ConfigError, match="--force"):
+    with pytest.raises(ConfigError, match="--overwrite"):
         run(improver, prompts, output)
     assert output.read_text() == "mine"
-    run(improver, prompts, output, force=True)
+    run(improver, prompts, output, overwrite=True)
     assert output.read_text() != "mine"
 
 
@@ -116,7 +118,7 @@ def test_a_job_that_never_began_leaves_no_journal(improver: Improver, tmp_path: 
         "options": OPTIONS, "seed": 4, "model": improver.model_id,
         "input": input_identity([], [path], "txt"),
     }  # fmt: skip
-    job = Job(tmp_path / "out.jsonl", header, resume=False, force=False)
+    job = Job(tmp_path / "out.jsonl", header, resume=False, overwrite=False)
     items = read_items([], [path], "txt")
     with pytest.raises(InputError, match="Did you mean 'text'"):
         list(job.run(improve_items(improver, items, seed=4, **OPTIONS)))

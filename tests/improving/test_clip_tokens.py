@@ -2,6 +2,7 @@
 
 import gzip
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -42,3 +43,25 @@ def test_counts_as_transformers_does(reference: CLIPTokenizer, prompt: str) -> N
     ids = reference(prompt, add_special_tokens=False)["input_ids"]
     if "<|" not in prompt:  # special tokens written out are text to us
         assert count_clip_tokens(prompt) == len(ids)
+
+
+def test_counts_the_collection_as_transformers_does(reference: CLIPTokenizer) -> None:
+    """All that people wrote and the evaluation sets; SDXL's two tokenizers have one vocabulary."""
+    data = Path(__file__).parents[3] / "shared" / "data"
+    files_ = sorted((data / "eval").glob("*.txt"))
+    if not files_:
+        pytest.skip("the collection of prompts is not here")
+    import pyarrow.parquet as parquet
+
+    prompts = {line for path in files_ for line in path.read_text("utf-8").split("\n")}
+    for path in sorted(data.glob("*.parquet")):
+        for column in parquet.read_table(path).columns:
+            prompts.update(value for value in column.to_pylist() if isinstance(value, str))
+    chosen = sorted(prompts)
+    expected = reference(chosen, add_special_tokens=False)["input_ids"]
+    wrong = [
+        prompt
+        for prompt, ids in zip(chosen, expected, strict=True)
+        if count_clip_tokens(prompt) != len(ids) and "<|" not in prompt
+    ]
+    assert wrong == []

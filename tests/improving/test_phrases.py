@@ -1,71 +1,100 @@
-"""Putting phrases behind a prompt: the user's words stay, the rest is sound."""
+"""Which phrases come behind a prompt, and why others do not."""
+
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from promptlift.improving.clip_tokens import count_clip_tokens
-from promptlift.improving.config import DecodingConfig
-from promptlift.improving.phrases import extend, rewrite
+from promptlift.improving.config import ControlConfig
+from promptlift.improving.phrases import Selection, fit, select
+from promptlift.improving.reading import read
+from promptlift.pairs.cut import split_clauses
 
-GUARDED = DecodingConfig()
-PLAIN = DecodingConfig(guards=False, clip_budget=None)
 TEXTS = st.text(st.sampled_from("ab cd,.;é🐱\n()"), max_size=80)
 
 
-@pytest.mark.parametrize(
-    ("source", "prompt"),
-    [
-        ("a cat", "a cat, soft light"),
-        ("a cat,", "a cat, soft light"),
-        ("a cat, ", "a cat, soft light"),
-        ("A cat.", "A cat. soft light"),
-        ("a cat\n", "a cat\n, soft light"),
-    ],
-)
-def test_additions_are_joined_as_one_would_write(source: str, prompt: str) -> None:
-    assert extend(source, "soft light", True, GUARDED) == (prompt, ["soft light"])
+def reasons(prompt: str, *phrases: str, ended: bool = True, **options: Any) -> dict[str, str]:
+    """What was dropped, with the reason."""
+    control = ControlConfig(**options)
+    chosen = select(phrases, read(prompt), control, ended=ended)
+    assert sorted(chosen.kept + [item.phrase for item in chosen.dropped]) == sorted(phrases)
+    return {item.phrase: item.reason for item in chosen.dropped}
 
 
 def test_guards_drop_repeated_broken_and_unfinished_phrases() -> None:
-    text = "soft light, Soft Light, a cat, bad \ufffd byte, 4k, unfini"
-    assert extend("a cat in snow", text, False, GUARDED)[1] == ["soft light", "4k"]
-    assert extend("a cat in snow", "only one", False, GUARDED)[1] == ["only one"]
+    phrases = ("soft light", "Soft Light", "a cat", "bad \ufffd byte", "(sharp:1.2)", "4k", "unf")
+    assert reasons("a cat in snow", *phrases, ended=False) == {
+        "Soft Light": "repeated",
+        "a cat": "repeated",
+        "bad \ufffd byte": "broken",
+        "(sharp:1.2)": "syntax",
+        "unf": "unfinished",
+    }
+    assert reasons("a cat in snow", "only one", ended=False) == {}
 
 
 def test_without_guards_the_text_is_kept() -> None:
-    assert extend("a cat", "4k, 4k", False, PLAIN)[1] == ["4k", "4k"]
-    assert rewrite("a cat", "cat, 4k, 4k", True, PLAIN) == ("cat, 4k, 4k", ["4k", "4k"])
-
-
-def test_rewriting_names_the_phrases_that_the_source_lacks() -> None:
-    assert rewrite("a cat", "a cat, soft light", True, GUARDED) == (
-        "a cat, soft light",
-        ["soft light"],
-    )
-
-
-def test_an_empty_rewriting_gives_the_source_back() -> None:
-    assert rewrite("a cat", " , ", True, GUARDED) == ("a cat", [])
-
-
-@given(source=TEXTS, text=TEXTS, ended=st.booleans(), budget=st.integers(1, 12))
-def test_extending_keeps_the_source_and_the_budget(
-    source: str, text: str, ended: bool, budget: int
-) -> None:
-    config = DecodingConfig(clip_budget=budget)
-    prompt, added = extend(source, text, ended, config)
-    assert prompt.startswith(source)
-    assert all(phrase in prompt for phrase in added)
-    assert count_clip_tokens(prompt) <= max(budget, count_clip_tokens(source))
-    if not added:
-        assert prompt == source
-    assert len({phrase.lower() for phrase in added}) == len(added)
+    assert reasons("a cat", "4k", "4k", guards=False) == {}
 
 
 @pytest.mark.parametrize(
     "broken", ["soft\x0c light", "mist\0", "a\x1b[31m b", "one\ntwo", "\u200e"]
 )
 def test_phrases_with_control_characters_are_dropped(broken: str) -> None:
-    prompt, added = extend("a cat", f"{broken}, 4k", True, DecodingConfig())
-    assert (prompt, added) == ("a cat, 4k", ["4k"])
+    assert reasons("a cat", broken, "4k") == {broken: "broken"}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "phrase", "reason", "options"),
+    [
+        ("a cat", "greg rutkowski", "painter", {}),
+        ("a cat", "greg rutkowski", None, {"painters": "free"}),
+        ("a cat by Greg Rutkowski", "style of greg rutkowski", None, {}),
+        ("a cat", "oil painting", "style", {"styles": "never"}),
+        ("a cat", "oil painting", None, {}),
+        ("an oil painting of a cat", "oil painting", None, {"styles": "never", "guards": False}),
+        ("a cat", "soft light", "to be avoided", {"avoid": ("Soft Light",)}),
+        ("a cat", "software", None, {"avoid": ("soft",)}),
+        ("a cat", "blood splatter", "unsafe", {}),
+        ("a cat", "blood splatter", None, {"safe": False}),
+        ("a blood orange", "blood splatter", None, {}),
+        ("a cat at night", "midday", "another time of day", {}),
+        ("a cat at night", "midday", None, {"lock": False}),
+    ],
+)
+def test_unwanted_phrases_are_dropped_with_the_reason(
+    prompt: str, phrase: str, reason: str | None, options: dict[str, Any]
+) -> None:
+    assert reasons(prompt, phrase, **options) == ({phrase: reason} if reason else {})
+
+
+def test_over_the_budget_fillers_go_first_then_the_last_phrase() -> None:
+    reading = read("a cat")
+    chosen = Selection(["soft light", "highly detailed", "mist", "8k", "wide angle"])
+    tokens = reading.tokens_with(chosen.kept)
+    one_less = fit(chosen, reading, tokens - 1)
+    assert one_less.kept == ["soft light", "highly detailed", "mist", "wide angle"]
+    assert [item.reason for item in one_less.dropped] == ["budget"]
+    few = fit(chosen, reading, reading.tokens_with(["soft light", "mist"]))
+    assert few.kept == ["soft light", "mist"]
+    assert fit(chosen, reading, 1).kept == []
+    assert fit(chosen, reading, None).kept == chosen.kept
+
+
+@given(source=TEXTS, text=TEXTS, ended=st.booleans(), budget=st.integers(1, 12))
+def test_extending_keeps_the_source_and_the_budget(
+    source: str, text: str, ended: bool, budget: int
+) -> None:
+    reading = read(source)
+    if reading.part is None:
+        return
+    chosen = select(split_clauses(text), reading, ControlConfig(), ended=ended)
+    chosen = fit(chosen, reading, budget)
+    result, end = reading.extended(chosen.kept), reading.part.end
+    assert result.startswith(source[:end])
+    assert result.endswith(source[end:] if end is not None else "")
+    assert all(phrase in result[end:] for phrase in chosen.kept)
+    assert not chosen.kept or count_clip_tokens(result) <= budget
+    assert len({phrase.lower() for phrase in chosen.kept}) == len(chosen.kept)

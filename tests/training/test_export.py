@@ -72,17 +72,19 @@ def test_int8_is_refused_when_it_costs_too_much(
 def test_an_existing_folder_is_not_overwritten(
     exported: Path, t5_folder: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match="--force"):
+    with pytest.raises(ConfigError, match="--overwrite"):
         export_model(t5_folder, exported)
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError, match="is no exported model"):
-        export_model(t5_folder, tmp_path, force=True)
+        export_model(t5_folder, tmp_path, overwrite=True)
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 def test_force_replaces_an_earlier_export(t5_folder: Path, tmp_path: Path) -> None:
     first = export_model(t5_folder, tmp_path / "out", precision="fp32")
-    second = export_model(t5_folder, tmp_path / "out", precision="fp32", name="other", force=True)
+    second = export_model(
+        t5_folder, tmp_path / "out", precision="fp32", name="other", overwrite=True
+    )
     assert (first.card.name, second.card.name) == ("t5", "other")
     assert Manifest.read(tmp_path / "out") == second
 

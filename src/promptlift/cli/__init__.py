@@ -6,7 +6,7 @@ import sys
 import typer
 
 from promptlift import __version__
-from promptlift.cli import doctor, door, export, improve, pairs, train
+from promptlift.cli import doctor, door, export, improve, pairs, receipts, train
 
 app = typer.Typer(
     name="promptlift",
@@ -44,6 +44,9 @@ def options(
 
 
 app.command()(improve.improve)
+app.command()(receipts.replay)
+app.command()(receipts.show)
+app.command()(receipts.stamp)
 app.command()(train.train)
 app.command()(export.export)
 app.command()(doctor.doctor)

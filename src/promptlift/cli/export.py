@@ -25,7 +25,9 @@ def export(
     name: Annotated[
         str | None, typer.Option(help="Name of the model [its own].", show_default=False)
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace an earlier export.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier export.")
+    ] = False,
 ) -> None:
     """Write a model in the engine's format, checked against PyTorch.
 
@@ -42,7 +44,7 @@ def export(
             precision=precision,
             calibration=calibration,
             name=name,
-            force=force,
+            overwrite=overwrite,
         )
         check = manifest.check
         say(

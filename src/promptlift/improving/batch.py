@@ -11,14 +11,15 @@ from typing import IO, Any
 
 from promptlift.errors import ConfigError, InputError, PromptliftError
 from promptlift.files import sha256_of_file
-from promptlift.improving.improver import Improver, check_prompt
+from promptlift.improving.improver import Improver
+from promptlift.improving.reading import check_prompt
 from promptlift.pairs.load import load_prompts
+from promptlift.records import SCHEMA_VERSION
 from promptlift.tables import STDIN, Fault, check_output_ending, write_rows
 
-SCHEMA_VERSION = 1
 COLUMNS = (
     "index", "source", "prompt", "additions", "clip_tokens", "seed", "variant", "mode", "model",
-    "line", "error", "schema_version",
+    "dropped", "notes", "negative", "checks", "settings", "line", "error", "schema_version",
 )  # fmt: skip
 _WINDOW = 256  # rows between two writes of the journal
 
@@ -90,17 +91,19 @@ class Job:
         output: result file; its ending says how it is written.
         header: options, seed, model and input; a journal with another header is refused.
         resume: go on from the journal.
-        force: replace an existing output.
+        overwrite: replace an existing output.
 
     Raises:
         ConfigError: there is an output or a journal already, or the journal is of another job.
     """
 
-    def __init__(self, output: Path, header: dict[str, Any], *, resume: bool, force: bool) -> None:
+    def __init__(
+        self, output: Path, header: dict[str, Any], *, resume: bool, overwrite: bool
+    ) -> None:
         check_output_ending(output)
         self.output, self.journal = output, journal_of(output)
-        if output.exists() and not force:
-            raise ConfigError(f"{output} exists. Pass --force to replace it, or name another.")
+        if output.exists() and not overwrite:
+            raise ConfigError(f"{output} exists. Pass --overwrite to replace it, or name another.")
         self.done = self.failed = 0
         if self.journal.exists():
             if not resume:

@@ -1,9 +1,12 @@
 """Length of a prompt as CLIP's text encoders count it."""
 
 import gzip
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
+
+from promptlift.improving.syntax import Part
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -11,11 +14,21 @@ if TYPE_CHECKING:
 CLIP_BUDGET = 75  # tokens of a prompt that SDXL's encoders read, start and end token aside
 
 
+def count_parts(parts: Sequence[Part]) -> list[int]:
+    """Number of CLIP tokens of each part, without start and end token.
+
+    Counted is what the encoders see: no tags, brackets and weights, each part by itself, an
+    embedding as one token, since only its file says how many it has.
+    """
+    return [count_clip_tokens(part.seen) + part.embeddings for part in parts]
+
+
 def count_clip_tokens(prompt: str) -> int:
-    """Number of CLIP tokens, without start and end token.
+    """Number of CLIP tokens of a text as it stands, without start and end token.
 
     As `CLIPTokenizer` of transformers counts them: lower case, white space collapsed, byte
-    pairs within words (Radford et al., 2021; vocabulary of OpenAI's CLIP, MIT licence).
+    pairs within words (Radford et al., 2021; vocabulary of OpenAI's CLIP, MIT licence). Both
+    encoders of SDXL have this tokenizer.
     """
     return len(_tokenizer().encode(prompt, add_special_tokens=False).ids)
 

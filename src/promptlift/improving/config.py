@@ -1,4 +1,4 @@
-"""Decoding options."""
+"""Options of improving: how tokens are drawn, and what is asked of the result."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -13,7 +13,7 @@ def _option(default: Any, text: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class DecodingConfig:
-    """How tokens are chosen and what is done with the text; named as in transformers."""
+    """How tokens are chosen; named as in transformers."""
 
     do_sample: bool = _option(True, "Draw tokens at random; otherwise take the likeliest (greedy).")
     temperature: float = _option(1.0, "Below 1 keeps to likely tokens, above 1 strays.")
@@ -23,10 +23,6 @@ class DecodingConfig:
     max_new_tokens: int = _option(64, "The result ends after so many tokens.")
     repetition_penalty: float = _option(1.0, "Above 1, tokens that were used are less likely.")
     no_repeat_ngram_size: int = _option(0, "No run of so many tokens occurs twice; 0 for no limit.")
-    guards: bool = _option(True, "Drop repeated, unfinished and broken phrases from the result.")
-    clip_budget: int | None = _option(
-        CLIP_BUDGET, "Additions stop before the prompt is longer than so many CLIP tokens."
-    )
 
     def __post_init__(self) -> None:
         wrong = [
@@ -39,7 +35,6 @@ class DecodingConfig:
                 ("max_new_tokens", self.max_new_tokens >= 1, "1 or more"),
                 ("repetition_penalty", self.repetition_penalty >= 1, "1 or more"),
                 ("no_repeat_ngram_size", self.no_repeat_ngram_size >= 0, "0 or more"),
-                ("clip_budget", self.clip_budget is None or self.clip_budget >= 1, "1 or more"),
             )
             if not fine
         ]
@@ -51,31 +46,118 @@ class DecodingConfig:
         if wrong:
             raise ConfigError("; ".join(wrong))
 
-    @classmethod
-    def resolve(
-        cls, defaults: dict[str, Any], preset: str | None, options: dict[str, Any]
-    ) -> "DecodingConfig":
-        """The model's defaults, or a preset in their place, overridden by what the caller gave.
 
-        Raises:
-            ConfigError: an option or preset is unknown, or a value cannot be used.
-        """
-        known = [item.name for item in fields(cls)]
-        for name in options:
-            if name not in known:
-                raise ConfigError(f"unknown decoding option {name!r}; there is: {', '.join(known)}")
-        if preset is not None and preset not in PRESETS:
-            raise ConfigError(f"unknown preset {preset!r}; there is: {', '.join(PRESETS)}")
-        values = {**(defaults if preset is None else PRESETS[preset]), **options}
-        # Of two bounds that exclude each other, a default gives way to the one that was given.
-        shortest, longest = values.get("min_new_tokens", 0), values.get("max_new_tokens")
-        if longest is not None and shortest > longest:
-            if "min_new_tokens" not in options:
-                values["min_new_tokens"] = longest
-            elif "max_new_tokens" not in options:
-                values["max_new_tokens"] = shortest
-        return cls(**values)
+@dataclass(frozen=True, kw_only=True)
+class ControlConfig:
+    """What is asked of a result, whichever tokens the model would choose."""
 
+    painters: float | str = _option(
+        "never", "Painters that the prompt does not name: free, never, or a strength from 0 to 1."
+    )
+    styles: float | str = _option(
+        "free", "Styles and mediums that it does not name: free, never, or a strength from 0 to 1."
+    )
+    avoid: tuple[str, ...] = _option((), "Words or phrases that are never added.")
+    prefer: tuple[str, ...] = _option((), "Words or phrases that are added where they fit.")
+    safe: bool = _option(True, "Keep unsafe words out of the additions.")
+    style: str | None = _option(None, "Additions begin with this style, and the rest follows it.")
+    like: str | None = _option(None, "Additions in the manner of this prompt.")
+    length: str | None = _option(None, "short, medium or long additions.")
+    variety: float = _option(
+        0.0, "From 0 to 1: how much a variant avoids the phrases of the ones before it."
+    )
+    lock: bool = _option(True, "Check that the result keeps what the prompt asks for.")
+    force: bool = _option(False, "Improve prompts too that are detailed already or not in English.")
+    guards: bool = _option(True, "Drop repeated, unfinished and broken phrases from the result.")
+    budget: int | None = _option(
+        CLIP_BUDGET, "CLIP tokens that the prompt may have with its additions."
+    )
+    chunks: int = _option(1, "Budgets that the prompt may fill, for tools that chain chunks.")
+
+    def __post_init__(self) -> None:
+        wrong = []
+        for name in ("painters", "styles"):
+            value = getattr(self, name)
+            if value not in STRENGTHS and not (_is_number(value) and 0 <= value <= 1):
+                wrong.append(f"{name} is {value!r} and must be free, never or from 0 to 1")
+        if not (_is_number(self.variety) and 0 <= self.variety <= 1):
+            wrong.append(f"variety is {self.variety!r} and must be from 0 to 1")
+        if self.length is not None and self.length not in LENGTHS:
+            wrong.append(f"length is {self.length!r} and must be one of {', '.join(LENGTHS)}")
+        for name, least in (("budget", self.budget), ("chunks", self.chunks)):
+            if least is not None and least < 1:
+                wrong.append(f"{name} is {least} and must be 1 or more")
+        for name in ("avoid", "prefer"):
+            given = getattr(self, name)
+            if isinstance(given, str) or not all(str(phrase).strip() for phrase in given):
+                wrong.append(f"{name} is {given!r} and must be a list of phrases")
+        for name in ("style", "like"):
+            given = getattr(self, name)
+            if given is not None and not given.strip():
+                wrong.append(f"{name} is empty")
+        if wrong:
+            raise ConfigError("; ".join(wrong))
+
+    @property
+    def painter_strength(self) -> float:
+        """From 0, free, to 1, never."""
+        return _strength(self.painters)
+
+    @property
+    def style_strength(self) -> float:
+        """From 0, free, to 1, never."""
+        return _strength(self.styles)
+
+    @property
+    def max_tokens(self) -> int | None:
+        """CLIP tokens of all chunks together."""
+        return None if self.budget is None else self.budget * self.chunks
+
+
+def resolve_options(
+    defaults: dict[str, Any], preset: str | None, options: dict[str, Any]
+) -> tuple[DecodingConfig, ControlConfig]:
+    """The model's defaults, or a preset in their place, overridden by what the caller gave.
+
+    Raises:
+        ConfigError: an option or preset is unknown, or a value cannot be used.
+    """
+    decoding = [item.name for item in fields(DecodingConfig)]
+    control = [item.name for item in fields(ControlConfig)]
+    for name in options:
+        if name not in (*decoding, *control):
+            known = ", ".join((*decoding, *control))
+            raise ConfigError(f"unknown option {name!r}; there is: {known}")
+    if preset is not None and preset not in PRESETS:
+        raise ConfigError(f"unknown preset {preset!r}; there is: {', '.join(PRESETS)}")
+    base = defaults if preset is None else PRESETS[preset]
+    asked = {name: value for name, value in {**base, **options}.items() if name in control}
+    for name in ("avoid", "prefer"):
+        if isinstance(asked.get(name), list):  # as JSON has it
+            asked[name] = tuple(asked[name])
+    wanted = ControlConfig(**asked)
+    given = {name: value for name, value in options.items() if name in decoding}
+    if wanted.length is not None:
+        given = {**LENGTHS[wanted.length], **given}
+    values = {**{name: value for name, value in base.items() if name in decoding}, **given}
+    # Of two bounds that exclude each other, a default gives way to the one that was given.
+    shortest, longest = values.get("min_new_tokens", 0), values.get("max_new_tokens")
+    if longest is not None and shortest > longest:
+        if "min_new_tokens" not in given:
+            values["min_new_tokens"] = longest
+        elif "max_new_tokens" not in given:
+            values["max_new_tokens"] = shortest
+    return DecodingConfig(**values), wanted
+
+
+STRENGTHS = {"free": 0.0, "never": 1.0}
+
+# In tokens of the model. A phrase has two or three.
+LENGTHS: dict[str, dict[str, Any]] = {
+    "short": {"min_new_tokens": 3, "max_new_tokens": 12},
+    "medium": {"min_new_tokens": 16, "max_new_tokens": 32},
+    "long": {"min_new_tokens": 40, "max_new_tokens": 72},
+}
 
 # "paper": min_length=40, max_length=1000 and repetition_penalty=1.4. Lengths there count the
 # token that starts the decoder, new tokens do not; top_k 50 is transformers' default.
@@ -84,7 +166,18 @@ PRESETS: dict[str, dict[str, Any]] = {
         "min_new_tokens": 39,
         "max_new_tokens": 999,
         "repetition_penalty": 1.4,
+        "painters": "free",
+        "safe": False,
+        "lock": False,
         "guards": False,
-        "clip_budget": None,
+        "budget": None,
     }
 }
+
+
+def _strength(value: float | str) -> float:
+    return STRENGTHS[value] if isinstance(value, str) else float(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

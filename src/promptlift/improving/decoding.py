@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from promptlift.improving.config import DecodingConfig
-from promptlift.improving.engine import Engine, IntArray, StepLogits
+from promptlift.improving.engine import Engine, FloatArray, IntArray, StepLogits
+from promptlift.improving.phrase_rule import PhraseRule
 from promptlift.improving.rules import History, choose, enough_candidates, penalize_and_ban
 
 
@@ -19,10 +20,12 @@ class Generated:
     ended: bool
 
 
-def random_stream(seed: int, variant: int, source: str) -> np.random.Generator:
+def random_stream(seed: int, variant: int, source: str, attempt: int = 0) -> np.random.Generator:
     """The random numbers of one variant of one prompt, the same whatever else is improved."""
-    text = f"{seed}\0{variant}\0{source}".encode("utf-8", "surrogatepass")
-    key = np.frombuffer(hashlib.sha256(text).digest()[:16], dtype="<u8")
+    text = f"{seed}\0{variant}\0{source}" + (f"\0{attempt}" if attempt else "")
+    key = np.frombuffer(
+        hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16], dtype="<u8"
+    )
     return np.random.Generator(np.random.Philox(key=key))
 
 
@@ -37,6 +40,8 @@ def generate(
     decoder_start: int = 0,
     eos: int = 1,
     suppressed: IntArray | None = None,
+    phrases: PhraseRule | None = None,
+    forced: list[int] | None = None,
 ) -> list[Generated]:
     """Decode a batch of sources.
 
@@ -50,6 +55,8 @@ def generate(
         decoder_start: the token that the decoder begins with.
         eos: the token that ends a result.
         suppressed: tokens that are never chosen.
+        phrases: makes phrases less or more likely; its rows are those of `streams`.
+        forced: tokens that every result begins with.
 
     Returns:
         A result a row. It does not depend on the other rows as far as the engine's logits do not.
@@ -68,10 +75,17 @@ def generate(
         running = [place for place, row in enumerate(rows) if results[row] is None]
         part = np.array(running, dtype=np.int64)
         uniforms = np.array([streams[rows[place]].random() for place in running])
-        tokens = _next_tokens(logits, part, history, rows[part], config, uniforms, eos, never)
+        if forced and step < len(forced):
+            tokens = np.full(len(running), forced[step], dtype=np.int64)
+        else:
+            tokens = _next_tokens(
+                logits, part, history, rows[part], config, uniforms, eos, never, phrases
+            )
         for place, token in zip(running, tokens.tolist(), strict=True):
             row = rows[place]
             history.append(row, token)
+            if phrases is not None:
+                phrases.advance(row, token)
             if token == eos:
                 results[row] = Generated(history.tokens[row][1:-1], ended=True)
             elif step + 1 == config.max_new_tokens:
@@ -122,27 +136,32 @@ def _next_tokens(
     uniforms: npt.NDArray[np.float64],
     eos: int,
     suppressed: IntArray,
+    phrases: PhraseRule | None,
 ) -> IntArray:
     """Choose from the largest logits where those decide, else from all."""
-    values, ids = logits.values[part], logits.ids[part]
-    scores, touched = penalize_and_ban(
-        values, ids, history, rows, config, eos=eos, suppressed=suppressed
-    )
-    tokens = choose(scores, ids, config, uniforms)
+
+    def ruled(
+        values: FloatArray, ids: IntArray, rows: IntArray
+    ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+        scores, touched = penalize_and_ban(
+            values, ids, history, rows, config, eos=eos, suppressed=suppressed
+        )
+        if phrases is not None:
+            touched |= phrases.adjust(scores, ids, rows)
+        return scores, touched
+
     vocabulary = history.seen.shape[1]
-    if ids.shape[1] == vocabulary:
-        return tokens
-    unsure = np.flatnonzero(~enough_candidates(touched, config))
+    if phrases is not None and phrases.boosts:  # what is no candidate may rise above those
+        tokens, unsure = np.zeros(len(part), dtype=np.int64), np.arange(len(part))
+    else:
+        values, ids = logits.values[part], logits.ids[part]
+        scores, touched = ruled(values, ids, rows)
+        tokens = choose(scores, ids, config, uniforms)
+        if ids.shape[1] == vocabulary:
+            return tokens
+        unsure = np.flatnonzero(~enough_candidates(touched, config))
     if len(unsure):
         all_ids = np.broadcast_to(np.arange(vocabulary), (len(unsure), vocabulary))
-        scores, _ = penalize_and_ban(
-            logits.all()[part[unsure]],
-            all_ids,
-            history,
-            rows[unsure],
-            config,
-            eos=eos,
-            suppressed=suppressed,
-        )
+        scores, _ = ruled(logits.all()[part[unsure]], all_ids, rows[unsure])
         tokens[unsure] = choose(scores, all_ids, config, uniforms[unsure])
     return tokens

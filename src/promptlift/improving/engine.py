@@ -47,6 +47,9 @@ class DecoderState(Protocol):
 class Engine(Protocol):
     """Supplies logits of a T5 for given source tokens."""
 
+    libraries: tuple[str, ...]
+    """Packages whose version may change the last bits of logits."""
+
     @property
     def vocab_size(self) -> int:
         """Number of logits, which may exceed the tokenizer's vocabulary."""

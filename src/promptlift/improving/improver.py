@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -11,25 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from promptlift.errors import ConfigError, InputError, ModelError
-from promptlift.improving.clip_tokens import count_clip_tokens
-from promptlift.improving.config import DecodingConfig
-from promptlift.improving.decoding import Generated, generate, log_probabilities, random_stream
+from promptlift.improving.batching import batches, padded
+from promptlift.improving.config import ControlConfig, resolve_options
+from promptlift.improving.decoding import log_probabilities
 from promptlift.improving.engine import Engine, IntArray
 from promptlift.improving.manifest import Manifest, ModelCard, is_exported
-from promptlift.improving.phrases import extend, rewrite
+from promptlift.improving.session import Session
+from promptlift.improving.wishes import Wishes
 from promptlift.records import Improvement
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 MAX_SOURCE_TOKENS = 1024  # as in the paper; what follows is not read by the model
-# Sources are padded to a multiple of this. The padded length then depends on a source alone,
-# never on its neighbours, which would change the last bits of its attention sums.
-LENGTH_STEP = 8
 BATCH_SIZE = 32
-# Prompts that are sorted by length together, in batches: more makes fuller batches.
-WINDOW_BATCHES = 16
-ASSEMBLE = {"extend": extend, "rewrite": rewrite}
+_MOST_WISHES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +56,7 @@ class Improver:
     ) -> None:
         self.engine, self.tokenizer, self.card = engine, tokenizer, card
         self.tokens, self.model_id = tokens, model_id
+        self._wishes: dict[ControlConfig, Wishes] = {}
 
     @classmethod
     def load(cls, model: str | Path | None = None, *, threads: int | None = None) -> "Improver":
@@ -137,7 +133,8 @@ class Improver:
         mode: str = "extend",
         preset: str | None = None,
         batch_size: int = BATCH_SIZE,
-        **decoding: Any,
+        negative: str | None = None,
+        **options: Any,
     ) -> Iterator[list[Improvement]]:
         """Improve any number of prompts in bounded memory, in their order.
 
@@ -148,16 +145,23 @@ class Improver:
             mode: "extend" keeps the prompt and adds to it, "rewrite" writes it anew.
             preset: "paper" for the paper's decoding, in place of the model's own defaults.
             batch_size: results that are decoded together; it does not change them.
-            decoding: fields of `DecodingConfig`, overriding defaults and preset.
+            negative: negative prompt; it is never improved, and comes back with each result.
+            options: fields of `DecodingConfig` and `ControlConfig`, overriding defaults and preset.
         """
-        config = DecodingConfig.resolve(self.card.decoding, preset, decoding)
-        prefix = self._prefix(mode)
-        for name, value in (("n", n), ("batch_size", batch_size)):
-            if value < 1:
-                raise ConfigError(f"{name} is {value} and must be 1 or more")
-        seed = secrets.randbits(32) if seed is None else seed
+        decoding, control = resolve_options(self.card.decoding, preset, options)
+        self.prefix(mode)
         # Checked here, before the first prompt is drawn: a generator would complain only later.
-        return self._windows(iter(prompts), n, seed, mode, prefix, config, batch_size)
+        session = Session(
+            self,
+            n=n,
+            seed=secrets.randbits(32) if seed is None else seed,
+            mode=mode,
+            decoding=decoding,
+            control=control,
+            batch_size=batch_size,
+            negative=negative,
+        )
+        return session.improve(iter(prompts))
 
     def log_probability(
         self, sources: Sequence[str], targets: Sequence[str], *, mode: str = "extend"
@@ -168,14 +172,14 @@ class Improver:
         """
         if len(sources) != len(targets):
             raise InputError(f"{len(sources)} sources and {len(targets)} targets: give as many.")
-        prefix = self._prefix(mode)
-        encoded = self._encode([prefix + source for source in sources])
+        prefix = self.prefix(mode)
+        encoded = self.encode([prefix + source for source in sources])
         ids = [item.ids for item in self.tokenizer.encode_batch(list(targets))]  # never cut
         result = np.zeros(len(sources))
         # Alike in padded source length, then in target length, so that little is padding.
-        order = sorted(range(len(sources)), key=lambda i: (_padded(encoded[i]), len(ids[i])))
-        for batch in _batches(order, encoded, BATCH_SIZE):
-            input_ids, mask = self._pad([encoded[index] for index in batch])
+        order = sorted(range(len(sources)), key=lambda i: (padded(encoded[i]), len(ids[i])))
+        for batch in batches(order, encoded, BATCH_SIZE):
+            input_ids, mask = self.pad([encoded[index] for index in batch])
             result[batch] = log_probabilities(
                 self.engine,
                 input_ids,
@@ -185,76 +189,23 @@ class Improver:
             )
         return result
 
-    def _windows(
-        self,
-        prompts: Iterator[str],
-        n: int,
-        seed: int,
-        mode: str,
-        prefix: str,
-        config: DecodingConfig,
-        batch_size: int,
-    ) -> Iterator[list[Improvement]]:
-        first = 0
-        while window := list(islice(prompts, max(1, WINDOW_BATCHES * batch_size // n))):
-            for index, prompt in enumerate(window, first):
-                check_prompt(prompt, f"prompt {index}")
-            first += len(window)
-            encoded = self._encode([prefix + prompt for prompt in window])
-            rows = [(index, variant) for index in range(len(window)) for variant in range(n)]
-            order = sorted(range(len(rows)), key=lambda row: _padded(encoded[rows[row][0]]))
-            results: list[Improvement | None] = [None] * len(rows)
-            lengths = [encoded[index] for index, _ in rows]
-            for batch in _batches(order, lengths, batch_size):
-                part = [rows[row] for row in batch]
-                drawn = self._generate(window, encoded, part, seed, config)
-                for row, (index, variant), item in zip(batch, part, drawn, strict=True):
-                    text = self.tokenizer.decode(item.tokens, skip_special_tokens=True)
-                    source = window[index]
-                    prompt, added = ASSEMBLE[mode](source, text, item.ended, config)
-                    results[row] = Improvement(
-                        source=source,
-                        prompt=prompt,
-                        additions=tuple(added),
-                        clip_tokens=count_clip_tokens(prompt),
-                        seed=seed,
-                        variant=variant,
-                        mode=mode,
-                        model=self.model_id,
-                    )
-            done = [result for result in results if result is not None]
-            yield from (done[start : start + n] for start in range(0, len(done), n))
+    def wishes(self, control: ControlConfig) -> Wishes:
+        """The rule over phrases for some options; the last few are kept."""
+        found = self._wishes.pop(control, None)
+        if found is None:
+            found = Wishes(self.tokenizer, self.engine.vocab_size, control)
+        self._wishes[control] = found
+        if len(self._wishes) > _MOST_WISHES:
+            del self._wishes[next(iter(self._wishes))]
+        return found
 
-    def _generate(
-        self,
-        prompts: list[str],
-        encoded: list[list[int]],
-        rows: list[tuple[int, int]],
-        seed: int,
-        config: DecodingConfig,
-    ) -> list[Generated]:
-        # Each prompt is encoded once, however many of its variants are in the batch.
-        indices = list(dict.fromkeys(index for index, _ in rows))
-        input_ids, mask = self._pad([encoded[index] for index in indices])
-        place = {index: position for position, index in enumerate(indices)}
-        copies = np.array([place[index] for index, _ in rows], dtype=np.int64)
-        return generate(
-            self.engine,
-            input_ids,
-            mask,
-            config,
-            [random_stream(seed, variant, prompts[index]) for index, variant in rows],
-            copies=copies if len(indices) < len(rows) else None,
-            decoder_start=self.tokens.decoder_start,
-            eos=self.tokens.eos,
-            suppressed=self._suppressed(config),
-        )
-
-    def _suppressed(self, config: DecodingConfig) -> IntArray:
-        never = [self.tokens.pad, self.tokens.unk] if config.guards else []
+    def suppressed(self, control: ControlConfig) -> IntArray:
+        """Tokens that are never chosen."""
+        never = [self.tokens.pad, self.tokens.unk] if control.guards else []
         return np.array(never, dtype=np.int64)
 
-    def _prefix(self, mode: str) -> str:
+    def prefix(self, mode: str) -> str:
+        """What the model expects before a source."""
         if mode not in self.card.modes:
             raise ConfigError(
                 f"{self.card.name} has not learned mode {mode!r}; "
@@ -262,7 +213,8 @@ class Improver:
             )
         return self.card.modes[mode]
 
-    def _encode(self, texts: list[str]) -> list[list[int]]:
+    def encode(self, texts: list[str]) -> list[list[int]]:
+        """Tokens of sources, the end token included; what is too long is cut."""
         ids = [item.ids for item in self.tokenizer.encode_batch(texts)]
         end = self.tokens.eos
         return [
@@ -270,8 +222,9 @@ class Improver:
             for row in ids
         ]
 
-    def _pad(self, rows: list[list[int]]) -> tuple[IntArray, IntArray]:
-        length = max(map(_padded, rows))
+    def pad(self, rows: list[list[int]]) -> tuple[IntArray, IntArray]:
+        """Tokens and mask, int64 [rows, padded length]."""
+        length = max(map(padded, rows))
         input_ids = np.full((len(rows), length), self.tokens.pad, dtype=np.int64)
         mask = np.zeros_like(input_ids)
         for place, row in enumerate(rows):
@@ -283,31 +236,3 @@ class Improver:
 def bundled_model_path() -> Path:
     """The folder of the model that the package carries."""
     return Path(__file__).parents[1] / "models" / "pocket"
-
-
-def check_prompt(prompt: object, name: str) -> None:
-    """Raise InputError unless this is text that can be improved."""
-    if not isinstance(prompt, str):
-        raise InputError(f"{name} is {type(prompt).__name__}, not text.")
-    if not prompt.strip():
-        raise InputError(f"{name} is empty. Give it at least one word.")
-    try:
-        prompt.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InputError(f"{name} is not valid Unicode: {error.reason}.") from error
-
-
-def _padded(tokens: list[int]) -> int:
-    return -(-len(tokens) // LENGTH_STEP) * LENGTH_STEP
-
-
-def _batches(order: list[int], encoded: list[list[int]], size: int) -> Iterator[list[int]]:
-    """Runs of `order` with one padded length each, at most `size` long."""
-    batch: list[int] = []
-    for index in order:
-        if batch and (len(batch) == size or _padded(encoded[index]) != _padded(encoded[batch[0]])):
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch

@@ -21,6 +21,8 @@ class OnnxEngine:
         ModelError: ONNX Runtime cannot load a graph.
     """
 
+    libraries: tuple[str, ...] = ("onnxruntime",)
+
     def __init__(self, folder: Path, *, threads: int | None = None) -> None:
         self.encoder = _session(folder / "encoder.onnx", threads)
         self.decoder = _session(folder / "decoder.onnx", threads)

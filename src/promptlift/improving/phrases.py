@@ -1,77 +1,126 @@
-"""From decoded text to a prompt: which phrases are added, and where they go."""
+"""From decoded text to additions: which phrases stay, and why the others go."""
 
-from promptlift.improving.clip_tokens import count_clip_tokens
-from promptlift.improving.config import DecodingConfig
-from promptlift.pairs.cut import split_clauses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from promptlift.improving.config import ControlConfig
+from promptlift.improving.contradictions import contradiction
+from promptlift.improving.reading import Reading
+from promptlift.improving.syntax import parse
+from promptlift.lexicon.offers import is_filler
+from promptlift.lexicon.terms import Term, find_terms
+from promptlift.lexicon.words import unsafe_words
+from promptlift.records import Dropped
 
 BROKEN = "\ufffd"  # what bytes that are no UTF-8 are decoded to
+_SIGNS = frozenset("()[]{}<>|\\")
 
 
-def extend(source: str, text: str, ended: bool, config: DecodingConfig) -> tuple[str, list[str]]:
-    """The source word for word, with the phrases of `text` behind it.
+@dataclass
+class Selection:
+    """Phrases that stay, and those that were left out."""
+
+    kept: list[str] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+
+
+def select(
+    phrases: Sequence[str],
+    reading: Reading,
+    control: ControlConfig,
+    *,
+    ended: bool = True,
+    said: str | None = None,
+    used: Iterable[str] = (),
+) -> Selection:
+    """The phrases that may be added to a prompt.
 
     Args:
-        source: the user's prompt; the result begins with it, whatever is in it.
-        text: what the model wrote.
-        ended: whether the model ended the text itself; otherwise its last phrase is unfinished.
-        config: with `guards` unfinished, broken and repeated phrases are dropped.
+        phrases: what the model wrote.
+        reading: the prompt.
+        control: what is asked of additions.
+        ended: whether the model ended the text itself; otherwise the last phrase is unfinished.
+        said: text of which nothing is said again; the words of the prompt where it is None.
+        used: phrases of earlier variants that are not to come again.
     """
-    phrases = _sound(split_clauses(text), source, ended) if config.guards else split_clauses(text)
-    kept: list[str] = []
-    for phrase in phrases:
-        if config.clip_budget is not None:
-            longer = _join(source, [*kept, phrase])
-            if count_clip_tokens(longer) > config.clip_budget:
-                continue  # a shorter phrase may still fit
-        kept.append(phrase)
-    return _join(source, kept), kept
+    result = Selection()
+    before = plain_words(reading.words if said is None else said)
+    given = plain_words(control.style or "")
+    used = {plain_words(phrase) for phrase in used}
+    for place, phrase in enumerate(phrases):
+        reason = None
+        words = plain_words(phrase)
+        if control.guards:
+            if not ended and place and place == len(phrases) - 1:
+                reason = "unfinished"
+            elif not phrase.isprintable() or BROKEN in phrase or not words.strip():
+                reason = "broken"
+            elif words in before:
+                reason = "repeated"
+            elif words in used:
+                reason = "in another variant"
+            elif _has_syntax(phrase):
+                reason = "syntax"
+        if reason is None and words != given:
+            reason = _unwanted(phrase, words, reading, control)
+            if reason is None and control.lock:
+                reason = contradiction(reading.intent.text, phrase, ", ".join(result.kept))
+        if reason is None:
+            before += words
+            result.kept.append(phrase)
+        else:
+            result.dropped.append(Dropped(phrase, reason))
+    return result
 
 
-def rewrite(source: str, text: str, ended: bool, config: DecodingConfig) -> tuple[str, list[str]]:
-    """The model's text as a prompt of its own, and its phrases that the source lacks.
+def fit(selection: Selection, reading: Reading, limit: int | None) -> Selection:
+    """Drop whole phrases until the prompt is within `limit` CLIP tokens: fillers first.
 
-    With `guards` the prompt is put together from its sound phrases, at least the first, within
-    the budget; a text without any gives the source back.
+    Of phrases of one kind the last goes first; the user's own words always stay.
     """
-    if config.guards:
-        clauses = _sound(split_clauses(text), "", ended)
-        kept: list[str] = []
-        for clause in clauses:
-            longer = ", ".join([*kept, clause])
-            if kept and config.clip_budget and count_clip_tokens(longer) > config.clip_budget:
-                break
-            kept.append(clause)
-        text = ", ".join(kept) or source
-    said = _words(source)
-    return text, [clause for clause in split_clauses(text) if _words(clause) not in said]
+    kept, dropped = list(selection.kept), list(selection.dropped)
+    while limit is not None and kept and reading.tokens_with(kept) > limit:
+        fillers = [place for place, phrase in enumerate(kept) if is_filler(phrase)]
+        dropped.append(Dropped(kept.pop(fillers[-1] if fillers else -1), "budget"))
+    return Selection(kept, dropped)
 
 
-def _sound(phrases: list[str], source: str, ended: bool) -> list[str]:
-    if not ended and len(phrases) > 1:
-        phrases = phrases[:-1]
-    said = _words(source)
-    kept: list[str] = []
-    for phrase in phrases:
-        words = _words(phrase)
-        if not phrase.isprintable() or BROKEN in phrase or not words.strip() or words in said:
-            continue
-        said += words
-        kept.append(phrase)
-    return kept
+def new_terms(phrases: Iterable[str], reading: Reading, kinds: tuple[str, ...]) -> list[str]:
+    """Terms of some kinds in phrases that the prompt does not name, in lower case."""
+    found = (term for phrase in phrases for term in _terms(phrase) if term.kind in kinds)
+    return [term.text.lower() for term in found if term.text.lower() not in reading.terms]
 
 
-def _words(text: str) -> str:
+def plain_words(text: str) -> str:
     """The words in lower case between blanks, so that whole words are found in it."""
     letters = "".join(char if char.isalnum() else " " for char in text.lower())
     return f" {' '.join(letters.split())} "
 
 
-def _join(source: str, phrases: list[str]) -> str:
-    if not phrases:
-        return source
-    if not source.strip():
-        return source + ", ".join(phrases)
-    last = source.rstrip()[-1]
-    blank = "" if source[-1].isspace() else " "
-    separator = blank if last in ",;:|.!?" else ", "
-    return source + separator + ", ".join(phrases)
+def _unwanted(phrase: str, words: str, reading: Reading, control: ControlConfig) -> str | None:
+    """Why a phrase is not wanted: what is `never` to come is dropped, whoever wrote it."""
+    for kinds, strength in (
+        (("painter",), control.painter_strength),
+        (("style", "medium"), control.style_strength),
+    ):
+        if strength >= 1 and new_terms([phrase], reading, kinds):
+            return kinds[0]
+    if any(plain_words(item) in words for item in control.avoid):
+        return "to be avoided"
+    if control.safe and unsafe_words().intersection(words.split()).difference(
+        plain_words(reading.prompt).split()
+    ):
+        return "unsafe"
+    return None
+
+
+# Models say the same phrases over and over.
+@lru_cache(20_000)
+def _has_syntax(phrase: str) -> bool:
+    return not _SIGNS.isdisjoint(phrase) or any(span.kind != "text" for span in parse(phrase))
+
+
+@lru_cache(20_000)
+def _terms(phrase: str) -> tuple[Term, ...]:
+    return tuple(find_terms(phrase))

@@ -84,6 +84,11 @@ def phrases() -> dict[str, Phrase]:
     return {name: Phrase(int(count), kind, offer == "yes") for name, count, kind, offer in rows}
 
 
+def names_of(kind: str) -> frozenset[str]:
+    """The listed terms of a kind, in lower case; painters without what introduces them."""
+    return frozenset(" ".join(texts) for texts, found in _kinds().items() if found == kind)
+
+
 def find_terms(prompt: str) -> list[Term]:
     """The terms of a prompt in their order, none of them overlapping; letter case is ignored."""
     words = [(_folded(found[0]), found.start(), found.end()) for found in _WORD.finditer(prompt)]

@@ -37,6 +37,12 @@ def names() -> frozenset[str]:
     return frozenset(_lines("names.txt"))
 
 
+@cache
+def unsafe_words() -> frozenset[str]:
+    """Sexual, gory and hateful words and those near to them, in lower case."""
+    return frozenset(_lines("unsafe_words.txt"))
+
+
 def may_be_taught(clause: str) -> bool:
     """Whether a clause of a prompt may stand in a training target; any letter case."""
     if not _PLAIN_CHARACTERS.fullmatch(clause):
@@ -56,6 +62,11 @@ def may_be_taught(clause: str) -> bool:
 def looks_by(word: str) -> bool:
     """Whether "by" after this word says how something looks ("lit by"), and names no author."""
     return word in _LOOKS_BY
+
+
+def words_before_by() -> frozenset[str]:
+    """The words after which "by" says how something looks."""
+    return frozenset(_LOOKS_BY)
 
 
 def _lines(name: str) -> list[str]:

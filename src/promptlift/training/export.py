@@ -33,7 +33,7 @@ def export_model(
     precision: str = "int8",
     calibration: Path | None = None,
     name: str | None = None,
-    force: bool = False,
+    overwrite: bool = False,
 ) -> Manifest:
     """Write encoder and decoder graphs, tokenizer and manifest to `output`.
 
@@ -43,7 +43,7 @@ def export_model(
         precision: "int8" or "fp32".
         calibration: pairs to compare log-probabilities on; a small packaged file where None.
         name: of the model; that of its card, or the folder's, where None.
-        force: replace an earlier export.
+        overwrite: replace an earlier export.
 
     Raises:
         ModelError: the folder holds no T5, or the export disagrees with PyTorch: in fp32 by
@@ -53,7 +53,7 @@ def export_model(
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"precision is {precision!r} and must be one of {', '.join(PRECISIONS)}")
-    _check_output(output, force)
+    _check_output(output, overwrite)
     pairs = _calibration_pairs(calibration)
     try:
         import onnx
@@ -115,15 +115,15 @@ def export_model(
     return manifest
 
 
-def _check_output(output: Path, force: bool) -> None:
+def _check_output(output: Path, overwrite: bool) -> None:
     if output.is_symlink() or not output.name:  # neither can be replaced by a rename
         raise ConfigError(f"{output} is a link or the current folder. Name another folder.")
     if not output.exists():
         return
     if not output.is_dir() or (any(output.iterdir()) and not is_exported(output)):
         raise ConfigError(f"{output} exists and is no exported model. Name another folder.")
-    if any(output.iterdir()) and not force:
-        raise ConfigError(f"{output} holds an exported model. Pass --force to replace it.")
+    if any(output.iterdir()) and not overwrite:
+        raise ConfigError(f"{output} holds an exported model. Pass --overwrite to replace it.")
 
 
 def _packaged_calibration() -> Path:

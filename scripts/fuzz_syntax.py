@@ -1,0 +1,48 @@
+"""Coverage-guided fuzzing of the prompt parser (needs `pip install atheris`).
+
+    python scripts/fuzz_syntax.py -max_total_time=300 -max_len=200 [CORPUS]
+
+Any bytes, read as UTF-8, are a prompt: parsing never fails, gives the prompt back byte for byte,
+takes linear time, and additions leave the prompt's own characters as they are. Prompts of
+tests/improving/test_syntax.py make a good corpus, a file each.
+"""
+
+import sys
+import time
+
+import atheris
+
+with atheris.instrument_imports(include=["promptlift.improving"]):
+    from promptlift.improving.intent import Intent
+    from promptlift.improving.language import foreign_language
+    from promptlift.improving.reading import longest_part, read
+    from promptlift.improving.syntax import parse, render
+
+PHRASES = ["soft light", "4k"]
+SLOWEST = 0.5  # seconds for 200 characters
+
+
+def check(data: bytes) -> None:
+    """Raise where a promise does not hold."""
+    prompt = data.decode("utf-8", "ignore")
+    started = time.perf_counter()
+    assert render(parse(prompt)) == prompt
+    reading = read(prompt)
+    longer = reading.extended(PHRASES)
+    longest_part(longer)
+    foreign_language(prompt)
+    assert Intent(prompt).lost(prompt) == ()
+    assert reading.lost(longer) == ()
+    if reading.part is None or reading.part.end is None:
+        assert longer == prompt
+    else:
+        assert longer.startswith(prompt[: reading.part.end])
+        assert longer.endswith(prompt[reading.part.end :])
+        words = ", ".join(part.words for part in read(longer).parts)
+        assert all(phrase in words for phrase in PHRASES)
+    assert time.perf_counter() - started < SLOWEST
+
+
+if __name__ == "__main__":
+    atheris.Setup(sys.argv, check)
+    atheris.Fuzz()

@@ -1,0 +1,156 @@
+"""`promptlift replay`, `show` and `stamp`: receipts made again, and carried by pictures."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from promptlift.cli.door import FAILED, guarded, say
+from promptlift.errors import InputError
+
+_RECEIPT = "JSON of `improve --json`, or a PNG that carries a receipt."
+
+
+def replay(
+    receipt: Annotated[Path, typer.Argument(help=_RECEIPT, show_default=False)],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", help="The model that made it [the bundled one].", show_default=False
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+) -> None:
+    """Make an improvement again from its receipt, and say whether it is the same.
+
+    Exits with 1 where it is not.
+
+    Example:
+
+      promptlift improve "a cat in armor" --json > receipt.json
+
+      promptlift replay receipt.json
+    """
+    different = 0
+    with guarded():
+        from promptlift.improving.improver import Improver
+        from promptlift.improving.receipts import read_receipts
+        from promptlift.improving.receipts import replay as make_again
+
+        receipts = read_receipts(receipt)
+        improver = Improver.load(model)
+        for recorded in receipts:
+            result = make_again(recorded, improver)
+            different += not result.same
+            if as_json:
+                again, same = result.again.to_dict(), result.same
+                print(json.dumps({"same": same, "versions": result.versions, "again": again}))
+                continue
+            print(f"{'same' if result.same else 'DIFFERENT'}: {result.again.prompt}")
+            if not result.same:
+                print(f"recorded:  {recorded.prompt}")
+            for name, (then, now) in result.versions.items():
+                say(f"{name} was {then} and is {now}")
+    if different:
+        raise typer.Exit(FAILED)
+
+
+def show(
+    picture: Annotated[Path, typer.Argument(help="A PNG picture.", show_default=False)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what a picture says of its prompt: promptlift's receipt, and A1111's parameters.
+
+    Example:
+
+      promptlift show picture.png
+    """
+    with guarded():
+        from promptlift.improving.receipts import (
+            A1111_KEYWORD,
+            KEYWORD,
+            parse_a1111_parameters,
+            read_receipts,
+        )
+        from promptlift.png_text import read_png_text
+
+        texts = read_png_text(picture)
+        found: dict[str, Any] = {"receipt": None, "parameters": None}
+        if KEYWORD in texts:
+            found["receipt"] = read_receipts(picture)[0].to_dict()
+        if A1111_KEYWORD in texts:
+            names = ("prompt", "negative", "settings")
+            parsed = parse_a1111_parameters(texts[A1111_KEYWORD])
+            found["parameters"] = dict(zip(names, parsed, strict=True))
+        if not any(found.values()):
+            raise InputError(f"{picture} carries neither a receipt nor A1111's parameters")
+        if as_json:
+            print(json.dumps(found))
+        else:
+            _show(found)
+
+
+def stamp(
+    picture: Annotated[Path, typer.Argument(help="A PNG picture.", show_default=False)],
+    receipt: Annotated[
+        Path, typer.Option("--receipt", help="The receipt of its prompt.", show_default=False)
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where to write it [over it].", show_default=False),
+    ] = None,
+) -> None:
+    """Write a receipt, and A1111's parameters where they are missing, into a PNG.
+
+    Pixels and all other chunks stay as they are.
+
+    Example:
+
+      promptlift stamp picture.png --receipt receipt.json
+    """
+    with guarded():
+        from promptlift.improving.receipts import (
+            A1111_KEYWORD,
+            KEYWORD,
+            a1111_parameters,
+            read_receipts,
+            receipt_text,
+        )
+        from promptlift.png_text import read_png_text, write_png_text
+
+        receipts = read_receipts(receipt)
+        if len(receipts) > 1:
+            raise InputError(f"{receipt} holds {len(receipts)} receipts; give the one of {picture}")
+        texts = {KEYWORD: receipt_text(receipts[0])}
+        if A1111_KEYWORD not in read_png_text(picture):
+            texts[A1111_KEYWORD] = a1111_parameters(receipts[0])
+        write_png_text(picture, texts, output)
+        say(f"{output or picture} carries the receipt of {receipts[0].model}")
+
+
+def _show(found: dict[str, Any]) -> None:
+    if receipt := found["receipt"]:
+        print(f"prompt    {receipt['prompt']}")
+        print(f"source    {receipt['source']}")
+        if receipt["negative"]:
+            print(f"negative  {receipt['negative']}")
+        print(f"made by   {receipt['model']}, {receipt['mode']}, seed {receipt['seed']}", end="")
+        print(f", variant {receipt['variant']}" if receipt["variant"] else "")
+        print(f"tokens    {receipt['clip_tokens']}")
+        for item in receipt["dropped"]:
+            print(f"left out  {item['phrase']} ({item['reason']})")
+        for note in receipt["notes"]:
+            print(f"note      {note}")
+        for check, outcome in receipt["checks"].items():
+            print(f"check     {check}: {_outcome(outcome)}")
+    if parameters := found["parameters"]:
+        print("A1111     " + parameters["prompt"].replace("\n", "\n          "))
+        if parameters["negative"]:
+            print(f"negative  {parameters['negative']}")
+        for key, value in parameters["settings"].items():
+            print(f"          {key}: {value}")
+
+
+def _outcome(outcome: Any) -> str:
+    return ", ".join(outcome) if isinstance(outcome, list) and outcome else str(outcome or "none")

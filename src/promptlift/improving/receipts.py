@@ -1,0 +1,179 @@
+"""Receipts: an improvement's record on its own, made again or carried by a picture."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from promptlift.errors import InputError, ModelError
+from promptlift.improving.config import ControlConfig, DecodingConfig
+from promptlift.improving.improver import Improver
+from promptlift.png_text import is_png, read_png_text
+from promptlift.records import SCHEMA_VERSION, Dropped, Improvement
+
+KEYWORD, A1111_KEYWORD = "promptlift", "parameters"
+# Options that older versions of a receipt cannot lack, newer ones may add to.
+_OPTIONS = tuple(item.name for config in (DecodingConfig, ControlConfig) for item in fields(config))
+# `Steps: 20, Sampler: "a, b", Size: 512x512`, as A1111 reads its last line.
+_SETTING = re.compile(r'\s*(\w[\w \-/]*):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
+_FEWEST_SETTINGS = 3  # with fewer A1111 takes the line for a part of the prompt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """A receipt made again.
+
+    Attributes:
+        receipt: the improvement as recorded.
+        again: as it came now.
+        versions: packages whose version differs: name, then and now.
+    """
+
+    receipt: Improvement
+    again: Improvement
+    versions: dict[str, tuple[str, str]]
+
+    @property
+    def same(self) -> bool:
+        """Whether prompt, additions and notes are as recorded."""
+        return all(
+            getattr(self.receipt, name) == getattr(self.again, name)
+            for name in ("prompt", "additions", "dropped", "notes", "clip_tokens")
+        )
+
+
+def receipt_text(improvement: Improvement) -> str:
+    """A receipt as JSON."""
+    return json.dumps({**improvement.to_dict(), "schema_version": SCHEMA_VERSION})
+
+
+def read_receipts(path: Path) -> list[Improvement]:
+    """The receipts of a file: a JSON object, JSON lines, or the text of a PNG.
+
+    Raises:
+        InputError: it holds none, or what it holds is no receipt.
+    """
+    if is_png(path):
+        text = read_png_text(path).get(KEYWORD)
+        if text is None:
+            raise InputError(f"{path} carries no receipt of promptlift")
+        return [_parse(text, f"{path}")]
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is neither a PNG picture nor JSON in UTF-8") from error
+    if text.lstrip().startswith("{"):
+        try:
+            json.loads(text)
+        except ValueError:
+            pass
+        else:
+            return [_parse(text, f"{path}")]
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if not lines:
+        raise InputError(f"{path} is empty and holds no receipt")
+    return [_parse(line, f"{path}, line {number}") for number, line in lines]
+
+
+def replay(receipt: Improvement, improver: Improver) -> Replay:
+    """Make an improvement again.
+
+    Raises:
+        ModelError: it was made by another model.
+    """
+    if improver.model_id != receipt.model:
+        raise ModelError(
+            f"the receipt is of {receipt.model}, not of {improver.model_id}; "
+            "name the folder of that model with --model"
+        )
+    options = {name: value for name, value in receipt.settings.items() if name in _OPTIONS}
+    variants = improver.improve(
+        receipt.source,
+        n=receipt.variant + 1,  # with variety a variant depends on those before it
+        seed=receipt.seed,
+        mode=receipt.mode,
+        negative=receipt.negative,
+        **options,
+    )
+    again = variants[receipt.variant]
+    then, now = receipt.settings.get("versions", {}), again.settings["versions"]
+    differing = {
+        name: (str(then.get(name, "none")), str(now.get(name, "none")))
+        for name in sorted({*then, *now})
+        if then.get(name) != now.get(name)
+    }
+    return Replay(receipt=receipt, again=again, versions=differing)
+
+
+def a1111_parameters(improvement: Improvement, settings: Mapping[str, object] | None = None) -> str:
+    """The text that A1111 and the tools that follow it keep under `parameters`.
+
+    Args:
+        improvement: gives prompt and negative prompt.
+        settings: of the drawing, as "Steps", "Sampler", "CFG scale", "Seed", "Size", "Model".
+    """
+    lines = [improvement.prompt]
+    if improvement.negative:
+        lines.append(f"Negative prompt: {improvement.negative}")
+    if settings:
+        lines.append(", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items()))
+    return "\n".join(lines)
+
+
+def parse_a1111_parameters(text: str) -> tuple[str, str, dict[str, str]]:
+    """Prompt, negative prompt and settings of A1111's `parameters`, read as A1111 reads them."""
+    *lines, last = text.strip().split("\n")
+    found = _SETTING.findall(last)
+    if len(found) < _FEWEST_SETTINGS:
+        lines, found = [*lines, last], []
+    prompt: list[str] = []
+    negative: list[str] | None = None
+    for line in lines:
+        if line.strip().startswith("Negative prompt:"):
+            negative = [line.strip().removeprefix("Negative prompt:").strip()]
+        elif negative is not None:
+            negative.append(line.strip())
+        else:
+            prompt.append(line.strip())
+    settings = {key: _unquoted(value) for key, value in found}
+    return "\n".join(prompt), "\n".join(negative or []), settings
+
+
+def _parse(text: str, place: str) -> Improvement:
+    try:
+        value = json.loads(text)
+        if value["schema_version"] != SCHEMA_VERSION:
+            raise InputError(
+                f"{place}: a receipt of version {value['schema_version']}; "
+                f"this promptlift reads {SCHEMA_VERSION}"
+            )
+        known = {item.name: value[item.name] for item in fields(Improvement)}
+        known["additions"] = tuple(known["additions"])
+        known["dropped"] = tuple(Dropped(**item) for item in known["dropped"])
+        known["notes"] = tuple(known["notes"])
+        if not all(isinstance(known[name], str) for name in ("source", "prompt", "mode", "model")):
+            raise TypeError("text")
+        if not all(type(known[name]) is int and known[name] >= 0 for name in ("seed", "variant")):
+            raise TypeError("number")
+        if not isinstance(known["settings"], dict):
+            raise TypeError("settings")
+        return Improvement(**known)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else "is no receipt"
+        raise InputError(
+            f"{place} {what}. A receipt is a line that `promptlift improve --json` printed."
+        ) from error
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False) if re.search(r'[,:\n"]', text) else text
+
+
+def _unquoted(text: str) -> str:
+    if text.startswith('"'):
+        try:
+            return str(json.loads(text))
+        except ValueError:
+            return text
+    return text.strip()

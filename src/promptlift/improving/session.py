@@ -1,0 +1,243 @@
+"""One call of improving: prompts and options in, improvements out, a window at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from importlib.metadata import version
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from promptlift.errors import ConfigError
+from promptlift.improving.batching import batches, padded
+from promptlift.improving.config import ControlConfig, DecodingConfig
+from promptlift.improving.decoding import generate, random_stream
+from promptlift.improving.lock import ATTEMPTS, mend, new_clauses, rewriting
+from promptlift.improving.phrases import fit, new_terms, select
+from promptlift.improving.reading import Reading, check_prompt, longest_part, read
+from promptlift.pairs.cut import split_clauses
+from promptlift.records import Dropped, Improvement
+
+if TYPE_CHECKING:
+    from promptlift.improving.improver import Improver
+
+# Prompts that are sorted by length together, in batches: more makes fuller batches.
+WINDOW_BATCHES = 16
+
+
+@dataclass
+class _Row:
+    """A variant of a prompt on its way."""
+
+    reading: Reading
+    variant: int
+    mode: str
+    attempt: int = 0
+    used: tuple[str, ...] = ()  # phrases of earlier variants
+    text: str = ""
+    ended: bool = True
+    notes: list[str] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+
+
+class Session:
+    """What all prompts of a call have in common.
+
+    Args:
+        improver: model, engine and tokenizer.
+        n: variants of each prompt.
+        seed: of the random numbers.
+        mode: "extend" or "rewrite".
+        decoding: how tokens are chosen.
+        control: what is asked of the results.
+        batch_size: results that are decoded together.
+        negative: negative prompt, given back with every result.
+    """
+
+    def __init__(
+        self,
+        improver: "Improver",
+        *,
+        n: int,
+        seed: int,
+        mode: str,
+        decoding: DecodingConfig,
+        control: ControlConfig,
+        batch_size: int,
+        negative: str | None,
+    ) -> None:
+        self.improver, self.n, self.seed, self.mode = improver, n, seed, mode
+        self.decoding, self.control, self.batch_size = decoding, control, batch_size
+        self.negative = negative
+        self.wishes = improver.wishes(control)
+        for name, value in (("n", n), ("batch_size", batch_size)):
+            if value < 1:
+                raise ConfigError(f"{name} is {value} and must be 1 or more")
+        self.settings = {
+            "versions": _versions(improver.engine.libraries),
+            **asdict(decoding),
+            **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(control).items()},
+        }
+
+    def improve(self, prompts: Iterator[str]) -> Iterator[list[Improvement]]:
+        """The variants of each prompt, in order."""
+        first = 0
+        while window := list(islice(prompts, max(1, WINDOW_BATCHES * self.batch_size // self.n))):
+            for index, prompt in enumerate(window, first):
+                check_prompt(prompt, f"prompt {index}")
+            first += len(window)
+            yield from self._window([read(prompt) for prompt in window])
+
+    def _window(self, readings: Sequence[Reading]) -> list[list[Improvement]]:
+        results: list[list[Improvement]] = [[] for _ in readings]
+        waiting = []
+        for index, reading in enumerate(readings):
+            if reason := reading.reason_to_leave(self.control):
+                results[index] = [self._left(reading, v, reason) for v in range(self.n)]
+            else:
+                waiting.append(index)
+        # With variety a variant avoids what the ones before it said, so they come in turn.
+        in_turn = self.control.variety > 0 and self.n > 1
+        for turn in [[v] for v in range(self.n)] if in_turn else [list(range(self.n))]:
+            rows, places = [], []
+            for index in waiting:
+                used = tuple(p for result in results[index] for p in result.additions)
+                for variant in turn:
+                    rows.append(_Row(readings[index], variant, self.mode, used=used))
+                    places.append(index)
+            done = self._rewrite(rows) if self.mode == "rewrite" else self._extend(rows)
+            for index, result in zip(places, done, strict=True):
+                results[index].append(result)
+        return results
+
+    def _extend(self, rows: list[_Row]) -> list[Improvement]:
+        self._draw(rows)
+        results = []
+        for row in rows:
+            phrases = split_clauses(row.text)
+            used = row.used if self.control.variety >= 1 else ()
+            chosen = select(phrases, row.reading, self.control, ended=row.ended, used=used)
+            chosen = fit(chosen, row.reading, self.control.max_tokens)
+            row.dropped += chosen.dropped
+            results.append(self._result(row, row.reading.extended(chosen.kept), chosen.kept))
+        return results
+
+    def _rewrite(self, rows: list[_Row]) -> list[Improvement]:
+        """Draw; what lost something is mended, drawn again, or extended instead."""
+        results: dict[int, Improvement] = {}
+        left = list(range(len(rows)))
+        for attempt in range(ATTEMPTS if self.control.lock else 1):
+            if self.control.lock and not attempt:  # a rewriting has no place for markup
+                left = [place for place in left if not rows[place].reading.has_syntax]
+            drawn = [replace(rows[place], attempt=attempt, dropped=[]) for place in left]
+            self._draw(drawn)
+            for place, row in zip(list(left), drawn, strict=True):
+                text, chosen = rewriting(row.text, row.ended, row.reading, self.control)
+                row.dropped = chosen.dropped
+                lost = row.reading.intent.lost(text) if self.control.lock else ()
+                if lost and (mended := mend(text, row.reading, self.control)):
+                    text, note = mended
+                    row.notes = [*row.notes, note]
+                    lost = ()
+                if lost:
+                    what = ", ".join(want.text for want in lost)
+                    rows[place].notes.append(f"drawn again: a rewriting lost {what}")
+                    continue
+                if self.control.style and self.control.style.lower() not in text.lower():
+                    text = f"{text}, {self.control.style}"
+                results[place] = self._result(row, text, new_clauses(text, row.reading))
+                left.remove(place)
+        given_up = [place for place in range(len(rows)) if place not in results]
+        for place, result in zip(
+            given_up, self._extend_instead([rows[place] for place in given_up]), strict=True
+        ):
+            results[place] = result
+        return [results[place] for place in range(len(rows))]
+
+    def _extend_instead(self, rows: list[_Row]) -> list[Improvement]:
+        for row in rows:
+            why = "it has prompt syntax" if row.reading.has_syntax else "every rewriting lost words"
+            row.notes.append(f"extended instead of rewritten: {why}")
+        if "extend" in self.improver.card.modes:
+            return self._extend([replace(row, mode="extend") for row in rows])
+        # A model that only rewrites: what its text says beyond the prompt goes behind the prompt.
+        self._draw(rows)
+        results = []
+        for row in rows:
+            own = row.reading.intent.text.stem_set
+            clauses = [
+                clause
+                for clause in new_clauses(row.text, row.reading)
+                if not own & read(clause).intent.text.stem_set
+            ]
+            chosen = select(clauses, row.reading, self.control, ended=row.ended)
+            chosen = fit(chosen, row.reading, self.control.max_tokens)
+            row.dropped += chosen.dropped
+            results.append(self._result(row, row.reading.extended(chosen.kept), chosen.kept))
+        return results
+
+    def _draw(self, rows: list[_Row]) -> None:
+        """Let the model write for each row."""
+        improver = self.improver
+        texts = [improver.prefix(row.mode) + row.reading.words for row in rows]
+        encoded = dict(zip(texts, improver.encode(texts), strict=True))
+        order = sorted(range(len(rows)), key=lambda place: padded(encoded[texts[place]]))
+        lengths = [encoded[text] for text in texts]
+        for batch in batches(order, lengths, self.batch_size):
+            # Each prompt is encoded once, however many of its variants are in the batch.
+            sources = list(dict.fromkeys(texts[place] for place in batch))
+            input_ids, mask = improver.pad([encoded[text] for text in sources])
+            copies = np.array([sources.index(texts[place]) for place in batch], dtype=np.int64)
+            part = [rows[place] for place in batch]
+            drawn = generate(
+                improver.engine,
+                input_ids,
+                mask,
+                self.decoding,
+                [
+                    random_stream(self.seed, row.variant, row.reading.prompt, row.attempt)
+                    for row in part
+                ],
+                copies=copies if len(sources) < len(part) else None,
+                decoder_start=improver.tokens.decoder_start,
+                eos=improver.tokens.eos,
+                suppressed=improver.suppressed(self.control),
+                phrases=self.wishes.rule([(row.reading.terms, row.used) for row in part]),
+                forced=self.wishes.forced if part[0].mode == "extend" else None,
+            )
+            for row, item in zip(part, drawn, strict=True):
+                row.text = improver.tokenizer.decode(item.tokens, skip_special_tokens=True)
+                row.ended = item.ended
+
+    def _left(self, reading: Reading, variant: int, reason: str) -> Improvement:
+        return self._result(_Row(reading, variant, self.mode, notes=[reason]), reading.prompt, [])
+
+    def _result(self, row: _Row, prompt: str, additions: list[str]) -> Improvement:
+        reading, limit = row.reading, self.control.max_tokens
+        tokens = longest_part(prompt)
+        return Improvement(
+            source=reading.prompt,
+            prompt=prompt,
+            additions=tuple(additions),
+            clip_tokens=tokens,
+            seed=self.seed,
+            variant=row.variant,
+            mode=self.mode,
+            model=self.improver.model_id,
+            dropped=tuple(row.dropped),
+            notes=tuple(row.notes),
+            negative=self.negative,
+            checks={
+                "lost": [want.text for want in reading.lost(prompt)],
+                "painters": new_terms(additions, reading, ("painter",)),
+                "styles": new_terms(additions, reading, ("style", "medium")),
+                "over_budget": limit is not None and tokens > limit,
+            },
+            settings=self.settings,
+        )
+
+
+@lru_cache
+def _versions(libraries: tuple[str, ...]) -> Mapping[str, str]:
+    return {name: version(name) for name in ("promptlift", "numpy", "tokenizers", *libraries)}

@@ -1,0 +1,47 @@
+"""Rewritings that lost something are mended, drawn again or replaced, and say so."""
+
+from promptlift.improving.config import ControlConfig
+from promptlift.improving.improver import Improver
+from promptlift.improving.lock import mend, rewriting
+from promptlift.improving.reading import read
+
+CONTROL = ControlConfig()
+THINGS = ("owls", "castles", "robots", "apples")
+
+
+def test_a_sound_rewriting_stays() -> None:
+    reading = read("a red cat")
+    text, chosen = rewriting("a fluffy red cat, soft light", True, reading, CONTROL)
+    assert text == "a fluffy red cat, soft light"
+    assert not chosen.dropped
+    assert reading.intent.lost(text) == ()
+
+
+def test_what_is_lost_is_put_back_where_little_is() -> None:
+    reading = read("a red cat in snow")
+    assert mend("a red cat, soft light", reading, CONTROL) == (
+        "a red cat in snow, soft light",
+        "put back: snow, in snow",
+    )
+    assert mend("a dog, soft light", reading, CONTROL) is None
+    assert mend("a red cat", reading, CONTROL) is None
+
+
+def test_a_rewriting_is_mended_drawn_again_or_replaced_and_says_so(bundled: Improver) -> None:
+    prompts = [f"two gray {thing} beside a {other}" for thing in THINGS for other in THINGS]
+    results = [result for [result] in bundled.improve(prompts, mode="rewrite", seed=0)]
+    assert all(result.checks["lost"] == [] for result in results)
+    ways = {result.notes[-1].split(":")[0] if result.notes else "kept" for result in results}
+    assert "extended instead of rewritten" in ways
+    for result in results:
+        replaced = any(note.startswith("extended instead") for note in result.notes)
+        assert result.mode == "rewrite"
+        assert not replaced or result.prompt.startswith(result.source)
+    free = bundled.improve(prompts, mode="rewrite", seed=0, lock=False)
+    assert any(result.checks["lost"] for [result] in free)
+
+
+def test_syntax_is_never_rewritten(bundled: Improver) -> None:
+    [result] = bundled.improve("<lora:a:1> (old) castle", mode="rewrite", seed=0)
+    assert result.prompt.startswith("<lora:a:1> (old) castle, ")
+    assert result.notes == ("extended instead of rewritten: it has prompt syntax",)

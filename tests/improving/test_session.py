@@ -1,0 +1,91 @@
+"""What is left alone and why, variants that differ, and the same result everywhere."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from promptlift.improving.improver import Improver, bundled_model_path
+from tests.conftest import HEADS
+
+WORDS = ("red", "old", "quiet", "glass", "cat", "tower", "river", "owl", "boat", "robot")
+
+
+def prompts(count: int) -> list[str]:
+    """Prompts of 1 to 9 words, some with syntax."""
+    chosen = random.Random(0)
+    texts = [" ".join(chosen.choices(WORDS, k=chosen.randint(1, 9))) for _ in range(count)]
+    return [text if place % 5 else f"({text}:1.2) BREAK dusk" for place, text in enumerate(texts)]
+
+
+def same_everywhere(improver: Improver, other: Improver, texts: list[str], **options: int) -> None:
+    results = improver.improve(texts, seed=3, **options)
+    order = list(range(len(texts)))
+    random.Random(1).shuffle(order)
+    for batch_size in (1, 7, 64):
+        shuffled = [texts[place] for place in order]
+        again = improver.improve(shuffled, seed=3, batch_size=batch_size, **options)
+        assert again == [results[place] for place in order]
+    assert other.improve(texts, seed=3, **options) == results
+
+
+def test_500_prompts_give_the_same_in_any_order_batch_and_thread(exported: Path) -> None:
+    one, two = (Improver.load(exported, threads=count) for count in (1, 2))
+    same_everywhere(one, two, prompts(500), max_new_tokens=6)
+
+
+@pytest.mark.slow
+def test_500_prompts_of_the_bundled_model_are_the_same_everywhere() -> None:
+    one, two = (Improver.load(bundled_model_path(), threads=count) for count in (1, 2))
+    same_everywhere(one, two, prompts(500))
+
+
+@pytest.mark.slow
+def test_no_painter_comes_uninvited_in_thousands_of_hot_samples() -> None:
+    improver = Improver.load()
+    for temperature in (1.0, 3.0):
+        drawn = improver.improve(
+            prompts(100),
+            n=10,
+            seed=5,
+            max_new_tokens=32,
+            temperature=temperature,
+            top_k=0,
+            guards=False,
+            lock=False,
+        )
+        assert not any(v.checks["painters"] for variants in drawn for v in variants)
+
+
+def test_detailed_prompts_are_left_alone_unless_forced(improver: Improver) -> None:
+    prompt = "a cat, oil painting, soft light, highly detailed, 8k, wide angle, cinematic lighting"
+    [result] = improver.improve(prompt, seed=0)
+    assert (result.prompt, result.additions) == (prompt, ())
+    assert result.notes[0].startswith("left alone: it is detailed already, with ")
+    [forced] = improver.improve(prompt, seed=0, force=True)
+    assert forced.notes == ()
+
+
+def test_a_prompt_over_the_budget_is_left_whole_and_said_so(improver: Improver) -> None:
+    prompt = "owl " * 80
+    [result] = improver.improve(prompt, seed=0)
+    assert result.prompt == prompt
+    assert result.notes == ("left alone: it has 80 CLIP tokens by itself, of 75",)
+    assert result.checks["over_budget"]
+    [more] = improver.improve(prompt, seed=0, chunks=2)
+    assert not more.notes
+    assert not more.checks["over_budget"]
+
+
+def test_variety_lets_no_variant_say_what_another_said(bundled: Improver) -> None:
+    [alike] = bundled.improve(["a cat"], n=6, seed=0)
+    [various] = bundled.improve(["a cat"], n=6, seed=0, variety=1)
+    said = [phrase for variant in various for phrase in variant.additions]
+    assert len(said) == len(set(said))
+    repeated = [phrase for variant in alike for phrase in variant.additions]
+    assert len(repeated) > len(set(repeated))
+
+
+def test_a_negative_prompt_is_given_back_as_it_is(improver: Improver) -> None:
+    results = improver.improve(HEADS, seed=0, negative="blurry, (bad:1.3)")
+    assert {variant.negative for [variant] in results} == {"blurry, (bad:1.3)"}
