@@ -98,8 +98,9 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
                 y = [row[key] if at is None else row[key][at] for row in chosen]
                 axis.plot(x, y, marker="o", markersize=3, label=label)
             axis.set(title=f"{name}: {kind}", xlabel="strength", ylim=(0, 1), xlim=(-0.03, 1.03))
-    axes[0][0].legend(fontsize=7)
-    figure.tight_layout()
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=len(labels), fontsize=8)
+    figure.tight_layout(rect=(0, 0.04, 1, 1))
     figure.savefig(path, metadata={"Date": None})
 
 

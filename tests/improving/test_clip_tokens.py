@@ -45,6 +45,7 @@ def test_counts_as_transformers_does(reference: CLIPTokenizer, prompt: str) -> N
         assert count_clip_tokens(prompt) == len(ids)
 
 
+@pytest.mark.slow
 def test_counts_the_collection_as_transformers_does(reference: CLIPTokenizer) -> None:
     """All that people wrote and the evaluation sets; SDXL's two tokenizers have one vocabulary."""
     data = Path(__file__).parents[3] / "shared" / "data"

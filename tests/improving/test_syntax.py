@@ -168,6 +168,7 @@ def test_tokens_are_those_of_each_part() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_prompts_of_the_collection_come_back() -> None:
     data = Path(__file__).parents[3] / "shared" / "data"
     files = sorted((data / "eval").glob("*.txt"))
