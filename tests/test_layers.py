@@ -9,7 +9,7 @@ import promptlift
 
 SOURCE = Path(promptlift.__file__).parent
 FLOOR = {"errors", "records", "files", "tables", "runs", "png_text"}
-ROOMS = ["lexicon", "pairs", "improving", "training", "reporting"]
+ROOMS = ["lexicon", "pairs", "improving", "training", "illustrating", "scoring", "reporting"]
 DOORS = {"cli"}
 
 
