@@ -116,9 +116,7 @@ class BertScorer:
         if encoder is None:
             self.settings["note"] = "the small offline encoder; the paper took roberta-large"
 
-    def scores(
-        self, *, predictions: Sequence[str], references: Sequence[str]
-    ) -> dict[str, Scores]:
+    def scores(self, *, predictions: Sequence[str], references: Sequence[str]) -> dict[str, Scores]:
         """`precision`, `recall` and `f1` of each prediction, raw; float64 [predictions].
 
         In [-1, 1]; an empty text on either side scores 0, as in bert_score. Texts beyond the

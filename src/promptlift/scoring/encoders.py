@@ -1,4 +1,4 @@
-"""Which encoder BERTScore takes, which layer of it, and the baseline that scores are rescaled by."""
+"""Which encoder BERTScore takes, which of its layers, and the baseline to rescale by."""
 
 import csv
 import importlib.util
