@@ -223,9 +223,9 @@ class BertScorer:
             width = len(rows[-1])
             ids = torch.full((len(rows), width), self._tokenizer.pad_token_id or 0)
             mask = torch.zeros(len(rows), width, dtype=torch.long)
-            for place, row in enumerate(rows):
-                ids[place, : len(row)] = torch.tensor(row)
-                mask[place, : len(row)] = 1
+            for line, row in enumerate(rows):
+                ids[line, : len(row)] = torch.tensor(row)
+                mask[line, : len(row)] = 1
             ids, inside = ids.to(self._device), mask.bool().to(self._device)
             # Without padding there is nothing to mask, and attention is faster unmasked.
             whole = bool(mask.all())

@@ -140,7 +140,8 @@ def _by_group(
     if groups is None:
         return values, np.ones(len(values))
     _, places = np.unique(np.asarray(groups), return_inverse=True)
-    return np.bincount(places, weights=values), np.bincount(places).astype(np.float64)
+    sums = np.bincount(places, weights=values).astype(np.float64)
+    return sums, np.bincount(places).astype(np.float64)
 
 
 def _bootstrap(
