@@ -15,6 +15,7 @@ import numpy.typing as npt
 from promptlift.errors import ConfigError, MissingExtraError, ModelError
 from promptlift.files import sha256_of_file
 from promptlift.scoring.encoders import (
+    BATCH_SIZE,
     Baseline,
     bundled_encoder,
     default_layer,
@@ -25,7 +26,6 @@ from promptlift.scoring.encoders import (
 if TYPE_CHECKING:
     import torch
 
-BATCH_SIZE = 64  # bert_score's
 NAMES = ("precision", "recall", "f1")
 # Texts are encoded again rather than kept beyond this: memory does not grow with the file.
 _KEPT_BYTES = 512 << 20

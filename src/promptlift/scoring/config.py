@@ -5,7 +5,7 @@ from typing import Any
 
 from promptlift.errors import ConfigError
 from promptlift.pairs.load import MODES
-from promptlift.scoring.bertscore import BATCH_SIZE
+from promptlift.scoring.encoders import BATCH_SIZE
 
 
 def _setting(default: Any, text: str) -> Any:
