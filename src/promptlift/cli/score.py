@@ -17,7 +17,8 @@ _BUNDLED = "pocket"
 # The tables, by what a prompt is held against.
 _TABLES = {
     "against the target": ("meteor_target", "bertscore_{}_target"),
-    "against the target, rescaled": ("bertscore_{}_target_rescaled", "bits_per_character"),
+    "against the target, rescaled": ("bertscore_{}_target_rescaled",),
+    "the target under the model": ("bits_per_character",),
     "against the source": ("meteor_source", "bertscore_{}_source"),
     "against the source, rescaled": ("bertscore_{}_source_rescaled",),
     "kept and added": ("source_kept", "added_painters", "added_styles"),
@@ -150,6 +151,7 @@ def tables(result: Mapping[str, Any]) -> list[str]:
             rows = [
                 [system, *(_cell(own.get(name)) for name in names)]
                 for system, own in scores.items()
+                if any(name in own for name in names)
             ]
             count = result["pairs"]["n"]
             found.append(_aligned(f"{heading} (n = {count})", ["system", *head], rows))

@@ -74,6 +74,7 @@ class BertScorer:
     Attributes:
         baseline: what rescaling is by, None where it is not known.
         settings: what decides a score beside the texts.
+        device: where the encoder runs.
 
     Raises:
         ConfigError: the layer is not known or there is none of that number.
@@ -100,8 +101,8 @@ class BertScorer:
         self.layers = _cut_layers(self._model, self.layer, self.name)
         import torch
 
-        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self._model.to(self._device).eval()
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._model.to(self.device).eval()
         self._limit = _token_limit(self._tokenizer, self._model.config)
         self.baseline: Baseline | None = find_baseline(encoder, self.layer, baseline)
         self.truncated = 0
@@ -214,8 +215,8 @@ class BertScorer:
         lengths = torch.tensor([len(tokens[text]) for text in order], dtype=torch.long)
         ends = torch.cumsum(lengths, 0)
         size, total = self._model.config.hidden_size, int(ends[-1])
-        vectors = torch.zeros(total + 1, size, device=self._device)
-        weights = torch.zeros(total + 1, device=self._device)
+        vectors = torch.zeros(total + 1, size, device=self.device)
+        weights = torch.zeros(total + 1, device=self.device)
         marks = [self._tokenizer.cls_token_id, self._tokenizer.sep_token_id]
         at = 0
         for batch in _batches([len(tokens[text]) for text in order], self.batch_size):
@@ -226,15 +227,15 @@ class BertScorer:
             for line, row in enumerate(rows):
                 ids[line, : len(row)] = torch.tensor(row)
                 mask[line, : len(row)] = 1
-            ids, inside = ids.to(self._device), mask.bool().to(self._device)
+            ids, inside = ids.to(self.device), mask.bool().to(self.device)
             # Without padding there is nothing to mask, and attention is faster unmasked.
             whole = bool(mask.all())
-            given = None if whole else mask.to(self._device)
+            given = None if whole else mask.to(self.device)
             output = self._model(input_ids=ids, attention_mask=given)[0].float()
             flat = torch.nn.functional.normalize(output[inside], dim=-1)
             vectors[at : at + len(flat)] = flat
             known = ids[inside]
-            plain = torch.ones(len(known), dtype=torch.bool, device=self._device)
+            plain = torch.ones(len(known), dtype=torch.bool, device=self.device)
             for mark in marks:
                 if mark is not None:
                     plain &= known != mark
@@ -278,8 +279,8 @@ class BertScorer:
         steps = torch.arange(int(length.max()))
         padding = steps >= length.unsqueeze(1)
         index = (start.unsqueeze(1) + steps).masked_fill(padding, len(texts.vectors) - 1)
-        index = index.to(self._device)
-        return texts.vectors[index], texts.weights[index], padding.to(self._device)
+        index = index.to(self.device)
+        return texts.vectors[index], texts.weights[index], padding.to(self.device)
 
 
 def _batches(lengths: Sequence[int], size: int) -> Iterator[range]:

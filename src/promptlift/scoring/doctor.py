@@ -57,10 +57,14 @@ def blind_rows(names: Sequence[str] = CORPUS_METRICS) -> list[dict[str, Any]]:
 
 
 def cannot_tell(rows: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Metrics that in none of their rows tell real from shuffled."""
-    return {str(row["metric"]) for row in rows} - {
-        str(row["metric"]) for row in rows if row["tells"]
-    }
+    """Metrics that do not tell real predictions from shuffled ones; targets where there are none.
+
+    A target scored against itself is no evidence for a metric where predictions were scored.
+    """
+    judged: dict[str, bool] = {}
+    for of in ("targets", "predictions"):  # the later one decides
+        judged |= {str(row["metric"]): bool(row["tells"]) for row in rows if row["of"] == of}
+    return {metric for metric, tells in judged.items() if not tells}
 
 
 def _tells(metric: Metric, found: Mapping[str, float]) -> bool:

@@ -30,7 +30,7 @@ LAYERS = {
     "microsoft/deberta-v2-xlarge-mnli": 17,
     "princeton-nlp/sup-simcse-roberta-base": 10,
     "princeton-nlp/sup-simcse-roberta-large": 16,
-    BUNDLED_NAME: 5,
+    BUNDLED_NAME: 6,
 }
 
 

@@ -194,15 +194,19 @@ def score_text(
         report(f"scoring {len(texts)} prompts: {name}")
         columns[name] = scorer.columns(pairs, texts, sides=sides)
     doctor = []
-    mixed = shuffled_targets(pairs, seed)
     if predictions is not None:
         report("scoring the model's prompts against shuffled targets and sources")
-        shuffled = _against_others(pairs, mixed, predictions, scorer, targets, seed)
+        others = _other_sources(pairs, seed)
+        shuffled = scorer.columns(others, predictions, sides=("source",))
+        if targets:
+            mixed = shuffled_targets(pairs, seed)
+            shuffled |= scorer.columns(mixed, predictions, sides=("target",), plain=False)
         if improver is not None and targets:
             report("asking the model for the probability of targets")
             length = characters(pairs)
             columns[MODEL]["bits_per_character"] = target_bits(improver, pairs) / length
-            shuffled["bits_per_character"] = target_bits(improver, mixed) / characters(mixed)
+            # The same target under another source: other targets would differ by themselves.
+            shuffled["bits_per_character"] = target_bits(improver, others) / length
         doctor += examine("predictions", columns[MODEL], shuffled)
     if targets:
         doctor += examine("targets", columns[TARGETS], columns[SHUFFLED])
@@ -247,23 +251,12 @@ def evaluate_epoch(
     return [score.to_dict() for score in _means(columns, pairs, scorer)], rows
 
 
-def _against_others(
-    pairs: Sequence[Pair],
-    mixed: Sequence[Pair],
-    predictions: Sequence[str],
-    scorer: TextScorer,
-    targets: bool,
-    seed: int,
-) -> Columns:
-    """Values of predictions against another pair's target, and another pair's source."""
-    found: Columns = {}
-    if targets:
-        found |= scorer.columns(mixed, predictions, sides=("target",), plain=False)
-    others = [
+def _other_sources(pairs: Sequence[Pair], seed: int) -> list[Pair]:
+    """The pairs with each other's sources."""
+    return [
         Pair(source=pairs[index].source, target=pair.target, mode=pair.mode)
         for pair, index in zip(pairs, shuffle(len(pairs), seed), strict=True)
     ]
-    return found | scorer.columns(others, predictions, sides=("source",))
 
 
 def _means(columns: Columns, pairs: Sequence[Pair], scorer: TextScorer) -> list[Score]:
