@@ -29,7 +29,7 @@ CLOCKS: dict[str, Callable[[], float]] = {
     "wall": time.perf_counter,
     "processor": time.process_time,
 }
-ROUNDS, PROMPTS = 12, 128
+ROUNDS, PROMPTS = 25, 64
 
 
 def read_clocks() -> np.ndarray[Any, Any]:

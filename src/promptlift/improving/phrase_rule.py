@@ -132,16 +132,17 @@ class PhraseRule:
             for tree in self._begin(row):
                 beginning.setdefault(id(tree), (tree, []))[1].append(place)
             for _, node in self._within[row]:
-                change[place] += node.weights(self.vocab_size)[ids[place]]
+                change[place] += node.weights(self.vocab_size).take(ids[place])
         if self.by is not None:
             unlit = np.array([self._last[row] not in self.after for row in order])
             change[unlit[:, None] & (ids == self.by)] += np.float32(self.by_weight)
         for tree, places in beginning.values():
-            change[places] += tree.root.weights(self.vocab_size)[ids[places]]
+            part = slice(None) if len(places) == len(order) else places
+            change[part] += tree.root.weights(self.vocab_size).take(ids[part])
         for place, row in enumerate(order):
             if (named := self._named[row]) is not None:
                 for node in (named.root, *self._within_named[row]):
-                    free = node.weights(self.vocab_size)[ids[place]] < 0
+                    free = node.weights(self.vocab_size).take(ids[place]) < 0
                     change[place, free & (change[place] < 0)] = 0.0
         scores += change
         touched: BoolArray = change != 0

@@ -92,10 +92,13 @@ def names_of(kind: str) -> frozenset[str]:
 def find_terms(prompt: str) -> list[Term]:
     """The terms of a prompt in their order, none of them overlapping; letter case is ignored."""
     words = [(_folded(found[0]), found.start(), found.end()) for found in _WORD.finditer(prompt)]
+    introduced = any(word in ("by", "of") for word, *_ in words)
     terms: list[Term] = []
     place = 0
     while place < len(words):
-        size, kind = _term_at(prompt, words, place)
+        size, kind = _name_after_by(prompt, words, place) if introduced else 0, "painter"
+        if not size:
+            size, kind = _term_at(prompt, words, place)
         if size:
             start, end = words[place][1], words[place + size - 1][2]
             terms.append(Term(kind, start, end, prompt[start:end]))
@@ -116,9 +119,7 @@ def _folded(word: str) -> str:
 
 
 def _term_at(prompt: str, words: _Words, place: int) -> tuple[int, str]:
-    """Words and kind of the term that begins at a word; 0 words where none does."""
-    if name := _name_after_by(prompt, words, place):
-        return name, "painter"
+    """Words and kind of the listed term that begins at a word; 0 words where none does."""
     nearby = [word for word, *_ in words[place : place + 3]]
     if nearby[0] not in _first_words() and _LIGHTING.isdisjoint(nearby):
         return 0, ""
