@@ -93,10 +93,10 @@ def load_weights(model: Any, path: Path) -> None:
 
         set_peft_model_state_dict(model, load_file(path / "adapter_model.safetensors"))
         return
-    # Weights that are shared are stored once, under one of their names.
+    # Weights that are shared are stored once, under one of their names. `tie_weights` must not
+    # follow: transformers 5 would make FLAN-T5's own head out of the embedding.
     found = model.load_state_dict(load_file(path / "model.safetensors"), strict=False)
     assert not found.unexpected_keys, found.unexpected_keys
-    model.tie_weights()
 
 
 def _with(folder: Path, file: str) -> list[Path]:

@@ -92,6 +92,7 @@ class TrainingConfig:
     best: bool = _setting(
         False, "The model is the epoch with the lowest loss on validation pairs, not the last."
     )
+    logging_steps: int = _setting(50, "Updates between rows of the log.")
     save_minutes: float = _setting(5.0, "Minutes between checkpoints.")
     save_steps: int | None = _setting(None, "Updates between checkpoints, instead of minutes.")
     precision: str = _setting("auto", "auto, bf16 or fp32. T5 overflows in fp16.")
@@ -147,7 +148,7 @@ class TrainingConfig:
 _POSITIVE = (
     "d_model", "d_ff", "num_layers", "num_decoder_layers", "num_heads", "epochs", "batch_size",
     "gradient_accumulation_steps", "learning_rate", "max_source_tokens", "max_target_tokens",
-    "save_minutes", "lora_rank", "lora_alpha",
+    "save_minutes", "logging_steps", "lora_rank", "lora_alpha",
 )  # fmt: skip
 _CHOICES = {
     "tasks": ("both", "rewrite"),

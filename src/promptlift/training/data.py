@@ -5,12 +5,14 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from promptlift.errors import InputError
+from promptlift.errors import ConfigError, InputError
 from promptlift.pairs.cut import cut_prompt
+from promptlift.pairs.load import find_files
 from promptlift.pairs.split import related
 from promptlift.records import Pair
-from promptlift.training.config import TrainingConfig
+from promptlift.training.config import PAPER_DATA, TrainingConfig
 
 _FEWEST = 20
 
@@ -64,6 +66,23 @@ def sides_of(
     if both := len(set(given) & set(learned)):
         report(f"{both} validation pairs are learned too: figures on them flatter the model")
     return Sides(learned, given)
+
+
+def paper_files(preset: str, validation: list[Path]) -> tuple[list[Path], list[Path]]:
+    """The paper's pairs from the Hub: files to learn, and, where none are given, to measure on.
+
+    Raises:
+        ConfigError: the preset has no pairs of its own.
+        InputError: they are neither downloaded nor can be.
+    """
+    if not preset.startswith("paper"):
+        raise ConfigError(f"preset {preset} has no pairs of its own: give --pairs FILE")
+    try:
+        return find_files(PAPER_DATA, "train"), validation or find_files(PAPER_DATA, "test")
+    except InputError as error:
+        raise InputError(
+            f"{error} Or give --pairs FILE, and --validation FILE, in place of the paper's pairs."
+        ) from error
 
 
 def _for_tasks(

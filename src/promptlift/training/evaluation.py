@@ -195,7 +195,7 @@ class EpochEvaluation:
         return done
 
     def predict(self, pairs: Sequence[Pair]) -> Iterator[str]:
-        """What the model writes for pairs: a whole prompt, or what it adds to the source."""
+        """The whole improved prompt of each pair, whatever its mode."""
         results = {
             mode: Session(
                 self.improver,
@@ -211,7 +211,7 @@ class EpochEvaluation:
         }
         for pair in pairs:
             [result] = next(results[pair.mode])
-            yield result.prompt if pair.mode == "rewrite" else ", ".join(result.additions)
+            yield result.prompt
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The model that training begins with: from scratch, or a T5 or FLAN-T5, with LoRA or without."""
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +48,6 @@ def start_model(config: TrainingConfig, tokenizer_folder: Path) -> Start:
         ModelError: the model is not there, damaged or no T5.
         MissingExtraError: LoRA without peft.
     """
-    import torch
-
     start = (
         _from_scratch(config, tokenizer_folder)
         if config.model is None
@@ -69,9 +68,33 @@ def start_model(config: TrainingConfig, tokenizer_folder: Path) -> Start:
         lora_alpha=config.lora_alpha,
         target_modules="all-linear",
     )
-    model = get_peft_model(start.model, wanted)
-    assert isinstance(model, torch.nn.Module)
+    with warnings.catch_warnings():
+        # peft asks for checkpointing under the name that transformers 5.24 gave up.
+        warnings.simplefilter("ignore", FutureWarning)
+        model = get_peft_model(start.model, wanted)
     return Start(model, start.tokenizer, start.tokens)
+
+
+def merged(start: Start) -> "T5ForConditionalGeneration":
+    """The T5 with what LoRA learned added to its weights; without LoRA the model as it is."""
+    if not hasattr(start.model, "peft_config"):
+        return start.t5
+    tied = start.t5.config.tie_word_embeddings
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Input and output embeddings", UserWarning)
+        model: T5ForConditionalGeneration = start.model.merge_and_unload()
+    # peft notes that FLAN-T5's head is its own, under a name that means something else here.
+    model.config.tie_word_embeddings = tied
+    return model
+
+
+def use_gradient_checkpointing(model: Any) -> None:
+    """Keep what layers read, and compute the rest again when gradients are taken."""
+    how = {"use_reentrant": False}
+    if hasattr(model, "activation_checkpointing_enable"):  # since transformers 5.24
+        model.activation_checkpointing_enable(how)
+    else:
+        model.gradient_checkpointing_enable(how)
 
 
 def learn_tokenizer(pairs: Iterable[Pair], config: TrainingConfig, folder: Path) -> None:

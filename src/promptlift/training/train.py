@@ -37,8 +37,10 @@ from promptlift.training.models import (
     copy_tokenizer,
     has_accelerator,
     learn_tokenizer,
+    merged,
     start_model,
     use_bf16,
+    use_gradient_checkpointing,
 )
 from promptlift.training.processes import Processes, launched
 from promptlift.training.trial import LONG_RUN, Trial, check_fits, run_trial, updates_of
@@ -158,7 +160,7 @@ class _Job:
         if self.processes.main:
             write_pairs(self.output / "validation.jsonl", validation)
         if checkpointing:
-            start.model.gradient_checkpointing_enable({"use_reentrant": False})
+            use_gradient_checkpointing(start.t5)
         trainer, follow = self._trainer(start, validation, training)
         with _signals(follow.handle_signal):
             try:
@@ -287,8 +289,7 @@ class _Job:
         if not self.processes.main:
             return results
         write_log(self.output / "log.csv", history)
-        model = start.model.merge_and_unload() if self.config.lora else start.model
-        model.save_pretrained(str(self.model_folder))
+        merged(start).save_pretrained(str(self.model_folder))
         self.complete(self.model_folder, {**results, "config": asdict(self.config)})
         return results
 
@@ -339,7 +340,7 @@ def _arguments(config: TrainingConfig, output: Path) -> Any:
         data_seed=config.seed,
         eval_strategy="epoch",
         save_strategy="no",
-        logging_steps=50,
+        logging_steps=config.logging_steps,
         disable_tqdm=True,
         report_to=[],
         dataloader_pin_memory=torch.cuda.is_available(),

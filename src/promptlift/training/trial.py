@@ -12,7 +12,12 @@ from typing import Any
 from promptlift.errors import ConfigError
 from promptlift.training.config import TrainingConfig
 from promptlift.training.examples import Examples, Row, collate, order_of
-from promptlift.training.models import Start, has_accelerator, use_bf16
+from promptlift.training.models import (
+    Start,
+    has_accelerator,
+    use_bf16,
+    use_gradient_checkpointing,
+)
 
 LONG_RUN = 2000  # updates from which a run begins with a trial
 ROOM = 0.9  # share of the free memory that a run may take: it fragments
@@ -149,7 +154,7 @@ def _trial(
     model = start.model.to(memory.device).train()
     training, validation = examples(start)
     if checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        use_gradient_checkpointing(start.t5)
     known: dict[str, Any] = {
         "device": memory.name,
         "gradient_checkpointing": checkpointing,
