@@ -30,7 +30,7 @@ h3 { font-size: 1rem; margin: 1.25rem 0 .25rem; }
 p, ul { max-width: 46rem; margin: .5rem 0; }
 nav { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; margin: 1rem 0 0; }
 nav a { padding: .25rem 0; } a { color: inherit; text-underline-offset: .2em; }
-.note, figcaption, dt { color: var(--muted); font-size: .875rem; }
+.note, figcaption, .cards dt { color: var(--muted); font-size: .875rem; }
 .scroll { overflow-x: auto; max-width: 100%; margin: .75rem 0; }
 table { border-collapse: collapse; font-size: .9375rem; }
 td, th { padding: .25rem 1rem .25rem 0; text-align: left; vertical-align: top; }
@@ -39,6 +39,11 @@ tbody th { font-weight: inherit; }
 tbody tr + tr > * { border-top: 1px solid var(--line); }
 .numbers td, .numbers thead th + th { text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
+.facts { columns: 20rem; column-gap: 2.5rem; margin: .75rem 0; }
+.facts div { display: flex; gap: 1rem; justify-content: space-between; padding: .2rem 0;
+  border-bottom: 1px solid var(--line); break-inside: avoid; }
+.facts div > :last-child { text-align: right; overflow-wrap: anywhere; }
+.beside { display: flex; flex-wrap: wrap; gap: 0 3rem; align-items: start; }
 .plots { display: grid; gap: 1.5rem; margin: 1rem 0;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)); }
 figure { margin: 0; break-inside: avoid; max-width: 34rem; }
@@ -46,16 +51,17 @@ figure svg { display: block; width: 100%; height: auto; color: var(--ink); }
 svg * { stroke-linejoin: round; stroke-linecap: butt; }
 .cards { display: grid; gap: .75rem; margin: .75rem 0;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 28rem), 1fr)); }
-dl { margin: 0; padding: .6rem .9rem; background: var(--shade); border-radius: .4rem;
+.cards dl { margin: 0; padding: .6rem .9rem; background: var(--shade); border-radius: .4rem;
   break-inside: avoid; }
-dd { margin: 0 0 .4rem; white-space: pre-wrap; }
+.facts, .facts dd { margin-left: 0; } .facts dt { color: var(--muted); }
+.cards dd { margin: 0 0 .4rem; white-space: pre-wrap; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ed; --paper: #15181c; --muted: #a3adb8;
   --line: #353c44; --shade: #1f242a; } }
 @media print { :root { color-scheme: light; --ink: #000; --paper: #fff; --muted: #444;
   --line: #bbb; --shade: #fff; } body { font-size: 10pt; max-width: none; padding: 0; }
   nav { display: none; } h2, h3 { break-after: avoid; }
   .plots { grid-template-columns: 1fr 1fr; gap: 1rem; }
-  .cards { grid-template-columns: 1fr; } dl { border: 1px solid var(--line); }
+  .cards { grid-template-columns: 1fr; } .cards dl { border: 1px solid var(--line); }
   .scroll { overflow: visible; } table { font-size: 8pt; } .numbers td { white-space: normal; }
   tr { break-inside: avoid; } @page { margin: 15mm; } }
 """
@@ -155,6 +161,17 @@ def table(
         + (f"<thead><tr>{head}</tr></thead>" if head else "")
         + f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def facts(rows: Iterable[tuple[str, object]]) -> Html:
+    """Names and values, in columns where there is room."""
+    found = (f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in rows)
+    return Html(f"<dl class=facts>{''.join(found)}</dl>")
+
+
+def beside(parts: Iterable[Html]) -> Html:
+    """Parts side by side where there is room, such as narrow tables."""
+    return Html(f"<div class=beside>{''.join(f'<div>{part}</div>' for part in parts)}</div>")
 
 
 def figure(drawing: Html, caption: str = "") -> Html:

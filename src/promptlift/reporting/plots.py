@@ -23,6 +23,7 @@ _INK, _GREY, _PAPER = "#1b1f24", "#9aa5b1", "#fefefe"
 # At this width a phone shows letters about as large as a column of a desktop's page does.
 _WIDTH_INCHES = 4.3
 MOST_POINTS = 500  # of a line; more cannot be told apart
+_BINS = 24
 _MARKED = 40  # points of a line that are few enough to be marked
 _STYLE = {
     "svg.fonttype": "none",
@@ -41,6 +42,7 @@ _STYLE = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.formatter.useoffset": False,
+    "axes.formatter.limits": (-6, 7),  # a power of ten apart would stand in the title's place
     "grid.color": _GREY,
     "grid.alpha": 0.35,
     "grid.linewidth": 0.6,
@@ -128,8 +130,6 @@ def line_plot(
             axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
     if log:
         axes.set_yscale("log")
-    else:
-        axes.yaxis.set_major_formatter(_plain)
     axes.xaxis.set_major_formatter(_thousands)
     if all(float(value).is_integer() for line in lines for value in line.x):
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -157,8 +157,8 @@ def bar_plot(
     axes.tick_params(axis="y", length=0)
     axes.invert_yaxis()
     axes.bar_label(bars, labels=[form.format(value) for _, value in rows], padding=3)
-    axes.margins(x=0.16, y=0.01)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.2 * max(value for _, value in rows) or 1)
+    axes.margins(y=0.01)
     axes.set_xticks([])
     axes.grid(visible=False)
     axes.spines["bottom"].set_visible(False)
@@ -172,6 +172,8 @@ def histogram(
 ) -> Any:  # fmt: skip
     """Counts of whole numbers, each group an outline over the same bins.
 
+    Values beyond the 99.5% quantile are not shown, but counted in the label.
+
     Args:
         title: what is measured.
         groups: names and values.
@@ -179,21 +181,29 @@ def histogram(
         limit: a value to mark, and what it is.
     """
     drawing, axes = _axes(title, x=x, y=y)
-    longest = max((value for _, values in groups for value in values), default=0)
-    width = max(1, math.ceil((longest + 1) / 40))
-    edges = [width * place - 0.5 for place in range((longest + 1) // width + 2)]
+    every = sorted(value for _, values in groups for value in values)
+    # A few that are far longer would leave the others no room.
+    longest = max(every[len(every) * 199 // 200] if every else 0, limit[0] if limit else 0)
+    beyond = sum(value > longest for value in every)
+    width = max(1, math.ceil((longest + 1) / _BINS))
+    edges = [width * place - 0.5 for place in range(longest // width + 2)]
     for number, (name, values) in enumerate(groups):
         counts = [0] * (len(edges) - 1)
         for value in values:
-            counts[value // width] += 1
-        axes.stairs(counts, edges, color=COLOURS[number], fill=True, alpha=0.15)
+            if value <= longest:
+                counts[value // width] += 1
+        axes.stairs(counts, edges, color=COLOURS[number], fill=True, alpha=0.12)
         axes.stairs(
             counts, edges, color=COLOURS[number], linewidth=1.5, linestyle=_DASHES[number],
             label=printable(name),
         )  # fmt: skip
     if limit is not None:
         axes.axvline(limit[0] + 0.5, color=_INK, linewidth=1, linestyle=":", label=limit[1])
+    axes.set_xlim(-0.5, edges[-1] + 0.02 * len(edges) * width)
     axes.set_ylim(bottom=0)
+    if beyond:
+        axes.set_xlabel(f"{x} ({beyond:,} beyond {longest:,} not shown)")
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.yaxis.get_major_locator().set_params(integer=True)
     axes.yaxis.set_major_formatter(_thousands)
     if len(groups) > 1 or limit is not None:
@@ -202,9 +212,7 @@ def histogram(
 
 
 @styled()
-def interval_plot(
-    title: str, rows: Sequence[tuple[str, float, float, float]], *, x: str
-) -> Any:
+def interval_plot(title: str, rows: Sequence[tuple[str, float, float, float]], *, x: str) -> Any:
     """Values with their 95% intervals, one below another.
 
     Args:
@@ -220,8 +228,8 @@ def interval_plot(
     axes.set_yticks(range(len(rows)), [_short(name) for name, *_ in rows])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.margins(x=0.08)
     axes.grid(visible=False, axis="y")
-    axes.xaxis.set_major_formatter(_plain)
     axes.xaxis.get_major_locator().set_params(nbins=5)
     return drawing
 
@@ -242,6 +250,7 @@ def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[f
 def save(drawing: Any, folder: Path, name: str) -> Html:
     """Write a plot as NAME.svg and NAME.png, and give it as markup for a page."""
     svg = _svg(drawing)
+    drawing.set_layout_engine("none")  # as laid out for the SVG, in half the time
     write_text(folder / f"{name}.svg", svg)
     with styled(), atomic_path(folder / f"{name}.png") as temporary:
         drawing.savefig(temporary, format="png", metadata={"Software": None})
@@ -300,10 +309,6 @@ def _short(name: str) -> str:
 def _mean(values: Sequence[float]) -> float:
     found = [value for value in values if math.isfinite(value)]
     return sum(found) / len(found) if found else math.nan
-
-
-def _plain(value: float, _: object) -> str:
-    return f"{value:,g}".replace("-", "\N{MINUS SIGN}") if abs(value) < 1e6 else f"{value:g}"
 
 
 def _thousands(value: float, _: object) -> str:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class RunData:
         stages: the manifest's, by name.
         log: rows of log.csv in the order of steps, without empty cells; NaN stays.
         evaluations: in the order of steps.
-        predictions: rows of the last evaluation: `ROW_FIELDS` and a column a metric.
+        predictions: rows of the final evaluation: `ROW_FIELDS` and a column a metric.
         text: scores/text.json; None where there is none.
         text_rows: scores/text.parquet.
         improvements: objects of improvements.jsonl.
@@ -68,7 +68,7 @@ class RunData:
     text: Row | None = None
     text_rows: Sequence[Row] = ()
     improvements: Sequence[Row] = ()
-    missing: Sequence[str] = field(default=())
+    missing: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -80,24 +80,31 @@ class RunData:
         """What the manifest says of training; empty where nothing was trained."""
         return self.stages.get("training", {})
 
+    def final_evaluation(self) -> Evaluation | None:
+        """The evaluation of the weights that the run kept: the best, otherwise the last."""
+        best = (self.training.get("results") or {}).get("best_step")
+        found = [item for item in self.evaluations if item.step == best]
+        found = found or [*self.evaluations]
+        return found[-1] if found else None
+
     def model_rows(self) -> tuple[Sequence[Row], str]:
         """The model's predictions, and the file that they come from.
 
-        Those that were scored, otherwise those of the last evaluation; none where neither is.
+        Those that were scored, otherwise those of the final evaluation; none where neither is.
         """
         rows = [row for row in self.text_rows if row.get("system", "model") == "model"]
         if rows:
             return rows, "scores/text.parquet"
-        return self.predictions, self.evaluations[-1].file + "l" if self.evaluations else ""
+        final = self.final_evaluation()
+        return self.predictions, final.file + "l" if final else ""
 
     def final_scores(self) -> tuple[Mapping[str, Row], str]:
         """The model's last scores by metric, and the file that they come from."""
         for system in (self.text or {}).get("systems", []):
             if system.get("name") == "model":
                 return _by_metric(system.get("scores", [])), "scores/text.json"
-        if self.evaluations:
-            return self.evaluations[-1].scores, self.evaluations[-1].file
-        return {}, ""
+        final = self.final_evaluation()
+        return (final.scores, final.file) if final else ({}, "")
 
     def column(self, name: str) -> tuple[list[float], list[float]]:
         """Steps and values of a column of the log, of the rows that have it."""
@@ -117,7 +124,7 @@ def read_run(folder: Path) -> RunData:
         raise InputError(f"{folder} does not exist or is no folder; name a run folder.")
     if not (folder / "manifest.json").exists():
         raise InputError(
-            f"{folder} holds no manifest.json, so it is no run folder; `promptlift train` makes one."
+            f"{folder} holds no manifest.json, so it is no run folder; promptlift train makes one."
         )
     Run.open(folder)  # says what is wrong with the manifest
     stages = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["stages"]
@@ -136,25 +143,25 @@ def read_run(folder: Path) -> RunData:
             f"--output {folder / 'improvements.jsonl'}"
         )
     pairs = ("source", "target", "prediction")
-    return RunData(
+    text_rows = _rows(folder, "scores/text.parquet", pairs, missing) if text else []
+    run = RunData(
         folder=folder,
         stages=stages,
         log=log,
         evaluations=evaluations,
-        predictions=_rows(folder, evaluations[-1].file + "l", pairs, missing)
-        if evaluations
-        else (),
         text=text,
-        text_rows=_rows(folder, "scores/text.parquet", pairs, missing) if text else (),
+        text_rows=text_rows,
         improvements=improvements,
-        missing=missing,
     )
+    final = run.final_evaluation()
+    predictions = _rows(folder, final.file + "l", pairs, missing) if final else []
+    return replace(run, predictions=predictions, missing=missing)
 
 
 def whole(row: Row, column: str = "prediction") -> str:
     """The whole prompt that a row's prediction or target makes; to extend, the source with it."""
-    pair = Pair(source=row["source"], target=row[column], mode=row.get("mode", "rewrite"))
-    return whole_prompt(pair)
+    pair = Pair(source=row["source"], target=row[column], mode=row.get("mode") or "rewrite")
+    return whole_prompt(pair) if pair.target or pair.mode != "extend" else pair.source
 
 
 def number(value: Any) -> float | None:

@@ -44,7 +44,6 @@ def write_report(
     sections = [
         training_sections.summary(run),
         text_sections.scores(run),
-        training_sections.losses(run, draw),
         training_sections.windows(run, draw),
         training_sections.epochs(run, draw),
         training_sections.optimizer(run, draw),

@@ -1,6 +1,7 @@
 """What a run's model writes: lengths, words, diversity, painters, its scores, some examples."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +9,16 @@ from typing import Any
 from promptlift.improving.clip_tokens import CLIP_BUDGET, count_clip_tokens
 from promptlift.lexicon.terms import find_terms
 from promptlift.reporting.page import (
-    Html, Section, bullets, cards, figures, heading, join, paragraph, table,
+    Html,
+    Section,
+    beside,
+    bullets,
+    cards,
+    figures,
+    heading,
+    join,
+    paragraph,
+    table,
 )  # fmt: skip
 from promptlift.reporting.plots import bar_plot, histogram, interval_plot
 from promptlift.reporting.run_data import Row, RunData, number, whole
@@ -19,6 +29,8 @@ from promptlift.scoring.words import word_frequencies
 TOP = 10
 _EVERY = 1 << 30  # of words: to look up what each count was before
 _DIVERSITY = ("distinct_1", "distinct_2", "self_bleu")
+_PHRASES = {"clauses": "clause", "bigrams": "two words", "trigrams": "three words"}
+_INTRODUCTION = re.compile(r"^(?:.*\bby |and )")  # "art by", before a painter's name
 _ADDED = {"painter": "added_painters", "style": "added_styles"}
 
 
@@ -42,7 +54,7 @@ def lengths(run: RunData, draw: Draw) -> Section | None:
 def _lengths(texts: Mapping[str, list[str]], caption: str, name: str, draw: Draw) -> list[Html]:
     words = [(side, [len(text.split()) for text in found]) for side, found in texts.items()]
     tokens = [(side, [count_clip_tokens(text) for text in found]) for side, found in texts.items()]
-    over = ", ".join(f"{sum(n > CLIP_BUDGET for n in found)} of {side}s" for side, found in tokens)
+    over = ", ".join(f"{side} {sum(n > CLIP_BUDGET for n in found)}" for side, found in tokens)
     what = "improved prompts" if name else "validation pairs"
     limit = (CLIP_BUDGET, f"{CLIP_BUDGET}: what SDXL reads")
     plots = [
@@ -65,7 +77,7 @@ def words(run: RunData, draw: Draw) -> Section | None:
         found = word_frequencies(pairs, top=_EVERY)
         where = f"n = {len(pairs):,} prompts. From {file}."
         parts += [heading(title), figures(_word_plots(found, name, where, draw))]
-        parts += _word_tables(found)
+        parts.append(_word_tables(found))
     if not parts:
         return None
     note = paragraph(f"How words are counted: {found['stop_words']}.", note=True)
@@ -118,8 +130,7 @@ def _word_plots(found: dict[str, Any], name: str, where: str, draw: Draw) -> lis
     return drawn
 
 
-def _word_tables(found: dict[str, Any]) -> list[Html]:
-    parts = []
+def _word_tables(found: dict[str, Any]) -> Html:
     before = {item["text"]: item["count"] for item in found["words"]["before"]}
     rows = [
         (item["text"], f"{before.get(item['text'], 0):,}", f"{item['count']:,}",
@@ -127,19 +138,19 @@ def _word_tables(found: dict[str, Any]) -> list[Html]:
          f"{item['prompts']:,}")
         for item in found["words"]["after"][:TOP]
     ]  # fmt: skip
-    header = ("word", "before", "after", "ratio", "prompts after")
-    parts += [paragraph("The commonest words after, and what they were before:"),
-              table(rows, header, numbers=True)]  # fmt: skip
-    for key, title in (("clauses", "clause"), ("bigrams", "two words"), ("trigrams", "three words")):
-        sides = [found[key][side][:TOP] for side in ("before", "after")]
-        length = max(map(len, sides))
-        cells = [[(item["text"], f"{item['count']:,}") for item in side] for side in sides]
-        padded = [side + [("", "")] * (length - len(side)) for side in cells]
-        rows = [(*one, *two) for one, two in zip(*padded, strict=True)]
-        if rows:
-            header = (f"{title}, before", "occurrences", f"{title}, after", "occurrences")
-            parts.append(table(rows, header))
-    return parts
+    header = ("commonest after", "before", "after", "ratio", "prompts after")
+    parts = [table(rows, header, numbers=True)]
+    for key, title in _PHRASES.items():
+        # What came once is no frequency.
+        sides = [
+            [(item["text"], f"{item['count']:,}") for item in found[key][side] if item["count"] > 1]
+            for side in ("before", "after")
+        ]
+        for side, rows_of_side in zip(("before", "after"), sides, strict=True):
+            if rows_of_side:
+                names = (f"{title}, {side}", "occurrences")
+                parts.append(table(rows_of_side[:TOP], names, numbers=True))
+    return beside(parts)
 
 
 def diversity(run: RunData, draw: Draw) -> Section | None:
@@ -188,6 +199,7 @@ def painters(run: RunData, draw: Draw) -> Section | None:
         top = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:TOP]
         if top:
             plot = bar_plot(f"{kind.capitalize()}s added most", top, x="predictions")
+            caption = f"Of n = {len(rows):,} predictions, those that add it. From {file}."
             drawn.append(draw(plot, f"{kind}s-added", caption))
         if figure := _by_system(run, metric, f"{kind}s-systems", draw):
             drawn.append(figure)
@@ -195,8 +207,10 @@ def painters(run: RunData, draw: Draw) -> Section | None:
 
 
 def _added(source: str, result: str, kind: str) -> set[str]:
-    had, found = ({term.text.lower() for term in find_terms(text) if term.kind == kind}
-                  for text in (source, result))  # fmt: skip
+    had, found = (
+        {_INTRODUCTION.sub("", t.text.lower()) for t in find_terms(text) if t.kind == kind}
+        for text in (source, result)
+    )
     return found - had
 
 
@@ -205,12 +219,12 @@ def scores(run: RunData) -> Section | None:
     found = systems(run)
     titles = metric_titles(run)
     if not found:
-        if not run.evaluations:
+        last = run.final_evaluation()
+        if last is None:
             return None
-        last = run.evaluations[-1]
         rows = [(titles.get(name, name.replace("_", " ")), interval(score), score.get("n"))
                 for name, score in last.scores.items()]  # fmt: skip
-        note = f"Of the last evaluation, {last.file}; no baselines were scored. "
+        note = f"Of {last.file}; no baselines were scored. "
         parts = [table(rows, ("metric", "value (95% interval)", "n"), numbers=True)]
         return Section("Scores", join([paragraph(note + _INTERVALS, note=True), *parts]))
     by_name = [{score["metric"]: score for score in system["scores"] if _finite(score)}
@@ -240,10 +254,12 @@ def systems(run: RunData) -> list[dict[str, Any]]:
 
 
 def interval(score: Row) -> str:
-    """A value with its interval: 0.2071 (0.199 to 0.2152)."""
+    """A value with its interval, to two digits of half the interval: 0.207 (0.199 to 0.215)."""
     low, high = number(score.get("low")), number(score.get("high"))
-    value = f"{score['value']:.4g}"
-    return value if low is None or high is None else f"{value} ({low:.4g} to {high:.4g})"
+    if low is None or high is None or not 0 < high - low < math.inf:
+        return f"{score['value']:.4g}"
+    places = max(0, 1 - math.floor(math.log10((high - low) / 2)))
+    return f"{score['value']:.{places}f} ({low:.{places}f} to {high:.{places}f})"
 
 
 def examples(run: RunData, count: int = 12) -> Section | None:

@@ -5,7 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from promptlift.reporting.page import (
-    Html, Section, bullets, figures, heading, join, paragraph, table,
+    Html,
+    Section,
+    bullets,
+    facts,
+    figures,
+    heading,
+    join,
+    paragraph,
 )  # fmt: skip
 from promptlift.reporting.plots import MOST_POINTS, Line, line_plot
 from promptlift.reporting.run_data import LOG_METRICS, RunData, number
@@ -14,6 +21,7 @@ from promptlift.reporting.run_data import LOG_METRICS, RunData, number
 Draw = Callable[[Any, str, str], Html]
 
 LOSS_UNIT = "loss (nats per token)"
+_NOTHING: tuple[Any, ...] = (None, "", [], {})
 _LOSSES = {
     "loss": "training",
     "training_sample_loss": "training rows, as evaluated",
@@ -36,6 +44,10 @@ _SAMPLE = (
     " The line of training rows as evaluated has neither: a fixed sample of the training pairs, "
     "measured at the same moment and in the same way as the validation pairs. What lies between "
     "those two lines is what the model learnt by heart."
+)
+_OTHER_CURVES = (
+    "The paper's own curves measured text cut at 20 tokens, on other data: they are not to be "
+    "compared with these."
 )
 
 
@@ -62,54 +74,55 @@ def summary(run: RunData) -> Section:
     rows.append(("versions", ", ".join(f"{name} {found}" for name, found in versions.items())))
     others = {name: stage.get("state") for name, stage in run.stages.items() if name != "training"}
     rows += [(f"stage {name}", state) for name, state in others.items()]
-    parts = [table(rows), paragraph("From manifest.json, which has the hashes whole.", note=True)]
+    parts = [facts(rows), paragraph("From manifest.json, which has the hashes whole.", note=True)]
     if config:
         settings = [(name, _cell(value)) for name, value in config.items()]
-        parts += [heading("Settings"), table(settings)]
+        parts += [heading("Settings"), facts(settings)]
     if run.missing:
         parts += [heading("What this page lacks"), bullets(run.missing)]
     return Section("Summary", join(parts))
 
 
-def losses(run: RunData, draw: Draw) -> Section | None:
-    """Training and evaluation loss against step, the first of the paper's five windows."""
+def windows(run: RunData, draw: Draw) -> Section | None:
+    """The five windows that the paper's visualiser opens, each against step."""
+    drawn, lacking = [], []
     lines = loss_lines(run)
-    if not lines:
+    if lines:
+        drawn.append(_loss_window(lines, draw))
+    else:
+        lacking.append("No loss was logged in this run.")
+    for place, (name, title) in enumerate(WINDOWS.items(), 2):
+        line, origin, count = metric_line(run, name)
+        if not line.x:
+            lacking.append(f"{title} was not measured in this run.")
+            continue
+        plot = line_plot(f"{title} against step", [line], x="step", y=title)
+        caption = f"On validation pairs, against the target{count}. From {origin}.{_gaps([line])}"
+        drawn.append(draw(plot, f"window-{place}-{name.replace('_', '-')}", caption))
+    if not drawn:
         return None
+    parts = [figures(drawn)]
+    if lacking:
+        parts.append(bullets(lacking))
+    labels = {line.label for line in lines}
+    if labels >= {_LOSSES["loss"], _LOSSES["eval_loss"]}:
+        sample = _LOSSES["training_sample_loss"] in labels
+        parts.append(paragraph(_WHY_BELOW + (_SAMPLE if sample else "")))
+    parts.append(paragraph(_OTHER_CURVES, note=True))
+    return Section("The paper's five windows", join(parts))
+
+
+def _loss_window(lines: Sequence[Line], draw: Draw) -> Html:
     rows = " and ".join(f"{len(line.x):,} rows ({line.label})" for line in lines)
-    sample = any(line.label == _LOSSES["training_sample_loss"] for line in lines)
     plot = line_plot("Training and evaluation loss", lines, x="step", y=LOSS_UNIT)
     caption = f"Cross-entropy in natural logarithms. {rows} of log.csv.{_thinned(lines)}"
-    caption += _gaps(lines)
-    why = paragraph(_WHY_BELOW + (_SAMPLE if sample else ""))
-    return Section("Loss", join([figures([draw(plot, "window-1-loss", caption)]), why]))
+    return draw(plot, "window-1-loss", caption + _gaps(lines))
 
 
 def loss_lines(run: RunData, prefix: str = "") -> list[Line]:
     """The losses that the log has, as lines."""
     found = ((label, *run.column(name)) for name, label in _LOSSES.items())
     return [Line(label=prefix + label, x=x, y=y) for label, x, y in found if x]
-
-
-def windows(run: RunData, draw: Draw) -> Section | None:
-    """The other four of the paper's five windows: metrics against step."""
-    drawn, lacking = [], []
-    for place, (name, title) in enumerate(WINDOWS.items(), 2):
-        line, origin, count = metric_line(run, name)
-        if not line.x:
-            lacking.append(f"{title} was not measured in this run")
-            continue
-        plot = line_plot(f"{title} against step", [line], x="step", y=title)
-        caption = f"On validation pairs, against the target{count}. From {origin}.{_gaps([line])}"
-        drawn.append(draw(plot, f"window-{place}-{name}", caption))
-    if not drawn:
-        return None
-    note = (
-        "With the losses above, the five windows that the paper's visualiser opens. Its own curves "
-        "measured text cut at 20 tokens, on other data: they are not to be compared with these."
-    )
-    parts = [paragraph(note, note=True), figures(drawn)]
-    return Section("The paper's windows", join(parts + [bullets(lacking)] * bool(lacking)))
 
 
 def metric_line(run: RunData, name: str, label: str = "") -> tuple[Line, str, str]:
@@ -140,9 +153,11 @@ def epochs(run: RunData, draw: Draw) -> Section | None:
         plot = line_plot(title, [line], x="epoch", y=title, bars=True)
         caption = f"n = {scores[-1].get('n')} predictions, bars: 95% interval. From evaluations/."
         drawn.append(draw(plot, f"epoch-{name}", caption))
-    decoding = ", ".join(f"{key} {value}" for key, value in run.evaluations[-1].decoding.items())
-    note = paragraph(f"Predictions on validation pairs; decoding: {decoding or 'not recorded'}.")
-    return Section("Metrics after each epoch", join([note, figures(drawn)]))
+    last = run.evaluations[-1]
+    note = paragraph("Of what the model wrote for the validation pairs, decoded with:")
+    options = [(key, _cell(value)) for key, value in last.decoding.items() if value not in _NOTHING]
+    used = facts(options) if options else paragraph("(not recorded)")
+    return Section("Metrics after each epoch", join([note, used, figures(drawn)]))
 
 
 def optimizer(run: RunData, draw: Draw) -> Section | None:
@@ -156,8 +171,8 @@ def optimizer(run: RunData, draw: Draw) -> Section | None:
         sound = [value for value in values if math.isfinite(value) and value > 0]
         # Where a few bursts would press all else flat.
         log = name == "grad_norm" and bool(sound) and max(sound) > 100 * min(sound)
-        unit = "L2 norm, before clipping" if name == "grad_norm" else "step size"
-        plot = line_plot(title, [line], x="step", y=f"{title.lower()} ({unit})", log=log)
+        label = "L2 norm before clipping" if name == "grad_norm" else "learning rate"
+        plot = line_plot(title, [line], x="step", y=label, log=log)
         caption = f"{len(steps):,} rows of log.csv.{_thinned([line])}{_gaps([line])}"
         drawn.append(draw(plot, name.replace("_", "-"), caption))
     return Section("Learning rate and gradient norm", figures(drawn)) if drawn else None
