@@ -18,7 +18,8 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --muted: #5c6670; --line: #d5dae0;
-  --shade: #f4f6f8; }
+  --shade: #f4f6f8; --plot-1: #0072b2; --plot-2: #d55e00; --plot-3: #009e73; --plot-4: #cc79a7;
+  --plot-5: #e69f00; --plot-6: #56b4e9; }
 * { box-sizing: border-box; }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 76rem;
   padding: 1.5rem 1rem 3rem; color: var(--ink); background: var(--paper);
@@ -44,6 +45,7 @@ tbody tr + tr > * { border-top: 1px solid var(--line); }
   border-bottom: 1px solid var(--line); break-inside: avoid; }
 .facts div > :last-child { text-align: right; overflow-wrap: anywhere; }
 .beside { display: flex; flex-wrap: wrap; gap: 0 3rem; align-items: start; }
+.beside > div { max-width: 100%; }
 .plots { display: grid; gap: 1.5rem; margin: 1rem 0;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)); }
 figure { margin: 0; break-inside: avoid; max-width: 34rem; }
@@ -56,9 +58,11 @@ svg * { stroke-linejoin: round; stroke-linecap: butt; }
 .facts, .facts dd { margin-left: 0; } .facts dt { color: var(--muted); }
 .cards dd { margin: 0 0 .4rem; white-space: pre-wrap; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ed; --paper: #15181c; --muted: #a3adb8;
-  --line: #353c44; --shade: #1f242a; } }
+  --line: #353c44; --shade: #1f242a; --plot-1: #3d9fe0; --plot-2: #f0793a; --plot-3: #22bd92;
+  --plot-4: #d891b8; --plot-6: #9ad4f5; } }
 @media print { :root { color-scheme: light; --ink: #000; --paper: #fff; --muted: #444;
-  --line: #bbb; --shade: #fff; } body { font-size: 10pt; max-width: none; padding: 0; }
+  --line: #bbb; --shade: #fff; --plot-1: #0072b2; --plot-2: #d55e00; --plot-3: #009e73;
+  --plot-4: #cc79a7; --plot-6: #56b4e9; } body { font-size: 10pt; max-width: none; padding: 0; }
   nav { display: none; } h2, h3 { break-after: avoid; }
   .plots { grid-template-columns: 1fr 1fr; gap: 1rem; }
   .cards { grid-template-columns: 1fr; } .cards dl { border: 1px solid var(--line); }

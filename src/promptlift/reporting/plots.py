@@ -276,6 +276,8 @@ def _inline(svg: str, drawing: Any, name: str) -> Html:
     drawn = re.sub(r"\s*<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
     drawn = re.sub(r"\s*<style.*?</style>", "", drawn, count=1, flags=re.DOTALL)
     drawn = drawn.replace(_INK, "currentColor").replace(f"fill: {_PAPER}", "fill: none")
+    for number, colour in enumerate(COLOURS, 1):  # paler where the page is dark
+        drawn = drawn.replace(colour, f"var(--plot-{number})")
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', drawn))
     drawn = re.sub(
         r' id="([^"]*)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", drawn
