@@ -6,7 +6,18 @@ import sys
 import typer
 
 from promptlift import __version__
-from promptlift.cli import compare, doctor, door, export, improve, pairs, receipts, report, train
+from promptlift.cli import (
+    compare,
+    doctor,
+    door,
+    export,
+    improve,
+    pairs,
+    receipts,
+    report,
+    score,
+    train,
+)
 
 app = typer.Typer(
     name="promptlift",
@@ -49,6 +60,7 @@ app.command()(receipts.show)
 app.command()(receipts.stamp)
 app.command()(train.train)
 app.command()(export.export)
+app.command()(score.score)
 app.command()(report.report)
 app.command()(compare.compare)
 app.command()(doctor.doctor)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from promptlift.errors import ConfigError, MissingExtraError, ModelError
 from promptlift.files import sha256_of_file
 from promptlift.scoring.encoders import (
+    BATCH_SIZE,
     Baseline,
     bundled_encoder,
     default_layer,
@@ -25,7 +26,6 @@ from promptlift.scoring.encoders import (
 if TYPE_CHECKING:
     import torch
 
-BATCH_SIZE = 64  # bert_score's
 NAMES = ("precision", "recall", "f1")
 # Texts are encoded again rather than kept beyond this: memory does not grow with the file.
 _KEPT_BYTES = 512 << 20
@@ -116,9 +116,7 @@ class BertScorer:
         if encoder is None:
             self.settings["note"] = "the small offline encoder; the paper took roberta-large"
 
-    def scores(
-        self, *, predictions: Sequence[str], references: Sequence[str]
-    ) -> dict[str, Scores]:
+    def scores(self, *, predictions: Sequence[str], references: Sequence[str]) -> dict[str, Scores]:
         """`precision`, `recall` and `f1` of each prediction, raw; float64 [predictions].
 
         In [-1, 1]; an empty text on either side scores 0, as in bert_score. Texts beyond the
@@ -225,9 +223,9 @@ class BertScorer:
             width = len(rows[-1])
             ids = torch.full((len(rows), width), self._tokenizer.pad_token_id or 0)
             mask = torch.zeros(len(rows), width, dtype=torch.long)
-            for place, row in enumerate(rows):
-                ids[place, : len(row)] = torch.tensor(row)
-                mask[place, : len(row)] = 1
+            for line, row in enumerate(rows):
+                ids[line, : len(row)] = torch.tensor(row)
+                mask[line, : len(row)] = 1
             ids, inside = ids.to(self._device), mask.bool().to(self._device)
             # Without padding there is nothing to mask, and attention is faster unmasked.
             whole = bool(mask.all())

