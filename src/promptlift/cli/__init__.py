@@ -6,7 +6,18 @@ import sys
 import typer
 
 from promptlift import __version__
-from promptlift.cli import doctor, door, export, improve, pairs, receipts, score, train
+from promptlift.cli import (
+    compare,
+    doctor,
+    door,
+    export,
+    improve,
+    pairs,
+    receipts,
+    report,
+    score,
+    train,
+)
 
 app = typer.Typer(
     name="promptlift",
@@ -50,6 +61,8 @@ app.command()(receipts.stamp)
 app.command()(train.train)
 app.command()(export.export)
 app.command()(score.score)
+app.command()(report.report)
+app.command()(compare.compare)
 app.command()(doctor.doctor)
 app.add_typer(pairs.app, name="pairs")
 
