@@ -6,7 +6,7 @@ import sys
 import typer
 
 from promptlift import __version__
-from promptlift.cli import doctor, door, export, improve, pairs, receipts, train
+from promptlift.cli import doctor, door, export, illustrate, improve, pairs, receipts, train
 
 app = typer.Typer(
     name="promptlift",
@@ -49,6 +49,7 @@ app.command()(receipts.show)
 app.command()(receipts.stamp)
 app.command()(train.train)
 app.command()(export.export)
+app.command()(illustrate.illustrate)
 app.command()(doctor.doctor)
 app.add_typer(pairs.app, name="pairs")
 
