@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _STRONGER = 1.1  # what a pair of round brackets multiplies by, and square ones divide by
 _BRACKETS = {"(": _STRONGER, "[": 1 / _STRONGER, "{": 1.0}
-_MOST_KEPT = 32  # encoded prompts that are kept: those of a batch, and originals among variants
+_MOST_KEPT = 128  # encoded prompts that are kept: those of a batch, and originals among variants
 _SPLITS = ("break", "and")
 # What has no effect on the picture, in words for a note.
 _IGNORED = {
@@ -81,7 +81,7 @@ class PromptEncoder:
 
     def __init__(self, pipeline: Any, *, chunked: bool) -> None:
         self._pipeline, self._chunked = pipeline, chunked
-        found = [
+        found: list[tuple[Any, Any]] = [
             (
                 getattr(pipeline, f"tokenizer{end}", None),
                 getattr(pipeline, f"text_encoder{end}", None),
@@ -93,7 +93,10 @@ class PromptEncoder:
         self._kept: dict[tuple[str, str], Encoded] = {}
 
     def encode(self, prompt: str, prompt_2: str | None = None) -> Encoded:
-        """Encode a prompt; `prompt_2` is what a second encoder reads instead."""
+        """Encode a prompt; `prompt_2` is what a second encoder reads instead.
+
+        A refiner has one encoder only, and reads `prompt`, as in diffusers.
+        """
         key = (prompt, prompt_2 or prompt)
         found = self._kept.pop(key, None)
         if found is None:
@@ -116,8 +119,7 @@ class PromptEncoder:
     def _encode(self, prompts: tuple[str, str]) -> Encoded:
         import torch
 
-        texts = prompts if len(self._encoders) == 2 else prompts[-1:]
-        readings = [read_weights(text) for text in texts]
+        readings = [read_weights(text) for text in prompts[: len(self._encoders)]]
         tokenized = [
             _chunks(reading, tokenizer, chunked=self._chunked)
             for reading, (tokenizer, _) in zip(readings, self._encoders, strict=True)

@@ -299,24 +299,23 @@ class Illustrator:
         import torch
 
         encoded = [encoder.encode(item.prompt, item.prompt_2) for item in batch]
-        embeds = torch.cat([encoder.padded(item, chunks) for item in encoded])
-        found = {"prompt_embeds": embeds}
-        has_pooled = encoded[0].pooled is not None
-        if has_pooled:
-            found["pooled_prompt_embeds"] = torch.cat([item.pooled for item in encoded])
+        pooled = [item.pooled for item in encoded if item.pooled is not None]
+        found = {"prompt_embeds": torch.cat([encoder.padded(item, chunks) for item in encoded])}
+        if pooled:
+            found["pooled_prompt_embeds"] = torch.cat(pooled)
         if self.guidance_scale <= 1:
             return found
         negatives = [encoder.encode(item.negative or "") for item in batch]
         rows = [encoder.padded(item, chunks) for item in negatives]
-        pooled = [item.pooled for item in negatives]
+        pooled = [item.pooled for item in negatives if item.pooled is not None]
         # As diffusers has it: SDXL's base was trained with zeros where nothing is said.
-        if has_pooled and pipeline.config.force_zeros_for_empty_prompt:
+        if pooled and pipeline.config.force_zeros_for_empty_prompt:
             for place, request in enumerate(batch):
                 if request.negative is None:
                     rows[place] = torch.zeros_like(rows[place])
                     pooled[place] = torch.zeros_like(pooled[place])
         found["negative_prompt_embeds"] = torch.cat(rows)
-        if has_pooled:
+        if pooled:
             found["negative_pooled_prompt_embeds"] = torch.cat(pooled)
         return found
 
@@ -399,7 +398,7 @@ class Illustrator:
 
 def _own_size(base: Any) -> int:
     """Pixels of a side, as the model was trained."""
-    part = getattr(base, "unet", None) or getattr(base, "transformer", None)
+    part: Any = getattr(base, "unet", None) or getattr(base, "transformer", None)
     size = getattr(base, "default_sample_size", None) or part.config.sample_size
     return int(size * base.vae_scale_factor)
 

@@ -63,7 +63,8 @@ class Pipelines:
     @property
     def is_clip(self) -> bool:
         """Whether prompts are encoded here: SDXL and Stable Diffusion 1 and 2."""
-        return type(self.base).__name__ in ("StableDiffusionXLPipeline", "StableDiffusionPipeline")
+        kinds = {kind.__name__ for kind in type(self.base).__mro__}
+        return bool(kinds & {"StableDiffusionXLPipeline", "StableDiffusionPipeline"})
 
 
 def load_pipelines(config: IllustrationConfig, report: Report) -> Pipelines:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from promptlift.records import SCHEMA_VERSION, Improvement
 
 # Of nine levels the first: 11% larger files in 0.27 s instead of 0.46 at 1024x1024.
 _COMPRESSION = 1
+_VERSIONED = ("promptlift", "torch", "diffusers", "transformers")
 # A1111's names for settings.
 _A1111 = {"num_inference_steps": "Steps", "scheduler": "Sampler", "guidance_scale": "CFG scale"}
 
@@ -126,6 +128,7 @@ def _receipt(drawing: Drawing, picture: Picture) -> dict[str, Any]:
             "cut": picture.cut,
             "cut_tokens": picture.cut_tokens,
             "notes": list(picture.notes),
+            "versions": {name: version(name) for name in _VERSIONED},
             "key": drawing.key,
         },
     }
