@@ -11,6 +11,7 @@ from promptlift.cli import (
     doctor,
     door,
     export,
+    illustrate,
     improve,
     pairs,
     receipts,
@@ -60,6 +61,7 @@ app.command()(receipts.show)
 app.command()(receipts.stamp)
 app.command()(train.train)
 app.command()(export.export)
+app.command()(illustrate.illustrate)
 app.command()(score.score)
 app.command()(report.report)
 app.command()(compare.compare)
