@@ -6,7 +6,16 @@ import sys
 import typer
 
 from promptlift import __version__
-from promptlift.cli import doctor, door, export, improve, pairs, receipts, train
+from promptlift.cli import (
+    doctor,
+    door,
+    export,
+    improve,
+    pairs,
+    receipts,
+    score_pictures,
+    train,
+)
 
 app = typer.Typer(
     name="promptlift",
@@ -49,6 +58,7 @@ app.command()(receipts.show)
 app.command()(receipts.stamp)
 app.command()(train.train)
 app.command()(export.export)
+app.command()(score_pictures.score_pictures)
 app.command()(doctor.doctor)
 app.add_typer(pairs.app, name="pairs")
 
