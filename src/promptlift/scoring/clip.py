@@ -316,9 +316,7 @@ def unit(features: FloatArray) -> npt.NDArray[np.float64]:
     return exact
 
 
-def _not_loaded(
-    name: str, folder: bool, offline: bool, error: Exception, hint: str
-) -> ModelError:
+def _not_loaded(name: str, folder: bool, offline: bool, error: Exception, hint: str) -> ModelError:
     first = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if folder:
         return ModelError(f"model {name!r} cannot be loaded: {first} Is the folder whole?")

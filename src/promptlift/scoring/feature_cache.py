@@ -1,6 +1,7 @@
 """What models made of texts and pictures, kept on disk so that nothing is encoded twice."""
 
 import sqlite3
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,11 +39,14 @@ class FeatureCache:
             path.parent.mkdir(parents=True, exist_ok=True)
         with _clearly(path):
             self._database = sqlite3.connect(path or ":memory:", timeout=60)
+        # A cache that nobody closed is closed with its last user.
+        self._closed = weakref.finalize(self, self._database.close)
+        with _clearly(path):
             self._database.execute(_TABLE)
 
     def close(self) -> None:
         """Let go of the file."""
-        self._database.close()
+        self._closed()
 
     def missing(self, model: str, kind: str, keys: Sequence[str]) -> list[int]:
         """Places of the keys that are not kept; of equal keys only the first place."""

@@ -13,7 +13,13 @@ from promptlift.scoring.clip import ClipEncoder
 from promptlift.scoring.feature_cache import FloatArray
 from promptlift.scoring.picture_files import Picture
 from promptlift.scoring.pictures import MEASURES, VERSION, measure
-from promptlift.scoring.preference import PickScore, PictureScorer, ScorerContext, make_scorer, scorer_names
+from promptlift.scoring.preference import (
+    PickScore,
+    PictureScorer,
+    ScorerContext,
+    make_scorer,
+    scorer_names,
+)
 from promptlift.scoring.scores import Metric
 
 Values = npt.NDArray[np.float64]
