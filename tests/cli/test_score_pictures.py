@@ -1,0 +1,85 @@
+"""`promptlift score-pictures`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run, error_line, spawn
+from tests.scoring.clip_models import draw_run, make_clip
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("models") / "clip")
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Path:
+    return draw_run(tmp_path / "run", prompts=3)
+
+
+def test_the_table_has_every_metric_its_baseline_and_the_verdict(
+    run: Run, clip: Path, drawn: Path
+) -> None:
+    result = run("score-pictures", drawn, "--clip", clip, "--metrics", "clip", "--metrics",
+                 "measures")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["original", "improved", "difference", "[95%]", "p", "won-lost-tied"]
+    assert lines[1].startswith("CLIPScore (original prompt)")
+    assert lines[2].startswith("  with shuffled captions")
+    assert [line for line in lines if line.startswith("Near-blank pictures")]
+    assert [line for line in lines if line.startswith("Directional similarity: ")]
+    assert "12 pictures of 3 prompts, 6 pairs, 0 left out; intervals over prompts" in lines
+    assert [line for line in lines if line.startswith("better left alone: ")]
+    assert result.stderr == f"promptlift: scores in {drawn / 'scores' / 'pictures.json'}\n"
+
+
+def test_json_is_the_file(run: Run, clip: Path, drawn: Path) -> None:
+    result = run("score-pictures", drawn, "--clip", clip, "--metrics", "clip", "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found == json.loads((drawn / "scores" / "pictures.json").read_text())
+    assert found["schema_version"] == 1
+    assert found["models"]["clip"].startswith("clip@")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["--clip", "./nowhere"], 1, "model './nowhere' is no folder"),
+        (["--offline"], 1, "openai/clip-vit-base-patch16 is not on this machine. Download it"),
+        (["--metrics", "clap"], 2, "metric 'clap' is not known; there is: clip, measures"),
+        (["--batch-size", "0"], 2, "batch_size is 0 and must be above 0"),
+        (["--metrics", "aesthetic", "--aesthetic", "no.pth"], 1, "no.pth does not exist"),
+    ],
+)
+def test_errors_are_one_line(
+    arguments: list[str], status: int, said: str, run: Run, drawn: Path
+) -> None:
+    result = run("score-pictures", drawn, *arguments)
+    assert result.exit_code == status
+    assert said in error_line(result)
+
+
+def test_a_run_without_pictures_says_what_to_do(run: Run, tmp_path: Path) -> None:
+    result = run("score-pictures", tmp_path)
+    assert result.exit_code == 1
+    assert "promptlift illustrate RUN" in error_line(result)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = {"torch", "transformers", "numpy", "PIL", "pyarrow"}
+    before = f"import atexit, sys; atexit.register(lambda: print({heavy} & set(sys.modules)))"
+    done = spawn("score-pictures", "--help", before=before)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize("absent", ["torch", "PIL"])
+def test_a_missing_extra_is_named(absent: str, drawn: Path) -> None:
+    done = spawn("score-pictures", drawn, before=f"import sys; sys.modules[{absent!r}] = None")
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert "pip install 'promptlift[score]'" in line
