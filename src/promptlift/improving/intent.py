@@ -105,8 +105,7 @@ class Text:
         self.starts = [match.start() for match in found]
         # Whether a comma or the like stands behind a word.
         self.ends = [
-            not _MARKS.isdisjoint(text[one.end() : other.start()])
-            for one, other in pairwise(found)
+            not _MARKS.isdisjoint(text[one.end() : other.start()]) for one, other in pairwise(found)
         ] + [True]
 
     @cached_property
