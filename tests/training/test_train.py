@@ -22,9 +22,13 @@ from promptlift.improving.torch_engine import load_torch
 from promptlift.pairs.load import write_pairs
 from promptlift.records import Pair
 from promptlift.runs import Run
+from promptlift.training.checkpoints import complete_checkpoints
 from promptlift.training.config import TrainingConfig
-from promptlift.training.train import set_apart, train, use_bf16, with_both_tasks
-from promptlift.training.trainer import LengthGroupedSampler, complete_checkpoints
+from promptlift.training.data import set_apart, with_both_tasks
+from promptlift.training.examples import EpochSampler
+from promptlift.training.models import use_bf16
+from promptlift.training.train import train
+from promptlift.training.trainer import LOG_COLUMNS
 from tests.conftest import ENDS, HEADS
 
 PAIRS = [Pair(source=head, target=end, mode="extend") for head in HEADS for end in ENDS] + [
@@ -59,7 +63,7 @@ def test_a_run_leaves_what_the_formats_promise(whole: Path) -> None:
     assert stage["versions"]["torch"] == torch.__version__
     assert (whole / "config.json").exists()
     header, *rows = (whole / "log.csv").read_text().splitlines()
-    assert header == "step,epoch,loss,eval_loss,learning_rate,grad_norm"
+    assert header == ",".join(LOG_COLUMNS)
     assert sum(bool(row.split(",")[3]) for row in rows) == 2  # validation after each epoch
     assert ModelCard.read(whole / "model").modes == {"extend": "extend: ", "rewrite": "rewrite: "}
     assert Improver.load(whole / "model").improve("a cat", seed=1)[0].source == "a cat"
@@ -165,13 +169,13 @@ def test_pairs_to_rewrite_alone_also_teach_extending() -> None:
 
 def test_epochs_have_their_own_order_and_batches_of_like_length() -> None:
     lengths = [index % 50 for index in range(1000)]
-    sampler = LengthGroupedSampler(lengths, 10, seed=1)
+    sampler = EpochSampler(lengths, 10, seed=1)
     first = list(sampler)
     sampler.set_epoch(1)
     second = list(sampler)
     assert sorted(first) == sorted(second) == list(range(1000))
     assert first != second
-    again = LengthGroupedSampler(lengths, 10, seed=1)
+    again = EpochSampler(lengths, 10, seed=1)
     assert list(again) == first
     spread = [
         max(lengths[i] for i in first[at : at + 10]) - min(lengths[i] for i in first[at : at + 10])

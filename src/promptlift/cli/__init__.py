@@ -7,12 +7,16 @@ import typer
 
 from promptlift import __version__
 from promptlift.cli import (
+    compare,
     doctor,
     door,
     export,
+    illustrate,
     improve,
     pairs,
     receipts,
+    report,
+    score,
     score_pictures,
     train,
 )
@@ -58,7 +62,11 @@ app.command()(receipts.show)
 app.command()(receipts.stamp)
 app.command()(train.train)
 app.command()(export.export)
+app.command()(illustrate.illustrate)
+app.command()(score.score)
 app.command()(score_pictures.score_pictures)
+app.command()(report.report)
+app.command()(compare.compare)
 app.command()(doctor.doctor)
 app.add_typer(pairs.app, name="pairs")
 

@@ -1,13 +1,17 @@
 """`promptlift train`."""
 
+import tempfile
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from promptlift.cli.door import INTERRUPTED, guarded, say
+from promptlift.cli.door import FAILED, INTERRUPTED, guarded, say
 from promptlift.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from promptlift.records import Pair
 
 _HELP = {item.name: item.metadata["help"] for item in fields(TrainingConfig)}
 
@@ -20,12 +24,39 @@ def _setting(name: str) -> Any:
     return _opt(_HELP[name])
 
 
+def _switch(name: str) -> Any:
+    dashed = name.replace("_", "-")
+    return typer.Option(f"--{dashed}/--no-{dashed}", help=_HELP[name], show_default=False)
+
+
 def train(
     pairs: Annotated[
-        list[Path], typer.Option("--pairs", help="Files of pairs.", show_default=False)
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Run folder.", show_default=False)],
-    preset: Annotated[str, typer.Option(help="pocket: the bundled model's settings.")] = "pocket",
+        list[Path] | None,
+        typer.Option("--pairs", help="Files of pairs; the paper's of the Hub with its presets."),
+    ] = None,
+    validation: Annotated[
+        list[Path] | None,
+        typer.Option("--validation", help="Files of pairs to measure on; set apart where none."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run folder.", show_default=False)
+    ] = None,
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="pocket: the bundled model's settings; paper: the paper's; paper-exact: "
+            "evaluated as its script does, cut and greedy, too."
+        ),
+    ] = "pocket",
+    trial: Annotated[
+        bool | None,
+        typer.Option(
+            "--trial/--no-trial",
+            help="Only say how long the run takes and whether it fits into memory; long runs "
+            "begin with that unless --no-trial.",
+            show_default=False,
+        ),
+    ] = None,
     source: Annotated[str | None, _opt("Column of the sources.")] = None,
     target: Annotated[str | None, _opt("Column of the targets.")] = None,
     model: Annotated[str | None, _setting("model")] = None,
@@ -37,55 +68,121 @@ def train(
     num_decoder_layers: Annotated[int | None, _setting("num_decoder_layers")] = None,
     num_heads: Annotated[int | None, _setting("num_heads")] = None,
     dropout_rate: Annotated[float | None, _setting("dropout_rate")] = None,
+    tasks: Annotated[str | None, _setting("tasks")] = None,
+    rewrite_prefix: Annotated[str | None, _setting("rewrite_prefix")] = None,
     epochs: Annotated[float | None, _setting("epochs")] = None,
     batch_size: Annotated[int | None, _setting("batch_size")] = None,
+    eval_batch_size: Annotated[int | None, _setting("eval_batch_size")] = None,
     gradient_accumulation_steps: Annotated[
         int | None, _setting("gradient_accumulation_steps")
     ] = None,
+    group_by_length: Annotated[bool | None, _switch("group_by_length")] = None,
+    gradient_checkpointing: Annotated[str | None, _setting("gradient_checkpointing")] = None,
+    lora: Annotated[bool | None, _switch("lora")] = None,
+    lora_rank: Annotated[int | None, _setting("lora_rank")] = None,
+    lora_alpha: Annotated[float | None, _setting("lora_alpha")] = None,
     optimizer: Annotated[str | None, _setting("optimizer")] = None,
     learning_rate: Annotated[float | None, _setting("learning_rate")] = None,
+    lr_scheduler_type: Annotated[str | None, _setting("lr_scheduler_type")] = None,
     warmup_steps: Annotated[int | None, _setting("warmup_steps")] = None,
     weight_decay: Annotated[float | None, _setting("weight_decay")] = None,
     max_source_tokens: Annotated[int | None, _setting("max_source_tokens")] = None,
     max_target_tokens: Annotated[int | None, _setting("max_target_tokens")] = None,
     validation_pairs: Annotated[int | None, _setting("validation_pairs")] = None,
+    training_sample: Annotated[int | None, _setting("training_sample")] = None,
+    evaluation_decoding: Annotated[str | None, _setting("evaluation_decoding")] = None,
+    evaluation_pairs: Annotated[int | None, _setting("evaluation_pairs")] = None,
+    keep_checkpoints: Annotated[int | None, _setting("keep_checkpoints")] = None,
+    best: Annotated[bool | None, _switch("best")] = None,
+    logging_steps: Annotated[int | None, _setting("logging_steps")] = None,
     save_minutes: Annotated[float | None, _setting("save_minutes")] = None,
     save_steps: Annotated[int | None, _setting("save_steps")] = None,
     precision: Annotated[str | None, _setting("precision")] = None,
-    compile: Annotated[
-        bool | None, typer.Option("--compile/--no-compile", help=_HELP["compile"])
-    ] = None,
+    compile: Annotated[bool | None, _switch("compile")] = None,
     seed: Annotated[int | None, _setting("seed")] = None,
     licence: Annotated[str | None, _setting("licence")] = None,
 ) -> None:
     """Train a model in a run folder; the same command again goes on where it stopped.
 
+    Each epoch is measured; RUN/log.csv has the figures, and RUN/evaluations what the model wrote.
+
     Examples:
 
       promptlift train --preset pocket --pairs pairs.jsonl --output runs/pocket
 
+      promptlift train --preset paper --output runs/paper
+
+      promptlift train --preset paper --lora --trial
+
       promptlift train --model google/flan-t5-small --pairs pairs.csv --output runs/flan
+
+      torchrun --nproc-per-node 2 -m promptlift train --preset paper --output runs/paper
     """
     flags = {key: value for key, value in locals().items() if key not in _NO_SETTINGS}
     with guarded("interrupted; the same command goes on from the last checkpoint"):
-        from promptlift.errors import InputError
-        from promptlift.pairs.load import load_pairs
-        from promptlift.records import Pair
-        from promptlift.training.train import hash_inputs
+        from promptlift.errors import ConfigError
+        from promptlift.training.data import paper_files
+        from promptlift.training.processes import launched
+        from promptlift.training.train import hash_inputs, try_out
         from promptlift.training.train import train as train_model
 
         config = TrainingConfig.resolve(preset, flags)
-        learned = []
-        for path in pairs:
-            for item in load_pairs(path, source=source, target=target):
-                if not isinstance(item, Pair):
-                    raise InputError(f"{path} line {item.number}: {item.message}")
-                learned.append(item)
-        folder = train_model(learned, output, config, inputs=hash_inputs(pairs), report=say)
-        if folder is None:
-            say("stopped; the same command goes on from the last checkpoint")
+        if output is None and not trial:
+            raise ConfigError("name the run folder: --output FOLDER")
+        report = say if launched().main else _silent
+        files, held = pairs or [], validation or []
+        if not files:
+            files, held = paper_files(preset, held)
+        learned = _read(files, source, target, drop_faulty=not pairs, report=report)
+        measured = _read(held, source, target, drop_faulty=not validation, report=report)
+        given = measured if held else None
+        if trial:
+            with tempfile.TemporaryDirectory() as folder:
+                found = try_out(learned, config, Path(folder), validation=given, report=report)
+            if not found.fits:
+                report(f"error: {found.advice(config)}")
+                raise typer.Exit(FAILED)
+            return
+        assert output is not None
+        trained = train_model(
+            learned,
+            output,
+            config,
+            validation=given,
+            inputs=hash_inputs([*files, *held]),
+            trial=trial,
+            report=report,
+        )
+        if trained is None:
+            report("stopped; the same command goes on from the last checkpoint")
             raise typer.Exit(INTERRUPTED)
-        say(f"model in {folder}; for the engine: promptlift export {folder} --output FOLDER")
+        report(f"model in {trained}; for the engine: promptlift export {trained} --output FOLDER")
 
 
-_NO_SETTINGS = {"pairs", "output", "preset", "source", "target"}
+def _read(
+    paths: list[Path], source: str | None, target: str | None, *, drop_faulty: bool, report: Any
+) -> "list[Pair]":
+    """The pairs of files. In one's own a faulty row is an error; in the paper's it is left out."""
+    from promptlift.errors import InputError
+    from promptlift.pairs.load import load_pairs
+    from promptlift.records import Pair
+
+    found, faulty = [], 0
+    for path in paths:
+        for item in load_pairs(path, source=source, target=target):
+            if isinstance(item, Pair):
+                found.append(item)
+            elif drop_faulty:
+                faulty += 1
+            else:
+                raise InputError(f"{path} line {item.number}: {item.message}")
+    if faulty:
+        report(f"{faulty} rows of {paths[0].name} and its like are no pairs and are left out")
+    return found
+
+
+def _silent(line: str) -> None:
+    """Only the main process reports."""
+
+
+_NO_SETTINGS = {"pairs", "validation", "output", "preset", "trial", "source", "target"}

@@ -1,32 +1,53 @@
 """Fine-tuning a T5, or training a small one from scratch, in a run folder."""
 
-import hashlib
+import json
 import logging
 import os
-import random
+import shutil
 import signal
+import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from promptlift.errors import InputError, MissingExtraError
-from promptlift.files import sha256_of_file
-from promptlift.improving.manifest import PAPER_PREFIX, ModelCard
-from promptlift.pairs.cut import cut_prompt
-from promptlift.pairs.split import related
+from promptlift.errors import MissingExtraError
+from promptlift.files import sha256_of_file, write_json
+from promptlift.improving.manifest import ModelCard
+from promptlift.pairs.load import write_pairs
 from promptlift.records import Pair
 from promptlift.runs import Run
-from promptlift.training.config import POCKET_DECODING, POCKET_MODES, TrainingConfig
-from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
-
-if TYPE_CHECKING:
-    import torch
-    from transformers import T5ForConditionalGeneration
+from promptlift.training.checkpoints import (
+    best_checkpoint,
+    complete_checkpoints,
+    evaluated_losses,
+    history_of,
+    load_weights,
+    step_of,
+)
+from promptlift.training.config import POCKET_MODES, TrainingConfig
+from promptlift.training.data import Sides, sides_of
+from promptlift.training.evaluation import EpochEvaluation, Evaluator, Stopped
+from promptlift.training.examples import Examples, bucket, collate
+from promptlift.training.models import (
+    Start,
+    base_card,
+    copy_tokenizer,
+    has_accelerator,
+    learn_tokenizer,
+    merged,
+    start_model,
+    use_bf16,
+    use_gradient_checkpointing,
+)
+from promptlift.training.processes import Processes, launched
+from promptlift.training.trial import LONG_RUN, Trial, check_fits, run_trial, updates_of
 
 STAGE = "training"
+_TRIAL_SCHEMA = 1
+_DAY_S = 24 * 3600  # the others wait while the main process scores, or tries
 _log = logging.getLogger(__name__)
 
 
@@ -35,7 +56,10 @@ def train(
     output: Path,
     config: TrainingConfig,
     *,
+    validation: Sequence[Pair] | None = None,
     inputs: dict[str, str] | None = None,
+    evaluator: Evaluator | None = None,
+    trial: bool | None = None,
     report: Callable[[str], None] = _log.info,
 ) -> Path | None:
     """Train a model, or go on with a run that was stopped.
@@ -45,10 +69,14 @@ def train(
     checkpoint that was written whole.
 
     Args:
-        pairs: what to learn. Pairs of detailed prompts alone also teach extending.
+        pairs: what to learn. Pairs of detailed prompts alone also teach extending, unless the
+            settings' `tasks` say otherwise.
         output: run folder; an existing one must have been begun with the same settings.
         config: see `TrainingConfig`.
+        validation: what to measure on; set apart from `pairs` where None.
         inputs: SHA-256 of each file the pairs came from, by path.
+        evaluator: scores what the model writes for validation pairs after each epoch.
+        trial: whether to begin with a trial; None for long runs only.
         report: takes lines of progress.
 
     Returns:
@@ -56,248 +84,294 @@ def train(
 
     Raises:
         InputError: there are too few pairs.
-        ConfigError: the run folder was begun with other settings or pairs.
+        ConfigError: the run folder was begun with other settings or pairs, or the trial found too
+            little memory.
         MissingExtraError: the extra `train` is not installed.
     """
+    job = _Job(pairs, output, config, validation, evaluator, report)
+    run = Run.open(output)
+    settings = _settings(config, run.stage(STAGE).get("config"))
+    inputs = {**(inputs or {}), **job.sides.hashes()}
+    run.check(STAGE, settings, inputs)
+    if run.stage(STAGE).get("state") == "done":
+        job.report(f"{output} is complete already")
+        return job.model_folder
+    job.processes.wait()  # before the main process writes what the others have just read
+    if job.processes.main:
+        run.begin(STAGE, settings, inputs)
+    started = time.monotonic()
+    results = job.run(trial)
+    if job.processes.main:
+        if results is None:
+            run.interrupt(STAGE)
+        else:
+            seconds = round(time.monotonic() - started)
+            run.finish(STAGE, {**results, "seconds_of_last_part": seconds})
+    job.processes.wait()
+    return None if results is None else job.model_folder
+
+
+def try_out(
+    pairs: Iterable[Pair],
+    config: TrainingConfig,
+    folder: Path,
+    *,
+    validation: Sequence[Pair] | None = None,
+    report: Callable[[str], None] = _log.info,
+) -> Trial:
+    """The trial of a run alone; a model from scratch keeps its tokenizer in `folder`."""
+    job = _Job(pairs, folder, config, validation, None, report)
+    found = job.trial()
+    for line in found.lines():
+        job.report(line)
+    return found
+
+
+class _Job:
+    """A run on its way: what its parts share."""
+
+    def __init__(
+        self, pairs: Iterable[Pair], output: Path, config: TrainingConfig,
+        validation: Sequence[Pair] | None, evaluator: Evaluator | None,
+        report: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        self.output, self.config, self.evaluator = output, config, evaluator
+        self.model_folder, self.tokenizer_folder = output / "model", output / "tokenizer"
+        self.base = base_card(config.model)
+        self.sides: Sides = sides_of(pairs, validation, config, report)
+        self.modes = {**POCKET_MODES, **self.base.modes}
+        if config.rewrite_prefix is not None:
+            self.modes["rewrite"] = config.rewrite_prefix
+        # Also joins the other processes, and takes this one's GPU.
+        self.arguments = _arguments(config, output)
+        self.processes = Processes(self.arguments.process_index, self.arguments.world_size)
+        self.report = report if self.processes.main else _silent
+
+    def run(self, trial: bool | None) -> dict[str, Any] | None:
+        """The figures of the run; None when a signal stopped it."""
+        from transformers import set_seed
+
+        checkpointing = self._tried(trial)
+        set_seed(self.config.seed)
+        start = self.start()
+        if self.processes.main:
+            copy_tokenizer(self.config, self.tokenizer_folder)
+        validation, training = self.sides.split(self.config)
+        if self.processes.main:
+            write_pairs(self.output / "validation.jsonl", validation)
+        if checkpointing:
+            use_gradient_checkpointing(start.t5)
+        trainer, follow = self._trainer(start, validation, training)
+        with _signals(follow.handle_signal):
+            try:
+                self._learn(trainer)
+            except Stopped:
+                return None
+        if follow.stop_asked and trainer.state.global_step < trainer.state.max_steps:
+            return None
+        return self._finish(trainer, start)
+
+    def start(self) -> Start:
+        """The model before its first step."""
+        if self.processes.main:
+            learn_tokenizer(self.sides.learned, self.config, self.tokenizer_folder)
+        self.processes.wait()
+        return start_model(self.config, self.tokenizer_folder)
+
+    def trial(self) -> Trial:
+        """Steps of the run on a model that is thrown away, in the main process."""
+        found = None
+        if self.processes.main:
+            validation, training = self.sides.split(self.config)
+            learn_tokenizer(self.sides.learned, self.config, self.tokenizer_folder)
+            found = run_trial(
+                lambda: start_model(self.config, self.tokenizer_folder),
+                lambda start: (self._examples(training, start), self._examples(validation, start)),
+                self.config,
+                processes=self.processes.count,
+            )
+        shared: Trial = self.processes.from_main(found)
+        return shared
+
+    def _tried(self, trial: bool | None) -> bool:
+        """Whether to use gradient checkpointing, after a trial where one is due."""
+        path = self.output / "trial.json"
+        if trial is None:
+            updates = updates_of(len(self.sides.learned), self.config, self.processes.count)
+            trial = updates >= LONG_RUN
+        if trial and not complete_checkpoints(self.output):
+            found = self.trial()
+            for line in found.lines():
+                self.report(line)
+            check_fits(found, self.config)
+            if self.processes.main:
+                write_json(path, {"schema_version": _TRIAL_SCHEMA, **found.to_dict()})
+            self.processes.wait()
+        if self.config.gradient_checkpointing != "auto":
+            return self.config.gradient_checkpointing == "on"
+        if not path.exists():
+            return False
+        return bool(json.loads(path.read_text(encoding="utf-8"))["gradient_checkpointing"])
+
+    def _examples(self, pairs: list[Pair], start: Start) -> Examples:
+        return Examples.of(pairs, start.encode, self.modes, self.config)
+
+    def _trainer(self, start: Start, validation: list[Pair], training: list[Pair]) -> Any:
+        from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+        from promptlift.training.trainer import Follow, PromptTrainer
+
+        config = self.config
+        follow = Follow(self.output, config, self.report, self.processes, self.complete)
+        examples = self._examples(training, start)
+        evaluation = None
+        if config.evaluation_decoding != "none":
+            evaluation = EpochEvaluation(
+                self.output, validation, config,
+                start=start, card=self._card(), evaluator=self.evaluator,
+                processes=self.processes, stop_asked=lambda: follow.stop_asked,
+                report=self.report,
+            )  # fmt: skip
+        trainer = PromptTrainer(
+            config=config,
+            sample=examples.sample(config.training_sample, config.seed),
+            evaluation=evaluation,
+            model=start.model,
+            args=self.arguments,
+            data_collator=collate(start.tokens["pad"], bucket if config.compile else int),
+            train_dataset=examples,
+            eval_dataset=self._examples(validation, start),
+            callbacks=[follow],
+        )
+        follow.trainer = trainer
+        # Progress is reported through `report`.
+        trainer.remove_callback(PrinterCallback)
+        trainer.remove_callback(ProgressCallback)
+        return trainer, follow
+
+    def _learn(self, trainer: Any) -> None:
+        """All steps that are left, and the evaluation that a stop may have cut off."""
+        checkpoints = complete_checkpoints(self.output)
+        if not checkpoints:
+            trainer.train()
+            return
+        last = checkpoints[-1]
+        self.report(f"going on from {last.name}")
+        step, history = history_of(last)
+        trainer.go_on_from(last, step)
+        training = len(trainer.train_dataset)
+        an_epoch = updates_of(training, self.config, self.processes.count) / self.config.epochs
+        unmeasured = step not in evaluated_losses(history)
+        if step < updates_of(training, self.config, self.processes.count):
+            self.arguments.eval_on_start = unmeasured and step % round(an_epoch) == 0
+            trainer.train(resume_from_checkpoint=str(last))
+            return
+        from transformers import TrainerState
+
+        trainer.state = TrainerState.load_from_json(str(last / "trainer_state.json"))
+        load_weights(trainer.model, last)
+        if unmeasured:
+            trainer.evaluate()
+
+    def _finish(self, trainer: Any, start: Start) -> dict[str, Any]:
+        """Write the model: that of the last step, or of the epoch with the lowest loss."""
+        from promptlift.training.trainer import write_log
+
+        history = trainer.state.log_history
+        losses = evaluated_losses(history)
+        results = _results(history, self.sides.learned, start.t5)
+        best = best_checkpoint(self.output, losses) if self.config.best else None
+        if best is not None:
+            step = step_of(best)
+            load_weights(trainer.model, best)
+            results |= {"best_step": step, "best_validation_loss": losses[step]}
+            self.report(f"the model is that of step {step}, loss {losses[step]:.4f}")
+        if not self.processes.main:
+            return results
+        write_log(self.output / "log.csv", history)
+        merged(start).save_pretrained(str(self.model_folder))
+        self.complete(self.model_folder, {**results, "config": asdict(self.config)})
+        return results
+
+    def _card(self, training: dict[str, Any] | None = None) -> ModelCard:
+        return ModelCard(
+            name=self.config.name or self.base.name,
+            modes={mode: self.modes[mode] for mode in sorted({p.mode for p in self.sides.learned})},
+            decoding=self.base.decoding,
+            licence=self.config.licence,
+            training=training or {},
+        )
+
+    def complete(self, folder: Path, training: dict[str, Any]) -> None:
+        """Beside saved weights put what improving needs."""
+        for file in self.tokenizer_folder.iterdir():
+            shutil.copyfile(file, folder / file.name)
+        self._card(training).write(folder)
+
+
+def _arguments(config: TrainingConfig, output: Path) -> Any:
     try:
         import torch
-        from transformers import Seq2SeqTrainingArguments, set_seed
+        from transformers import Seq2SeqTrainingArguments
         from transformers.utils import logging as transformers_logging
     except ImportError as error:
         raise MissingExtraError("Training a model", "train") from error
-    from promptlift.training.trainer import (
-        Examples,
-        Follow,
-        PromptTrainer,
-        bucket,
-        collate,
-        complete_checkpoints,
-        write_log,
-    )
 
-    base = _base_card(config.model)
-    modes = {**POCKET_MODES, **base.modes}
-    learned = with_both_tasks(pairs)
-    if len(learned) < 20:
-        raise InputError(f"{len(learned)} pairs are too few to train on; give at least 20.")
-    # Of the pairs themselves: the same files with other columns are other pairs.
-    inputs = {**(inputs or {}), "pairs": _hash_of(learned)}
-    run = Run.open(output)
-    model_folder = output / "model"
-    if run.stage(STAGE).get("state") == "done":
-        run.check(STAGE, asdict(config), inputs)
-        report(f"{output} is complete already")
-        return model_folder
-    run.begin(STAGE, asdict(config), inputs)
     transformers_logging.disable_progress_bar()
     # Resuming would warn of tied weights, which a checkpoint holds once.
     transformers_logging.set_verbosity_error()
-    started = time.monotonic()
-
-    set_seed(config.seed)
-    tokenizer_folder = output / "tokenizer"
-    model, encode = (
-        _from_scratch(learned, config, tokenizer_folder)
-        if config.model is None
-        else _from_checkpoint(config.model, config.dropout_rate, tokenizer_folder)
+    accelerator = has_accelerator()
+    return Seq2SeqTrainingArguments(
+        output_dir=str(output / "checkpoints"),
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=config.batch_size,
+        per_device_eval_batch_size=config.eval_batch_size or config.batch_size,
+        gradient_accumulation_steps=config.gradient_accumulation_steps,
+        learning_rate=config.learning_rate,
+        warmup_steps=config.warmup_steps,
+        weight_decay=config.weight_decay,
+        lr_scheduler_type=config.lr_scheduler_type,
+        bf16=use_bf16(config.precision),
+        use_cpu=not accelerator,
+        ddp_backend="gloo" if launched().count > 1 and not accelerator else None,
+        ddp_find_unused_parameters=False,
+        ddp_timeout=_DAY_S,
+        seed=config.seed,
+        data_seed=config.seed,
+        eval_strategy="epoch",
+        save_strategy="no",
+        logging_steps=config.logging_steps,
+        disable_tqdm=True,
+        report_to=[],
+        dataloader_pin_memory=torch.cuda.is_available(),
     )
-    validation, training = set_apart(
-        learned, min(config.validation_pairs, len(learned) // 10), config.seed
-    )
-    follow = Follow(output, config, report)
-    # Measured: on a processor 1.3 times as fast as scaled_dot_product_attention at such lengths.
-    model.set_attn_implementation("sdpa" if _has_accelerator() else "eager")
-    trainer = PromptTrainer(
-        config=config,
-        model=model,
-        args=Seq2SeqTrainingArguments(
-            output_dir=str(output / "checkpoints"),
-            num_train_epochs=config.epochs,
-            per_device_train_batch_size=config.batch_size,
-            per_device_eval_batch_size=config.batch_size,
-            gradient_accumulation_steps=config.gradient_accumulation_steps,
-            learning_rate=config.learning_rate,
-            warmup_steps=config.warmup_steps,
-            weight_decay=config.weight_decay,
-            lr_scheduler_type="cosine",
-            bf16=use_bf16(config.precision),
-            use_cpu=not _has_accelerator(),
-            seed=config.seed,
-            data_seed=config.seed,
-            eval_strategy="epoch",
-            save_strategy="no",
-            logging_steps=50,
-            disable_tqdm=True,
-            report_to=[],
-            dataloader_pin_memory=torch.cuda.is_available(),
-        ),
-        data_collator=collate(model.config.pad_token_id, bucket if config.compile else int),
-        train_dataset=Examples(training, encode, modes, config),
-        eval_dataset=Examples(validation, encode, modes, config),
-        callbacks=[follow],
-    )
-    _keep_only(trainer, follow)
-    checkpoints = complete_checkpoints(output)
-    earlier = {number: signal.signal(number, follow.handle_signal) for number in _signals()}
-    try:
-        if checkpoints:
-            report(f"going on from {checkpoints[-1].name}")
-        trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
-    if follow.stop_asked and trainer.state.global_step < trainer.state.max_steps:
-        run.interrupt(STAGE)
-        return None
-
-    write_log(output / "log.csv", trainer.state.log_history)
-    results = _results(trainer.state.log_history, learned, model)
-    model.save_pretrained(str(model_folder))
-    for file in tokenizer_folder.iterdir():
-        (model_folder / file.name).write_bytes(file.read_bytes())
-    ModelCard(
-        name=config.name or base.name,
-        modes={mode: modes[mode] for mode in sorted({pair.mode for pair in learned})},
-        decoding=base.decoding,
-        licence=config.licence,
-        training={**results, "config": asdict(config)},
-    ).write(model_folder)
-    run.finish(STAGE, {**results, "seconds_of_last_part": round(time.monotonic() - started)})
-    return model_folder
 
 
-def set_apart(pairs: list[Pair], count: int, seed: int) -> tuple[list[Pair], list[Pair]]:
-    """At most so many pairs for validation, and the others, none of which is related to those.
-
-    Without that the loss on validation pairs falls while the model only learns its pairs by heart.
-    The same seed sets the same pairs apart. Where every group of related pairs is larger than
-    `count`, single pairs are drawn.
-    """
-    labels = related(pairs)
-    sizes = Counter(labels)
-    if min(sizes.values()) > count:
-        labels = list(range(len(pairs)))
-        sizes = Counter(labels)
-    order = sorted(sizes)
-    random.Random(seed).shuffle(order)
-    held: set[int] = set()
-    left = count
-    for label in order:
-        if sizes[label] <= left:
-            held.add(label)
-            left -= sizes[label]
-    sides: tuple[list[Pair], list[Pair]] = [], []
-    for label, pair in zip(labels, pairs, strict=True):
-        sides[label not in held].append(pair)
-    return sides
+def _settings(config: TrainingConfig, earlier: dict[str, Any] | None) -> dict[str, Any]:
+    """The settings to compare: a run of an older version goes on while new ones have defaults."""
+    given = asdict(config)
+    if earlier is None:
+        return given
+    defaults = {item.name: item.default for item in fields(TrainingConfig)}
+    return {
+        name: value for name, value in given.items() if name in earlier or value != defaults[name]
+    }
 
 
-def with_both_tasks(pairs: Iterable[Pair]) -> list[Pair]:
-    """The pairs; where all of them are to rewrite, the cuts of their targets, to extend, too."""
-    learned = list(pairs)
-    if all(pair.mode == "rewrite" for pair in learned):
-        learned += [cut for pair in learned if (cut := cut_prompt(pair.target))]
-    return learned
-
-
-def use_bf16(precision: str) -> bool:
-    """Whether to train in bf16 autocast: where asked for, or where the hardware has it."""
-    import torch
-
-    if precision != "auto":
-        return precision == "bf16"
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # On processors without it bf16 is emulated, slower than fp32.
-    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
-
-
-Encoder = Callable[[list[str]], list[list[int]]]
-
-
-def _from_scratch(
-    pairs: list[Pair], config: TrainingConfig, folder: Path
-) -> "tuple[T5ForConditionalGeneration, Encoder]":
-    from tokenizers import Tokenizer
-    from transformers import T5Config, T5ForConditionalGeneration
-
-    if not (folder / "tokenizer.json").exists():
-        texts = (text for pair in pairs for text in (pair.source, pair.target))
-        save_tokenizer(train_tokenizer(texts, config.vocab_size), folder)
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    model = T5ForConditionalGeneration(
-        T5Config(
-            # A few pairs give fewer pieces than asked for; a multiple of 8 suits the hardware.
-            vocab_size=-(-tokenizer.get_vocab_size() // 8) * 8,
-            d_model=config.d_model,
-            d_kv=max(8, config.d_model // config.num_heads),
-            d_ff=config.d_ff,
-            num_layers=config.num_layers,
-            num_decoder_layers=config.num_decoder_layers,
-            num_heads=config.num_heads,
-            dropout_rate=config.dropout_rate or 0.0,
-            feed_forward_proj="gated-gelu",
-            tie_word_embeddings=False,
-            pad_token_id=0,
-            eos_token_id=1,
-            decoder_start_token_id=0,
-        )
-    )
-    # T5's own start gives logits a spread of sqrt(d_model) and a first loss in the hundreds.
-    model.lm_head.weight.data.normal_(0.0, config.d_model**-0.5)
-    return model, lambda texts: [item.ids for item in tokenizer.encode_batch(texts)]
-
-
-def _from_checkpoint(
-    name: str, dropout_rate: float | None, folder: Path
-) -> "tuple[T5ForConditionalGeneration, Encoder]":
-    from transformers import AutoTokenizer
-
-    from promptlift.improving.torch_engine import load_torch
-
-    # In float32, and only with all of its weights.
-    loaded = load_torch(name, dropout_rate=dropout_rate)
-    AutoTokenizer.from_pretrained(name).save_pretrained(str(folder))
-    return loaded.engine.model, lambda texts: [
-        item.ids for item in loaded.tokenizer.encode_batch(texts)
-    ]
-
-
-def _base_card(model: str | None) -> ModelCard:
-    """What the model says of itself that training begins with."""
-    if model is None:
-        return ModelCard(name="pocket", modes=POCKET_MODES, decoding=POCKET_DECODING)
-    if Path(model).is_dir():
-        return ModelCard.read(Path(model))
-    return ModelCard(name=Path(model).name, modes={"rewrite": PAPER_PREFIX})
-
-
-def _hash_of(pairs: list[Pair]) -> str:
-    digest = hashlib.sha256()
-    for pair in pairs:
-        digest.update(f"{pair.mode}\0{pair.source}\0{pair.target}\n".encode())
-    return digest.hexdigest()
-
-
-def _keep_only(trainer: Any, follow: Any) -> None:
-    """Take out the callbacks that print: progress is reported through `report`."""
-    from transformers.trainer_callback import PrinterCallback, ProgressCallback
-
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
-
-
-def _signals() -> list[signal.Signals]:
-    import threading
-
+@contextmanager
+def _signals(handler: Any) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        return []  # only the main thread may set handlers
-    return [signal.SIGINT, signal.SIGTERM]
+        yield  # only the main thread may set handlers
+        return
+    earlier = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, former in earlier.items():
+            signal.signal(number, former)
 
 
-def _results(
-    history: list[dict[str, Any]], pairs: list[Pair], model: "torch.nn.Module"
-) -> dict[str, Any]:
+def _results(history: list[dict[str, Any]], pairs: list[Pair], model: Any) -> dict[str, Any]:
     validation = [row["eval_loss"] for row in history if "eval_loss" in row]
     losses = [float(row["loss"]) for row in history if "loss" in row]
     return {
@@ -314,7 +388,5 @@ def hash_inputs(paths: Iterable[Path]) -> dict[str, str]:
     return {os.path.basename(path): sha256_of_file(path) for path in paths}
 
 
-def _has_accelerator() -> bool:
-    import torch
-
-    return torch.cuda.is_available() or torch.backends.mps.is_available()
+def _silent(line: str) -> None:
+    """Only the main process reports."""

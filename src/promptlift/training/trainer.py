@@ -2,17 +2,21 @@
 
 import csv
 import io
+import json
 import math
-import shutil
+import random
 import signal
 import time
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
 from transformers import (
     Seq2SeqTrainer,
     TrainerCallback,
@@ -22,84 +26,47 @@ from transformers import (
 )
 
 from promptlift.files import write_text
-from promptlift.records import Pair
+from promptlift.training.checkpoints import (
+    STATE_FILE,
+    checkpoint,
+    complete_checkpoints,
+    evaluated_losses,
+    mark_complete,
+    progress_of,
+    prune,
+)
 from promptlift.training.config import TrainingConfig
+from promptlift.training.examples import IGNORED, EpochSampler, Examples, order_of
 from promptlift.training.muon import Muon
+from promptlift.training.processes import Processes
 
-COMPLETE_FILE = "complete"
-IGNORED = -100  # label that the loss leaves out, as in transformers
-LOG_COLUMNS = ("step", "epoch", "loss", "eval_loss", "learning_rate", "grad_norm")
-
-
-class Examples(Dataset[dict[str, list[int]]]):
-    """Token ids of sources (prefix included) and targets (end included)."""
-
-    def __init__(
-        self, pairs: list[Pair], encode: Callable[[list[str]], list[list[int]]],
-        prefixes: dict[str, str], config: TrainingConfig,
-    ) -> None:  # fmt: skip
-        sources = encode([prefixes[pair.mode] + pair.source for pair in pairs])
-        targets = encode([pair.target for pair in pairs])
-        self.rows = [
-            {
-                "input_ids": source[: config.max_source_tokens - 1] + source[-1:]
-                if len(source) > config.max_source_tokens
-                else source,
-                # A cut target has no end token: the model must not learn to stop there.
-                "labels": target[: config.max_target_tokens],
-            }
-            for source, target in zip(sources, targets, strict=True)
-        ]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> dict[str, list[int]]:
-        return self.rows[index]
-
-
-class LengthGroupedSampler(Sampler[int]):
-    """Indices of an epoch in batches of like length, in an order that only seed and epoch decide.
-
-    The order of transformers' own sampler depends on the global random state, so that a run
-    which was stopped within an epoch went on with other batches.
-    """
-
-    def __init__(self, lengths: list[int], batch_size: int, seed: int) -> None:
-        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(len(self.lengths), generator=generator).tolist()
-        size = self.batch_size
-        pool = size * 64  # sorted within pools: like lengths, yet other neighbours each epoch
-        batches = []
-        for start in range(0, len(order), pool):
-            part = sorted(order[start : start + pool], key=lambda index: self.lengths[index])
-            batches += [part[first : first + size] for first in range(0, len(part), size)]
-        # A short batch comes last, else every later batch would straddle two length groups.
-        short = [batch for batch in batches if len(batch) < size]
-        full = [batch for batch in batches if len(batch) == size]
-        for place in torch.randperm(len(full), generator=generator).tolist():
-            yield from full[place]
-        for batch in short:
-            yield from batch
+LOG_COLUMNS = (
+    "step", "epoch", "loss", "eval_loss", "training_sample_loss", "meteor",
+    "bertscore_precision", "bertscore_recall", "bertscore_f1", "learning_rate", "grad_norm",
+)  # fmt: skip
 
 
 class PromptTrainer(Seq2SeqTrainer):  # type: ignore[misc]
-    """Seq2SeqTrainer with our order of batches, a compiled step on request, and Muon.
+    """Seq2SeqTrainer with our order of batches, loss, evaluation, a compiled step, and Muon.
 
     Compiled is the forward pass alone, outside of what the trainer wraps around the model, so that
     checkpoints hold the weights under their own names.
+
+    Args:
+        config: settings of the run.
+        sample: training examples on which the loss without dropout is measured too.
+        evaluation: figures of a step and epoch beside the losses.
+        arguments: those of `Seq2SeqTrainer`.
     """
 
-    def __init__(self, *, config: TrainingConfig, **arguments: Any) -> None:
+    def __init__(
+        self,
+        *,
+        config: TrainingConfig,
+        sample: Examples,
+        evaluation: Callable[[int, float], dict[str, float]] | None,
+        **arguments: Any,
+    ) -> None:
         model = arguments["model"]
         self.compiled: Callable[..., Any] | None = None
         if config.compile:
@@ -107,37 +74,119 @@ class PromptTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         if config.optimizer == "muon":
             optimizer = Muon([*model.named_parameters()], config.learning_rate, config.weight_decay)
             arguments["optimizers"] = (optimizer, None)
+        # Given, so that every version of transformers counts the targets' tokens of an update and
+        # divides by nothing itself. `compute_loss` below is what is used.
+        arguments["compute_loss_func"] = _scaled
         super().__init__(**arguments)
+        self.config, self.sample, self.evaluation = config, sample, evaluation
+        self.figures: dict[str, float] = {}
+        # Sum of the losses since the last row of the log, and the step of that row.
+        self.running, self.since = torch.zeros((), device=self.args.device), 0
+
+    def go_on_from(self, path: Path, step: int) -> None:
+        """Take up the unfinished row of the log where a checkpoint left it."""
+        progress = progress_of(path)
+        self.running.fill_(progress.get("loss", 0.0))
+        self.since = progress.get("since", step)
+
+    def mean_running(self) -> float:
+        """The sum of losses since the last row of the log, mean over processes."""
+        return float(self.accelerator.gather(self.running).double().mean())
+
+    def training_step(self, *rest: Any, **named: Any) -> torch.Tensor:
+        loss: torch.Tensor = super().training_step(*rest, **named)
+        self.running += loss
+        return loss
 
     def compute_loss(
-        self, model: Any, inputs: dict[str, torch.Tensor], *rest: Any, **named: Any
+        self,
+        model: Any,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
     ) -> Any:
-        if self.compiled is None or not model.training:
-            return super().compute_loss(model, inputs, *rest, **named)
-        device = inputs["input_ids"].device.type
-        with torch.autocast(device, torch.bfloat16, enabled=self.args.bf16):
-            return self.compiled(**inputs).loss
+        """Mean over the targets' tokens of an update, over all its batches and processes.
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
-        rows = self.train_dataset.rows
-        lengths = [len(row["labels"]) * 64 + min(len(row["input_ids"]), 63) for row in rows]
-        return LengthGroupedSampler(
-            lengths, self.args.train_batch_size * max(1, self.args.world_size), self.args.seed
-        )
+        A batch counts by its tokens, so the loss is the one of a single large batch. T5's own loss
+        is the mean of its batch, which transformers 5 takes for the scaled one: accumulated
+        gradients come out too large by the number of batches.
+        """
+        if self.compiled is not None and model.training:
+            with torch.autocast(
+                inputs["input_ids"].device.type, torch.bfloat16, enabled=self.args.bf16
+            ):
+                outputs = self.compiled(**inputs)
+        else:
+            outputs = model(**inputs)
+        loss = outputs.loss
+        if num_items_in_batch is not None:
+            loss = _scaled(loss, inputs["labels"], num_items_in_batch) * self.args.world_size
+        return (loss, outputs) if return_outputs else loss
+
+    def evaluate(self, *rest: Any, **named: Any) -> dict[str, float]:
+        """Losses on the validation pairs and on the sample, and the figures of `evaluation`.
+
+        The random state is left as it was: how often a run is evaluated does not change it.
+        """
+        with undisturbed():
+            if len(self.sample):
+                found = self.evaluation_loop(
+                    self.get_eval_dataloader(self.sample),
+                    "training sample",
+                    prediction_loss_only=True,
+                    metric_key_prefix="training_sample",
+                )
+                self.figures["training_sample_loss"] = found.metrics["training_sample_loss"]
+            if self.evaluation is not None:
+                epoch = float(self.state.epoch or 0)
+                self.figures |= self.evaluation(self.state.global_step, epoch)
+            metrics: dict[str, float] = super().evaluate(*rest, **named)
+        return metrics
+
+    def log(self, logs: dict[str, float], *rest: Any, **named: Any) -> None:
+        if "eval_loss" in logs:
+            logs.update(self.figures)
+            self.figures = {}
+        elif "loss" in logs:
+            # transformers begins a new mean where a run goes on; ours is that of an unbroken run.
+            logs["loss"] = self.mean_running() / (self.state.global_step - self.since)
+            self.running.zero_()
+            self.since = self.state.global_step
+        super().log(logs, *rest, **named)
+
+    def save_model(self, *rest: Any, **named: Any) -> None:
+        with warnings.catch_warnings():
+            # peft would look at the Hub whether the vocabulary was changed. It was not.
+            warnings.filterwarnings("ignore", "Could not find a config file", UserWarning)
+            super().save_model(*rest, **named)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
+        size = self.args.train_batch_size * max(1, self.args.world_size)
+        self.sampler = order_of(self.train_dataset, size, self.config)
+        return self.sampler
 
 
 class Follow(TrainerCallback):  # type: ignore[misc]
-    """Keeps the log, reports progress, saves by the clock, and stops whole on a signal."""
+    """Keeps the log, reports progress, saves by the clock, and stops whole on a signal.
+
+    A checkpoint at the end of an epoch is written before its evaluation, which may take long, and
+    gets the figures when they are there.
+    """
 
     def __init__(
         self,
         folder: Path,
         config: TrainingConfig,
         report: Callable[[str], None],
+        processes: Processes,
+        complete: Callable[[Path, dict[str, Any]], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder, self.config, self.report, self.clock = folder, config, report, clock
-        self.stop_asked = self._save_after_validation = False
+        self.processes, self.complete = processes, complete
+        self.trainer: PromptTrainer | None = None
+        self.stop_asked = False
+        self._signals: set[int] = set()
         self._saved = self._started = clock()
         self._first_step = 0
 
@@ -146,6 +195,18 @@ class Follow(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         self._saved = self._started = self.clock()
         self._first_step = state.global_step
+
+    def on_epoch_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        train_dataloader: Any,
+        **_: Any,
+    ) -> None:
+        assert self.trainer is not None
+        # What accelerate wraps around the sampler passes epochs on, but not in every combination.
+        self.trainer.sampler.set_epoch(state.global_step // _updates(args, train_dataloader))
 
     def on_step_end(
         self,
@@ -159,28 +220,41 @@ class Follow(TrainerCallback):  # type: ignore[misc]
             due = state.global_step % self.config.save_steps == 0
         else:
             due = self.clock() - self._saved >= 60 * self.config.save_minutes
-        batches = math.ceil(len(train_dataloader) / args.gradient_accumulation_steps)
-        if state.global_step % batches == 0:
-            # The epoch's validation comes next and would be missing from this checkpoint.
-            self._save_after_validation = due or self.stop_asked
-        elif due or self.stop_asked:
+        self.stop_asked = self.processes.any(self.stop_asked)
+        due = self.processes.from_main(due)
+        ends = state.global_step == state.max_steps or (
+            state.global_step % _updates(args, train_dataloader) == 0
+        )
+        if due or self.stop_asked or (ends and self._keeps_epochs):
             control.should_save = True
             self._saved = self.clock()
         if self.stop_asked:
             control.should_training_stop = True
 
+    @property
+    def _keeps_epochs(self) -> bool:
+        config = self.config
+        return bool(config.keep_checkpoints or config.best or config.evaluation_decoding != "none")
+
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        folder = self.folder / "checkpoints" / f"checkpoint-{state.global_step}"
-        write_text(folder / COMPLETE_FILE, "")
-        for older in complete_checkpoints(self.folder)[:-2]:
-            shutil.rmtree(older)
+        assert self.trainer is not None
+        progress = {"loss": self.trainer.mean_running(), "since": self.trainer.since}
+        self.processes.wait()  # each process wrote its own random state
+        if self.processes.main:
+            mark_complete(checkpoint(self.folder, state.global_step), progress)
+            self._prune(state)
+
+    def _prune(self, state: TrainerState) -> None:
+        keep = max(self.config.keep_checkpoints, int(self.config.best))
+        prune(self.folder, evaluated_losses(state.log_history), keep)
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        write_log(self.folder / "log.csv", state.log_history)
+        if self.processes.main:
+            write_log(self.folder / "log.csv", state.log_history)
         entry = state.log_history[-1]
         done = state.global_step - self._first_step
         if "loss" not in entry or not done:
@@ -194,56 +268,57 @@ class Follow(TrainerCallback):  # type: ignore[misc]
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        write_log(self.folder / "log.csv", state.log_history)
-        if self._save_after_validation:
-            self._save_after_validation = False
-            control.should_save = True
-            self._saved = self.clock()
-        self.report(f"epoch {state.epoch:.2f}: loss on validation pairs "
-                    f"{state.log_history[-1]['eval_loss']:.4f}")  # fmt: skip
+        entry = state.log_history[-1]
+        path = checkpoint(self.folder, state.global_step)
+        if self.processes.main and path in complete_checkpoints(self.folder):
+            write_text(path / STATE_FILE, json.dumps(asdict(state), indent=2) + "\n")
+            if self._keeps_epochs and not self.config.lora:  # with LoRA it holds the adapter only
+                self.complete(path, {"step": state.global_step, "loss": entry["eval_loss"]})
+            self._prune(state)
+        figures = f"loss on validation pairs {entry['eval_loss']:.4f}"
+        if "training_sample_loss" in entry:
+            figures += f", on training pairs {entry['training_sample_loss']:.4f}"
+        for name in ("meteor", "bertscore_f1"):
+            if name in entry:
+                figures += f", {name} {entry[name]:.4f}"
+        self.report(f"epoch {state.epoch:.2f}: {figures}")
 
     def handle_signal(self, number: int, frame: FrameType | None) -> None:
-        """On the first Ctrl-C or SIGTERM save and stop; on the second stop at once."""
-        if self.stop_asked:
+        """On the first Ctrl-C or SIGTERM save and stop; on the same once more stop at once.
+
+        A launcher of several processes passes Ctrl-C on as SIGTERM: that is no second one.
+        """
+        if number in self._signals:
             raise KeyboardInterrupt
+        self._signals.add(number)
+        if not self.stop_asked:
+            self.report(f"{signal.Signals(number).name}: saving a checkpoint, then stopping")
         self.stop_asked = True
-        self.report(f"{signal.Signals(number).name}: saving a checkpoint, then stopping")
 
 
-def complete_checkpoints(folder: Path) -> list[Path]:
-    """Checkpoints that were written to the end, oldest first."""
-    found = (folder / "checkpoints").glob(f"checkpoint-*/{COMPLETE_FILE}")
-    return sorted((path.parent for path in found), key=lambda path: int(path.name.split("-")[1]))
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Whatever draws random numbers within, those that follow are the same."""
+    python, numpy = random.getstate(), np.random.get_state()
+    # Of all GPUs, this process draws on its own one.
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices):
+        yield
+    random.setstate(python)
+    np.random.set_state(numpy)
 
 
-def collate(
-    pad: int, longest_of: Callable[[int], int] = int
-) -> Callable[[list[dict[str, list[int]]]], dict[str, torch.Tensor]]:
-    """Pads a batch: input_ids, attention_mask and labels, int64 [batch, longest].
-
-    Args:
-        pad: token that fills input_ids.
-        longest_of: length to pad to, of the longest length in a batch.
-    """
-
-    def padded(rows: list[list[int]], value: int) -> torch.Tensor:
-        longest = longest_of(max(map(len, rows)))
-        return torch.tensor([row + [value] * (longest - len(row)) for row in rows])
-
-    def join(rows: list[dict[str, list[int]]]) -> dict[str, torch.Tensor]:
-        sources = [row["input_ids"] for row in rows]
-        return {
-            "input_ids": padded(sources, pad),
-            "attention_mask": padded([[1] * len(source) for source in sources], 0),
-            "labels": padded([row["labels"] for row in rows], IGNORED),
-        }
-
-    return join
+def _scaled(
+    loss: torch.Tensor, labels: torch.Tensor, num_items_in_batch: torch.Tensor
+) -> torch.Tensor:
+    """A batch's share in the mean over all tokens of an update."""
+    return loss * (labels.ne(IGNORED).sum() / num_items_in_batch)
 
 
-def bucket(length: int) -> int:
-    """The next power of two from 16: a compiled step is compiled once for each length."""
-    return max(16, 1 << (length - 1).bit_length())
+def _updates(args: TrainingArguments, loader: Any) -> int:
+    """Weight updates of an epoch."""
+    batches: int = len(loader)
+    return math.ceil(batches / int(args.gradient_accumulation_steps))
 
 
 def write_log(path: Path, history: list[dict[str, Any]]) -> None:

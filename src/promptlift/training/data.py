@@ -1,0 +1,138 @@
+"""Which pairs a run learns, and which it is measured on."""
+
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from promptlift.errors import ConfigError, InputError
+from promptlift.pairs.cut import cut_prompt
+from promptlift.pairs.load import find_files
+from promptlift.pairs.split import related
+from promptlift.records import Pair
+from promptlift.training.config import PAPER_DATA, TrainingConfig
+
+_FEWEST = 20
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Pairs of a run.
+
+    Attributes:
+        learned: all pairs that were given to learn, and cuts of them.
+        given: pairs that were given for validation; None where they are set apart.
+    """
+
+    learned: list[Pair]
+    given: list[Pair] | None
+
+    def hashes(self) -> dict[str, str]:
+        """Of the pairs themselves: the same files with other columns are other pairs."""
+        found = {"pairs": _hash_of(self.learned)}
+        if self.given is not None:
+            found["validation"] = _hash_of(self.given)
+        return found
+
+    def split(self, config: TrainingConfig) -> tuple[list[Pair], list[Pair]]:
+        """Pairs for validation, and those that are learned."""
+        if self.given is not None:
+            return self.given, self.learned
+        count = min(config.validation_pairs, len(self.learned) // 10)
+        return set_apart(self.learned, count, config.seed)
+
+
+def sides_of(
+    pairs: Iterable[Pair],
+    validation: Sequence[Pair] | None,
+    config: TrainingConfig,
+    report: Callable[[str], None],
+) -> Sides:
+    """The pairs of a run, by the tasks that it learns.
+
+    Raises:
+        InputError: there are too few.
+    """
+    learned = _for_tasks(pairs, config, report)
+    if len(learned) < _FEWEST:
+        raise InputError(f"{len(learned)} pairs are too few to train on; give at least {_FEWEST}.")
+    if validation is None:
+        return Sides(learned, None)
+    given = _for_tasks(validation, config, report)
+    if not given:
+        raise InputError("there are no pairs for validation; give at least one.")
+    if both := len(set(given) & set(learned)):
+        report(f"{both} validation pairs are learned too: figures on them flatter the model")
+    return Sides(learned, given)
+
+
+def paper_files(preset: str, validation: list[Path]) -> tuple[list[Path], list[Path]]:
+    """The paper's pairs from the Hub: files to learn, and, where none are given, to measure on.
+
+    Raises:
+        ConfigError: the preset has no pairs of its own.
+        InputError: they are neither downloaded nor can be.
+    """
+    if not preset.startswith("paper"):
+        raise ConfigError(f"preset {preset} has no pairs of its own: give --pairs FILE")
+    try:
+        return find_files(PAPER_DATA, "train"), validation or find_files(PAPER_DATA, "test")
+    except InputError as error:
+        raise InputError(
+            f"{error} Or give --pairs FILE, and --validation FILE, in place of the paper's pairs."
+        ) from error
+
+
+def _for_tasks(
+    pairs: Iterable[Pair], config: TrainingConfig, report: Callable[[str], None]
+) -> list[Pair]:
+    if config.tasks == "both":
+        return with_both_tasks(pairs)
+    every = list(pairs)
+    wanted = [pair for pair in every if pair.mode == "rewrite"]
+    if len(wanted) < len(every):
+        report(f"{len(every) - len(wanted)} pairs to extend are left out: the task is to rewrite")
+    return wanted
+
+
+def set_apart(pairs: list[Pair], count: int, seed: int) -> tuple[list[Pair], list[Pair]]:
+    """At most so many pairs for validation, and the others, none of which is related to those.
+
+    Without that the loss on validation pairs falls while the model only learns its pairs by heart.
+    The same seed sets the same pairs apart. Where every group of related pairs is larger than
+    `count`, single pairs are drawn.
+    """
+    labels = related(pairs)
+    sizes = Counter(labels)
+    if min(sizes.values()) > count:
+        labels = list(range(len(pairs)))
+        sizes = Counter(labels)
+    order = sorted(sizes)
+    random.Random(seed).shuffle(order)
+    held: set[int] = set()
+    left = count
+    for label in order:
+        if sizes[label] <= left:
+            held.add(label)
+            left -= sizes[label]
+    sides: tuple[list[Pair], list[Pair]] = [], []
+    for label, pair in zip(labels, pairs, strict=True):
+        sides[label not in held].append(pair)
+    return sides
+
+
+def with_both_tasks(pairs: Iterable[Pair]) -> list[Pair]:
+    """The pairs; where all of them are to rewrite, the cuts of their targets, to extend, too."""
+    learned = list(pairs)
+    if all(pair.mode == "rewrite" for pair in learned):
+        learned += [cut for pair in learned if (cut := cut_prompt(pair.target))]
+    return learned
+
+
+def _hash_of(pairs: list[Pair]) -> str:
+    digest = hashlib.sha256()
+    for pair in pairs:
+        digest.update(f"{pair.mode}\0{pair.source}\0{pair.target}\n".encode())
+    return digest.hexdigest()

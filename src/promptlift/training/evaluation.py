@@ -1,0 +1,257 @@
+"""What a model in training writes for the validation pairs, and how good that is.
+
+Predictions come from promptlift's own decoding loop, so that an epoch is measured with what users
+of the model will see. They depend on model, pairs, options and seed alone: not on batches, nor on
+how many processes share the work, nor on where it was stopped.
+"""
+
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from promptlift.files import atomic_path, write_json
+from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
+from promptlift.improving.improver import Improver, SpecialTokens
+from promptlift.improving.manifest import ModelCard
+from promptlift.improving.session import Session
+from promptlift.records import Pair
+from promptlift.training.config import TrainingConfig
+from promptlift.training.models import Start
+from promptlift.training.processes import Processes
+
+SCHEMA_VERSION = 1
+# The paper's short names in the log, by the names that scores have.
+LOGGED = {
+    "meteor_target": "meteor",
+    "bertscore_precision_target": "bertscore_precision",
+    "bertscore_recall_target": "bertscore_recall",
+    "bertscore_f1_target": "bertscore_f1",
+}
+BATCH_SIZE = 64  # rows that are decoded together
+_WINDOW = 512  # pairs of a process between two writes of the journal
+
+
+class Stopped(Exception):
+    """A signal stopped the evaluation; what it had generated is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What an evaluator says of predictions.
+
+    Attributes:
+        scores: of all predictions, as `scoring.scores.Score.to_dict` gives them.
+        rows: for each prediction its value by metric.
+    """
+
+    scores: list[dict[str, Any]] = field(default_factory=list)
+    rows: list[dict[str, float]] = field(default_factory=list)
+
+
+class Evaluator(Protocol):
+    """Scores predictions. Training is handed one: scoring lies downstream."""
+
+    def __call__(self, pairs: Sequence[Pair], predictions: Sequence[str]) -> Evaluation:
+        """Score each prediction against its pair; both in the same order."""
+        ...
+
+
+def decoding_of(
+    config: TrainingConfig, card: ModelCard
+) -> tuple[DecodingConfig, ControlConfig] | None:
+    """The options that predictions are generated with; None where none are.
+
+    All pairs are generated for, also those whose source improving would leave alone.
+    "paper-exact" is `Seq2SeqTrainer` without `generation_max_length`: greedy, and the default
+    `max_length` of 20. In the versions of its time that length counts the token that starts the
+    decoder (transformers up to 4.4x; 5 adds the start to it), so 19 new tokens, the end included.
+    """
+    if config.evaluation_decoding == "none":
+        return None
+    if config.evaluation_decoding == "model":
+        return resolve_options(card.decoding, None, {"force": True})
+    options: dict[str, Any] = {"force": True}
+    if config.evaluation_decoding == "paper-exact":
+        options |= {
+            "do_sample": False,
+            "min_new_tokens": 0,
+            "max_new_tokens": 19,
+            "repetition_penalty": 1.0,
+        }
+    return resolve_options({}, "paper", options)
+
+
+class EpochEvaluation:
+    """Predictions after each epoch, their scores, and both in `RUN/evaluations/`.
+
+    While it generates, `step-NNNNNN.part` holds the predictions so far, and it goes on from them.
+
+    Args:
+        folder: run folder.
+        pairs: the validation pairs.
+        config: settings of the run.
+        start: the model in training, and its tokenizer.
+        card: what the model will say of itself.
+        evaluator: scores predictions; without one they are only written.
+        processes: who shares the work.
+        stop_asked: whether to stop at the next chance.
+        report: takes lines of progress.
+    """
+
+    def __init__(
+        self, folder: Path, pairs: Sequence[Pair], config: TrainingConfig, *, start: Start,
+        card: ModelCard, evaluator: Evaluator | None, processes: Processes,
+        stop_asked: Callable[[], bool], report: Callable[[str], None],
+    ) -> None:  # fmt: skip
+        options = decoding_of(config, card)
+        assert options is not None
+        self.decoding, self.control = options
+        self.folder, self.seed = folder / "evaluations", config.seed
+        self.evaluator, self.processes = evaluator, processes
+        self.stop_asked, self.report, self.start = stop_asked, report, start
+        count = min(config.evaluation_pairs or len(pairs), len(pairs))
+        self.indices = sorted(random.Random(config.seed).sample(range(len(pairs)), count))
+        self.pairs = [pairs[index] for index in self.indices]
+        from promptlift.improving.torch_engine import TorchEngine
+
+        self.improver = Improver(
+            TorchEngine(start.t5),
+            start.tokenizer,
+            card,
+            SpecialTokens(**start.tokens),
+            f"{card.name}@training",
+        )
+
+    def __call__(self, step: int, epoch: float) -> dict[str, float]:
+        """The figures of the log, by column.
+
+        Raises:
+            Stopped: a signal came.
+        """
+        path = self.folder / f"step-{step:06d}.json"
+        scores = self.processes.from_main(_read_scores(path) if self.processes.main else None)
+        if scores is None:
+            predictions = self._predictions(path.with_suffix(".part"))
+            if self.processes.main:
+                scores = self._score(path, step, epoch, predictions)
+            scores = self.processes.from_main(scores)
+        return {
+            LOGGED[score["metric"]]: score["value"] for score in scores if score["metric"] in LOGGED
+        }
+
+    def _score(
+        self, path: Path, step: int, epoch: float, predictions: list[str]
+    ) -> list[dict[str, Any]]:
+        found = Evaluation()
+        if self.evaluator is not None:
+            self.report(f"epoch {epoch:.2f}: scoring {len(predictions)} predictions")
+            found = self.evaluator(self.pairs, predictions)
+        rows = found.rows or [{} for _ in predictions]
+        with atomic_path(path.with_suffix(".jsonl")) as temporary:
+            lines = (
+                {"index": index, **vars(pair), "prediction": prediction, **row}
+                for index, pair, prediction, row in zip(
+                    self.indices, self.pairs, predictions, rows, strict=True
+                )
+            )
+            temporary.write_text("".join(map(_line, lines)), encoding="utf-8", newline="\n")
+        settings = {**asdict(self.decoding), **asdict(self.control), "seed": self.seed}
+        write_json(
+            path,
+            {
+                "schema_version": SCHEMA_VERSION,
+                "step": step,
+                "epoch": epoch,
+                "decoding": settings,
+                "scores": found.scores,
+            },
+        )
+        path.with_suffix(".part").unlink(missing_ok=True)
+        return found.scores
+
+    def _predictions(self, journal: Path) -> list[str]:
+        """What the model writes for each pair; the same in all processes."""
+        done: list[str] = self.processes.from_main(
+            _read_journal(journal) if self.processes.main else None
+        )
+        size = _WINDOW * self.processes.count
+        self.start.model.eval()
+        with _as_it_was_built(self.start.model):
+            while len(done) < len(self.pairs):
+                if self.processes.any(self.stop_asked()):
+                    raise Stopped
+                window = self.pairs[len(done) : len(done) + size]
+                own = window[self.processes.index :: self.processes.count]
+                parts = self.processes.gather(list(self.predict(own)))
+                shared = [parts[i % len(parts)][i // len(parts)] for i in range(len(window))]
+                if self.processes.main:
+                    _append(journal, shared)
+                done += shared
+                self.report(f"generated {len(done)} of {len(self.pairs)} predictions")
+        return done
+
+    def predict(self, pairs: Sequence[Pair]) -> Iterator[str]:
+        """The whole improved prompt of each pair, whatever its mode."""
+        results = {
+            mode: Session(
+                self.improver,
+                n=1,
+                seed=self.seed,
+                mode=mode,
+                decoding=self.decoding,
+                control=self.control,
+                batch_size=BATCH_SIZE,
+                negative=None,
+            ).improve(iter([pair.source for pair in pairs if pair.mode == mode]))
+            for mode in {pair.mode for pair in pairs}
+        }
+        for pair in pairs:
+            [result] = next(results[pair.mode])
+            yield result.prompt
+
+
+@contextmanager
+def _as_it_was_built(model: Any) -> Iterator[None]:
+    """For a while, a model without what accelerate puts around its forward pass for autocast.
+
+    Improving runs in float32, whatever precision the training steps have.
+    """
+    forward = vars(model).pop("forward", None)
+    try:
+        yield
+    finally:
+        if forward is not None:
+            model.forward = forward
+
+
+def _read_scores(path: Path) -> list[dict[str, Any]] | None:
+    try:
+        found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["scores"]
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def _read_journal(path: Path) -> list[str]:
+    """The predictions of a journal; a line that a kill tore is cut off."""
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    whole = b"".join(line + b"\n" for line in lines[:-1])
+    path.write_bytes(whole)
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def _append(path: Path, predictions: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8", newline="\n") as file:
+        file.writelines(map(_line, predictions))
+        file.flush()
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) + "\n"

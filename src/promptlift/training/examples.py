@@ -1,0 +1,138 @@
+"""What a training step reads: token ids of pairs, their order, and batches of them."""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from promptlift.records import Pair
+from promptlift.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    import torch
+
+IGNORED = -100  # label that the loss leaves out, as in transformers
+Row = dict[str, list[int]]
+Encoder = Callable[[list[str]], list[list[int]]]
+
+
+class Examples:
+    """Token ids of sources (prefix included) and targets (end included)."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows = rows
+
+    @classmethod
+    def of(
+        cls, pairs: list[Pair], encode: Encoder, prefixes: dict[str, str], config: TrainingConfig
+    ) -> "Examples":
+        """Encode pairs, cut to the longest that the settings allow."""
+        sources = encode([prefixes[pair.mode] + pair.source for pair in pairs])
+        targets = encode([pair.target for pair in pairs])
+        return cls(
+            [
+                {
+                    "input_ids": source[: config.max_source_tokens - 1] + source[-1:]
+                    if len(source) > config.max_source_tokens
+                    else source,
+                    # A cut target has no end token: the model must not learn to stop there.
+                    "labels": target[: config.max_target_tokens],
+                }
+                for source, target in zip(sources, targets, strict=True)
+            ]
+        )
+
+    def sample(self, count: int, seed: int) -> "Examples":
+        """So many of them, the same for the same seed."""
+        drawn = random.Random(seed).sample(range(len(self.rows)), min(count, len(self.rows)))
+        return Examples([self.rows[index] for index in sorted(drawn)])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Row:
+        return self.rows[index]
+
+
+class EpochSampler:
+    """Indices of an epoch, in an order that only seed and epoch decide.
+
+    The order of transformers' own sampler depends on the global random state, so that a run
+    which was stopped within an epoch went on with other batches.
+
+    Args:
+        lengths: of the examples; batches hold like ones where `grouped`.
+        batch_size: of all processes together.
+        seed: of the order.
+        grouped: otherwise the order is random throughout.
+    """
+
+    def __init__(
+        self, lengths: list[int], batch_size: int, seed: int, *, grouped: bool = True
+    ) -> None:
+        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
+        self.grouped = grouped
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        import torch
+
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+        order = torch.randperm(len(self.lengths), generator=generator).tolist()
+        if not self.grouped:
+            yield from order
+            return
+        size = self.batch_size
+        pool = size * 64  # sorted within pools: like lengths, yet other neighbours each epoch
+        batches = []
+        for start in range(0, len(order), pool):
+            part = sorted(order[start : start + pool], key=lambda index: self.lengths[index])
+            batches += [part[first : first + size] for first in range(0, len(part), size)]
+        # A short batch comes last, else every later batch would straddle two length groups.
+        short = [batch for batch in batches if len(batch) < size]
+        full = [batch for batch in batches if len(batch) == size]
+        for place in torch.randperm(len(full), generator=generator).tolist():
+            yield from full[place]
+        for batch in short:
+            yield from batch
+
+
+def order_of(examples: Examples, batch_size: int, config: TrainingConfig) -> EpochSampler:
+    """The order that a run with these settings learns examples in."""
+    lengths = [len(row["labels"]) * 64 + min(len(row["input_ids"]), 63) for row in examples.rows]
+    return EpochSampler(lengths, batch_size, config.seed, grouped=config.group_by_length)
+
+
+def collate(
+    pad: int, longest_of: Callable[[int], int] = int
+) -> "Callable[[list[Row]], dict[str, torch.Tensor]]":
+    """Pads a batch: input_ids, attention_mask and labels, int64 [batch, longest].
+
+    Args:
+        pad: token that fills input_ids.
+        longest_of: length to pad to, of the longest length in a batch.
+    """
+    import torch
+
+    def padded(rows: list[list[int]], value: int) -> torch.Tensor:
+        longest = longest_of(max(map(len, rows)))
+        return torch.tensor([row + [value] * (longest - len(row)) for row in rows])
+
+    def join(rows: list[Row]) -> dict[str, torch.Tensor]:
+        sources = [row["input_ids"] for row in rows]
+        return {
+            "input_ids": padded(sources, pad),
+            "attention_mask": padded([[1] * len(source) for source in sources], 0),
+            "labels": padded([row["labels"] for row in rows], IGNORED),
+        }
+
+    return join
+
+
+def bucket(length: int) -> int:
+    """The next power of two from 16: a compiled step is compiled once for each length."""
+    return max(16, 1 << (length - 1).bit_length())

@@ -1,0 +1,65 @@
+"""`promptlift train` as typed."""
+
+from pathlib import Path
+
+import pytest
+
+from promptlift.improving.manifest import PAPER_PREFIX, ModelCard
+from promptlift.pairs.load import write_pairs
+from tests.cli.conftest import Run, error_line
+from tests.training.test_paper import PAIRS, VALIDATION
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    write_pairs(tmp_path / "pairs.jsonl", PAIRS)
+    write_pairs(tmp_path / "validation.jsonl", VALIDATION)
+    return [
+        "--pairs", str(tmp_path / "pairs.jsonl"),
+        "--validation", str(tmp_path / "validation.jsonl"),
+    ]  # fmt: skip
+
+
+def test_the_papers_pairs_offline_say_what_to_give(run: Run, tmp_path: Path) -> None:
+    result = run("train", "--preset", "paper", "--output", tmp_path / "run")
+    assert result.exit_code == 1
+    line = error_line(result)
+    assert "groloch/stable_diffusion_prompts_instruct" in line
+    assert "--pairs FILE, and --validation FILE" in line
+
+
+def test_wrong_usage_is_one_line(run: Run, tmp_path: Path, files: list[str]) -> None:
+    assert "give --pairs FILE" in error_line(run("train", "--output", tmp_path / "run"))
+    assert "--output FOLDER" in error_line(run("train", *files))
+    result = run("train", *files, "--output", tmp_path / "run", "--gradient-checkpointing", "maybe")
+    assert result.exit_code == 2
+    assert "gradient_checkpointing is 'maybe'" in error_line(result)
+
+
+def test_a_faulty_validation_row_is_named(run: Run, tmp_path: Path, files: list[str]) -> None:
+    (tmp_path / "validation.jsonl").write_text('{"source": "a", "target": ""}\n')
+    result = run("train", *files, "--output", tmp_path / "run")
+    assert "validation.jsonl line 1: `target` is empty" in error_line(result)
+
+
+def test_a_trial_alone_leaves_nothing(
+    run: Run, tmp_path: Path, files: list[str], t5v11_folder: Path
+) -> None:
+    result = run("train", "--preset", "paper", "--model", t5v11_folder, *files, "--trial")
+    assert result.exit_code == 0
+    first, second = result.stderr.splitlines()[-2:]
+    assert first.startswith("promptlift: trial: 5 updates of 64 pairs at ")
+    assert "gradient checkpointing off" in second
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_paper_run_from_the_command_line(
+    run: Run, tmp_path: Path, files: list[str], t5v11_folder: Path
+) -> None:
+    result = run(
+        "train", "--preset", "paper", "--model", t5v11_folder, *files, "--epochs", "1",
+        "--evaluation-decoding", "none", "--lora", "--output", tmp_path / "run",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "the model is that of step 1" in result.stderr
+    assert ModelCard.read(tmp_path / "run" / "model").modes == {"rewrite": PAPER_PREFIX}

@@ -1,0 +1,84 @@
+"""A trial says how long and how much, and changes nothing."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from promptlift.errors import ConfigError
+from promptlift.training import trial
+from promptlift.training.train import train, try_out
+from promptlift.training.trial import Trial, free_memory, peak_resident, updates_of
+from tests.training.test_paper import PAIRS, VALIDATION, same, settings, weights
+
+FOUND = Trial(
+    device="cuda", gradient_checkpointing=False, updates=100, pairs_per_update=64,
+    seconds_per_update=2.0, evaluation_seconds=80.0, evaluations=5, peak_bytes=10**9,
+    free_bytes=2 * 10**9,
+)  # fmt: skip
+
+
+def test_hours_and_fit_by_hand() -> None:
+    assert FOUND.hours == pytest.approx((100 * 2 + 5 * 80) / 3600)
+    assert FOUND.fits
+    assert not replace(FOUND, free_bytes=10**9).fits  # some room is left
+    full = replace(FOUND, peak_bytes=None)
+    assert not full.fits and len(full.lines()) == 1
+    assert "32.0 pairs/s" in FOUND.lines()[0]
+
+
+def test_advice_keeps_the_update(t5v11_folder: Path) -> None:
+    config = settings(t5v11_folder, batch_size=8, gradient_accumulation_steps=8)
+    said = FOUND.advice(config)
+    assert "--batch-size 4 --gradient-accumulation-steps 16" in said
+    assert "--gradient-checkpointing on" in said and "--lora" in said
+    checkpointing = replace(FOUND, gradient_checkpointing=True)
+    assert "--lora" not in checkpointing.advice(replace(config, lora=True))
+
+
+def test_updates_are_those_of_a_run(t5v11_folder: Path) -> None:
+    config = settings(t5v11_folder, batch_size=8, gradient_accumulation_steps=8, epochs=5.0)
+    assert updates_of(73_700, config) == 5 * 1152
+    assert updates_of(73_700, config, processes=2) == 5 * 576
+
+
+def test_a_trial_changes_nothing(t5v11_folder: Path, tmp_path: Path) -> None:
+    config = settings(t5v11_folder, epochs=1.0)
+    lines: list[str] = []
+    for name, first in (("with", True), ("without", False)):
+        train(
+            PAIRS, tmp_path / name, config, validation=VALIDATION, trial=first, report=lines.append
+        )
+    assert same(tmp_path / "with" / "model", tmp_path / "without" / "model")
+    assert len(weights(tmp_path / "with" / "model")) > 10
+    found = json.loads((tmp_path / "with" / "trial.json").read_text())
+    assert found["fits"] and found["seconds_per_update"] > 0 and found["evaluation_seconds"] > 0
+    # 25 pairs are 7 batches of 4, two an update.
+    assert (found["updates"], found["evaluations"]) == (4, 1)
+    assert sum(line.startswith("trial: ") for line in lines) == 2
+
+
+def test_too_little_memory_is_said_with_what_to_do(
+    t5v11_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "free_memory", lambda: 1000)
+    monkeypatch.setattr(trial, "peak_resident", iter([0, 10**6, 0, 10**6]).__next__)
+    config = settings(t5v11_folder, epochs=1.0, evaluation_decoding="none")
+    with pytest.raises(ConfigError, match=r"this machine is too small .* --lora.* --no-trial"):
+        train(PAIRS, tmp_path / "run", config, validation=VALIDATION, trial=True)
+
+
+def test_checkpointing_comes_on_where_memory_asks_for_it(
+    t5v11_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "free_memory", lambda: 1000)
+    monkeypatch.setattr(trial, "peak_resident", iter([0, 10**6, 0, 500]).__next__)
+    config = settings(t5v11_folder, epochs=1.0, evaluation_decoding="none")
+    found = try_out(PAIRS, config, tmp_path, validation=VALIDATION)
+    assert found.gradient_checkpointing and found.fits
+
+
+def test_memory_is_read() -> None:
+    assert peak_resident() > 0
+    assert free_memory() > 0
