@@ -1,11 +1,17 @@
 """`promptlift score-pictures`."""
 
 import json
+import shutil
+import sqlite3
+import subprocess
+import time
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.cli.conftest import Run, error_line, spawn
+from tests.cli.conftest import Run, command, error_line, spawn
 from tests.scoring.clip_models import draw_run, make_clip
 
 
@@ -83,3 +89,44 @@ def test_a_missing_extra_is_named(absent: str, drawn: Path) -> None:
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
     assert "pip install 'promptlift[score]'" in line
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_it_goes_on_to_the_same_scores(clip: Path, tmp_path: Path) -> None:
+    whole = draw_run(tmp_path / "whole", prompts=16, seeds=range(12))
+    killed = Path(shutil.copytree(whole, tmp_path / "killed"))
+    options = ("--clip", clip, "--metrics", "clip", "--metrics", "measures", "--batch-size", "4")
+    database = killed / "scores" / "cache" / "features.sqlite"
+    random = np.random.default_rng(0)
+    kept = [0]
+    for _ in range(4):
+        process = subprocess.Popen(
+            command("score-pictures", killed, *options),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        # Killed soon after it has begun to keep more than the last one did.
+        while process.poll() is None and count_features(database) <= kept[-1]:
+            time.sleep(0.02)
+        time.sleep(random.uniform(0, 0.2))
+        process.kill()
+        process.wait()
+        kept.append(count_features(database))
+    assert kept[1] > 0
+    assert kept == sorted(kept)
+    done = spawn("score-pictures", killed, *options, "--json")
+    assert done.returncode == 0, done.stderr
+    expected = spawn("score-pictures", whole, *options, "--json")
+    assert json.loads(done.stdout) == json.loads(expected.stdout)
+    assert not list((killed / "scores").glob(".*"))
+
+
+def count_features(database: Path) -> int:
+    """Number of features kept so far."""
+    if not database.is_file():
+        return 0
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=60)) as connection:
+        try:
+            return int(connection.execute("SELECT count(*) FROM features").fetchone()[0])
+        except sqlite3.OperationalError:  # not yet made
+            return 0
