@@ -312,7 +312,9 @@ def test_presets_are_the_papers_and_the_models_own() -> None:
 
 
 def test_a_schedule_that_leaves_one_without_steps_is_refused(both: Illustrator) -> None:
-    with pytest.raises(ConfigError, match="with 1 steps and a hand-over at 0.8, the base gets none"):
+    with pytest.raises(
+        ConfigError, match=r"with 1 steps and a hand-over at 0\.8, the base gets none"
+    ):
         again(both, num_inference_steps=1)
 
 

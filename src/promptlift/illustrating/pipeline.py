@@ -139,6 +139,7 @@ def _load(
         pipeline = kind.from_pretrained(
             path, variant=variant, local_files_only=True, **options, **extra
         )
+        _check_whole(pipeline, path)
         files = files_of(path, variant=variant, without=without)
         return pipeline, Origin(label, path, tuple(files))
     except (ModelError, ConfigError):
@@ -237,6 +238,19 @@ def _from_hub(
             f"{hub} is not on this machine and cannot be downloaded: {_first_line(error)}. "
             f"To download it by hand{size}{licence}: {command}"
         ) from error
+
+
+def _check_whole(pipeline: Any, path: Path) -> None:
+    """diffusers leaves weights that a file lacks without any data, and says so in its log only."""
+    for part, module in pipeline.components.items():
+        if not hasattr(module, "named_parameters"):
+            continue
+        lacking = [name for name, weight in module.named_parameters() if weight.is_meta]
+        if lacking:
+            raise ModelError(
+                f"{path / part} lacks {len(lacking)} weights, {lacking[0]} the first; "
+                "its file is incomplete or of another model"
+            )
 
 
 def _unknown(name: str) -> str:
