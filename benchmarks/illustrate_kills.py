@@ -100,7 +100,7 @@ def disturbed(
     printed, _ = start(folder, improvements).communicate()
     drawn += [line.split()[0] for line in printed.splitlines()[:-1]]
     found = hashes(folder)
-    rows = [row.value["file"] for row in read_rows(folder / "pictures" / "index.parquet")]  # type: ignore[union-attr, index, call-overload]
+    rows = [row.value["file"] for row in read_rows(folder / "pictures" / "index.parquet")]  # type: ignore[union-attr, index]
     print(f"files {len(found)}, the same bytes as undisturbed: {found == expected}")
     print(f"drawn twice: {len(drawn) - len(set(drawn))}; index rows {len(rows)}, ", end="")
     print(f"different {len(set(rows))}; leftovers {len(list((folder / 'pictures').glob('.*')))}")

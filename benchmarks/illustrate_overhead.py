@@ -19,8 +19,9 @@ from typing import Any
 
 import torch
 
-from promptlift.illustrating.illustrator import Illustrator, Request
+from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.job import IllustrationJob
+from promptlift.illustrating.pictures import Request
 from promptlift.runs import Run
 from tests.illustrating.models import save_refiner, save_sdxl
 

@@ -25,7 +25,7 @@ from promptlift.tables import Row, read_rows
 from tests.illustrating.models import DIFFUSERS_WARNS
 
 pytestmark = DIFFUSERS_WARNS
-TINY = {"num_inference_steps": 1, "width": 16, "height": 16}
+TINY: dict[str, Any] = {"num_inference_steps": 1, "width": 16, "height": 16}
 Draw = Callable[..., list[str]]
 
 
