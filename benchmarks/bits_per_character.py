@@ -24,6 +24,8 @@ from promptlift.pairs.clean import KEPT, clean_target
 from promptlift.pairs.cut import cut_prompt
 from promptlift.pairs.load import load_prompts
 from promptlift.records import Pair
+from promptlift.scoring.bits import characters, target_bits
+from promptlift.scoring.scores import ratio_interval
 from promptlift.tables import Fault, read_rows
 
 ORDER = 8
@@ -74,13 +76,9 @@ def ngram_bits(training: Iterable[str], heldout: list[str]) -> npt.NDArray[np.fl
     return result
 
 
-def interval(bits: npt.NDArray[np.float64], characters: npt.NDArray[np.int64]) -> list[float]:
+def interval(bits: npt.NDArray[np.float64], lengths: npt.NDArray[np.float64]) -> list[float]:
     """Bits per character with its 95% bootstrap interval: value, low, high."""
-    generator = np.random.default_rng(0)
-    draws = generator.integers(0, len(bits), size=(10_000, len(bits)))
-    ratios = bits[draws].sum(axis=1) / characters[draws].sum(axis=1)
-    low, high = np.quantile(ratios, [0.025, 0.975])
-    return [round(float(value), 4) for value in (bits.sum() / characters.sum(), low, high)]
+    return [round(value, 4) for value in ratio_interval(bits, lengths)]
 
 
 def cleaned(pairs: Iterable[Pair], keep: str) -> list[Pair]:
@@ -120,15 +118,15 @@ def main() -> None:
     for name in KEPT:
         kept, learned = cleaned(heldout, name), cleaned(training, name)
         targets = [pair.target for pair in kept]
-        characters = np.array([len(target) + 1 for target in targets])
-        model = -improver.log_probability([pair.source for pair in kept], targets) / math.log(2)
+        lengths = characters(kept)
+        model = target_bits(improver, kept)
         ngram = ngram_bits((pair.target for pair in learned), targets)
         results[name] = {
             "pairs": len(kept),
-            "characters": int(characters.sum()),
+            "characters": int(lengths.sum()),
             "training_targets": len(learned),
-            improver.model_id: interval(model, characters),
-            f"character {ORDER}-gram": interval(ngram, characters),
+            improver.model_id: interval(model, lengths),
+            f"character {ORDER}-gram": interval(ngram, lengths),
         }
         print(name, json.dumps(results[name]), flush=True)
     if args.output:

@@ -23,21 +23,10 @@ from benchmarks.bits_per_character import cleaned
 from promptlift import Improver
 from promptlift.pairs.cut import split_clauses
 from promptlift.records import Pair
+from promptlift.scoring.diversity import distinct
 from promptlift.tables import Fault, read_rows
 
 HEADS, TOP = 1000, 10
-
-
-def distinct(texts: Sequence[Sequence[str]], order: int, limit: int | None = None) -> float:
-    """Different n-grams over all n-grams of tokenized texts, of the first `limit` words alone."""
-    seen: Counter[tuple[str, ...]] = Counter()
-    words = 0
-    for text in texts:
-        seen.update(zip(*(text[place:] for place in range(order)), strict=False))
-        words += len(text)
-        if limit is not None and words >= limit:
-            break
-    return len(seen) / max(1, seen.total())
 
 
 def measure(additions: Sequence[Sequence[str]], limit: int | None = None) -> dict[str, Any]:

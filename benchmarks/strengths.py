@@ -6,8 +6,7 @@
 For each strength, one kind at a time and both together: share of results that add a painter, a
 style or medium (by the lexicon) or a listed artist (by a list that the rule does not use), and
 how various the additions are. 500 prompts of each set, seed 0. Intervals: 95%, bootstrap over
-prompts. Self-BLEU (Zhu et al., 2018): mean BLEU-4 of an addition against the others, of 200.
-Writes strengths.json and strengths.svg.
+prompts. Writes strengths.json and strengths.svg.
 """
 
 import argparse
@@ -24,30 +23,16 @@ from benchmarks.diversity import measure
 from benchmarks.expand import prompts_of
 from promptlift import Improvement, Improver
 from promptlift.files import write_json
+from promptlift.scoring.diversity import self_bleu
+from promptlift.scoring.scores import mean_interval
 
 STRENGTHS: tuple[float | str, ...] = ("free", 0.25, 0.5, 0.75, 0.9, 0.97, "never")
-PROMPTS, BLEU_TEXTS = 500, 200
+PROMPTS = 500
 
 
 def share(values: list[bool]) -> list[float]:
     """Mean and 95% interval, bootstrap."""
-    array = np.array(values)
-    draws = np.random.default_rng(0).integers(0, len(array), size=(2000, len(array)))
-    low, high = np.quantile(array[draws].mean(axis=1), [0.025, 0.975])
-    return [round(float(value), 4) for value in (array.mean(), low, high)]
-
-
-def self_bleu(texts: list[list[str]]) -> float:
-    """Mean BLEU-4 of each text against all others."""
-    from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
-
-    chosen = [text for text in texts if text][:BLEU_TEXTS]
-    smooth = SmoothingFunction().method1
-    scores = [
-        sentence_bleu(chosen[:place] + chosen[place + 1 :], text, smoothing_function=smooth)
-        for place, text in enumerate(chosen)
-    ]
-    return float(np.mean(scores))
+    return [round(value, 4) for value in mean_interval(np.array(values, dtype=np.float64))]
 
 
 def figures(results: list[Improvement], artists: re.Pattern[str] | None) -> dict[str, Any]:

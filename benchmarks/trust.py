@@ -22,9 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.diversity import distinct
 from benchmarks.expand import prompts_of, read_expanded
-from benchmarks.strengths import self_bleu, share
+from benchmarks.strengths import share
 from promptlift import Improver
 from promptlift.files import write_json
 from promptlift.improving.clip_tokens import CLIP_BUDGET
@@ -33,8 +32,10 @@ from promptlift.improving.intent import KINDS
 from promptlift.improving.phrases import new_terms, plain_words
 from promptlift.improving.reading import longest_part, read
 from promptlift.pairs.cut import split_clauses
+from promptlift.scoring.baselines import SUFFIX
+from promptlift.scoring.diversity import added_words, distinct, self_bleu
+from promptlift.scoring.metrics import repeats
 
-SUFFIX = "highly detailed, digital painting, trending on artstation, sharp focus, 8k"
 _TIMED = 40
 
 
@@ -58,20 +59,6 @@ def kept(pairs: list[tuple[str, str]]) -> dict[str, list[float]]:
         found[kind] = [*(round(float(v), 4) for v in (mean, low, high)), int(a.sum())]
     none = (np.sum([lost[kind] for kind in KINDS], axis=0) == 0).tolist()
     return {**found, "none lost": share(none)}
-
-
-def repeats(text: str) -> bool:
-    """Whether a clause comes twice, or three words in a row three times."""
-    clauses = [plain_words(clause) for clause in split_clauses(text)]
-    words = plain_words(text).split()
-    runs = [tuple(words[place : place + 3]) for place in range(len(words) - 2)]
-    return len(set(clauses)) < len(clauses) or any(runs.count(run) > 2 for run in set(runs))
-
-
-def added_words(source: str, result: str) -> list[str]:
-    """Words of a result beyond those of its source."""
-    own = set(plain_words(source).split())
-    return [word for word in plain_words(result).split() if word not in own]
 
 
 def figures(pairs: list[tuple[str, str]], artists: re.Pattern[str] | None) -> dict[str, Any]:

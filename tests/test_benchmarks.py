@@ -9,10 +9,11 @@ import pytest
 from scipy.stats import binomtest
 
 from benchmarks.bits_per_character import cleaned, interval, ngram_bits
-from benchmarks.diversity import distinct, measure
+from benchmarks.diversity import measure
 from benchmarks.prompt_sets import examine, repeats_endlessly, unsafe_share
 from benchmarks.side_by_side import QUESTIONS, count, wilson
 from promptlift.records import Improvement, Pair
+from promptlift.scoring.diversity import distinct
 
 
 def result(source: str, *additions: str) -> Improvement:
@@ -39,7 +40,7 @@ def test_a_text_seen_often_costs_little_and_an_unseen_one_much() -> None:
 
 def test_the_interval_holds_the_value() -> None:
     bits = np.random.default_rng(0).normal(15, 3, size=200)
-    value, low, high = interval(bits, np.full(200, 10))
+    value, low, high = interval(bits, np.full(200, 10.0))
     assert low < value < high
     assert value == pytest.approx(bits.mean() / 10, abs=1e-3)
 

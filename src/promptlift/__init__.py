@@ -19,11 +19,13 @@ from promptlift.errors import (
 from promptlift.records import Improvement, Pair
 
 if TYPE_CHECKING:
+    from promptlift.illustrating.illustrator import Illustrator
     from promptlift.improving.improver import Improver
 
 __version__ = "0.1.0"
 __all__ = [
     "ConfigError",
+    "Illustrator",
     "Improvement",
     "Improver",
     "InputError",
@@ -35,9 +37,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`Improver` loads NumPy and the tokenizer, so it is imported on first use."""
+    """`Improver` and `Illustrator` load NumPy and more, so they are imported on first use."""
     if name == "Improver":
         from promptlift.improving.improver import Improver
 
         return Improver
+    if name == "Illustrator":
+        from promptlift.illustrating.illustrator import Illustrator
+
+        return Illustrator
     raise AttributeError(f"module 'promptlift' has no attribute {name!r}")

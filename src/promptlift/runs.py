@@ -51,6 +51,10 @@ class Run:
         """What the manifest says of a stage; empty when it was never begun."""
         return dict(self._manifest["stages"].get(name, {}))
 
+    def forget(self, name: str) -> None:
+        """Take a stage for one that was never begun, so that it can be done with other settings."""
+        self._manifest["stages"].pop(name, None)
+
     def check(self, name: str, config: dict[str, Any], inputs: dict[str, str]) -> None:
         """Compare settings and inputs with those that a stage was begun with.
 

@@ -6,7 +6,19 @@ import sys
 import typer
 
 from promptlift import __version__
-from promptlift.cli import doctor, door, export, improve, pairs, receipts, train
+from promptlift.cli import (
+    compare,
+    doctor,
+    door,
+    export,
+    illustrate,
+    improve,
+    pairs,
+    receipts,
+    report,
+    score,
+    train,
+)
 
 app = typer.Typer(
     name="promptlift",
@@ -49,6 +61,10 @@ app.command()(receipts.show)
 app.command()(receipts.stamp)
 app.command()(train.train)
 app.command()(export.export)
+app.command()(illustrate.illustrate)
+app.command()(score.score)
+app.command()(report.report)
+app.command()(compare.compare)
 app.command()(doctor.doctor)
 app.add_typer(pairs.app, name="pairs")
 

@@ -79,6 +79,9 @@ def show(
         found: dict[str, Any] = {"receipt": None, "parameters": None}
         if KEYWORD in texts:
             found["receipt"] = read_receipts(picture)[0].to_dict()
+            # What `illustrate` adds: how the picture was drawn.
+            if drawing := json.loads(texts[KEYWORD]).get("drawing"):
+                found["drawing"] = drawing
         if A1111_KEYWORD in texts:
             names = ("prompt", "negative", "settings")
             parsed = parse_a1111_parameters(texts[A1111_KEYWORD])
@@ -144,6 +147,13 @@ def _show(found: dict[str, Any]) -> None:
             print(f"note      {note}")
         for check, outcome in receipt["checks"].items():
             print(f"check     {check}: {_outcome(outcome)}")
+    if drawing := found.get("drawing"):
+        model = " + ".join(f"{part['name']}@{part['sha256'][:12]}" for part in drawing["model"])
+        print(f"drawn by  {model}, {drawing['side']}, seed {drawing['seed']}")
+        if drawing["cut_tokens"]:
+            print(f"cut       {drawing['cut_tokens']} tokens: {drawing['cut']}")
+        for note in drawing["notes"]:
+            print(f"note      {note}")
     if parameters := found["parameters"]:
         print("A1111     " + parameters["prompt"].replace("\n", "\n          "))
         if parameters["negative"]:

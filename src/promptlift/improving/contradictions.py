@@ -70,6 +70,7 @@ _CROWD = frozenset(("crowd", "crowds", "group"))
 _EXCLUSIVES = tuple(
     (topic, tuple(frozenset(group.split()) for group in groups)) for topic, groups in _EXCLUSIVE
 )
+_EXCLUSIVE_WORDS = frozenset[str]().union(*(group for _, groups in _EXCLUSIVES for group in groups))
 
 
 def contradiction(asked: Text, phrase: str, said: str = "") -> str | None:
@@ -78,14 +79,14 @@ def contradiction(asked: Text, phrase: str, said: str = "") -> str | None:
     A second subject, another colour of the same thing, another count, something that was
     ruled out, another medium, time of day, season or weather.
     """
-    text, before = _read(phrase), Text(said) if said else None
+    text = _read(phrase)
     return (
         _ruled_out(asked, text)
         or _other_count(asked, text)
         or _other_colour(asked, text)
         or _second_subject(asked, text)
-        or _exclusive(asked, before, text)
-        or _second_medium(asked, before, text)
+        or _exclusive(asked, said, text)
+        or _second_medium(asked, said, text)
     )
 
 
@@ -119,32 +120,36 @@ def _other_colour(asked: Text, text: Text) -> str | None:
 
 
 def _second_subject(asked: Text, text: Text) -> str | None:
-    known = asked.stem_set | {root for root, _ in text.negated}
+    beings = _beings()
     for place, root in enumerate(text.stems):
+        if root not in beings or root in asked.stem_set:
+            continue
         # The head of a noun phrase: dragon scales are no dragon, third person is nobody.
         head = len(text.run(place)) == 1 and text.words[max(0, place - 1)] not in _VIEWS
-        if head and root in _beings() and root not in known:
+        if head and all(root != other for other, _ in text.negated):
             return f"a second subject: {root}"
     return None
 
 
-def _exclusive(source: Text, before: Text | None, text: Text) -> str | None:
+def _exclusive(source: Text, said: str, text: Text) -> str | None:
+    if _EXCLUSIVE_WORDS.isdisjoint(text.word_set):
+        return None
+    before = source.word_set | Text(said).word_set
     for topic, groups in _EXCLUSIVES:
         here = [index for index, group in enumerate(groups) if group & text.word_set]
         if not here:
             continue
-        said = source.word_set | (before.word_set if before else frozenset())
-        there = [index for index, group in enumerate(groups) if group & said]
+        there = [index for index, group in enumerate(groups) if group & before]
         if there and not set(here) & set(there):
             return f"another {topic}"
     return None
 
 
-def _second_medium(source: Text, before: Text | None, text: Text) -> str | None:
-    for other in (source, before):
-        asked = mediums(other) if other else frozenset()
-        found = mediums(text)
-        if asked and found and not any(_go_together(a, b) for a in asked for b in found):
+def _second_medium(source: Text, said: str, text: Text) -> str | None:
+    if not (found := mediums(text)):
+        return None
+    for asked in (mediums(source), mediums(said)):
+        if asked and not any(_go_together(a, b) for a in asked for b in found):
             return f"another medium than {min(asked)}"
     return None
 
@@ -152,7 +157,7 @@ def _second_medium(source: Text, before: Text | None, text: Text) -> str | None:
 def mediums(text: "Text | str") -> frozenset[str]:
     """What a text says that a picture is made as."""
     read = Text(text) if isinstance(text, str) else text
-    found = {_MEDIUM_OF[word] for word in read.word_set if word in _MEDIUM_OF}
+    found = {_MEDIUM_OF[word] for word in _MEDIUM_OF.keys() & read.word_set}
     # "oil on canvas", "oil painting", but no oil lamp; digital art, but no digital clock.
     if "oil" in found and not read.word_set & {"canvas", "painting", "painted", "paint", "oils"}:
         found.discard("oil")

@@ -14,6 +14,7 @@ from itertools import pairwise
 KINDS = ("content", "count", "colour", "negation", "relation", "name", "quoted")
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_MARKS = frozenset(",;|.!?()\n")
 _QUOTED = re.compile(r"\"([^\"\n]+)\"|“([^”\n]+)”|«([^»\n]+)»|(?<!\w)['‘]([^'’\n]+)['’](?!\w)")
 _NUMBERS = {
     "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
@@ -104,7 +105,7 @@ class Text:
         self.starts = [match.start() for match in found]
         # Whether a comma or the like stands behind a word.
         self.ends = [
-            any(mark in text[one.end() : other.start()] for mark in ",;|.!?()\n")
+            not _MARKS.isdisjoint(text[one.end() : other.start()])
             for one, other in pairwise(found)
         ] + [True]
 

@@ -48,6 +48,7 @@ _CERTAIN = 3  # different function words of another language, none of English
 _LONGEST_RUN = 7  # words of which one at least is a function word
 _WORD = re.compile(r"[^\W\d_]+'?")
 _LISTS = {name: frozenset(words.split()) for name, words in _FUNCTION_WORDS.items()}
+_ALL = frozenset[str]().union(*_LISTS.values())
 
 
 def foreign_language(text: str) -> str | None:
@@ -59,7 +60,7 @@ def foreign_language(text: str) -> str | None:
     English one: a wrong "this is not English" annoys more than a missed one ("van Gogh").
     """
     scripts: dict[str, int] = {}
-    letters = [char for char in text if char.isalpha()]
+    letters = [] if text.isascii() else [char for char in text if char.isalpha()]
     for char in letters:
         if not char.isascii():
             script = unicodedata.name(char, "").split(" ")[0].split("-")[0]
@@ -70,6 +71,8 @@ def foreign_language(text: str) -> str | None:
             return "Japanese"
         return _SCRIPTS[max(scripts, key=lambda script: scripts[script])]
     words = [word.lower() for word in _WORD.findall(text)]
+    if len(_ALL.intersection(words)) < 2:
+        return None
     hits = {name: sum(word in known for word in words) for name, known in _LISTS.items()}
     best = max(hits, key=lambda name: hits[name])
     english = sum(word in _ENGLISH for word in words)

@@ -127,36 +127,31 @@ class PhraseRule:
         """Change logits in place and say which candidates were changed, bool as `scores`."""
         change = np.zeros_like(scores)
         beginning: dict[int, tuple[PhraseTree, list[int]]] = {}
-        for place, row in enumerate(rows.tolist()):
-            last = self._last[row]
-            for tree in self.trees[row]:
-                if not tree.boosts or last is None or last in self.commas:
-                    beginning.setdefault(id(tree), (tree, []))[1].append(place)
+        order = rows.tolist()
+        for place, row in enumerate(order):
+            for tree in self._begin(row):
+                beginning.setdefault(id(tree), (tree, []))[1].append(place)
             for _, node in self._within[row]:
-                change[place] += node.weights(self.vocab_size)[ids[place]]
-            if self.by is not None and last not in self.after:
-                change[place, ids[place] == self.by] += np.float32(self.by_weight)
+                change[place] += node.weights(self.vocab_size).take(ids[place])
+        if self.by is not None:
+            unlit = np.array([self._last[row] not in self.after for row in order])
+            change[unlit[:, None] & (ids == self.by)] += np.float32(self.by_weight)
         for tree, places in beginning.values():
-            change[places] += tree.root.weights(self.vocab_size)[ids[places]]
-        for place, row in enumerate(rows.tolist()):
-            tree_named = self._named[row]
-            if tree_named is not None:
-                for node in (tree_named.root, *self._within_named[row]):
-                    free = np.isin(ids[place], list(node.children)) & (change[place] < 0)
-                    change[place, free] = 0.0
+            part = slice(None) if len(places) == len(order) else places
+            change[part] += tree.root.weights(self.vocab_size).take(ids[part])
+        for place, row in enumerate(order):
+            if (named := self._named[row]) is not None:
+                for node in (named.root, *self._within_named[row]):
+                    free = node.weights(self.vocab_size).take(ids[place]) < 0
+                    change[place, free & (change[place] < 0)] = 0.0
         scores += change
         touched: BoolArray = change != 0
         return touched
 
     def advance(self, row: int, token: int) -> None:
         """Take note of the token that a row was given."""
-        last, self._last[row] = self._last[row], token
-        places = self._within[row] + [
-            (tree, tree.root)
-            for tree in self.trees[row]
-            if not tree.boosts or last is None or last in self.commas
-        ]
-        self._within[row] = []
+        places = self._within[row] + [(tree, tree.root) for tree in self._begin(row)]
+        self._last[row], self._within[row] = token, []
         for tree, node in places:
             child = node.children.get(token)
             if child is not None and child.children:
@@ -166,6 +161,13 @@ class PhraseRule:
         if (named := self._named[row]) is not None:
             nodes = [node.children.get(token) for node in (named.root, *self._within_named[row])]
             self._within_named[row] = [node for node in nodes if node is not None]
+
+    def _begin(self, row: int) -> list[PhraseTree]:
+        """The trees whose phrases may begin here."""
+        last = self._last[row]
+        if not self.boosts or last is None or last in self.commas:
+            return self.trees[row]
+        return [tree for tree in self.trees[row] if not tree.boosts]
 
 
 def beginnings(encode: Encode, phrases: Iterable[str]) -> frozenset[tuple[int, ...]]:

@@ -1,5 +1,6 @@
 """From decoded text to additions: which phrases stay, and why the others go."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,6 +15,7 @@ from promptlift.lexicon.words import unsafe_words
 from promptlift.records import Dropped
 
 BROKEN = "\ufffd"  # what bytes that are no UTF-8 are decoded to
+_LETTERS = re.compile(r"[^\W_]+")
 _SIGNS = frozenset("()[]{}<>|\\")
 
 
@@ -94,8 +96,7 @@ def new_terms(phrases: Iterable[str], reading: Reading, kinds: tuple[str, ...]) 
 
 def plain_words(text: str) -> str:
     """The words in lower case between blanks, so that whole words are found in it."""
-    letters = "".join(char if char.isalnum() else " " for char in text.lower())
-    return f" {' '.join(letters.split())} "
+    return f" {' '.join(_LETTERS.findall(text.lower()))} "
 
 
 def _unwanted(phrase: str, words: str, reading: Reading, control: ControlConfig) -> str | None:
@@ -108,9 +109,8 @@ def _unwanted(phrase: str, words: str, reading: Reading, control: ControlConfig)
             return kinds[0]
     if any(plain_words(item) in words for item in control.avoid):
         return "to be avoided"
-    if control.safe and unsafe_words().intersection(words.split()).difference(
-        plain_words(reading.prompt).split()
-    ):
+    unsafe = unsafe_words().intersection(words.split()) if control.safe else ()
+    if unsafe and not set(plain_words(reading.prompt).split()).issuperset(unsafe):
         return "unsafe"
     return None
 

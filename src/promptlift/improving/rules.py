@@ -64,7 +64,9 @@ def penalize_and_ban(
         lowered = np.where(scores < 0, scores * penalty, scores / penalty)
         scores = np.where(seen, lowered, scores)
         touched |= seen
-    banned = np.isin(ids, suppressed) if len(suppressed) else np.zeros(ids.shape, dtype=bool)
+    banned = np.zeros(ids.shape, dtype=bool)
+    for token in suppressed.tolist():
+        banned |= ids == token
     for place, row in enumerate(rows.tolist()):
         tokens = history.tokens[row]
         if len(tokens) - 1 < config.min_new_tokens:

@@ -39,6 +39,8 @@ _FORMS = {
     "text": r"[^\W_]+|\s+|_+|.",
 }
 _TOKEN = re.compile("|".join(f"(?P<{name}>{form})" for name, form in _FORMS.items()), re.DOTALL)
+# No form but text matches without one of these; most prompts have none.
+_SYNTAX = re.compile(r"[()\[\]{}<>|:\\—]|__|--|BREAK|AND|ADD[CBR]")
 # Behind "{": how many options are drawn and what joins them; before an option: its odds.
 _DRAWN = re.compile(r"[~@!]?(?:\d+(?:-\d*)?|-\d+)\$\$(?:[^|{}$]*\$\$)?|[~@!]")
 _ODDS = re.compile(r"\s*\d+(?:\.\d+)?::")
@@ -108,6 +110,8 @@ class _Group:
 
 def parse(prompt: str) -> tuple[Span, ...]:
     """The spans of a prompt; their texts joined are the prompt."""
+    if prompt and not _SYNTAX.search(prompt):
+        return (Span("text", prompt, prompt),)
     return _Parser(prompt).parse()
 
 

@@ -92,10 +92,13 @@ def names_of(kind: str) -> frozenset[str]:
 def find_terms(prompt: str) -> list[Term]:
     """The terms of a prompt in their order, none of them overlapping; letter case is ignored."""
     words = [(_folded(found[0]), found.start(), found.end()) for found in _WORD.finditer(prompt)]
+    introduced = any(word in ("by", "of") for word, *_ in words)
     terms: list[Term] = []
     place = 0
     while place < len(words):
-        size, kind = _term_at(prompt, words, place)
+        size, kind = _name_after_by(prompt, words, place) if introduced else 0, "painter"
+        if not size:
+            size, kind = _term_at(prompt, words, place)
         if size:
             start, end = words[place][1], words[place + size - 1][2]
             terms.append(Term(kind, start, end, prompt[start:end]))
@@ -116,9 +119,10 @@ def _folded(word: str) -> str:
 
 
 def _term_at(prompt: str, words: _Words, place: int) -> tuple[int, str]:
-    """Words and kind of the term that begins at a word; 0 words where none does."""
-    if name := _name_after_by(prompt, words, place):
-        return name, "painter"
+    """Words and kind of the listed term that begins at a word; 0 words where none does."""
+    nearby = [word for word, *_ in words[place : place + 3]]
+    if nearby[0] not in _first_words() and _LIGHTING.isdisjoint(nearby):
+        return 0, ""
     texts = _run(prompt, words, place, _LONGEST)
     alone_before = place == 0 or _ends_clause(prompt, words[place - 1][2], words[place][1])
     for size in range(len(texts), 0, -1):
@@ -237,6 +241,8 @@ def _run(prompt: str, words: _Words, place: int, longest: int) -> list[str]:
 
 def _ends_clause(prompt: str, end: int, start: int) -> bool:
     between = prompt[end:start]
+    if between == " ":
+        return False
     if between == ". " and prompt[end - 1].isalpha() and not prompt[max(0, end - 2)].isalpha():
         return False  # the full stop of an initial: M. C. Escher
     return any(mark in between for mark in ",;|:()[]\n") or ". " in between
@@ -260,6 +266,12 @@ def _kinds() -> dict[tuple[str, ...], str]:
         found.setdefault(_texts(name), phrase.kind)
     found.pop((), None)
     return found
+
+
+@cache
+def _first_words() -> frozenset[str]:
+    """Words that a term may begin with, but for lighting and names after "by"."""
+    return frozenset((*_SHADES, *_COLOURS, *(texts[0] for texts in _kinds())))
 
 
 def _texts(phrase: str) -> tuple[str, ...]:

@@ -1,0 +1,169 @@
+"""`promptlift illustrate`."""
+
+import json
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from promptlift.cli.door import guarded, say
+from promptlift.errors import ConfigError, InputError
+from promptlift.illustrating.config import IllustrationConfig
+
+if TYPE_CHECKING:
+    from promptlift.illustrating.job import IllustrationJob, Progress
+
+_PROGRESS_S = 10.0
+_HELP = {item.name: item.metadata["help"] for item in fields(IllustrationConfig)}
+_DEFAULT = {item.name: item.default for item in fields(IllustrationConfig)}
+
+
+def _opt(help: str, *names: str, panel: str = "What is drawn") -> Any:
+    return typer.Option(*names, help=help, show_default=False, rich_help_panel=panel)
+
+
+def _setting(name: str, *names: str, panel: str = "How it is drawn") -> Any:
+    default = _DEFAULT[name]
+    shown = "" if default in (None, False) else f" [{default}]"
+    return _opt(_HELP[name] + shown, *names, panel=panel)
+
+
+def _memory(name: str, *names: str) -> Any:
+    return _setting(name, *names, panel="Device and memory")
+
+
+def illustrate(
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Run folder with improvements, or with validation pairs and a model.",
+            show_default=False,
+        ),
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        _opt("File of improvements (columns source, prompt), or of plain prompts to improve."),
+    ] = None,
+    output: Annotated[Path | None, _opt("Run folder for --prompts.", "--output", "-o")] = None,
+    sample: Annotated[int | None, _opt("Draw so many prompts, chosen at random [all].")] = None,
+    sample_seed: Annotated[int, _opt("Which prompts --sample chooses [0].")] = 0,
+    improver: Annotated[
+        str | None,
+        _opt("Model that improves plain prompts [the run's own, or the bundled one]."),
+    ] = None,
+    n: Annotated[int, _opt("Variants of each plain prompt [1].", "-n", "--n")] = 1,
+    mode: Annotated[
+        str | None, _opt("extend or rewrite [that of a run's pairs, otherwise extend].")
+    ] = None,
+    improver_seed: Annotated[int, _opt("Seed of the improvements [0].")] = 0,
+    model: Annotated[str | None, _setting("model", "--model", "-m")] = None,
+    refiner: Annotated[str | None, _setting("refiner")] = None,
+    model_config: Annotated[str | None, _setting("model_config")] = None,
+    num_inference_steps: Annotated[
+        int | None, _setting("num_inference_steps", "--num-inference-steps", "--steps")
+    ] = None,
+    denoising_end: Annotated[float | None, _setting("denoising_end")] = None,
+    guidance_scale: Annotated[float | None, _setting("guidance_scale")] = None,
+    width: Annotated[int | None, _setting("width")] = None,
+    height: Annotated[int | None, _setting("height")] = None,
+    seed: Annotated[int | None, _setting("seed")] = None,
+    seeds: Annotated[int | None, _setting("seeds")] = None,
+    negative: Annotated[str | None, _setting("negative")] = None,
+    prompt_2: Annotated[str | None, _setting("prompt_2")] = None,
+    long_prompts: Annotated[str | None, _setting("long_prompts")] = None,
+    device: Annotated[str | None, _memory("device")] = None,
+    dtype: Annotated[str | None, _memory("dtype")] = None,
+    batch_size: Annotated[int | None, _memory("batch_size")] = None,
+    offload: Annotated[str | None, _memory("offload")] = None,
+    vae_slicing: Annotated[bool, _memory("vae_slicing", "--vae-slicing")] = False,
+    vae_tiling: Annotated[bool, _memory("vae_tiling", "--vae-tiling")] = False,
+    compile: Annotated[bool, _memory("compile", "--compile")] = False,
+    offline: Annotated[bool, _memory("offline", "--offline")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line a picture.")] = False,
+) -> None:
+    """Draw original and improved prompts from the same noise; the same command again goes on.
+
+    Examples:
+
+      promptlift illustrate runs/flan --sample 100
+
+      promptlift illustrate --prompts prompts.txt --output runs/mine --model sdxl-turbo
+
+      promptlift illustrate --prompts improved.jsonl -o runs/mine --model sd15 --seeds 4
+    """
+    names = {item.name for item in fields(IllustrationConfig)} - {"model"}
+    given = {name: value for name, value in locals().items() if name in names}
+    with guarded("interrupted; the same command goes on with the pictures that are missing"):
+        config = IllustrationConfig.resolve(model, **given)
+        if (run is None) == (prompts is None):
+            raise ConfigError("give a run folder, or --prompts FILE with --output RUN")
+        if (prompts is None) != (output is None):
+            raise ConfigError("--prompts FILE and --output RUN belong together")
+        if sample is not None and sample < 1:
+            raise ConfigError(f"sample is {sample} and must be 1 or more")
+
+        from promptlift.illustrating.illustrator import Illustrator
+        from promptlift.illustrating.inputs import count_entries, sample_of
+        from promptlift.illustrating.job import IllustrationJob
+        from promptlift.illustrating.pipeline import load_pipelines
+        from promptlift.illustrating.sources import ImprovingChoice, improvements_of
+        from promptlift.runs import Run
+
+        if run is not None and not run.is_dir():
+            raise InputError(f"{run} does not exist or is no folder.")
+        opened = Run.open(run or output or Path())
+        choice = ImprovingChoice(
+            improver=improver,
+            n=n,
+            mode=mode,
+            seed=improver_seed,
+            sample=sample,
+            sample_seed=sample_seed,
+        )
+        improvements = improvements_of(opened, prompts, choice, report=say)
+        chosen = sample_of(count_entries(improvements), sample, sample_seed)
+        illustrator = Illustrator(load_pipelines(config, say), config, say)
+        job = IllustrationJob(opened, improvements, illustrator, chosen=chosen, report=say)
+        _draw(job, as_json=as_json)
+
+
+def _draw(job: "IllustrationJob", *, as_json: bool) -> None:
+    started = last = time.monotonic()
+    moving = sys.stderr.isatty()
+    drawn = 0
+    for item in job:
+        drawn = item.drawn
+        if as_json:
+            print(json.dumps({**item.row, "notes": item.notes}), flush=True)
+        if moving and item.notes:
+            typer.echo("\r\033[K", err=True, nl=False)
+        for note in item.notes:
+            say(f"{item.row['file']}: {note}")
+        now = time.monotonic()
+        if now - last >= (0.2 if moving else _PROGRESS_S):
+            last = now
+            text = _progress(item, now - started)
+            typer.echo(f"\r{text}\033[K" if moving else text, err=True, nl=not moving)
+    if moving:
+        typer.echo("\r\033[K", err=True, nl=False)
+    results = job.run.stage("illustrating")["results"]
+    there = results["pictures"] - drawn
+    say(
+        f"{results['pictures']} pictures in {job.folder}"
+        + (f", {there} of them were there already" if there else "")
+    )
+    if cut := results["cut_in_last_part"]:
+        say(
+            f"{cut} pictures show a prompt of which CLIP's 75 tokens hold only the beginning; "
+            "--long-prompts chunk reads all of it"
+        )
+
+
+def _progress(item: "Progress", seconds: float) -> str:
+    each = seconds / item.drawn
+    left = each * (item.missing - item.drawn) / 60
+    done = item.total - item.missing + item.drawn
+    return f"{done} of {item.total} pictures, {each:.2f} s each, {left:.1f} min left"

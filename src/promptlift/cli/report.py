@@ -1,0 +1,32 @@
+"""`promptlift report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from promptlift.cli.door import guarded, say
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Folder for the page and its plots [RUN/report].",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:  # fmt: skip
+    """Draw a run: one page, and every plot as PNG and SVG. Prints the page's path.
+
+    A run that is still going on is drawn as far as it has come.
+
+    Example:
+
+      promptlift report runs/mine
+    """
+    with guarded():
+        from promptlift.reporting.run_report import write_report
+
+        typer.echo(write_report(run, output, report=say))

@@ -1,0 +1,288 @@
+"""Prompts as a picture model's CLIP encoders read them: attention weights, and chunks of 75.
+
+Without weights and within 75 tokens the result is what diffusers makes of the prompt, to the bit.
+
+Weights are applied as ComfyUI does it: a token's vector v becomes e + w (v - e), where e is the
+empty prompt's vector at the same place. Weight 1 then leaves it untouched, and the large common
+part of CLIP's vectors is not scaled along, which it is where A1111 multiplies v and restores the
+mean. The pooled vector, which SDXL takes from its second encoder, is that of the first chunk, and
+has no weights.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING, Any
+
+from promptlift.improving.syntax import Span, parse
+
+if TYPE_CHECKING:
+    import torch
+
+_STRONGER = 1.1  # what a pair of round brackets multiplies by, and square ones divide by
+_BRACKETS = {"(": _STRONGER, "[": 1 / _STRONGER, "{": 1.0}
+_MOST_KEPT = 128  # encoded prompts that are kept: those of a batch, and originals among variants
+_SPLITS = ("break", "and")
+# What has no effect on the picture, in words for a note.
+_IGNORED = {
+    "tag": "",
+    "variable": "",
+    "flag": "",
+    "negative": "",
+    "share": "",
+    "and": "",
+    "embedding": "",
+    "wildcard": " (not filled in)",
+    "weight": "",  # of a prompt joined by AND
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A prompt's syntax, resolved.
+
+    Attributes:
+        parts: what stands between `BREAK`s, each as runs of text with one weight.
+        not_applied: syntax that the encoders cannot follow, as it was written.
+    """
+
+    parts: tuple[tuple[tuple[str, float], ...], ...]
+    not_applied: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A prompt as the denoiser takes it.
+
+    Attributes:
+        embeds: float [chunks, 77, width], the encoders side by side.
+        pooled: float [1, width of the second encoder], None where the model has no such input.
+        cut: what was not read, as each encoder's tokens say it; empty where all was.
+        cut_tokens: how many tokens that is, the most of any encoder.
+        not_applied: as in `Reading`.
+    """
+
+    embeds: "torch.Tensor"
+    pooled: "torch.Tensor | None"
+    cut: str
+    cut_tokens: int
+    not_applied: tuple[str, ...]
+
+
+class PromptEncoder:
+    """Encodes prompts with the text encoders of a pipeline, one prompt at a time.
+
+    One at a time, because a prompt's vectors then never depend on its neighbours in a batch.
+
+    Args:
+        pipeline: a diffusers pipeline of the Stable Diffusion family.
+        chunked: whether parts of more than 75 tokens go on in a further chunk, or are cut.
+    """
+
+    def __init__(self, pipeline: Any, *, chunked: bool) -> None:
+        self._pipeline, self._chunked = pipeline, chunked
+        found: list[tuple[Any, Any]] = [
+            (
+                getattr(pipeline, f"tokenizer{end}", None),
+                getattr(pipeline, f"text_encoder{end}", None),
+            )
+            for end in ("", "_2")
+        ]
+        self._encoders = [pair for pair in found if pair[1] is not None]
+        self._has_pooled = getattr(pipeline, "text_encoder_2", None) is not None
+        self._kept: dict[tuple[str, str], Encoded] = {}
+
+    def encode(self, prompt: str, prompt_2: str | None = None) -> Encoded:
+        """Encode a prompt; `prompt_2` is what a second encoder reads instead.
+
+        A refiner has one encoder only, and reads `prompt`, as in diffusers.
+        """
+        key = (prompt, prompt_2 or prompt)
+        found = self._kept.pop(key, None)
+        if found is None:
+            found = self._encode(key)
+        self._kept[key] = found
+        if len(self._kept) > _MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
+        return found
+
+    def padded(self, encoded: Encoded, chunks: int) -> "torch.Tensor":
+        """The vectors with chunks of the empty prompt behind, float [1, 77 chunks, width]."""
+        import torch
+
+        missing = chunks - len(encoded.embeds)
+        rows = [encoded.embeds]
+        if missing > 0:
+            rows.append(self.encode("").embeds.expand(missing, -1, -1))
+        return torch.cat(rows).reshape(1, -1, encoded.embeds.shape[-1])
+
+    def _encode(self, prompts: tuple[str, str]) -> Encoded:
+        import torch
+
+        readings = [read_weights(text) for text in prompts[: len(self._encoders)]]
+        tokenized = [
+            _chunks(reading, tokenizer, chunked=self._chunked)
+            for reading, (tokenizer, _) in zip(readings, self._encoders, strict=True)
+        ]
+        count = max(len(chunks) for chunks, _ in tokenized)
+        embeds: list[torch.Tensor] = []
+        pooled = None
+        with torch.no_grad():
+            for (chunks, _), (tokenizer, encoder) in zip(tokenized, self._encoders, strict=True):
+                chunks += [([], [])] * (count - len(chunks))
+                vectors, pooled = self._run(tokenizer, encoder, [ids for ids, _ in chunks])
+                embeds.append(self._weighted(tokenizer, encoder, vectors, chunks))
+        cut = [ids for _, ids in tokenized]
+        longest = max(cut, key=len)
+        return Encoded(
+            embeds=torch.cat(embeds, dim=-1),
+            pooled=pooled[:1] if self._has_pooled and pooled is not None else None,
+            cut=self._encoders[cut.index(longest)][0].decode(longest).strip() if longest else "",
+            cut_tokens=len(longest),
+            not_applied=tuple(dict.fromkeys(item for r in readings for item in r.not_applied)),
+        )
+
+    def _run(self, tokenizer: Any, encoder: Any, chunks: Sequence[list[int]]) -> tuple[Any, Any]:
+        """Vectors, float [chunks, 77, width], and pooled vectors, float [chunks, width]."""
+        import torch
+
+        rows = [
+            [tokenizer.bos_token_id, *ids, tokenizer.eos_token_id]
+            + [tokenizer.pad_token_id] * (_room(tokenizer) - len(ids))
+            for ids in chunks
+        ]
+        input_ids = torch.tensor(rows, device=self._pipeline._execution_device)
+        if self._has_pooled:
+            output = encoder(input_ids, output_hidden_states=True)
+            return output.hidden_states[-2], output[0]
+        mask = None
+        if getattr(encoder.config, "use_attention_mask", False):
+            mask = torch.tensor(
+                [[1] * (len(ids) + 2) + [0] * (_room(tokenizer) - len(ids)) for ids in chunks],
+                device=input_ids.device,
+            )
+        return encoder(input_ids, attention_mask=mask)[0], None
+
+    def _weighted(
+        self,
+        tokenizer: Any,
+        encoder: Any,
+        vectors: Any,
+        chunks: list[tuple[list[int], list[float]]],
+    ) -> Any:
+        if all(weight == 1 for _, weights in chunks for weight in weights):
+            return vectors
+        import torch
+
+        empty, _ = self._run(tokenizer, encoder, [[]])
+        room = _room(tokenizer)
+        scale = torch.tensor(
+            [[1.0, *weights] + [1.0] * (room + 1 - len(weights)) for _, weights in chunks],
+            device=vectors.device,
+            dtype=vectors.dtype,
+        ).unsqueeze(-1)
+        # lerp(v, v, 1) is v only up to rounding, and tokens of weight 1 are to stay as they are.
+        return torch.where(scale == 1, vectors, empty + scale * (vectors - empty))
+
+
+def read_weights(prompt: str) -> Reading:
+    """Resolve a prompt's attention: runs of text with their weights, part by part.
+
+    `(a)` weighs 1.1, `(a:1.3)` 1.3, `[a]` 1/1.1, and brackets within brackets multiply. Of
+    alternatives and edits, `{a|b}` and `[a:b:0.5]`, only the longest is read.
+    """
+    runs: list[_Run] = []
+    breaks: list[int] = []
+    groups: list[_Group] = []
+    ignored: list[str] = []
+    for span in parse(prompt):
+        if span.kind == "mark":
+            _mark(span, groups, runs, ignored)
+        elif span.kind == "weight" and groups and groups[-1].sign == "(":
+            groups[-1].weight = float(span.text.strip().lstrip(":"))
+        elif span.kind in _IGNORED:
+            ignored.append(span.text.strip() + _IGNORED[span.kind])
+        if span.kind in _SPLITS:
+            breaks.append(len(runs))
+        elif span.seen:
+            runs.append(_Run(span.seen))
+    places = [0, *breaks, len(runs)]
+    parts = (
+        tuple(
+            ("".join(run.text for run in same), weight)
+            for weight, same in groupby(runs[start:end], lambda run: run.weight)
+        )
+        for start, end in pairwise(places)
+    )
+    return Reading(tuple(parts), tuple(dict.fromkeys(ignored)))
+
+
+@dataclass
+class _Run:
+    """A run of text and its weight, which changes when a bracket around it closes."""
+
+    text: str
+    weight: float = 1.0
+
+
+@dataclass
+class _Group:
+    """A bracket that is open: its sign, the first run in it, its weight, whether it has options."""
+
+    sign: str
+    first: int
+    weight: float
+    options: bool = False
+
+
+def _mark(span: Span, groups: list[_Group], runs: list[_Run], ignored: list[str]) -> None:
+    if span.text in _BRACKETS:
+        groups.append(_Group(span.text, len(runs), _BRACKETS[span.text]))
+    elif span.text in (")", "]", "}") and groups:
+        group = groups.pop()
+        if group.options:
+            ignored.append("{a|b} or [a:b] (the longest is drawn)")
+        elif group.weight != 1:
+            for run in runs[group.first :]:
+                run.weight *= group.weight
+    elif groups:
+        groups[-1].options = True
+
+
+def _chunks(
+    reading: Reading, tokenizer: Any, *, chunked: bool
+) -> tuple[list[tuple[list[int], list[float]]], list[int]]:
+    """Token ids and weights by chunk, at least one; and the ids of what was cut."""
+    chunks: list[tuple[list[int], list[float]]] = []
+    cut: list[int] = []
+    room = _room(tokenizer)
+    for part in reading.parts:
+        ids: list[int] = []
+        weights: list[float] = []
+        for text, weight in part:
+            found = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
+            ids += found
+            weights += [weight] * len(found)
+        end = min(room, len(ids))
+        if not chunked:
+            cut += ids[end:]
+            ids = ids[:end]
+        while len(ids) > room:
+            end = _word_end(tokenizer.convert_ids_to_tokens(ids[:room])) or room
+            chunks.append((ids[:end], weights[:end]))
+            ids, weights = ids[end:], weights[end:]
+        if ids or not chunks:
+            chunks.append((ids, weights[: len(ids)]))
+    # `BREAK` at the very start leaves an empty chunk before it, which nobody means.
+    if len(chunks) > 1 and not chunks[0][0]:
+        del chunks[0]
+    return chunks, cut
+
+
+def _word_end(tokens: list[str]) -> int:
+    """Tokens up to the last end of a word; 0 where there is none."""
+    return next((n for n in range(len(tokens), 0, -1) if tokens[n - 1].endswith("</w>")), 0)
+
+
+def _room(tokenizer: Any) -> int:
+    return int(tokenizer.model_max_length) - 2  # without start and end

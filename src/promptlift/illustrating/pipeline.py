@@ -1,0 +1,358 @@
+"""Loading diffusers pipelines: presets, folders, single files and Hub names, with a refiner."""
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+from promptlift.errors import ConfigError, MissingExtraError, ModelError
+from promptlift.illustrating.config import DTYPES, IllustrationConfig
+from promptlift.illustrating.presets import PRESETS, Weights
+from promptlift.illustrating.weights import files_of, hash_files, read_index, variant_of
+
+_SHARED = ("text_encoder_2", "vae")  # what a refiner takes from its base
+_REFINER = "StableDiffusionXLImg2ImgPipeline"
+_SINGLE_FILES = (".safetensors", ".ckpt")
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a pipeline came from.
+
+    Attributes:
+        name: as receipts give it: Hub name, name of the folder or of the file.
+        root: folder of its files.
+        files: all files that it was loaded from.
+    """
+
+    name: str
+    root: Path
+    files: tuple[Path, ...]
+
+    def describe(self, cache: Path | None, report: Report) -> dict[str, str]:
+        """Name and hash, as receipts hold them."""
+        return {
+            "name": self.name,
+            "sha256": hash_files(self.files, self.root, cache=cache, report=report),
+        }
+
+
+@dataclass(frozen=True)
+class Pipelines:
+    """A base and perhaps a refiner, loaded, on their device.
+
+    Attributes:
+        base: any diffusers text-to-image pipeline.
+        refiner: an SDXL image-to-image pipeline, or None.
+        device: as torch names it.
+        dtype: "float16", "bfloat16" or "float32".
+        origins: of base and refiner.
+    """
+
+    base: Any
+    refiner: Any
+    device: str
+    dtype: str
+    origins: tuple[Origin, ...]
+
+    @property
+    def is_clip(self) -> bool:
+        """Whether prompts are encoded here: SDXL and Stable Diffusion 1 and 2."""
+        kinds = {kind.__name__ for kind in type(self.base).__mro__}
+        return bool(kinds & {"StableDiffusionXLPipeline", "StableDiffusionPipeline"})
+
+
+def load_pipelines(config: IllustrationConfig, report: Report) -> Pipelines:
+    """Load what a config names.
+
+    Raises:
+        ModelError: weights are missing, damaged, of another kind, or do not fit into memory.
+        ConfigError: the device cannot do what is asked for.
+        MissingExtraError: diffusers is not installed.
+    """
+    try:
+        import torch
+        import transformers  # noqa: F401
+
+        with _quiet():
+            import diffusers
+    except ImportError as error:
+        raise MissingExtraError("Drawing pictures", "illustrate") from error
+    device = _device(torch, config)
+    dtype = _dtype(config, device)
+    options = {"torch_dtype": getattr(torch, dtype)}
+    preset = PRESETS.get(config.model)
+    weights = preset.base if preset else None
+    with _quiet():
+        base, origin = _load(
+            diffusers.DiffusionPipeline, config.model, weights, config, report, options
+        )
+        _check_base(base, config.model)
+        origins = [origin]
+        refiner = None
+        if (name := _refiner_name(config)) is not None:
+            shared = {part: getattr(base, part, None) for part in _SHARED}
+            if None in shared.values():
+                raise ModelError(f"{config.model} is no SDXL, so it cannot hand over to a refiner")
+            weights = preset.refiner if preset and config.refiner is None else None
+            kind = diffusers.StableDiffusionXLImg2ImgPipeline
+            refiner, origin = _load(kind, name, weights, config, report, {**options, **shared})
+            _check_refiner(refiner, base, name)
+            origins.append(origin)
+    for pipeline in filter(None, (base, refiner)):
+        _prepare(pipeline, config, device, torch)
+    return Pipelines(base, refiner, device, dtype, tuple(origins))
+
+
+def _load(
+    kind: Any,
+    name: str,
+    weights: Weights | None,
+    config: IllustrationConfig,
+    report: Report,
+    options: dict[str, Any],
+) -> tuple[Any, Origin]:
+    """A pipeline of any place, and its origin."""
+    path = Path(weights.name if weights else name)
+    if weights:
+        report(f"{weights.name}, licence {weights.licence}")
+    half = "float16" in str(options["torch_dtype"]).split(".")
+    without = [part for part in _SHARED if part in options]
+    try:
+        if path.suffix in _SINGLE_FILES:
+            return _load_file(kind, path, config, options)
+        label = path.name if path.is_dir() else (weights.name if weights else name)
+        if not path.is_dir():
+            path = _from_hub(name, weights, config, report, half=half, without=without)
+        class_name = read_index(path)["_class_name"]
+        if kind.__name__ == "DiffusionPipeline" and class_name == _REFINER:
+            raise ModelError(
+                f"{label} is a refiner: it belongs to --refiner, and --model is its base"
+            )
+        variant = variant_of(path, "fp16" if half else None)
+        extra = {"add_watermarker": False} if "XL" in class_name else {}
+        pipeline = kind.from_pretrained(
+            path, variant=variant, local_files_only=True, **options, **extra
+        )
+        files = files_of(path, variant=variant, without=without)
+        return pipeline, Origin(label, path, tuple(files))
+    except (ModelError, ConfigError):
+        raise
+    # What diffusers, transformers and safetensors raise on damaged files has no common base.
+    except Exception as error:
+        raise ModelError(
+            f"{path} cannot be loaded as a picture model: {_first_line(error)}"
+        ) from error
+
+
+def _load_file(
+    kind: Any, path: Path, config: IllustrationConfig, options: dict[str, Any]
+) -> tuple[Any, Origin]:
+    import diffusers
+
+    if not path.is_file():
+        raise ModelError(f"{path} does not exist or is no file")
+    if path.suffix == ".ckpt":
+        raise ModelError(f"{path} may run code when it is loaded; convert it to .safetensors")
+    if kind.__name__ == "DiffusionPipeline":
+        kind = _kind_of_file(diffusers, path)
+    local = {"config": config.model_config} if config.model_config else {}
+    try:
+        extra = {"add_watermarker": False} if "XL" in kind.__name__ else {}
+        pipeline = kind.from_single_file(
+            str(path), local_files_only=config.offline, **local, **options, **extra
+        )
+    except Exception as error:
+        hint = (
+            ""
+            if config.model_config
+            else (
+                ". Its configs and tokenizers come from the Hub; --model-config FOLDER names a "
+                "pipeline's folder to take them from"
+            )
+        )
+        raise ModelError(f"{path} cannot be loaded: {_first_line(error)}{hint}") from error
+    return pipeline, Origin(path.name, path.parent, (path,))
+
+
+def _kind_of_file(diffusers: Any, path: Path) -> Any:
+    """SDXL where the file holds SDXL's second text encoder, Stable Diffusion otherwise."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            keys = list(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path} is no whole .safetensors file: {error}") from error
+    if not any(key.startswith("model.diffusion_model.") for key in keys):
+        raise ModelError(
+            f"{path} holds no whole picture model ({len(keys)} tensors, the first {keys[:1]}); "
+            "a LoRA, a VAE or a part of a pipeline cannot draw alone"
+        )
+    is_xl = any(key.startswith("conditioner.embedders.1.") for key in keys)
+    return diffusers.StableDiffusionXLPipeline if is_xl else diffusers.StableDiffusionPipeline
+
+
+def _from_hub(
+    name: str,
+    weights: Weights | None,
+    config: IllustrationConfig,
+    report: Report,
+    *,
+    half: bool,
+    without: list[str],
+) -> Path:
+    """The folder of a Hub model in the local cache, downloaded where that is allowed."""
+    from diffusers import DiffusionPipeline
+    from huggingface_hub.errors import HFValidationError
+
+    hub = weights.name if weights else name
+    if not weights and (hub.count("/") != 1 or hub.startswith((".", "/", "~"))):
+        raise ModelError(_unknown(name))
+    options: dict[str, Any] = {"variant": "fp16" if half else None, **dict.fromkeys(without, True)}
+    try:
+        return Path(DiffusionPipeline.download(hub, local_files_only=True, **options))
+    except HFValidationError as error:
+        raise ModelError(_unknown(name)) from error
+    except (OSError, ValueError):
+        pass
+    size = f", {weights.gigabytes * (1 if half else 2):.1f} GB" if weights else ""
+    licence = f", licence {weights.licence}" if weights else ""
+    wanted = "*.fp16.safetensors" if half else "*/*model.safetensors"
+    command = f"hf download {hub} --include '*.json' --include '*.txt' --include '{wanted}'"
+    if config.offline:
+        raise ModelError(
+            f"{hub} is not on this machine. Download it once{size}{licence}: {command}"
+        )
+    report(f"{hub} is not on this machine; downloading it{size}{licence}")
+    try:
+        return Path(DiffusionPipeline.download(hub, **options))
+    except Exception as error:
+        raise ModelError(
+            f"{hub} is not on this machine and cannot be downloaded: {_first_line(error)}. "
+            f"To download it by hand{size}{licence}: {command}"
+        ) from error
+
+
+def _unknown(name: str) -> str:
+    near = get_close_matches(name, PRESETS, 1)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    return (
+        f"{name} is no preset ({', '.join(PRESETS)}), no folder, no file and no name of the Hub. "
+        f"{hint}A folder must exist; a Hub name is written OWNER/NAME."
+    )
+
+
+def _refiner_name(config: IllustrationConfig) -> str | None:
+    if config.refiner is not None:
+        return None if config.refiner == "none" else config.refiner
+    preset = PRESETS.get(config.model)
+    return preset.refiner.name if preset and preset.refiner else None
+
+
+def _check_base(base: Any, name: str) -> None:
+    parameters = signature(base.__call__).parameters
+    if "prompt" not in parameters or "image" in list(parameters)[:3]:
+        raise ModelError(f"{name} is a {type(base).__name__}, which does not draw from text alone")
+
+
+def _check_refiner(refiner: Any, base: Any, name: str) -> None:
+    width = sum(
+        encoder.config.hidden_size
+        for encoder in (refiner.text_encoder, refiner.text_encoder_2)
+        if encoder is not None
+    )
+    wanted = refiner.unet.config.cross_attention_dim
+    if width != wanted or refiner.unet.config.in_channels != base.unet.config.in_channels:
+        raise ModelError(
+            f"{name} is no refiner for this base: it takes text of width {wanted} and the "
+            f"encoders give {width}"
+        )
+
+
+def _prepare(pipeline: Any, config: IllustrationConfig, device: str, torch: Any) -> None:
+    """Move a pipeline to its device, with what was asked for to save memory."""
+    pipeline.set_progress_bar_config(disable=True)
+    try:
+        if config.offload == "model":
+            pipeline.enable_model_cpu_offload(device=device)
+        elif config.offload == "sequential":
+            pipeline.enable_sequential_cpu_offload(device=device)
+        else:
+            pipeline.to(device)
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"the weights do not fit into the memory of {device}; try --offload model, "
+            "or --refiner none"
+        ) from error
+    vae = getattr(pipeline, "vae", None)
+    for asked, act in (
+        (config.vae_slicing, "enable_slicing"),
+        (config.vae_tiling, "enable_tiling"),
+    ):
+        if asked:
+            if not hasattr(vae, act):
+                raise ConfigError(f"{type(pipeline).__name__} cannot slice or tile its VAE")
+            getattr(vae, act)()
+    if config.compile:
+        part = "unet" if getattr(pipeline, "unet", None) is not None else "transformer"
+        setattr(pipeline, part, torch.compile(getattr(pipeline, part)))
+
+
+def _device(torch: Any, config: IllustrationConfig) -> str:
+    device = config.device
+    has_mps = torch.backends.mps.is_available()
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
+    kind = device.split(":")[0]
+    if kind not in ("cpu", "cuda", "mps"):
+        raise ConfigError(f"device is {device!r} and must be auto, cpu, cuda, cuda:N or mps")
+    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not has_mps):
+        raise ConfigError(f"device is {device!r}, and this PyTorch finds none; --device cpu works")
+    if kind == "cpu" and config.offload != "none":
+        raise ConfigError("--offload moves weights out of a GPU's memory; on a CPU it does nothing")
+    return device
+
+
+def _dtype(config: IllustrationConfig, device: str) -> str:
+    on_cpu = device == "cpu"
+    if config.dtype == "auto":
+        return "float32" if on_cpu else "float16"
+    if on_cpu and config.dtype == "fp16":
+        raise ConfigError("dtype is fp16, which is slow and inexact on a CPU; use bf16 or fp32")
+    return DTYPES[config.dtype]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep progress bars and hints of the libraries out of a command's own lines."""
+    from transformers.utils import logging as transformers_logging
+
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    from diffusers.utils import logging as diffusers_logging
+
+    earlier = diffusers_logging.get_verbosity()
+    diffusers_logging.set_verbosity_error()
+    diffusers_logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            # `dtype` is what newer versions call `torch_dtype`; older ones know only that.
+            warnings.filterwarnings("ignore", "`torch_dtype` is deprecated", FutureWarning)
+            yield
+    finally:
+        transformers_logging.set_verbosity(before)
+        transformers_logging.enable_progress_bar()
+        diffusers_logging.set_verbosity(earlier)
+        diffusers_logging.enable_progress_bar()
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300].rstrip(".")

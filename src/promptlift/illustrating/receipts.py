@@ -1,0 +1,164 @@
+"""What a picture carries: its prompt's receipt, extended by how it was drawn, and A1111's text.
+
+The bytes of a picture depend on what was asked for, not on when it was drawn: a job that was
+killed and went on leaves the same files as one that ran through.
+"""
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from promptlift.errors import InputError
+from promptlift.illustrating.illustrator import Picture
+from promptlift.illustrating.inputs import clip_tokens
+from promptlift.improving.receipts import A1111_KEYWORD, KEYWORD, a1111_parameters
+from promptlift.png_text import read_png_text
+from promptlift.records import SCHEMA_VERSION, Improvement
+
+# Of nine levels the first: 11% larger files in 0.27 s instead of 0.46 at 1024x1024.
+_COMPRESSION = 1
+_VERSIONED = ("promptlift", "torch", "diffusers", "transformers")
+# A1111's names for settings.
+_A1111 = {"num_inference_steps": "Steps", "scheduler": "Sampler", "guidance_scale": "CFG scale"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """How a picture of a run is drawn: everything that decides its pixels, and its place.
+
+    Attributes:
+        prompt_index: position of its prompt in the input.
+        seed: of its noise.
+        side: "original" or "improved".
+        variant: which improvement, from 0; None for the original.
+        improvement: whose prompt, or source, it shows.
+        negative: the negative prompt, or None.
+        settings: `Illustrator.settings()`.
+        model: `Illustrator.describe_model()`.
+    """
+
+    prompt_index: int
+    seed: int
+    side: str
+    variant: int | None
+    improvement: Improvement
+    negative: str | None
+    settings: dict[str, Any]
+    model: list[dict[str, str]]
+
+    @property
+    def file(self) -> str:
+        """Name of its file."""
+        variant = "" if self.variant is None else f"-v{self.variant}"
+        return f"{self.prompt_index:06d}-s{self.seed}-{self.side}{variant}.png"
+
+    @property
+    def prompt(self) -> str:
+        """What is drawn."""
+        return self.improvement.source if self.side == "original" else self.improvement.prompt
+
+    @property
+    def key(self) -> str:
+        """A hash of all that decides its pixels."""
+        hashes = [part["sha256"] for part in self.model]
+        decides = [self.prompt, self.seed, self.negative, self.settings, hashes]
+        return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+    def model_id(self) -> str:
+        """`name@hash` of the base, and of a refiner behind a `+`."""
+        return "+".join(f"{part['name']}@{part['sha256'][:12]}" for part in self.model)
+
+
+def png_bytes(drawing: Drawing, picture: Picture) -> bytes:
+    """The picture as PNG, with the texts `promptlift` and `parameters`."""
+    from PIL.PngImagePlugin import PngInfo
+
+    texts = PngInfo()
+    for keyword, text in (
+        (KEYWORD, json.dumps(_receipt(drawing, picture))),
+        (A1111_KEYWORD, a1111_parameters(_drawn(drawing), _a1111_settings(drawing))),
+    ):
+        try:
+            text.encode("latin-1")
+            texts.add_text(keyword, text)
+        except UnicodeEncodeError:
+            texts.add_itxt(keyword, text)
+    output = io.BytesIO()
+    picture.image.save(output, "PNG", pnginfo=texts, compress_level=_COMPRESSION)
+    return output.getvalue()
+
+
+def read_drawing(path: Path) -> dict[str, Any] | None:
+    """The object `drawing` of a whole picture's receipt; None where it carries none.
+
+    Raises:
+        InputError: the file is damaged, cut short or no PNG.
+        OSError: it cannot be read.
+    """
+    text = read_png_text(path).get(KEYWORD)
+    if text is None:
+        return None
+    try:
+        drawing = json.loads(text)["drawing"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    if not isinstance(drawing, dict):
+        raise InputError(f"{path} carries a receipt that is damaged")
+    return drawing
+
+
+def _receipt(drawing: Drawing, picture: Picture) -> dict[str, Any]:
+    width, height = picture.image.size
+    return {
+        **_drawn(drawing).to_dict(),
+        "schema_version": SCHEMA_VERSION,
+        "drawing": {
+            "prompt_index": drawing.prompt_index,
+            "seed": drawing.seed,
+            "side": drawing.side,
+            "variant": drawing.variant,
+            "width": width,
+            "height": height,
+            "settings": drawing.settings,
+            "model": drawing.model,
+            "cut": picture.cut,
+            "cut_tokens": picture.cut_tokens,
+            "notes": list(picture.notes),
+            "versions": {name: version(name) for name in _VERSIONED},
+            "key": drawing.key,
+        },
+    }
+
+
+def _drawn(drawing: Drawing) -> Improvement:
+    """The improvement, or for an original a record that says that nothing was improved."""
+    improvement = drawing.improvement
+    if drawing.side == "original":
+        return Improvement(
+            source=improvement.source,
+            prompt=improvement.source,
+            additions=(),
+            clip_tokens=clip_tokens(improvement.source),
+            seed=0,
+            variant=0,
+            mode="original",
+            model="none",
+            negative=drawing.negative,
+        )
+    return Improvement(**{**vars(improvement), "negative": drawing.negative})
+
+
+def _a1111_settings(drawing: Drawing) -> dict[str, object]:
+    found = {name: drawing.settings[key] for key, name in _A1111.items()}
+    base = drawing.model[0]
+    return {
+        **found,
+        "Seed": drawing.seed,
+        "Size": f"{drawing.settings['width']}x{drawing.settings['height']}",
+        "Model hash": base["sha256"][:10],
+        "Model": base["name"],
+    }

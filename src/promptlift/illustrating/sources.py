@@ -1,0 +1,171 @@
+"""The improvements that a run draws: those it has, or made now from its pairs or from a file."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+from promptlift.errors import InputError
+from promptlift.files import sha256_of_file
+from promptlift.illustrating.inputs import (
+    count_entries,
+    holds_improvements,
+    read_entries,
+    sample_of,
+)
+from promptlift.improving.batch import Item, Job, improve_items, read_items
+from promptlift.improving.improver import Improver
+from promptlift.pairs.load import load_pairs
+from promptlift.records import SCHEMA_VERSION, Pair
+from promptlift.runs import Run
+from promptlift.tables import Fault, write_rows
+
+STAGE = "improving"
+FILE = "improvements.jsonl"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImprovingChoice:
+    """How prompts without improvements are improved before they are drawn.
+
+    Attributes:
+        improver: exported folder, T5 folder or Hub name; of a run its own model, else the
+            bundled one.
+        n: variants of each prompt.
+        mode: "extend" or "rewrite"; of a run that of each pair, else "extend".
+        seed: of the improvements.
+        sample: prompts to take, at random; all where None.
+        sample_seed: which ones.
+    """
+
+    improver: str | None = None
+    n: int = 1
+    mode: str | None = None
+    seed: int = 0
+    sample: int | None = None
+    sample_seed: int = 0
+
+
+def improvements_of(
+    run: Run,
+    prompts: Path | None,
+    choice: ImprovingChoice,
+    report: Callable[[str], None] = lambda line: None,
+) -> Path:
+    """`RUN/improvements.jsonl`, made where it is not there yet; a stopped making goes on.
+
+    Args:
+        run: the run folder.
+        prompts: file of improvements, which are copied, or of plain prompts, which are improved;
+            None for what the run holds: improvements, or validation pairs and a model.
+        choice: how prompts are improved, and which are taken.
+        report: is told what is done.
+
+    Raises:
+        InputError: there is nothing to draw.
+        ConfigError: the run's improvements were made from something else.
+    """
+    output = run.folder / FILE
+    if prompts is None and output.exists():
+        return output
+    source = run.folder / "validation.jsonl" if prompts is None else prompts
+    if not source.is_file():
+        if prompts is not None:
+            raise InputError(f"{source} does not exist or is no file.")
+        raise InputError(
+            f"{run.folder} holds neither {FILE} nor validation.jsonl, so there is nothing to draw. "
+            "Give prompts: promptlift illustrate --prompts FILE --output RUN"
+        )
+    inputs = {source.name: sha256_of_file(source)}
+    if prompts is not None and holds_improvements(prompts):
+        config: dict[str, Any] = {"sample": choice.sample, "sample_seed": choice.sample_seed}
+        run.check(STAGE, config, inputs)
+        if not output.exists():
+            run.begin(STAGE, config, inputs)
+            _copy(prompts, output, choice, report)
+            run.finish(STAGE, {})
+        return output
+    improver = Improver.load(choice.improver or _own_model(run, prompts))
+    config = {**asdict(choice), "improver": improver.model_id}
+    run.check(STAGE, config, inputs)
+    if not output.exists():
+        run.begin(STAGE, config, inputs)
+        failed = _improve(improver, source, output, choice, inputs, report, pairs=prompts is None)
+        run.finish(STAGE, {"failed": failed})
+    return output
+
+
+def _own_model(run: Run, prompts: Path | None) -> str | None:
+    if prompts is not None:
+        return None
+    folder = run.folder / "model"
+    if not folder.is_dir():
+        raise InputError(f"{run.folder} has no trained model yet; name one with --improver")
+    return str(folder)
+
+
+def _copy(path: Path, output: Path, choice: ImprovingChoice, report: Callable[[str], None]) -> None:
+    """Improvements as JSONL; of a sample those of its prompts."""
+    chosen = sample_of(count_entries(path), choice.sample, choice.sample_seed)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        place = -1
+        for entry in read_entries(path):
+            if isinstance(entry, Fault):
+                report(f"{path} line {entry.number} is left out: {entry.message}")
+                continue
+            place += 1
+            if place in chosen:
+                for item in entry.variants:
+                    yield {"index": entry.index, **item.to_dict(), "schema_version": SCHEMA_VERSION}
+
+    write_rows(output, rows(), ())
+
+
+def _improve(
+    improver: Improver,
+    source: Path,
+    output: Path,
+    choice: ImprovingChoice,
+    inputs: dict[str, str],
+    report: Callable[[str], None],
+    *,
+    pairs: bool,
+) -> int:
+    """Improve the prompts of a file into another, and return how many failed."""
+
+    def sources() -> Iterator[tuple[str, Item]]:
+        return _of_pairs(source) if pairs else _of_prompts(source)
+
+    count = sum(1 for _ in sources())
+    chosen = sample_of(count, choice.sample, choice.sample_seed)
+    report(f"improving {len(chosen)} of {count} prompts of {source} with {improver.model_id}")
+    header = {"options": asdict(choice), "model": improver.model_id, "input": inputs}
+    job = Job(output, json.loads(json.dumps(header)), resume=True, overwrite=False)
+    taken = (item for place, item in enumerate(sources()) if place in chosen)
+
+    def results() -> Iterator[list[dict[str, Any]]]:
+        remaining = islice(taken, job.done, None)
+        for mode, group in groupby(remaining, key=lambda pair: choice.mode or pair[0]):
+            yield from improve_items(
+                improver, (item for _, item in group), n=choice.n, seed=choice.seed, mode=mode
+            )
+
+    for _ in job.run(results()):
+        pass
+    return job.failed
+
+
+def _of_pairs(path: Path) -> Iterator[tuple[str, Item]]:
+    for index, row in enumerate(load_pairs(path)):
+        if isinstance(row, Pair):
+            yield row.mode, Item(index, None, row.source)
+        else:
+            yield "rewrite", Item(index, row.number, None, row.message)
+
+
+def _of_prompts(path: Path) -> Iterator[tuple[str, Item]]:
+    for item in read_items([], [path], None):
+        yield "extend", item

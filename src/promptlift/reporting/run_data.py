@@ -1,0 +1,256 @@
+"""What a run folder holds, read as far as it goes: a run may be going on, cut short or older."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from promptlift.errors import InputError, PromptliftError
+from promptlift.pairs.split import whole_prompt
+from promptlift.records import Pair
+from promptlift.runs import Run
+from promptlift.tables import Fault, read_rows
+
+ROW_FIELDS = ("index", "system", "source", "target", "mode", "prediction")
+# The names of the log, which are the paper's, and those of scores.
+LOG_METRICS = {
+    "meteor": "meteor_target",
+    "bertscore_precision": "bertscore_precision_target",
+    "bertscore_recall": "bertscore_recall_target",
+    "bertscore_f1": "bertscore_f1_target",
+}
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The scores at one step.
+
+    Attributes:
+        step: updates done.
+        epoch: passes over the pairs.
+        scores: `Score.to_dict()` by name of the metric.
+        decoding: how predictions were made.
+        file: where it comes from, within the run.
+    """
+
+    step: int
+    epoch: float
+    scores: Mapping[str, Row]
+    decoding: Row
+    file: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunData:
+    """What a run folder holds.
+
+    Attributes:
+        folder: the run.
+        stages: the manifest's, by name.
+        log: rows of log.csv in the order of steps, without empty cells; NaN stays.
+        evaluations: in the order of steps.
+        predictions: rows of the final evaluation: `ROW_FIELDS` and a column a metric.
+        text: scores/text.json; None where there is none.
+        text_rows: scores/text.parquet.
+        improvements: objects of improvements.jsonl.
+        missing: what is not there or could not be read, a line each, with what to do.
+    """
+
+    folder: Path
+    stages: Mapping[str, Row]
+    log: Sequence[Mapping[str, float]] = ()
+    evaluations: Sequence[Evaluation] = ()
+    predictions: Sequence[Row] = ()
+    text: Row | None = None
+    text_rows: Sequence[Row] = ()
+    improvements: Sequence[Row] = ()
+    missing: Sequence[str] = ()
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.folder.resolve().name
+
+    @property
+    def training(self) -> Row:
+        """What the manifest says of training; empty where nothing was trained."""
+        return self.stages.get("training", {})
+
+    def final_evaluation(self) -> Evaluation | None:
+        """The evaluation of the weights that the run kept: the best, otherwise the last."""
+        best = (self.training.get("results") or {}).get("best_step")
+        found = [item for item in self.evaluations if item.step == best]
+        found = found or [*self.evaluations]
+        return found[-1] if found else None
+
+    def model_rows(self) -> tuple[Sequence[Row], str]:
+        """The model's predictions, and the file that they come from.
+
+        Those that were scored, otherwise those of the final evaluation; none where neither is.
+        """
+        rows = [row for row in self.text_rows if row.get("system", "model") == "model"]
+        if rows:
+            return rows, "scores/text.parquet"
+        final = self.final_evaluation()
+        return self.predictions, final.file + "l" if final else ""
+
+    def final_scores(self) -> tuple[Mapping[str, Row], str]:
+        """The model's last scores by metric, and the file that they come from."""
+        for system in (self.text or {}).get("systems", []):
+            if system.get("name") == "model":
+                return _by_metric(system.get("scores", [])), "scores/text.json"
+        final = self.final_evaluation()
+        return (final.scores, final.file) if final else ({}, "")
+
+    def column(self, name: str) -> tuple[list[float], list[float]]:
+        """Steps and values of a column of the log, of the rows that have it."""
+        rows = [(row["step"], row[name]) for row in self.log if name in row and "step" in row]
+        return [step for step, _ in rows], [value for _, value in rows]
+
+
+def read_run(folder: Path) -> RunData:
+    """Read a run folder.
+
+    A file that is damaged is left out and named in `missing`, like one that is not there.
+
+    Raises:
+        InputError: it is no run folder, or of another version.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} does not exist or is no folder; name a run folder.")
+    if not (folder / "manifest.json").exists():
+        raise InputError(
+            f"{folder} holds no manifest.json, so it is no run folder; promptlift train makes one."
+        )
+    Run.open(folder)  # says what is wrong with the manifest
+    stages = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["stages"]
+    missing: list[str] = []
+    log = _read_log(folder, missing)
+    evaluations = _read_evaluations(folder, missing)
+    text = _json(folder, "scores/text.json", missing)
+    if not (folder / "scores/text.json").exists():
+        missing.append(f"no scores yet: promptlift score {folder}")
+    improvements: list[dict[str, Any]] = []
+    if (folder / "improvements.jsonl").exists():
+        improvements = _rows(folder, "improvements.jsonl", ("source", "prompt"), missing)
+    else:
+        missing.append(
+            "no improvements yet: promptlift improve --input PROMPTS --model MODEL "
+            f"--output {folder / 'improvements.jsonl'}"
+        )
+    pairs = ("source", "target", "prediction")
+    text_rows = _rows(folder, "scores/text.parquet", pairs, missing) if text else []
+    run = RunData(
+        folder=folder,
+        stages=stages,
+        log=log,
+        evaluations=evaluations,
+        text=text,
+        text_rows=text_rows,
+        improvements=improvements,
+    )
+    final = run.final_evaluation()
+    predictions = _rows(folder, final.file + "l", pairs, missing) if final else []
+    return replace(run, predictions=predictions, missing=missing)
+
+
+def whole(row: Row, column: str = "prediction") -> str:
+    """The whole prompt that a row's prediction or target makes; to extend, the source with it."""
+    pair = Pair(source=row["source"], target=row[column], mode=row.get("mode") or "rewrite")
+    return whole_prompt(pair) if pair.target or pair.mode != "extend" else pair.source
+
+
+def number(value: Any) -> float | None:
+    """A figure of a file: NaN where it says so, None where there is none."""
+    try:
+        return None if value is None or value == "" else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _read_log(folder: Path, missing: list[str]) -> list[dict[str, float]]:
+    if not (folder / "log.csv").exists():
+        missing.append("no log yet: training writes its first row after some steps")
+        return []
+    rows = []
+    for row in _rows(folder, "log.csv", ("step",), missing):
+        found = {name: value for name, cell in row.items() if (value := number(cell)) is not None}
+        if math.isfinite(found.get("step", math.nan)):
+            rows.append(found)
+    return sorted(rows, key=lambda row: row["step"])
+
+
+def _read_evaluations(folder: Path, missing: list[str]) -> list[Evaluation]:
+    found = []
+    for path in sorted((folder / "evaluations").glob("step-*.json")):
+        file = f"evaluations/{path.name}"
+        value = _json(folder, file, missing)
+        if value is None:
+            continue
+        step = number(value.get("step"))
+        if step is None or not isinstance(value.get("scores"), list):
+            missing.append(f"{file} has no step or no scores and was left out")
+            continue
+        scores, epoch = _by_metric(value["scores"]), number(value.get("epoch")) or 0.0
+        decoding = value.get("decoding") or {}
+        found.append(
+            Evaluation(step=int(step), epoch=epoch, scores=scores, decoding=decoding, file=file)
+        )
+    if not found:
+        missing.append("no evaluations: training writes one after each epoch")
+    return sorted(found, key=lambda item: item.step)
+
+
+def _by_metric(scores: Sequence[Any]) -> dict[str, Row]:
+    """Scores by metric; what has no value that is a number is left out."""
+    return {
+        str(score["metric"]): score
+        for score in scores
+        if isinstance(score, dict)
+        and "metric" in score
+        and math.isfinite(_or_nan(number(score.get("value"))))
+    }
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _json(folder: Path, file: str, missing: list[str]) -> dict[str, Any] | None:
+    try:
+        value = json.loads((folder / file).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        missing.append(f"{file} cannot be read and was left out: {error}")
+        return None
+    if not isinstance(value, dict) or value.get("schema_version") != 1:
+        missing.append(f"{file} is of another version of promptlift and was left out")
+        return None
+    return value
+
+
+def _rows(
+    folder: Path, file: str, needed: Sequence[str], missing: list[str]
+) -> list[dict[str, Any]]:
+    """Rows that have the needed fields as text; the others are counted in `missing`."""
+    rows, faulty = [], 0
+    try:
+        for row in read_rows(folder / file):
+            if isinstance(row, Fault) or isinstance(row.value, str):
+                faulty += 1
+            elif all(isinstance(row.value.get(name), str) for name in needed):
+                rows.append(dict(row.value))
+            else:
+                faulty += 1
+    except PromptliftError as error:
+        missing.append(f"{file} was left out: {error}")
+        return []
+    if faulty:
+        fields = ", ".join(f"`{name}`" for name in needed)
+        missing.append(f"{file}: {faulty} rows without a sound {fields} were left out")
+    return rows

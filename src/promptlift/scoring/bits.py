@@ -1,0 +1,36 @@
+"""Bits per character: how well a model foresees a target, whatever its tokenizer."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from promptlift.records import Pair
+
+if TYPE_CHECKING:
+    from promptlift.improving.improver import Improver
+
+
+def target_bits(improver: "Improver", pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
+    """-log2 P(target and its end | source) of each pair, in its own mode; float64 [pairs].
+
+    It is the model's own probability, before temperature and rules. NaN where the model has not
+    learned the pair's mode.
+    """
+    bits = np.full(len(pairs), np.nan)
+    for mode in sorted({pair.mode for pair in pairs} & set(improver.card.modes)):
+        places = [place for place, pair in enumerate(pairs) if pair.mode == mode]
+        logs = improver.log_probability(
+            [pairs[place].source for place in places],
+            [pairs[place].target for place in places],
+            mode=mode,
+        )
+        bits[places] = -logs / math.log(2)
+    return bits
+
+
+def characters(pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
+    """Characters of each target and one for its end; float64 [pairs]."""
+    return np.array([len(pair.target) + 1.0 for pair in pairs])
