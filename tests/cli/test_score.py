@@ -67,7 +67,7 @@ def test_a_model_is_scored_into_a_run_folder(
     assert manifest["stages"]["scoring_text"]["state"] == "done"
     again = run(*line, "--train-pairs", pairs_file, "--json")
     assert "complete already" in again.stderr
-    assert json.loads(again.stdout) == found
+    assert json.loads(again.stdout) == {"texts": found}
 
 
 def test_other_settings_are_refused_and_keep_the_prompts(
