@@ -19,6 +19,7 @@ def test_shapes_alone_count_as_a_real_step() -> None:
     assert imagined.kept == pytest.approx(real.kept, rel=0.05)
 
 
+@pytest.mark.slow
 def test_launches_depend_on_layers_alone() -> None:
     wide = {**TINY, "d_model": 64, "vocab_size": 640}
     assert launches_of(TINY) == launches_of(wide) < launches_of({**TINY, "num_layers": 4})
