@@ -55,6 +55,7 @@ def test_a_trial_alone_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_paper_run_from_the_command_line(
     run: Run, tmp_path: Path, files: list[str], t5v11_folder: Path
 ) -> None:
