@@ -313,3 +313,21 @@ def test_no_section_without_data(tmp_path: Path) -> None:
         raise AssertionError("nothing to draw")
 
     assert windows(read_run(begin_run(tmp_path / "run")), draw) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "shown"),
+    [
+        (0.20714, 0.19922, 0.21533, "0.2071 (0.1992 to 0.2153)"),
+        (13.866, 13.1, 14.67, "13.87 (13.10 to 14.67)"),
+        (120.4, 101.2, 139.9, "120 (101 to 140)"),
+        (0.9999999, 0.9999998, 1.0, "1.0000 (1.0000 to 1.0000)"),
+        (0.00002, 0.00001, 0.00003, "0.000020 (0.000010 to 0.000030)"),
+        (0.5, 0.5, 0.5, "0.5"),
+        (0.5, None, None, "0.5"),
+    ],
+)
+def test_intervals_are_shown_as_exactly_as_they_are_known(
+    value: float, low: float | None, high: float | None, shown: str
+) -> None:
+    assert interval({"value": value, "low": low, "high": high}) == shown
