@@ -22,8 +22,9 @@ from promptlift.reporting.page import (
     table,
 )
 from promptlift.reporting.plots import Line, interval_plot, line_plot, save
-from promptlift.reporting.text_sections import TOP, interval
-from promptlift.reporting.training_sections import LOSS_UNIT, WINDOWS
+from promptlift.reporting.score_sections import interval
+from promptlift.reporting.training_sections import LOSS_UNIT, WINDOWS, short_title
+from promptlift.reporting.word_section import TOP
 
 ABOUT_TESTS = (
     "Differences are those of each run minus the reference, on the same pairs, with 95% bootstrap "
@@ -122,10 +123,11 @@ def _figures(found: dict[str, Any], names: Sequence[str], folder: Path) -> Secti
         ]
         if len(values) > 1:
             counts = "/".join(str(score["n"]) for score in row["scores"] if score is not None)
-            plot = interval_plot(row["title"], values, x=row["title"])
+            plot = interval_plot(row["title"], values, x=short_title(row["title"]))
             caption = f"n = {counts}, 95% intervals. From {found['figures_from']}."
             drawn.append(_drawn(plot, folder, f"final-{row['metric'].replace('_', '-')}", caption))
     note = paragraph(f"From {found['figures_from']}. In brackets 95% intervals.", note=True)
+    note = join([note, *map(paragraph, unlike(found))])
     body = [note, table(rows, ("metric", *names), numbers=True), figures(drawn)]
     return Section("Final figures", join(body if rows else [paragraph("None yet.")]))
 
@@ -162,14 +164,23 @@ def _words(found: dict[str, Any]) -> Section:
 
 def _examples(found: dict[str, Any], names: Sequence[str]) -> Section:
     shown = [
-        [("source", item["source"]),
-         *zip(names, item["predictions"], strict=True), ("target", item["target"])]
+        [("source", item["source"]), *zip(names, item["predictions"], strict=True),
+         *([("target", item["target"])] if item["target"] else [])]
         for item in found["examples"]
     ]  # fmt: skip
     if not shown:
         return Section("Examples", paragraph("The runs have no pair in common."))
     note = paragraph("Pairs that all runs have, at equal distances.", note=True)
     return Section("Examples", join([note, cards(shown)]))
+
+
+def unlike(found: dict[str, Any]) -> list[str]:
+    """A line where some metrics were measured with other settings, so that nothing is compared."""
+    names = [row["title"] for row in found["figures"] if not row["same_settings"]]
+    if not names:
+        return []
+    return [f"Measured with other settings (encoder, layer, amount of text), so not to be compared "
+            f"and not tested: {', '.join(names)}."]  # fmt: skip
 
 
 def p_text(p: float) -> str:

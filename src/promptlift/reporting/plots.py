@@ -30,10 +30,8 @@ _STYLE = {
     "svg.hashsalt": "promptlift",
     "text.parse_math": False,  # a dollar sign begins no formula
     "font.size": 9.5,
-    "axes.titlesize": 10.5,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "axes.titlepad": 8,
+    "figure.titlesize": 10.5,
+    "figure.titleweight": "bold",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": _GREY,
@@ -114,7 +112,7 @@ def line_plot(
         steps, values = thinned(line.x, line.y)
         few = sum(map(math.isfinite, values)) <= _MARKED
         axes.plot(
-            steps, values, color=colour, label=printable(line.label), linestyle=dashes,
+            steps, values, color=colour, label=_short(line.label), linestyle=dashes,
             marker=marker if few else "", markersize=4,
         )  # fmt: skip
         if line.low is None or line.high is None:
@@ -128,7 +126,7 @@ def line_plot(
         else:
             low, high = thinned(line.x, line.low)[1], thinned(line.x, line.high)[1]
             axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
-    if log:
+    if log and any(value > 0 for line in lines for value in line.y):
         axes.set_yscale("log")
     axes.xaxis.set_major_formatter(_thousands)
     if all(float(value).is_integer() for line in lines for value in line.x):
@@ -195,7 +193,7 @@ def histogram(
         axes.stairs(counts, edges, color=COLOURS[number], fill=True, alpha=0.12)
         axes.stairs(
             counts, edges, color=COLOURS[number], linewidth=1.5, linestyle=_DASHES[number],
-            label=printable(name),
+            label=_short(name),
         )  # fmt: skip
     if limit is not None:
         axes.axvline(limit[0] + 0.5, color=_INK, linewidth=1, linestyle=":", label=limit[1])
@@ -283,7 +281,7 @@ def _inline(svg: str, drawing: Any, name: str) -> Html:
         r' id="([^"]*)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", drawn
     )
     drawn = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", drawn)
-    title = escape(drawing.axes[0].get_title(loc="left"))
+    title = escape(drawing.get_suptitle())
     return Html(drawn.replace("<svg", f'<svg role="img" aria-label="{title}"', 1).strip())
 
 
@@ -292,9 +290,10 @@ def _axes(title: str, *, x: str, y: str, height: float = 2.9) -> tuple[Any, Any]
 
     drawing = Figure(figsize=(_WIDTH_INCHES, height), layout="constrained")
     axes = drawing.subplots()
-    axes.set_title(printable(title))
-    axes.set_xlabel(printable(x))
-    axes.set_ylabel(printable(y))
+    # A title of the axes would take its width from the plot.
+    drawing.suptitle(_short(title, 50), x=0.01, ha="left")
+    axes.set_xlabel(_short(x, 44))
+    axes.set_ylabel(_short(y, 32))
     return drawing, axes
 
 
@@ -303,9 +302,10 @@ def _legend(drawing: Any) -> None:
     drawing.legend(loc="outside lower left", ncols=2, handlelength=2.6, columnspacing=1.2)
 
 
-def _short(name: str) -> str:
+def _short(name: str, most: int = 30) -> str:
+    """On one line, without its middle where it is long: names differ at their ends."""
     text = " ".join(printable(name).split())
-    return text if len(text) <= 30 else text[:29] + "…"
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[-(most // 2 - 1) :]}"
 
 
 def _mean(values: Sequence[float]) -> float:

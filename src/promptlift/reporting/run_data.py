@@ -13,6 +13,7 @@ from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.tables import Fault, read_rows
 
+_TEXTS = ("source", "prediction")
 ROW_FIELDS = ("index", "system", "source", "target", "mode", "prediction")
 # The names of the log, which are the paper's, and those of scores.
 LOG_METRICS = {
@@ -53,9 +54,10 @@ class RunData:
         stages: the manifest's, by name.
         log: rows of log.csv in the order of steps, without empty cells; NaN stays.
         evaluations: in the order of steps.
-        predictions: rows of the final evaluation: `ROW_FIELDS` and a column a metric.
+        predictions: rows of the final evaluation: `ROW_FIELDS`, where predictions are whole
+            prompts and targets may be missing, and a column a metric.
         text: scores/text.json; None where there is none.
-        text_rows: scores/text.parquet.
+        text_rows: scores/text.parquet, alike, of all systems.
         improvements: objects of improvements.jsonl.
         missing: what is not there or could not be read, a line each, with what to do.
     """
@@ -142,8 +144,7 @@ def read_run(folder: Path) -> RunData:
             "no improvements yet: promptlift improve --input PROMPTS --model MODEL "
             f"--output {folder / 'improvements.jsonl'}"
         )
-    pairs = ("source", "target", "prediction")
-    text_rows = _rows(folder, "scores/text.parquet", pairs, missing) if text else []
+    text_rows = _rows(folder, "scores/text.parquet", _TEXTS, missing) if text else []
     run = RunData(
         folder=folder,
         stages=stages,
@@ -154,14 +155,26 @@ def read_run(folder: Path) -> RunData:
         improvements=improvements,
     )
     final = run.final_evaluation()
-    predictions = _rows(folder, final.file + "l", pairs, missing) if final else []
+    written = _rows(folder, final.file + "l", _TEXTS, missing) if final else []
+    # Scores hold whole prompts, evaluations what the model wrote.
+    predictions = [{**row, "prediction": _whole(row, row["prediction"])} for row in written]
     return replace(run, predictions=predictions, missing=missing)
 
 
-def whole(row: Row, column: str = "prediction") -> str:
-    """The whole prompt that a row's prediction or target makes; to extend, the source with it."""
-    pair = Pair(source=row["source"], target=row[column], mode=row.get("mode") or "rewrite")
-    return whole_prompt(pair) if pair.target or pair.mode != "extend" else pair.source
+def whole_target(row: Row) -> str | None:
+    """The whole prompt that a row's target stands for; None where it has no target."""
+    return _whole(row, row["target"]) if row.get("target") else None
+
+
+def _whole(row: Row, text: str) -> str:
+    """To extend, a text goes behind the source; an empty one adds nothing."""
+    if row.get("mode") != "extend":
+        return text
+    return (
+        whole_prompt(Pair(source=row["source"], target=text, mode="extend"))
+        if text
+        else str(row["source"])
+    )
 
 
 def number(value: Any) -> float | None:

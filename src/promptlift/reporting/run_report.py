@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.files import write_text
-from promptlift.reporting import text_sections, training_sections
+from promptlift.reporting import score_sections, text_sections, training_sections, word_section
 from promptlift.reporting.page import Html, figure, page, paragraph
 from promptlift.reporting.plots import save
 from promptlift.reporting.run_data import read_run
@@ -43,13 +43,13 @@ def write_report(
     report(f"drawing the plots of {run.name}")
     sections = [
         training_sections.summary(run),
-        text_sections.scores(run),
+        score_sections.scores(run),
         training_sections.windows(run, draw),
         training_sections.epochs(run, draw),
         training_sections.optimizer(run, draw),
         text_sections.lengths(run, draw),
-        text_sections.words(run, draw),
-        text_sections.diversity(run, draw),
+        word_section.words(run, draw),
+        score_sections.diversity(run, draw),
         text_sections.painters(run, draw),
         text_sections.examples(run),
     ]

@@ -16,6 +16,7 @@ from promptlift.reporting.page import (
 )  # fmt: skip
 from promptlift.reporting.plots import MOST_POINTS, Line, line_plot
 from promptlift.reporting.run_data import LOG_METRICS, RunData, number
+from promptlift.scoring.metrics import TEXT_METRICS
 
 # Draws a plot beside the page, under a name, and gives the figure with its caption.
 Draw = Callable[[Any, str, str], Html]
@@ -150,7 +151,7 @@ def epochs(run: RunData, draw: Draw) -> Section | None:
         scores = [item.scores[name] for item in found]
         line = Line(label="", x=[item.epoch for item in found], **_ends(scores))
         title = titles.get(name, name.replace("_", " "))
-        plot = line_plot(title, [line], x="epoch", y=title, bars=True)
+        plot = line_plot(title, [line], x="epoch", y=short_title(title), bars=True)
         caption = f"n = {scores[-1].get('n')} predictions, bars: 95% interval. From evaluations/."
         drawn.append(draw(plot, f"epoch-{name}", caption))
     last = run.evaluations[-1]
@@ -180,8 +181,15 @@ def optimizer(run: RunData, draw: Draw) -> Section | None:
 
 def metric_titles(run: RunData) -> dict[str, str]:
     """How people write a metric, by its name."""
-    return {item["name"]: item["title"] for item in (run.text or {}).get("metrics", [])
-            if isinstance(item, dict) and "name" in item and "title" in item}  # fmt: skip
+    known = {name: metric.title for name, metric in TEXT_METRICS.items()}
+    own = {item["name"]: item["title"] for item in (run.text or {}).get("metrics", [])
+           if isinstance(item, dict) and "name" in item and "title" in item}  # fmt: skip
+    return known | own
+
+
+def short_title(title: str) -> str:
+    """Without what stands in brackets behind, for an axis below the whole title."""
+    return title.split(" (")[0]
 
 
 def _ends(scores: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
