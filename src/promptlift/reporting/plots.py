@@ -210,19 +210,26 @@ def histogram(
 
 
 @styled()
-def interval_plot(title: str, rows: Sequence[tuple[str, float, float, float]], *, x: str) -> Any:
+def interval_plot(
+    title: str, rows: Sequence[tuple[str, float, float, float]], *, x: str, marked: int = 1,
+    line: float | None = None,
+) -> Any:  # fmt: skip
     """Values with their 95% intervals, one below another.
 
     Args:
         title: what is measured.
         rows: names, values, lower and upper ends, the first on top.
         x: label of the axis, with units.
+        marked: so many rows from the top are coloured, the others grey.
+        line: a value to compare with.
     """
     drawing, axes = _axes(title, x=x, y="", height=0.27 * len(rows) + 1.1)
     for place, (_, value, low, high) in enumerate(rows):
-        colour = COLOURS[0] if place == 0 else _GREY
+        colour = COLOURS[0] if place < marked else _GREY
         axes.plot([low, high], [place, place], color=colour, linewidth=2)
         axes.plot([value], [place], "o", color=colour, markersize=5)
+    if line is not None:
+        axes.axvline(line, color=_INK, linewidth=1, linestyle=":")
     axes.set_yticks(range(len(rows)), [_short(name) for name, *_ in rows])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows) - 0.5, -0.5)

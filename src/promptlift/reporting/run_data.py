@@ -131,20 +131,22 @@ def read_run(folder: Path) -> RunData:
     Run.open(folder)  # says what is wrong with the manifest
     stages = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["stages"]
     missing: list[str] = []
-    log = _read_log(folder, missing)
-    evaluations = _read_evaluations(folder, missing)
-    text = _json(folder, "scores/text.json", missing)
+    # Who trained nothing, and only draws and scores, misses no log.
+    untrained = missing if "training" in stages else []
+    log = _read_log(folder, untrained)
+    evaluations = _read_evaluations(folder, untrained)
+    text = json_of(folder, "scores/text.json", missing)
     if not (folder / "scores/text.json").exists():
         missing.append(f"no scores yet: promptlift score {folder}")
     improvements: list[dict[str, Any]] = []
     if (folder / "improvements.jsonl").exists():
-        improvements = _rows(folder, "improvements.jsonl", ("source", "prompt"), missing)
+        improvements = rows_of(folder, "improvements.jsonl", ("source", "prompt"), missing)
     else:
         missing.append(
             "no improvements yet: promptlift improve --input PROMPTS --model MODEL "
             f"--output {folder / 'improvements.jsonl'}"
         )
-    text_rows = _rows(folder, "scores/text.parquet", _TEXTS, missing) if text else []
+    text_rows = rows_of(folder, "scores/text.parquet", _TEXTS, missing) if text else []
     run = RunData(
         folder=folder,
         stages=stages,
@@ -155,7 +157,7 @@ def read_run(folder: Path) -> RunData:
         improvements=improvements,
     )
     final = run.final_evaluation()
-    written = _rows(folder, final.file + "l", _TEXTS, missing) if final else []
+    written = rows_of(folder, final.file + "l", _TEXTS, missing) if final else []
     # Scores hold whole prompts, evaluations what the model wrote.
     predictions = [{**row, "prediction": _whole(row, row["prediction"])} for row in written]
     return replace(run, predictions=predictions, missing=missing)
@@ -190,7 +192,7 @@ def _read_log(folder: Path, missing: list[str]) -> list[dict[str, float]]:
         missing.append("no log yet: training writes its first row after some steps")
         return []
     rows = []
-    for row in _rows(folder, "log.csv", ("step",), missing):
+    for row in rows_of(folder, "log.csv", ("step",), missing):
         found = {name: value for name, cell in row.items() if (value := number(cell)) is not None}
         if math.isfinite(found.get("step", math.nan)):
             rows.append(found)
@@ -201,7 +203,7 @@ def _read_evaluations(folder: Path, missing: list[str]) -> list[Evaluation]:
     found = []
     for path in sorted((folder / "evaluations").glob("step-*.json")):
         file = f"evaluations/{path.name}"
-        value = _json(folder, file, missing)
+        value = json_of(folder, file, missing)
         if value is None:
             continue
         step = number(value.get("step"))
@@ -233,7 +235,8 @@ def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _json(folder: Path, file: str, missing: list[str]) -> dict[str, Any] | None:
+def json_of(folder: Path, file: str, missing: list[str]) -> dict[str, Any] | None:
+    """The object of a JSON file of this version; None where there is none, named if damaged."""
     try:
         value = json.loads((folder / file).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -247,7 +250,7 @@ def _json(folder: Path, file: str, missing: list[str]) -> dict[str, Any] | None:
     return value
 
 
-def _rows(
+def rows_of(
     folder: Path, file: str, needed: Sequence[str], missing: list[str]
 ) -> list[dict[str, Any]]:
     """Rows that have the needed fields as text; the others are counted in `missing`."""

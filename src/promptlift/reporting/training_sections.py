@@ -57,7 +57,8 @@ def summary(run: RunData) -> Section:
     training = run.training
     config, results = training.get("config") or {}, training.get("results") or {}
     rows: list[tuple[str, object]] = [("state of training", training.get("state", "not begun"))]
-    rows.append(("model", config.get("model") or "a T5 from scratch"))
+    if training:
+        rows.append(("model", config.get("model") or "a T5 from scratch"))
     if config.get("name"):
         rows.append(("name", config["name"]))
     rows += [(name.replace("_", " "), _cell(value)) for name, value in results.items()]
@@ -71,8 +72,8 @@ def summary(run: RunData) -> Section:
     rows += [(name, training[name]) for name in ("started", "finished") if name in training]
     if training.get("git_revision"):
         rows.append(("git revision", training["git_revision"][:12]))
-    versions = training.get("versions") or {}
-    rows.append(("versions", ", ".join(f"{name} {found}" for name, found in versions.items())))
+    if versions := training.get("versions"):
+        rows.append(("versions", ", ".join(f"{name} {found}" for name, found in versions.items())))
     others = {name: stage.get("state") for name, stage in run.stages.items() if name != "training"}
     rows += [(f"stage {name}", state) for name, state in others.items()]
     parts = [facts(rows), paragraph("From manifest.json, which has the hashes whole.", note=True)]
