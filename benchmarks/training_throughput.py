@@ -1,12 +1,13 @@
 """Training throughput: `--preset paper` against the paper's settings run as its script runs them.
 
-    python -m benchmarks.training_throughput --data FOLDER [--updates 24] [--output results.json]
+    python -m benchmarks.training_throughput --data FOLDER [--quick] [--output results.json]
 
 The other side is a plain Seq2SeqTrainer in fp32 with gradient checkpointing, batches in random
 order padded to their longest row. Model, pairs, batch, updates, learning rate and schedule are the
 same. Each side is a process of its own; they learn in turn, a few updates each, so that whatever
 else the machine does falls on both. Ratios are those of a round; the median counts. The model has
-FLAN-T5-small's shape with random weights, and dropout as FLAN-T5 has it.
+FLAN-T5-small's shape, or a quarter of it with --quick, random weights, and dropout as FLAN-T5 has
+it.
 """
 
 import argparse
@@ -35,8 +36,14 @@ from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
 from promptlift.training.train import train
 from promptlift.training.trial import peak_resident
 
-SHAPE = {"vocab_size": 32128, "d_model": 512, "d_kv": 64, "d_ff": 1024, "num_heads": 6}
-LAYERS = 8
+FLAN_T5_SMALL = {
+    "vocab_size": 32128, "d_model": 512, "d_kv": 64, "d_ff": 1024, "num_heads": 6,
+    "num_layers": 8, "num_decoder_layers": 8,
+}  # fmt: skip
+QUICK = {
+    "vocab_size": 8064, "d_model": 256, "d_kv": 64, "d_ff": 512, "num_heads": 4,
+    "num_layers": 4, "num_decoder_layers": 4,
+}  # fmt: skip
 VALIDATION = 128
 SIDES = ("script", "promptlift")
 
@@ -56,7 +63,7 @@ def real_pairs(data: Path, count: int) -> list[Pair]:
     raise SystemExit(f"{data} has only {len(found)} such prompts")
 
 
-def make(folder: Path, pairs: list[Pair], updates: int) -> None:
+def make(folder: Path, pairs: list[Pair], updates: int, shape: dict[str, int]) -> None:
     """Model, tokenizer and pairs that both sides begin with."""
     an_update = TrainingConfig.resolve("paper", {})
     size = an_update.batch_size * an_update.gradient_accumulation_steps
@@ -67,13 +74,12 @@ def make(folder: Path, pairs: list[Pair], updates: int) -> None:
     torch.manual_seed(0)
     model = T5ForConditionalGeneration(
         T5Config(
-            **SHAPE, num_layers=LAYERS, num_decoder_layers=LAYERS, feed_forward_proj="gated-gelu",
-            dropout_rate=0.1, tie_word_embeddings=False, pad_token_id=0, eos_token_id=1,
-            decoder_start_token_id=0,
+            **shape, feed_forward_proj="gated-gelu", dropout_rate=0.1, tie_word_embeddings=False,
+            pad_token_id=0, eos_token_id=1, decoder_start_token_id=0,
         )
     )  # fmt: skip
     model.lm_head.weight = torch.nn.Parameter(
-        torch.randn_like(model.shared.weight) * SHAPE["d_model"] ** -0.5
+        torch.randn_like(model.shared.weight) * shape["d_model"] ** -0.5
     )
     model.save_pretrained(str(folder / "model"))
     ModelCard(name="flan", modes={"rewrite": PAPER_PREFIX}).write(folder / "model")
@@ -199,12 +205,12 @@ def loss_of(folder: Path, pairs: list[Pair]) -> float:
     return total / tokens
 
 
-def measure(data: Path, updates: int, every: int) -> dict[str, Any]:
+def measure(data: Path, updates: int, every: int, shape: dict[str, int]) -> dict[str, Any]:
     """Both sides in turn; see the module's docstring."""
     size = 64
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        make(folder, real_pairs(data, updates * size + VALIDATION), updates)
+        make(folder, real_pairs(data, updates * size + VALIDATION), updates, shape)
         children = {
             side: subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.training_throughput", "--child", side,
@@ -231,7 +237,7 @@ def measure(data: Path, updates: int, every: int) -> dict[str, Any]:
         first = loss_of(folder / "model", held)
     ratios = [a / b for a, b in zip(seconds["script"], seconds["promptlift"], strict=True)]
     return {
-        "model": {**SHAPE, "num_layers": LAYERS, "num_decoder_layers": LAYERS},
+        "model": shape,
         "pairs": updates * size,
         "updates": updates,
         "threads": torch.get_num_threads(),
@@ -266,6 +272,7 @@ def _answer_to_go(process: "subprocess.Popen[str]") -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=os.environ.get("PROMPTLIFT_DATA"))
+    parser.add_argument("--quick", action="store_true", help="a smaller model")
     parser.add_argument("--updates", type=int, default=24)
     parser.add_argument("--every", type=int, default=3, help="updates a round")
     parser.add_argument("--output", type=Path)
@@ -277,7 +284,8 @@ def main() -> None:
         return
     if asked.data is None:
         parser.error("give --data FOLDER, or set PROMPTLIFT_DATA")
-    text = json.dumps(measure(Path(asked.data), asked.updates, asked.every), indent=2)
+    shape = QUICK if asked.quick else FLAN_T5_SMALL
+    text = json.dumps(measure(Path(asked.data), asked.updates, asked.every, shape), indent=2)
     if asked.output:
         asked.output.write_text(text + "\n", encoding="utf-8")
     print(text)
