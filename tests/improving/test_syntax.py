@@ -1,6 +1,7 @@
 """Prompt syntax comes back byte for byte, and the words in it are found."""
 
 import gc
+import os
 import time
 from pathlib import Path
 
@@ -198,7 +199,7 @@ def test_tokens_are_those_of_each_part() -> None:
 
 @pytest.mark.slow
 def test_prompts_of_the_collection_come_back() -> None:
-    data = Path(__file__).parents[3] / "shared" / "data"
+    data = Path(os.environ.get("PROMPTLIFT_DATA") or Path(__file__).parents[3] / "shared" / "data")
     files = sorted((data / "eval").glob("*.txt"))
     if not files:
         pytest.skip("the collection of prompts is not here")
