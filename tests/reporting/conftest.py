@@ -145,6 +145,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "trained"
     train(PAIRS, folder, CONFIG)
     for number, step in enumerate((6, 12)):
-        written = [f"{ENDS[index % 5]}, {ENDS[number]}" for index in range(10)]
+        written = [f"{PAIRS[i].source}, {ENDS[i % 5]}, {ENDS[number]}" for i in range(10)]
         write_evaluation(folder, step, written, seed=number)
     return folder

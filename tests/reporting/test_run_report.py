@@ -110,8 +110,7 @@ def test_figures_on_the_page_are_those_of_the_files(trained: Path, reported: Pat
         json.loads(line)
         for line in (trained / "evaluations/step-000012.jsonl").read_text().splitlines()
     ]
-    # All of these pairs are to extend: the whole prompt has the source before.
-    pairs = [(row["source"], f"{row['source']}, {row['prediction']}") for row in rows]
+    pairs = [(row["source"], row["prediction"]) for row in rows]
     for item in word_frequencies(pairs)["words"]["after"]:
         assert re.search(rf"{item['text']} ?\d+ ?{item['count']}", text)
 
@@ -183,7 +182,7 @@ def test_systems_and_the_doctor_are_shown(tmp_path: Path) -> None:
     assert "distinct-1: does not change." in text
     assert diversity(run, draw_in(tmp_path)) is not None
     assert (tmp_path / "diversity-distinct-1.svg").exists()
-    # Scores hold whole prompts: the source is not put before them once more.
+    # To extend, a prediction is the whole prompt: the source is not put before it once more.
     assert [row["prediction"] for row in run.model_rows()[0]] == written
 
 
@@ -270,14 +269,8 @@ def test_the_weights_that_were_kept_are_shown(tmp_path: Path) -> None:
     for step, text in ((6, "soft light"), (12, "sharp focus")):
         write_evaluation(folder, step, [text] * 3, seed=step)
     run = read_run(folder)
-    assert run.predictions[0]["prediction"] == f"{PAIRS[0].source}, soft light"
+    assert run.predictions[0]["prediction"] == "soft light"
     assert run.final_scores() == (run.evaluations[0].scores, "evaluations/step-000006.json")
-
-
-def test_an_empty_addition_leaves_the_source(tmp_path: Path) -> None:
-    folder = begin_run(tmp_path / "run")
-    write_evaluation(folder, 6, ["", "soft light"])
-    assert read_run(folder).predictions[0]["prediction"] == PAIRS[0].source
 
 
 @pytest.mark.parametrize(
@@ -313,3 +306,21 @@ def test_no_section_without_data(tmp_path: Path) -> None:
         raise AssertionError("nothing to draw")
 
     assert windows(read_run(begin_run(tmp_path / "run")), draw) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "shown"),
+    [
+        (0.20714, 0.19922, 0.21533, "0.2071 (0.1992 to 0.2153)"),
+        (13.866, 13.1, 14.67, "13.87 (13.10 to 14.67)"),
+        (120.4, 101.2, 139.9, "120 (101 to 140)"),
+        (0.9999999, 0.9999998, 1.0, "1.0000 (1.0000 to 1.0000)"),
+        (0.00002, 0.00001, 0.00003, "0.000020 (0.000010 to 0.000030)"),
+        (0.5, 0.5, 0.5, "0.5"),
+        (0.5, None, None, "0.5"),
+    ],
+)
+def test_intervals_are_shown_as_exactly_as_they_are_known(
+    value: float, low: float | None, high: float | None, shown: str
+) -> None:
+    assert interval({"value": value, "low": low, "high": high}) == shown

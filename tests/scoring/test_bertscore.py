@@ -34,6 +34,7 @@ def scorer(bert: Path) -> BertScorer:
     return BertScorer(str(bert), layer=2, batch_size=8)
 
 
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")  # bert_score's own
 @pytest.mark.parametrize("layer", [0, 1, 2, 3])
 def test_any_layer_is_bert_scores(bert: Path, layer: int, tmp_path: Path) -> None:
     table = tmp_path / "baseline.tsv"
@@ -76,15 +77,15 @@ def test_greedy_matching_by_hand(scorer: BertScorer) -> None:
     assert found["f1"][0] == pytest.approx(2 * precision * recall / (precision + recall), abs=1e-5)
 
 
-@settings(max_examples=15)
+@settings(max_examples=6)
 @given(st.integers(0, 1000), st.integers(1, 9))
 def test_scores_do_not_depend_on_what_is_beside_a_text(seed: int, batch_size: int) -> None:
     scorer = _shared()
-    one, other = texts(10, seed), texts(10, seed + 1)
+    one, other = texts(6, seed), texts(6, seed + 1)
     scorer.batch_size = batch_size
     together = scorer.scores(predictions=one, references=other)
     scorer.batch_size = 1
-    for place in range(10):
+    for place in range(6):
         alone = scorer.scores(predictions=one[place : place + 1], references=[other[place]])
         for name in NAMES:
             assert together[name][place] == pytest.approx(alone[name][0], abs=1e-5)
@@ -119,9 +120,10 @@ def test_long_texts_are_cut_as_bert_score_cuts_them_and_counted(tmp_path: Path) 
 
 
 def test_memory_is_bounded_by_windows(scorer: BertScorer, monkeypatch: pytest.MonkeyPatch) -> None:
-    one, other = texts(700, 6), texts(700, 7)
+    one, other = texts(520, 6), texts(520, 7)
+    scorer.batch_size = 64
     whole = scorer.scores(predictions=one, references=other)
-    monkeypatch.setattr(bertscore, "_KEPT_BYTES", 4 * 32 * 6000)
+    monkeypatch.setattr(bertscore, "_KEPT_BYTES", 4 * 32 * 5000)
     windows = list(scorer._windows(list(zip(one, other, strict=True))))
     assert len(windows) > 1
     assert [first for first, _, _ in windows[1:]] == [last for _, last, _ in windows[:-1]]

@@ -17,7 +17,6 @@ from promptlift.cli import (
     receipts,
     report,
     score,
-    score_pictures,
     train,
 )
 
@@ -64,7 +63,6 @@ app.command()(train.train)
 app.command()(export.export)
 app.command()(illustrate.illustrate)
 app.command()(score.score)
-app.command()(score_pictures.score_pictures)
 app.command()(report.report)
 app.command()(compare.compare)
 app.command()(doctor.doctor)

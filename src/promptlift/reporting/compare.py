@@ -120,7 +120,8 @@ def _why_no_test(rows: Sequence[Mapping[_Key, Row]], names: Sequence[str]) -> st
             shared = len(found.keys() & rows[0].keys())
             return (
                 f"{names[0]} and {name} were measured on other pairs ({len(rows[0])} and "
-                f"{len(found)}, {shared} of them the same), so figures differ by their pairs too"
+                f"{len(found)}, {shared} of them the same), so figures differ by their pairs too; "
+                "`promptlift score RUN --pairs FILE` measures each on the same"
             )
     return None
 

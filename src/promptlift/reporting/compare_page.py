@@ -121,7 +121,9 @@ def _figures(found: dict[str, Any], names: Sequence[str], folder: Path) -> Secti
             for name, score in zip(names, row["scores"], strict=True)
             if score is not None and score.get("low") is not None and score.get("high") is not None
         ]
-        if len(values) > 1:
+        spans = {end for _, *ends in values for end in ends}
+        # What is the same everywhere, or was measured otherwise, makes no picture.
+        if len(values) > 1 and len(spans) > 1 and row["same_settings"]:
             counts = "/".join(str(score["n"]) for score in row["scores"] if score is not None)
             plot = interval_plot(row["title"], values, x=short_title(row["title"]))
             caption = f"n = {counts}, 95% intervals. From {found['figures_from']}."

@@ -39,7 +39,7 @@ nav a { padding: .25rem 0; } a { color: inherit; text-underline-offset: .2em; }
 table { border-collapse: collapse; font-size: .9375rem; }
 td, th { padding: .25rem 1rem .25rem 0; text-align: left; vertical-align: top; }
 thead th { border-bottom: 1px solid var(--muted); vertical-align: bottom; }
-tbody th { font-weight: inherit; }
+tbody th { font-weight: inherit; } .numbers tbody th { min-width: 8.5rem; }
 tbody tr + tr > * { border-top: 1px solid var(--line); }
 .numbers td, .numbers thead th + th { text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; }

@@ -255,7 +255,6 @@ def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[f
 def save(drawing: Any, folder: Path, name: str) -> Html:
     """Write a plot as NAME.svg and NAME.png, and give it as markup for a page."""
     svg = _svg(drawing)
-    drawing.set_layout_engine("none")  # as laid out for the SVG, in half the time
     write_text(folder / f"{name}.svg", svg)
     with styled(), atomic_path(folder / f"{name}.png") as temporary:
         drawing.savefig(temporary, format="png", metadata={"Software": None})
@@ -271,6 +270,9 @@ def _svg(drawing: Any) -> str:
     text = io.StringIO()
     # Letters stay letters, and ids are the same at each run.
     with styled():
+        # Laid out once: with a layout engine each saving would draw the figure twice.
+        drawing.draw_without_rendering()
+        drawing.set_layout_engine(None)
         drawing.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return text.getvalue()
 

@@ -157,25 +157,16 @@ def read_run(folder: Path) -> RunData:
         improvements=improvements,
     )
     final = run.final_evaluation()
-    written = rows_of(folder, final.file + "l", _TEXTS, missing) if final else []
-    # Scores hold whole prompts, evaluations what the model wrote.
-    predictions = [{**row, "prediction": _whole(row, row["prediction"])} for row in written]
+    predictions = rows_of(folder, final.file + "l", _TEXTS, missing) if final else []
     return replace(run, predictions=predictions, missing=missing)
 
 
 def whole_target(row: Row) -> str | None:
     """The whole prompt that a row's target stands for; None where it has no target."""
-    return _whole(row, row["target"]) if row.get("target") else None
-
-
-def _whole(row: Row, text: str) -> str:
-    """To extend, a text goes behind the source; an empty one adds nothing."""
-    if row.get("mode") != "extend":
-        return text
-    return (
-        whole_prompt(Pair(source=row["source"], target=text, mode="extend"))
-        if text
-        else str(row["source"])
+    if not row.get("target"):
+        return None
+    return whole_prompt(
+        Pair(source=row["source"], target=row["target"], mode=row.get("mode") or "rewrite")
     )
 
 

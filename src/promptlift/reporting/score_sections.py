@@ -68,8 +68,11 @@ def _doctor(verdicts: Sequence[Row], titles: Mapping[str, str]) -> list[Html]:
         "Each prediction against another pair's target or source, and each target likewise: a "
         "metric that cannot tell these from the real ones measures something else than fit."
     )
-    lines = [f"{titles.get(row['metric'], row['metric'])}: {row['note']}."
-             for row in verdicts if row.get("note")]  # fmt: skip
+    noted: dict[str, list[str]] = {}
+    for row in verdicts:
+        if row.get("note"):
+            noted.setdefault(str(row["note"]), []).append(titles.get(row["metric"], row["metric"]))
+    lines = [f"{', '.join(names)}: {note}." for note, names in noted.items()]
     return [heading("What the metric doctor says"), paragraph(note, note=True),
             table(rows, header, numbers=True), bullets(lines)]  # fmt: skip
 
@@ -114,7 +117,9 @@ def interval(score: Row) -> str:
     low, high = number(score.get("low")), number(score.get("high"))
     if low is None or high is None or not 0 < high - low < math.inf:
         return f"{score['value']:.4g}"
-    places = max(0, 1 - math.floor(math.log10((high - low) / 2)))
+    value = abs(score["value"]) or 1.0
+    most = max(4, 1 - math.floor(math.log10(value)))
+    places = min(most, max(0, 1 - math.floor(math.log10((high - low) / 2))))
     return f"{score['value']:.{places}f} ({low:.{places}f} to {high:.{places}f})"
 
 

@@ -43,8 +43,8 @@ _WHY_BELOW = (
 )
 _SAMPLE = (
     " The line of training rows as evaluated has neither: a fixed sample of the training pairs, "
-    "measured at the same moment and in the same way as the validation pairs. What lies between "
-    "those two lines is what the model learnt by heart."
+    "measured at the same moment and in the same way as the validation pairs. As far as both kinds "
+    "of pairs are equally hard, the gap between those two lines is what was learnt by heart."
 )
 _OTHER_CURVES = (
     "The paper's own curves measured text cut at 20 tokens, on other data: they are not to be "
@@ -115,9 +115,9 @@ def windows(run: RunData, draw: Draw) -> Section | None:
 
 
 def _loss_window(lines: Sequence[Line], draw: Draw) -> Html:
-    rows = " and ".join(f"{len(line.x):,} rows ({line.label})" for line in lines)
+    rows = "; ".join(f"{line.label}: {len(line.x):,}" for line in lines)
     plot = line_plot("Training and evaluation loss", lines, x="step", y=LOSS_UNIT)
-    caption = f"Cross-entropy in natural logarithms. {rows} of log.csv.{_thinned(lines)}"
+    caption = f"Cross-entropy in natural logarithms. Rows of log.csv: {rows}.{_thinned(lines)}"
     return draw(plot, "window-1-loss", caption + _gaps(lines))
 
 

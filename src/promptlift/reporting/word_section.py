@@ -29,6 +29,8 @@ def words(run: RunData, draw: Draw) -> Section | None:
         found = word_frequencies(pairs, top=_EVERY)
         where = f"n = {len(pairs):,} prompts. From {file}."
         parts += [heading(title), figures(_word_plots(found, name, where, draw))]
+        if not found["lost"]:
+            parts.append(paragraph("No content word of a source was lost."))
         parts.append(_word_tables(found))
     if not parts:
         return None
