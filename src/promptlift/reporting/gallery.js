@@ -85,8 +85,9 @@
       apply();
     }
     open = pair;
-    const name = pair.node.querySelector("h3").textContent;
-    title.textContent = `${name} (${seen.indexOf(pair) + 1} of ${seen.length})`;
+    const [name, place] = pair.node.querySelector("h3").children;
+    title.textContent =
+      `${name.textContent}: ${place.textContent} (${seen.indexOf(pair) + 1} of ${seen.length})`;
     viewer.querySelector(".two").replaceChildren(
       ...[...pair.node.querySelectorAll(".whole")].map(whole));
     const about = pair.node.querySelector(".about").cloneNode(true);

@@ -31,18 +31,25 @@ _PROGRESS = 100  # pairs between lines of progress
 Report = Callable[[str], None]
 
 
-def gallery(shown: PictureData, folder: Path, *, report: Report = lambda line: None) -> Section:
+def gallery(
+    shown: PictureData,
+    folder: Path,
+    *,
+    most: int = MOST_PAIRS,
+    report: Report = lambda line: None,
+) -> Section:
     """The section; the page that it goes into needs `gallery_style` and `gallery_script`.
 
     Args:
         shown: the pictures, with at least one pair.
         folder: where the page will be.
+        most: pairs on the page; `choose` says which.
         report: takes lines of progress and of trouble.
 
     Raises:
         MissingExtraError: Pillow is not installed.
     """
-    chosen = choose(shown.pairs, MOST_PAIRS)
+    chosen = choose(shown.pairs, most)
     metrics = [name for name in shown.metrics if any(name in pair.gains for pair in chosen)]
     thumbnails = _Thumbnails(folder)
     cards = []
@@ -116,9 +123,9 @@ def _about(shown: PictureData, count: int) -> str:
     if count == total:
         return text
     return (
-        f"{text} {total - count:,} pairs are left out to keep the page small: half of those shown "
-        "are the best and worst by each metric and those that metrics disagree about most, the "
-        "others stand at equal distances. Pictures of all are in the folder pictures."
+        f"{text} The other {total - count:,} pairs are left out to keep the page small: half of "
+        "those shown are the best and worst by each metric and those that metrics disagree about "
+        "most, the others stand at equal distances. Pictures of all are in the folder pictures."
     )
 
 
@@ -222,13 +229,13 @@ def _scores(shown: PictureData, pair: ShownPair) -> Html:
     rows = {name: _row(shown, pair, name) for name in pair.values}
     open_rows = [row for name, row in rows.items() if name in pair.ranks]
     folded = [row for name, row in rows.items() if name not in pair.ranks]
-    folded += [(shown.title(name), "", "", figure_text(value))
-               for name, value in pair.of_pair.items()]  # fmt: skip
     header = ("", "original", "improved", "difference")
     parts = [table(open_rows, header, numbers=True)] if open_rows else []
+    if pair.of_pair:
+        found = (f"{shown.title(name)} {figure_text(v)}" for name, v in pair.of_pair.items())
+        parts.append(paragraph(f"{'; '.join(found)}.", note=True))
     if folded:
-        last = (*header[:3], "difference or value")
-        more = table(folded, last, numbers=True)
+        more = table(folded, header, numbers=True)
         parts.append(Html(f"<details><summary>More scores</summary>{more}</details>"))
     return join(parts)
 
@@ -255,7 +262,7 @@ def _controls(shown: PictureData, chosen: Sequence[ShownPair], metrics: Sequence
     if metrics:
         choices += [("best", f"best {few}"), ("worst", f"worst {few}")]
     if len(shown.opinions) > 1:
-        choices.append(("far", f"{few} largest disagreements between metrics"))
+        choices.append(("far", f"largest disagreement {few}"))
     found = dict.fromkeys(str(pair.verdict["choice"]) for pair in chosen if pair.verdict)
     choices += [(f"choice:{name}", f"verdict: {name}") for name in sorted(found)]
     radios = "".join(
@@ -279,8 +286,8 @@ def _controls(shown: PictureData, chosen: Sequence[ShownPair], metrics: Sequence
     return Html(
         f"<form id=choose data-few={few} hidden>{legend}<p>{by_metric} {order} "
         f"<output id=count aria-live=polite></output></p>"
-        "<p class=note>Keys: J or → next pair, K or ← previous pair, Enter opens, Escape closes. "
-        "The address of a pair ends in #pair- and its number.</p></form>"
+        "<p class='note keys'>Keys: J or → next pair, K or ← previous pair, Enter opens, Escape "
+        "closes. The address of a pair ends in #pair- and its number.</p></form>"
     )
 
 

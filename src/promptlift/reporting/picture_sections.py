@@ -7,7 +7,7 @@ from typing import Any
 from promptlift.reporting.compare_page import p_text
 from promptlift.reporting.page import Html, Section, facts, figures, heading, join, paragraph, table
 from promptlift.reporting.picture_data import INDEX, SCORES, PictureData, settings_of
-from promptlift.reporting.plots import Line, bar_plot, interval_plot, line_plot
+from promptlift.reporting.plots import Line, interval_plot, line_plot
 from promptlift.reporting.run_data import Row
 from promptlift.reporting.score_sections import interval
 from promptlift.reporting.training_sections import Draw
@@ -75,34 +75,31 @@ def clip_row(shown: PictureData, draw: Draw) -> Section | None:
     if not own:
         return None
     clip = ((shown.scores or {}).get("models") or {}).get("clip", "CLIP")
-    names = [pairing for pairing in _PAIRINGS if pairing in own or pairing in chance]
-
-    def cells(found: Mapping[tuple[str, str], Row]) -> list[str]:
-        return [interval(found[name]) if name in found else "-" for name in names]
-
-    rows = [("this run", *cells(own), _counts(own.values()))]
-    if chance:
-        rows.append((f"this run, {CHANCE}", *cells(chance), _counts(chance.values())))
-    paper = [f"{_PAPER[name]:.2f}" if name in _PAPER else "-" for name in names]
-    rows.append(("the paper (ViT-B/16, its own prompts)", *paper, "100"))
-    header = ("", *(f"{prompt} prompt, {picture} picture" for prompt, picture in names), "prompts")
-    plotted = [
-        (f"{prompt} prompt, {picture} pict.{end}", *_ends(found[prompt, picture]))
-        for found, end in ((own, ""), (chance, ", shuffled"))
-        for prompt, picture in names
-        if (prompt, picture) in found
-    ]
-    plot = interval_plot(
-        "CLIPScore of each prompt with each picture", plotted, x="CLIPScore (100 · cosine, at "
-        "least 0)", marked=len(own),
-    )  # fmt: skip
-    where = f"n = {_counts(own.values())} prompts, {clip}, 95% bootstrap intervals over prompts."
+    rows, plotted, by_chance = [], [], []
+    for prompt, picture in own:
+        score, shuffled = own[prompt, picture], chance.get((prompt, picture))
+        paper = _PAPER.get((prompt, picture))
+        rows.append(
+            (f"{prompt} prompt, {picture} picture", interval(score),
+             "-" if shuffled is None else interval(shuffled),
+             "-" if paper is None else f"{paper:.2f}", score["n"])
+        )  # fmt: skip
+        plotted.append((f"{prompt} / {picture}", *_ends(score)))
+        if shuffled is not None:
+            by_chance.append((f"{prompt} / {picture}, shuffled", *_ends(shuffled)))
     note = (
-        f"Means over pictures by {clip}; in brackets 95% intervals over prompts. Shuffled captions "
-        "are those of other prompts of this run: what a picture gets by chance. A score is to be "
-        "compared within its row only, as another CLIP gives other figures."
+        f"Means over pictures by {clip}; in brackets 95% bootstrap intervals over prompts. "
+        "Shuffled captions are those of other prompts of this run: what a picture gets by chance. "
+        "The paper's figures are of 100 prompts of its own and CLIP ViT-B/16: compare within a "
+        "column, as other models and prompts give other figures."
     )
-    caption = f"{where} Grey: {CHANCE}." if chance else where
+    header = ("", "this run", CHANCE, "the paper", "prompts")
+    plot = interval_plot("CLIPScore of prompt / picture", [*plotted, *by_chance], x="CLIPScore",
+                         marked=len(plotted))  # fmt: skip
+    caption = (
+        f"100 · cosine, at least 0. n = {_counts(own.values())} prompts, {clip}, 95% bootstrap "
+        f"intervals over prompts.{f' Grey: {CHANCE}.' if by_chance else ''}"
+    )
     parts = [paragraph(note, note=True), table(rows, header, numbers=True),
              figures([draw(plot, "clipscore-pairings", caption)])]  # fmt: skip
     return Section("CLIPScore, as in the paper", join(parts))
@@ -143,8 +140,12 @@ def metrics(shown: PictureData, draw: Draw) -> Section | None:
 
 def _compared(shown: PictureData, row: Row, suffix: str) -> list[tuple[object, ...]]:
     name = row["metric"]
-    sides = [_score(shown, f"{side} pictures{suffix}", name) for side in ("original", "improved")]
-    title = f"  with {CHANCE}" if suffix else shown.title(name)
+    sides = [
+        # Each with its prompt: of both pictures that is another metric's value.
+        _score(shown, f"{side} pictures{suffix}", name.replace("_own_", f"_{side}_"))
+        for side in ("original", "improved")
+    ]
+    title = f"– with {CHANCE}" if suffix else shown.title(name)
     cells = ["-" if score is None else interval(score) for score in sides]
     difference = interval({**row, "value": row["difference"]})
     return [(title, *cells, difference, p_text(row["p"]), row["pairs"], row["n"])]
@@ -206,14 +207,14 @@ def _wins(shown: PictureData, draw: Draw) -> list[Html]:
     plotted: list[tuple[str, float, float, float]] = []
     for row in compared:
         for found, title in ((row, shown.title(row["metric"])),
-                             (row.get("shuffled_captions"), f"  with {CHANCE}")):  # fmt: skip
+                             (row.get("shuffled_captions"), f"– with {CHANCE}")):  # fmt: skip
             if not found:
                 continue
             rates = [found["win_rate"][name] for name in _TIES]
             cells = ["-" if rate is None else percent(rate) for rate in rates]
             rows.append((title, found["wins"], found["losses"], found["ties"], *cells))
-        value, low, high = _ends(row["win_rate"]["ties_half"])
-        plotted.append((shown.title(row["metric"]), 100 * value, 100 * low, 100 * high))
+        half = row["win_rate"]["ties_half"]
+        plotted.append((shown.title(row["metric"]), *_percent_ends(half)))
     header = ("metric", "won", "lost", "tied", *_TIES.values())
     note = (
         "How often the improved picture of a pair is the better one, by each way of counting ties. "
@@ -243,6 +244,11 @@ def verdicts(shown: PictureData, draw: Draw) -> Section | None:
     judges = ", ".join(map(shown.title, found["metrics"])) or "nothing"
     reasons = sorted(found["reasons"].items(), key=lambda item: (-item[1], item[0]))
     named = [(shown.titled(reason), count) for reason, count in reasons]
+    plotted = [("this run", *_percent_ends(found["left_alone"]))]
+    if by_chance:
+        plotted.append((CHANCE, *_percent_ends(by_chance["left_alone"])))
+    plot = interval_plot("Prompts that were better left alone", plotted, x="% of prompts")
+    caption = f"n = {found['prompts']:,} prompts, judged by {judges}, 95% intervals."
     parts = [
         paragraph(f"The rule: {found['rule']}"),
         paragraph(f"Judged by {judges}. n = {total:,} improved prompts of {found['prompts']:,}.",
@@ -253,13 +259,11 @@ def verdicts(shown: PictureData, draw: Draw) -> Section | None:
                   "With shuffled captions a gain is chance, so there nearly all should be left "
                   "alone by metrics that read the prompt.", note=True),
         table(alone, ("", "share (95% interval)", "prompts"), numbers=True),
+        figures([draw(plot, "left-alone", caption)]),
         heading("Why"),
         table([(reason, f"{count:,}") for reason, count in named],
               ("reason", "improved prompts"), numbers=True),
     ]  # fmt: skip
-    plot = bar_plot("Reasons of verdicts", named[:10], x="improved prompts")
-    caption = f"n = {total:,} improved prompts, judged by {judges}."
-    parts.append(figures([draw(plot, "verdict-reasons", caption)]))
     return Section("Verdicts: the original unless the gain is clear", join(parts))
 
 
@@ -279,6 +283,11 @@ def _score(shown: PictureData, system: str, metric: str) -> Row | None:
 
 def _ends(score: Mapping[str, Any]) -> tuple[float, float, float]:
     return score["value"], score["low"], score["high"]
+
+
+def _percent_ends(score: Mapping[str, Any]) -> tuple[float, float, float]:
+    value, low, high = _ends(score)
+    return 100 * value, 100 * low, 100 * high
 
 
 def _counts(scores: Any) -> str:

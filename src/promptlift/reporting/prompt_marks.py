@@ -12,7 +12,8 @@ def marked_prompt(source: str, prompt: str) -> Html:
     """The prompt as markup, compared with its source word by word, whatever their case.
 
     Added words are in `<mark>`, with what stands between them. Words of the source that the
-    prompt lacks at that place are in `<del>`; without those, the text is the prompt's own.
+    prompt lacks at that place are in `<del>`, which holds the spaces that they need too: without
+    it, the text is the prompt's own.
     """
     had, has = list(_WORD.finditer(source)), list(_WORD.finditer(prompt))
     matcher = SequenceMatcher(
@@ -33,7 +34,7 @@ def marked_prompt(source: str, prompt: str) -> Html:
             lost = escape(source[had[first].start() : had[last - 1].end()])
             before = " " if start and not prompt[start - 1].isspace() else ""
             behind = " " if start < len(prompt) and prompt[start].isalnum() else ""
-            parts.append(Html(f"{before}<del>{lost}</del>{behind}"))
+            parts.append(Html(f"<del>{before}{lost}{behind}</del>"))
         if begin < end:
             at = has[end - 1].end()
             parts.append(Html(f"<mark>{escape(prompt[start:at])}</mark>"))
