@@ -14,6 +14,7 @@ from promptlift.cli import (
     illustrate,
     improve,
     pairs,
+    pick,
     receipts,
     report,
     score,
@@ -63,6 +64,7 @@ app.command()(receipts.stamp)
 app.command()(train.train)
 app.command()(export.export)
 app.command()(illustrate.illustrate)
+app.command()(pick.pick)
 app.command()(score.score)
 app.command()(score_pictures.score_pictures)
 app.command()(report.report)
