@@ -168,7 +168,7 @@ def test_without_scores_pairs_stand_at_equal_distances() -> None:
 
 def test_figures_are_short() -> None:
     assert [figure_text(value) for value in (0.0, 31.02773, 0.00012, 4076.2, 0.2209)] == [
-        "0", "31.03", "0.0001", "4076", "0.2209",
+        "0", "31.03", "0.0001", "4,076", "0.2209",
     ]  # fmt: skip
     assert figure_text(0.5, "+") == "+0.5000"
 
@@ -436,7 +436,7 @@ def test_keys_lead_through_the_pairs_and_back(browser: Browser, scored: Path) ->
     browser.press("Escape")
     browser.wait("!document.getElementById('viewer').open")
     browser.wait(f"{FOCUS} === 'pair-2'")
-    assert browser.run("location.hash") == ""
+    browser.wait("location.hash === ''")
     browser.press("j")
     assert browser.run(FOCUS) == "pair-3"
     browser.press("Enter")
