@@ -12,8 +12,11 @@ import pytest
 import torch
 from diffusers import (
     DPMSolverMultistepScheduler,
+    LatentConsistencyModelPipeline,
+    LCMScheduler,
     StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLPipeline,
+    UNet2DConditionModel,
 )
 
 from promptlift import ConfigError, Illustrator, Improvement, InputError, ModelError
@@ -333,10 +336,29 @@ def test_what_a_device_cannot_do(options: dict[str, Any], message: str, sdxl: Pa
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.compile's own parts
 def test_compiled_it_draws_the_same(base: Illustrator, sdxl: Path) -> None:
     compiled = Illustrator.load(sdxl, num_inference_steps=3, compile=True)
     difference = pixels(compiled.draw("a cat")) - pixels(base.draw("a cat"))
     assert np.abs(difference).max() <= 1
+
+
+def test_any_other_pipeline_draws_in_its_own_way(sd15: Path, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    parts = Illustrator.load(sd15).pipelines.base.components
+    parts["unet"] = UNet2DConditionModel.from_config(parts["unet"].config, time_cond_proj_dim=32)
+    parts["scheduler"] = LCMScheduler.from_config(parts["scheduler"].config)
+    LatentConsistencyModelPipeline(**parts, requires_safety_checker=False).save_pretrained(tmp_path)
+    illustrator = Illustrator.load(tmp_path, num_inference_steps=2)
+    assert illustrator.guidance_scale == 8.5  # its own default
+    expected = illustrator.pipelines.base(
+        "a (cat:1.2)", num_inference_steps=2, generator=torch.Generator().manual_seed(3)
+    ).images[0]
+    assert np.array_equal(pixels(illustrator.draw("a (cat:1.2)", seed=3)), pixels(expected))
+    with pytest.raises(ConfigError, match="takes no negative_prompt"):
+        illustrator.draw("a cat", negative="blurry")
+    with pytest.raises(ConfigError, match="reads prompts in its own way"):
+        again(illustrator, long_prompts="chunk")
 
 
 def test_prompts_that_are_none(base: Illustrator) -> None:

@@ -14,6 +14,7 @@ from promptlift.illustrating.presets import PRESETS
 from promptlift.illustrating.weights import files_of, hash_files, variant_of
 from tests.conftest import CopyOf
 from tests.illustrating.models import DIFFUSERS_WARNS
+from tests.illustrating.single_file import save_single_file
 
 pytestmark = DIFFUSERS_WARNS
 
@@ -85,6 +86,18 @@ def test_files_that_hold_no_picture_model(tmp_path: Path) -> None:
     checkpoint = tmp_path / "model.ckpt"
     checkpoint.write_bytes(b"pickle")
     assert "may run code" in fails(checkpoint)
+
+
+def test_a_single_file_draws_what_its_folder_draws(sd15: Path, tmp_path: Path) -> None:
+    folder = Illustrator.load(sd15, num_inference_steps=2)
+    path = save_single_file(folder.pipelines.base, tmp_path / "model.safetensors")
+    options: dict[str, Any] = {"num_inference_steps": 2, "offline": True}
+    found = Illustrator.load(path, model_config=str(sd15), **options)
+    expected = folder.draw("a cat", negative="blurry").image
+    assert found.draw("a cat", negative="blurry").image.tobytes() == expected.tobytes()
+    [model] = found.describe_model()
+    assert model["name"] == "model.safetensors"
+    assert "--model-config FOLDER" in fails(path, **options)
 
 
 def test_a_half_precision_variant_is_taken_where_it_is_alone(sdxl: Path, copy_of: CopyOf) -> None:
