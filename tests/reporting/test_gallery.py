@@ -179,7 +179,7 @@ def test_drawn_pairs_are_shown_before_they_are_scored(tmp_path: Path) -> None:
     assert len(cards_of(found)) == 16
     text = text_of(found)
     assert "All 16 pairs of 4 prompts" in text
-    assert f"pictures are not scored yet: promptlift score-pictures {run}" in text
+    assert f"pictures are not scored yet: promptlift score {run}" in text
     assert "nothing was trained" in text and "no log yet" not in text
     assert "seed 2, variant 1" in text
     # Nothing to choose by.

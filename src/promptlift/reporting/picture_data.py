@@ -121,7 +121,7 @@ def read_pictures(folder: Path) -> PictureData:
     rows = rows_of(folder, INDEX, ("file", "prompt"), missing)
     scores = _scores(folder, missing)
     if scores is None and not missing:
-        missing.append(f"pictures are not scored yet: promptlift score-pictures {folder}")
+        missing.append(f"pictures are not scored yet: promptlift score {folder}")
     found = PictureData(folder=folder, pictures=pictures, rows=rows, scores=scores)
     pairs = _pairs(found, missing)
     return replace(found, pairs=pairs, missing=missing)
@@ -137,7 +137,7 @@ def _scores(folder: Path, missing: list[str]) -> dict[str, Any] | None:
     if (scores.get("pictures") or {}).get("sha256") != sha256_of_file(folder / INDEX):
         missing.append(
             f"{SCORES} is of other pictures than were drawn last and was left out: "
-            f"promptlift score-pictures {folder}"
+            f"promptlift score {folder}"
         )
         return None
     return scores
