@@ -166,7 +166,8 @@ def learn_as_the_script(folder: Path, every: int, pause: Callable[[], None]) -> 
     # It was divided by the trainer when the paper's script ran.
     trainer.model_accepts_loss_kwargs = False
     trainer.train()
-    model.save_pretrained(str(folder / "script" / "model"))
+    for part in (model, tokenizer):
+        part.save_pretrained(str(folder / "script" / "model"))
 
 
 def child(side: str, folder: Path, every: int) -> None:
