@@ -1,4 +1,4 @@
-"""`promptlift score-pictures`."""
+"""`promptlift score` of a run with pictures."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ def drawn(tmp_path: Path) -> Path:
 def test_the_table_has_every_metric_its_baseline_and_the_verdict(
     run: Run, clip: Path, drawn: Path
 ) -> None:
-    result = run("score-pictures", drawn, "--clip", clip, "--metrics", "clip", "--metrics",
+    result = run("score", drawn, "--clip", clip, "--metrics", "clip", "--metrics",
                  "measures")  # fmt: skip
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
@@ -43,9 +43,9 @@ def test_the_table_has_every_metric_its_baseline_and_the_verdict(
 
 
 def test_json_is_the_file(run: Run, clip: Path, drawn: Path) -> None:
-    result = run("score-pictures", drawn, "--clip", clip, "--metrics", "clip", "--json")
+    result = run("score", drawn, "--clip", clip, "--metrics", "clip", "--json")
     assert result.exit_code == 0, result.stderr
-    found = json.loads(result.stdout)
+    [found] = json.loads(result.stdout).values()
     assert found == json.loads((drawn / "scores" / "pictures.json").read_text())
     assert found["schema_version"] == 1
     assert found["models"]["clip"].startswith("clip@")
@@ -57,20 +57,32 @@ def test_json_is_the_file(run: Run, clip: Path, drawn: Path) -> None:
         (["--clip", "./nowhere"], 1, "model './nowhere' is no folder"),
         (["--offline"], 1, "openai/clip-vit-base-patch16 is not on this machine. Download it"),
         (["--metrics", "clap"], 2, "metric 'clap' is not known; there is: clip, measures"),
-        (["--batch-size", "0"], 2, "batch_size is 0 and must be above 0"),
+        (["--picture-batch-size", "0"], 2, "batch_size is 0 and must be above 0"),
         (["--metrics", "aesthetic", "--aesthetic", "no.pth"], 1, "no.pth does not exist"),
     ],
 )
 def test_errors_are_one_line(
     arguments: list[str], status: int, said: str, run: Run, drawn: Path
 ) -> None:
-    result = run("score-pictures", drawn, *arguments)
+    result = run("score", drawn, *arguments)
     assert result.exit_code == status
     assert said in error_line(result)
 
 
+def test_only_one_part_is_scored_on_request(run: Run, clip: Path, drawn: Path) -> None:
+    result = run("score", drawn, "--only", "texts")
+    assert result.exit_code == 1
+    assert "has no validation.jsonl" in error_line(result)
+    result = run("score", drawn, "--only", "sounds")
+    assert result.exit_code == 2
+    assert "must be texts or pictures" in error_line(result)
+    result = run("score", drawn, "--only", "pictures", "--pairs", "pairs.jsonl")
+    assert result.exit_code == 2
+    assert "--only pictures needs a run folder" in error_line(result)
+
+
 def test_a_run_without_pictures_says_what_to_do(run: Run, tmp_path: Path) -> None:
-    result = run("score-pictures", tmp_path)
+    result = run("score", tmp_path, "--only", "pictures")
     assert result.exit_code == 1
     assert "promptlift illustrate RUN" in error_line(result)
 
@@ -78,14 +90,14 @@ def test_a_run_without_pictures_says_what_to_do(run: Run, tmp_path: Path) -> Non
 def test_help_loads_nothing_heavy() -> None:
     heavy = {"torch", "transformers", "numpy", "PIL", "pyarrow"}
     before = f"import atexit, sys; atexit.register(lambda: print({heavy} & set(sys.modules)))"
-    done = spawn("score-pictures", "--help", before=before)
+    done = spawn("score", "--help", before=before)
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "set()"
 
 
 @pytest.mark.parametrize("absent", ["torch", "PIL"])
 def test_a_missing_extra_is_named(absent: str, drawn: Path) -> None:
-    done = spawn("score-pictures", drawn, before=f"import sys; sys.modules[{absent!r}] = None")
+    done = spawn("score", drawn, before=f"import sys; sys.modules[{absent!r}] = None")
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
     assert "pip install 'promptlift[score]'" in line
@@ -95,13 +107,22 @@ def test_a_missing_extra_is_named(absent: str, drawn: Path) -> None:
 def test_killed_at_any_moment_it_goes_on_to_the_same_scores(clip: Path, tmp_path: Path) -> None:
     whole = draw_run(tmp_path / "whole", prompts=16, seeds=range(12))
     killed = Path(shutil.copytree(whole, tmp_path / "killed"))
-    options = ("--clip", clip, "--metrics", "clip", "--metrics", "measures", "--batch-size", "4")
+    options = [
+        "--clip",
+        clip,
+        "--metrics",
+        "clip",
+        "--metrics",
+        "measures",
+        "--picture-batch-size",
+        "4",
+    ]
     database = killed / "scores" / "cache" / "features.sqlite"
     random = np.random.default_rng(0)
     kept = [0]
     for _ in range(4):
         process = subprocess.Popen(
-            command("score-pictures", killed, *options),
+            command("score", killed, *options),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -114,9 +135,9 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_scores(clip: Path, tmp_path
         kept.append(count_features(database))
     assert kept[1] > 0
     assert kept == sorted(kept)
-    done = spawn("score-pictures", killed, *options, "--json")
+    done = spawn("score", killed, *options, "--json")
     assert done.returncode == 0, done.stderr
-    expected = spawn("score-pictures", whole, *options, "--json")
+    expected = spawn("score", whole, *options, "--json")
     assert json.loads(done.stdout) == json.loads(expected.stdout)
     assert not list((killed / "scores").glob(".*"))
 

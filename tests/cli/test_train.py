@@ -1,5 +1,7 @@
 """`promptlift train` as typed."""
 
+import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -53,13 +55,25 @@ def test_a_trial_alone_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_paper_run_from_the_command_line(
     run: Run, tmp_path: Path, files: list[str], t5v11_folder: Path
 ) -> None:
-    result = run(
+    asked = [
         "train", "--preset", "paper", "--model", t5v11_folder, *files, "--epochs", "1",
-        "--evaluation-decoding", "none", "--lora", "--output", tmp_path / "run",
-    )  # fmt: skip
+        "--evaluation-decoding", "paper-exact", "--lora", "--output", tmp_path / "run",
+    ]  # fmt: skip
+    result = run(*asked)
     assert result.exit_code == 0, result.stderr
     assert "the model is that of step 1" in result.stderr
     assert ModelCard.read(tmp_path / "run" / "model").modes == {"rewrite": PAPER_PREFIX}
+    with (tmp_path / "run" / "log.csv").open() as file:
+        [row] = [row for row in csv.DictReader(file) if row["eval_loss"]]
+    [found] = (tmp_path / "run" / "evaluations").glob("*.json")
+    scores = {item["metric"]: item for item in json.loads(found.read_text())["scores"]}
+    for name in ("meteor", "bertscore_precision", "bertscore_recall", "bertscore_f1"):
+        assert float(row[name]) == scores[f"{name}_target"]["value"]
+        assert scores[f"{name}_target"]["n"] == len(VALIDATION)
+    refused = run(*asked, "--encoder", "roberta-large")  # figures of one run must compare
+    assert refused.exit_code != 0
+    assert len(refused.stderr.splitlines()) == 1

@@ -46,11 +46,13 @@ def silent(line: str) -> None:
 
 def shared_words(pairs: Sequence[Pair], predictions: Sequence[str]) -> Evaluation:
     """A real, if simple, evaluator: how many of the target's words a prediction has."""
-    rows = []
+    rows: list[dict[str, float | None]] = []
+    shares = []
     for pair, prediction in zip(pairs, predictions, strict=True):
         wanted = set(pair.target.split())
-        rows.append({"meteor_target": len(wanted & set(prediction.split())) / len(wanted)})
-    mean = sum(row["meteor_target"] for row in rows) / len(rows)
+        shares.append(len(wanted & set(prediction.split())) / len(wanted))
+        rows.append({"meteor_target": shares[-1]})
+    mean = sum(shares) / len(shares)
     score = {"metric": "meteor_target", "value": mean, "low": mean, "high": mean, "n": len(rows)}
     return Evaluation(scores=[score], rows=rows)
 

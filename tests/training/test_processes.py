@@ -40,14 +40,14 @@ def test_a_process_alone_has_nobody_to_wait_for(monkeypatch: pytest.MonkeyPatch)
 def test_two_processes_learn_what_one_learns(t5v11_folder: Path, tmp_path: Path) -> None:
     # A multiple of the batch: else the last batch of an epoch is filled up from its beginning.
     write_pairs(tmp_path / "pairs.jsonl", PAIRS[:24])
-    write_pairs(tmp_path / "validation.jsonl", [*VALIDATION, VALIDATION[0]])
+    write_pairs(tmp_path / "validation.jsonl", [*VALIDATION, *VALIDATION[:3]])
     flags = [part for name, value in SETTINGS.items() for part in (f"--{name}", str(value))]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     for name, command, size in (("one", ALONE, 8), ("two", TWO, 4)):
         subprocess.run(
             [
                 *command, "train", "--model", str(t5v11_folder), *flags,
-                "--batch-size", str(size), "--eval-batch-size", "1",
+                "--batch-size", str(size), "--eval-batch-size", "2",
                 "--pairs", str(tmp_path / "pairs.jsonl"),
                 "--validation", str(tmp_path / "validation.jsonl"),
                 "--output", str(tmp_path / name),

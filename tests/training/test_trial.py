@@ -69,6 +69,7 @@ def test_too_little_memory_is_said_with_what_to_do(
         train(PAIRS, tmp_path / "run", config, validation=VALIDATION, trial=True)
 
 
+@pytest.mark.slow
 def test_checkpointing_comes_on_where_memory_asks_for_it(
     t5v11_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

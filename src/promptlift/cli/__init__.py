@@ -14,10 +14,10 @@ from promptlift.cli import (
     illustrate,
     improve,
     pairs,
+    pick,
     receipts,
     report,
     score,
-    score_pictures,
     train,
 )
 
@@ -63,8 +63,8 @@ app.command()(receipts.stamp)
 app.command()(train.train)
 app.command()(export.export)
 app.command()(illustrate.illustrate)
+app.command()(pick.pick)
 app.command()(score.score)
-app.command()(score_pictures.score_pictures)
 app.command()(report.report)
 app.command()(compare.compare)
 app.command()(doctor.doctor)

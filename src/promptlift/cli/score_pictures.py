@@ -1,75 +1,23 @@
-"""`promptlift score` for the pictures of a run."""
+"""The pictures of a run, scored and shown: half of `promptlift score`."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from promptlift.cli.door import guarded, say
+from promptlift.cli.door import say
 from promptlift.scoring.picture_config import PictureScoringConfig
 
-_HELP = {item.name: item.metadata["help"] for item in fields(PictureScoringConfig)}
-_DEFAULT = PictureScoringConfig()
 
+def score_pictures(run: Path, config: PictureScoringConfig) -> dict[str, Any]:
+    """Score the pictures of a run; the fields of pictures.json."""
+    from promptlift.scoring.picture_scores import score_pictures as score
 
-def _setting(name: str, **more: Any) -> Any:
-    return typer.Option(help=_HELP[name], show_default=False, **more)
-
-
-def score_pictures(
-    run: Annotated[Path, typer.Argument(help="Run folder with pictures.", show_default=False)],
-    clip: Annotated[str, typer.Option(help=_HELP["clip"])] = _DEFAULT.clip,
-    metrics: Annotated[list[str] | None, _setting("metrics")] = None,
-    preference: Annotated[str | None, _setting("preference")] = None,
-    aesthetic: Annotated[str | None, _setting("aesthetic")] = None,
-    aesthetic_clip: Annotated[
-        str, typer.Option(help=_HELP["aesthetic_clip"])
-    ] = _DEFAULT.aesthetic_clip,
-    batch_size: Annotated[int, typer.Option(help=_HELP["batch_size"])] = _DEFAULT.batch_size,
-    device: Annotated[str, typer.Option(help=_HELP["device"])] = _DEFAULT.device,
-    offline: Annotated[bool, typer.Option("--offline", help=_HELP["offline"])] = False,
-    seed: Annotated[int, typer.Option(help=_HELP["seed"])] = _DEFAULT.seed,
-    tie: Annotated[float, typer.Option(help=_HELP["tie"])] = _DEFAULT.tie,
-    as_json: Annotated[bool, typer.Option("--json", help="Print scores/pictures.json.")] = False,
-) -> None:
-    """Score the pictures of a run: CLIPScore, preference, aesthetics and plain measures.
-
-    Example:
-
-      promptlift score-pictures runs/first --clip openai/clip-vit-base-patch16
-    """
-    with guarded("interrupted; what was encoded is kept, the same command goes on"):
-        config = PictureScoringConfig(
-            clip=clip,
-            metrics=tuple(metrics) if metrics is not None else None,
-            preference=preference,
-            aesthetic=aesthetic,
-            aesthetic_clip=aesthetic_clip,
-            batch_size=batch_size,
-            device=device,
-            offline=offline,
-            seed=seed,
-            tie=tie,
-        )
-        score_and_show(run, config, as_json=as_json)
-
-
-def score_and_show(run: Path, config: PictureScoringConfig, *, as_json: bool) -> None:
-    """Score the pictures of a run and print the figures."""
-    from promptlift.scoring.picture_scores import score_pictures
-
-    found = score_pictures(run, config, report=say)
-    if as_json:
-        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
-        return
-    typer.echo(_table(found))
+    found = score(run, config, report=say)
     say(f"scores in {run / 'scores' / 'pictures.json'}")
+    return found
 
 
-def _table(found: Mapping[str, Any]) -> str:
+def picture_table(found: Mapping[str, Any]) -> str:
     """The figures as text: a line a metric, and under it what shuffled captions give."""
     titles = {metric["name"]: metric["title"] for metric in found["metrics"]}
     means = {

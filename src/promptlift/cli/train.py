@@ -11,7 +11,10 @@ from promptlift.cli.door import FAILED, INTERRUPTED, guarded, say
 from promptlift.training.config import TrainingConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from promptlift.records import Pair
+    from promptlift.training.evaluation import Evaluator
 
 _HELP = {item.name: item.metadata["help"] for item in fields(TrainingConfig)}
 
@@ -55,6 +58,13 @@ def train(
             help="Only say how long the run takes and whether it fits into memory; long runs "
             "begin with that unless --no-trial.",
             show_default=False,
+        ),
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        _opt(
+            "BERTScore's encoder, a folder or Hub name; roberta-large with paper-exact, else the "
+            "one that is installed."
         ),
     ] = None,
     source: Annotated[str | None, _opt("Column of the sources.")] = None,
@@ -144,12 +154,19 @@ def train(
                 raise typer.Exit(FAILED)
             return
         assert output is not None
+        inputs = hash_inputs([*files, *held])
+        evaluator = None
+        if config.evaluation_decoding != "none":
+            encoder = encoder or ("roberta-large" if preset == "paper-exact" else None)
+            inputs["encoder"] = encoder or "installed"  # figures of one run must compare
+            evaluator = _evaluator(encoder, report) if launched().main else None
         trained = train_model(
             learned,
             output,
             config,
             validation=given,
-            inputs=hash_inputs([*files, *held]),
+            inputs=inputs,
+            evaluator=evaluator,
             trial=trial,
             report=report,
         )
@@ -181,8 +198,26 @@ def _read(
     return found
 
 
+def _evaluator(encoder: str | None, report: Any) -> "Evaluator":
+    """METEOR and BERTScore for training, which lies upstream of scoring."""
+    from promptlift.scoring.config import TextConfig
+    from promptlift.scoring.text import evaluate_epoch
+    from promptlift.scoring.text_run import load_scorer
+    from promptlift.training.evaluation import Evaluation
+
+    scorer = load_scorer(TextConfig(encoder=encoder), report)
+
+    def evaluate(pairs: "Sequence[Pair]", predictions: "Sequence[str]") -> Evaluation:
+        scores, rows = evaluate_epoch(pairs, predictions, scorer)
+        return Evaluation(scores=scores, rows=rows)
+
+    return evaluate
+
+
 def _silent(line: str) -> None:
     """Only the main process reports."""
 
 
-_NO_SETTINGS = {"pairs", "validation", "output", "preset", "trial", "source", "target"}
+_NO_SETTINGS = {
+    "pairs", "validation", "output", "preset", "trial", "encoder", "source", "target",
+}  # fmt: skip

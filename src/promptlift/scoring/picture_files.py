@@ -3,7 +3,7 @@
 import hashlib
 import io
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,12 +68,7 @@ def read_index(folder: Path) -> list[Picture]:
         InputError: there is no index, or a row of it cannot be used.
     """
     path = folder / "index.parquet"
-    if not path.is_file():
-        raise InputError(
-            f"{path} does not exist: no pictures were drawn yet, or drawing has not finished. "
-            "Draw them first: promptlift illustrate RUN"
-        )
-    pictures = [_picture(path, row.number, row) for row in read_rows(path)]
+    pictures = list(stream_index(folder))
     pictures.sort(key=lambda one: (one.prompt_index, one.seed, one.side != SIDES[0], one.variant))
     if not pictures:
         raise InputError(f"{path} lists no picture. Draw some: promptlift illustrate RUN")
@@ -87,6 +82,22 @@ def read_index(folder: Path) -> list[Picture]:
             )
         seen.add(key)
     return pictures
+
+
+def stream_index(folder: Path) -> Iterator[Picture]:
+    """The pictures that `folder/index.parquet` lists, in its order, in bounded memory.
+
+    Raises:
+        InputError: as `read_index`.
+    """
+    path = folder / "index.parquet"
+    if not path.is_file():
+        raise InputError(
+            f"{path} does not exist: no pictures were drawn yet, or drawing has not finished. "
+            "Draw them first: promptlift illustrate RUN"
+        )
+    for row in read_rows(path):
+        yield _picture(path, row.number, row)
 
 
 def pair_up(pictures: Sequence[Picture]) -> list[PicturePair]:

@@ -80,6 +80,7 @@ def judge(
     *,
     blanks: Values | None = None,
     tie: float = 1e-4,
+    best_of: int = 1,
 ) -> list[Verdict]:
     """A verdict for each prompt and variant, in their order. `RULE` says how.
 
@@ -91,6 +92,8 @@ def judge(
         blanks: for each pair 1 where only the improved picture is near-blank, -1 where only the
             original one is, else 0.
         tie: a gain must exceed this to be one.
+        best_of: how many variants of a prompt compete, where only the best is taken. The best of
+            several looks clear by chance more often than one: the level is divided among them.
     """
     keys = list(zip(prompts, variants, strict=True))
     places: dict[tuple[int, int], list[int]] = {}
@@ -103,7 +106,7 @@ def judge(
     for prompt, variant in sorted(places):
         mine = places[prompt, variant]
         evidence = {
-            name: _evidence(known, *noises[name], level=LEVEL / len(gains), tie=tie)
+            name: _evidence(known, *noises[name], level=LEVEL / len(gains) / best_of, tie=tie)
             for name, values in gains.items()
             if len(known := values[mine][~np.isnan(values[mine])])
         }

@@ -45,11 +45,11 @@ class Evaluation:
 
     Attributes:
         scores: of all predictions, as `scoring.scores.Score.to_dict` gives them.
-        rows: for each prediction its value by metric.
+        rows: for each prediction its value by metric, None where a metric does not apply.
     """
 
     scores: list[dict[str, Any]] = field(default_factory=list)
-    rows: list[dict[str, float]] = field(default_factory=list)
+    rows: list[dict[str, float | None]] = field(default_factory=list)
 
 
 class Evaluator(Protocol):

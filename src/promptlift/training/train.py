@@ -342,6 +342,8 @@ def _arguments(config: TrainingConfig, output: Path) -> Any:
         save_strategy="no",
         logging_steps=config.logging_steps,
         disable_tqdm=True,
+        log_level="error",
+        log_level_replica="error",
         report_to=[],
         dataloader_pin_memory=torch.cuda.is_available(),
     )

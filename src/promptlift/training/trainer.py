@@ -119,7 +119,8 @@ class PromptTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         else:
             outputs = model(**inputs)
         loss = outputs.loss
-        if num_items_in_batch is not None:
+        # Evaluation takes the mean of batches, as the paper's script does, however many processes.
+        if num_items_in_batch is not None and model.training:
             loss = _scaled(loss, inputs["labels"], num_items_in_batch) * self.args.world_size
         return (loss, outputs) if return_outputs else loss
 
