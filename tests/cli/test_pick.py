@@ -91,7 +91,7 @@ def test_a_faulty_line_gives_exit_status_1(
         (["a cat", "-o", "run", "--tie", "-1"], 2, "tie is -1.0 and must be 0 or more"),
         (["a cat", "-o", "run", "--pairs", "pairs.docx"], 2, "'.docx' cannot be written"),
         (["a cat", "-o", "run", "--variety", "2"], 2, "variety is 2.0 and must be from 0 to 1"),
-        (["a cat", "-o", "run", "--picture-model", "sdxl"], 1, "hf download stabilityai/"),
+        (["a cat", "-o", "run", "--picture-model", "./nowhere"], 1, "./nowhere"),
         (["a cat", "-o", "run", "--clip", "./nowhere"], 1, "model './nowhere' is no folder"),
         (["--input", "nowhere.txt", "-o", "run"], 1, "nowhere.txt does not exist"),
         (["--input", "-", "-o", "run"], 2, "standard input cannot be resumed"),
@@ -111,6 +111,14 @@ def test_errors_are_one_line(
     assert result.exit_code == status
     assert said in error_line(result)
     assert not (tmp_path / "run" / "pictures").exists()
+
+
+def test_missing_weights_are_told_with_their_command(run: Run, tmp_path: Path) -> None:
+    result = run("pick", "a cat", "-o", tmp_path / "run", "--offline")
+    assert result.exit_code == 1 and result.stdout == ""
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("promptlift: error: ")
+    assert "hf download stabilityai/stable-diffusion-xl-base-1.0" in last
 
 
 def test_help_loads_nothing_heavy() -> None:
