@@ -54,12 +54,12 @@ def _of_unet(name: str) -> str:
     if side == "down":
         if kind == "downsamplers":
             return f"input_blocks.{2 * block + 2}.0.op.{rest.removeprefix('conv.')}"
-        place = f"input_blocks.{2 * block + 1 + layer}"
+        at = f"input_blocks.{2 * block + 1 + layer}"
     else:
         if kind == "upsamplers":  # behind the attention that the first block of ours has
             return f"output_blocks.{2 * block + 1}.2.{rest}"
-        place = f"output_blocks.{2 * block + layer}"
-    return f"{place}.{0 if kind == 'resnets' else 1}.{_of_layer(kind, rest)}"
+        at = f"output_blocks.{2 * block + layer}"
+    return f"{at}.{0 if kind == 'resnets' else 1}.{_of_layer(kind, rest)}"
 
 
 def _of_layer(kind: str, rest: str) -> str:
