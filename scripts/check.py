@@ -8,7 +8,7 @@ CHECKS = (
     ("format", ["ruff", "format", "--check", "."]),
     ("lint", ["ruff", "check", "."]),
     ("types", ["mypy"]),
-    ("tests", ["pytest", "--cov", "--cov-report=term"]),
+    ("tests", ["pytest", "-n", "auto", "--cov", "--cov-report=term"]),
 )
 
 

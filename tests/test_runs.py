@@ -41,3 +41,11 @@ def test_foreign_manifests_are_refused(tmp_path: Path, content: str, message: st
     (tmp_path / "manifest.json").write_text(content)
     with pytest.raises(InputError, match=message):
         Run.open(tmp_path)
+
+
+def test_a_forgotten_stage_may_begin_with_other_settings(tmp_path: Path) -> None:
+    run = Run.open(tmp_path / "run")
+    run.begin("scoring", {"seed": 0}, {})
+    run.forget("scoring")
+    run.begin("scoring", {"seed": 1}, {})
+    assert Run.open(tmp_path / "run").stage("scoring")["config"] == {"seed": 1}

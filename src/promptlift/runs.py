@@ -76,14 +76,23 @@ class Run:
                 "Give the same settings to go on, or name another folder."
             )
 
-    def begin(self, name: str, config: dict[str, Any], inputs: dict[str, str]) -> None:
+    def begin(
+        self, name: str, config: dict[str, Any], inputs: dict[str, str], *, anew: bool = False
+    ) -> None:
         """Note that a stage begins, with its resolved settings and the hashes of its inputs.
 
+        Args:
+            name: of the stage.
+            config: resolved settings.
+            inputs: hashes of what it reads.
+            anew: other settings than before are welcome, as its results are made anew.
+
         Raises:
-            ConfigError: the stage was begun with other settings or inputs.
+            ConfigError: the stage was begun with other settings or inputs, and not `anew`.
         """
-        self.check(name, config, inputs)
-        earlier = self.stage(name)
+        if not anew:
+            self.check(name, config, inputs)
+        earlier = {} if anew else self.stage(name)
         stage = {
             **earlier,
             "state": "running",

@@ -26,7 +26,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 
 # diffusers' schedulers hand tensors to NumPy in a way that NumPy 2 deprecates.
 DIFFUSERS_WARNS = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-_MERGES = 4000  # "cat" and "dog" are single tokens, "lighthouse" is two
+_MERGES = 4000  # "cat" and "dog" are single tokens, "lighthouse" is four
 START, END = "<|startoftext|>", "<|endoftext|>"
 # The schedule of SDXL's own files.
 SCHEDULE = {

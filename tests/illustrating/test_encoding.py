@@ -163,4 +163,3 @@ def test_a_second_prompt_of_another_length_is_padded(base: Any) -> None:
     found = encoder.encode("a cat", LONG)
     assert len(found.embeds) > 3
     assert torch.equal(found.embeds[1, :, :32], encoder.encode("").embeds[0, :, :32])
-

@@ -1,6 +1,7 @@
 """CLIP's token count, by hand and against transformers' tokenizer on the same merges."""
 
 import gzip
+import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def test_counts_as_transformers_does(reference: CLIPTokenizer, prompt: str) -> N
 @pytest.mark.slow
 def test_counts_the_collection_as_transformers_does(reference: CLIPTokenizer) -> None:
     """All that people wrote and the evaluation sets; SDXL's two tokenizers have one vocabulary."""
-    data = Path(__file__).parents[3] / "shared" / "data"
+    data = Path(os.environ.get("PROMPTLIFT_DATA") or Path(__file__).parents[3] / "shared" / "data")
     files_ = sorted((data / "eval").glob("*.txt"))
     if not files_:
         pytest.skip("the collection of prompts is not here")

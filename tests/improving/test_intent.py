@@ -70,3 +70,9 @@ def test_phrases_that_contradict_are_named(prompt: str, phrase: str, reason: str
 def test_additions_are_checked_against_each_other() -> None:
     assert contradiction(Text("a cat"), "photograph", "oil painting") == "another medium than oil"
     assert contradiction(Text("a cat"), "midday", "night") == "another time of day"
+
+
+@pytest.mark.parametrize("prompt", ["a hut by greg rutkowski", "Greg Rutkowski painting a hut"])
+def test_a_painter_is_a_name_in_any_letters_and_only_once(prompt: str) -> None:
+    lost = Intent(prompt).lost("a hut")
+    assert [want.text.lower() for want in lost if want.kind == "name"] == ["greg rutkowski"]

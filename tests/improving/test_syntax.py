@@ -1,6 +1,7 @@
 """Prompt syntax comes back byte for byte, and the words in it are found."""
 
 import gc
+import os
 import time
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from promptlift import Improver
 from promptlift.improving.clip_tokens import count_clip_tokens, count_parts
-from promptlift.improving.syntax import insert, main_part, parse, parts_of, render
+from promptlift.improving.syntax import _Parser, insert, main_part, parse, parts_of, render
 
 _TOKENS = """( ) [ ] { } | : :: :1.2 \\ \\( < > <lora:a:1> __ __a/b__ $$ 2$$ ${x} BREAK AND , . 0.5
 --ar --no --AR 1:1 embedding:a cat CAT Red é 🐱 " # Negative prompt:"""
@@ -30,6 +32,11 @@ def test_parsing_loses_nothing(prompt: str) -> None:
     for part in parts_of(spans):
         assert part.end is None or 0 < part.end <= len(prompt)
         assert part.embeddings >= 0
+
+
+@given(PROMPTS)
+def test_plain_prompts_are_parsed_as_the_parser_would(prompt: str) -> None:
+    assert parse(prompt) == _Parser(prompt).parse()
 
 
 @given(PROMPTS)
@@ -103,47 +110,69 @@ def test_additions_go_behind_the_words(prompt: str, expected: str) -> None:
     assert improved(prompt) == expected
 
 
-# Prompts of users who lost their syntax to other tools, each named after its thread.
-@pytest.mark.parametrize(
-    ("thread", "prompt", "words"),
-    [
-        (
-            "sd-dynamic-prompts #241",
-            "(8k, RAW photo, best quality, masterpiece:1.2), (realistic, photo-realistic:1.37),"
-            "<lora:liuyifei_10:0.3>, omertosa,1lady,city, ,professional lighting",
-            "8k, RAW photo, best quality, masterpiece, realistic, photo-realistic, omertosa,1lady,"
-            "city, professional lighting",
-        ),
-        ("sd-dynamic-prompts #327", "<lora:loraname:0.7>", ""),
-        ("sd-dynamic-prompts #434", "a knight <lora:ArtNouveauAI:{1|.9|.8|.7}>", "a knight"),
-        (
-            "sd-dynamic-prompts #685",
-            "a knight <lora:SomethingSomething__0.3~0.6.safetensors:1>, __hat__",
-            "a knight, hat",
-        ),
-        (
-            "sd-dynamic-prompts #670",
-            "{ (lora:metalic renders:1.1), vibrant colorful, psychedelic } mech warrior",
-            "lora:metalic renders, vibrant colorful, psychedelic mech warrior",
-        ),
-        (
-            "InvokeAI #4185",
-            "a gumball machine full of { apples | pineapples | bananas }",
-            "a gumball machine full of pineapples",
-        ),
-        (
-            "sd-webui-lora-block-weight #73",
-            'a knight <lora:"lora name":1:lbw=1,1,1,0,0,0>, night',
-            "a knight, night",
-        ),
-    ],
+# Prompts of users who lost their syntax to other tools, each named after its thread, and the words
+# that a model should read. In sd-dynamic-prompts #707 the prompts are pictures: with a LoRA in a
+# short prompt, "<", "[" and "unknown" were added.
+THREADS = (
+    (
+        "sd-dynamic-prompts #241",
+        "(8k, RAW photo, best quality, masterpiece:1.2), (realistic, photo-realistic:1.37),"
+        "<lora:liuyifei_10:0.3>, omertosa,1lady,city, ,professional lighting",
+        "8k, RAW photo, best quality, masterpiece, realistic, photo-realistic, omertosa,1lady,"
+        "city, professional lighting",
+    ),
+    ("sd-dynamic-prompts #327", "<lora:loraname:0.7>", ""),
+    ("sd-dynamic-prompts #434", "a knight <lora:ArtNouveauAI:{1|.9|.8|.7}>", "a knight"),
+    (
+        "sd-dynamic-prompts #685",
+        "a knight <lora:SomethingSomething__0.3~0.6.safetensors:1>, __hat__",
+        "a knight, hat",
+    ),
+    (
+        "sd-dynamic-prompts #670",
+        "{ (lora:metalic renders:1.1), vibrant colorful, psychedelic } mech warrior",
+        "lora:metalic renders, vibrant colorful, psychedelic mech warrior",
+    ),
+    (
+        "InvokeAI #4185",
+        "a gumball machine full of { apples | pineapples | bananas }",
+        "a gumball machine full of pineapples",
+    ),
+    (
+        "sd-webui-lora-block-weight #73",
+        'a knight <lora:"lora name":1:lbw=1,1,1,0,0,0>, night',
+        "a knight, night",
+    ),
+    ("sd-dynamic-prompts #707", "a knight <lora:add-detail-xl:1>", "a knight"),
+    (
+        "sd-dynamic-prompts #825",
+        "beautiful woman wearing {2$$red|white|black} dress",
+        "beautiful woman wearing red, white, black dress",
+    ),
+    (
+        "sd-dynamic-prompts #825, wildcards",
+        "beautiful woman wearing __color__ dress, black shoes",
+        "beautiful woman wearing color dress, black shoes",
+    ),
 )
-def test_prompts_of_threads(thread: str, prompt: str, words: str) -> None:
+
+
+@pytest.mark.parametrize(
+    ("prompt", "words"),
+    [found for _, *found in THREADS],
+    ids=[thread for thread, *_ in THREADS],
+)
+def test_prompts_of_threads(bundled: Improver, prompt: str, words: str) -> None:
     spans = parse(prompt)
     assert render(spans) == prompt
-    [part] = parts_of(spans)
-    assert part.words == words, thread
-    assert improved(prompt).replace("+", "", 1) == prompt
+    parts = parts_of(spans)
+    assert [part.words for part in parts] == [words]
+    [result] = bundled.improve(prompt, seed=0, force=True)
+    end = parts[0].end or len(prompt)
+    assert result.prompt == insert(prompt, end, result.additions)
+    assert bool(result.additions) == bool(words)
+    assert not set("<>[](){}|_") & set("".join(result.additions))
+    assert "unknown" not in "".join(result.additions)
 
 
 @pytest.mark.parametrize("piece", ["(", "[", "{a|", "[a:", "(a:1.2", "__a", "<a:", "--no ", "AND "])
@@ -170,7 +199,7 @@ def test_tokens_are_those_of_each_part() -> None:
 
 @pytest.mark.slow
 def test_prompts_of_the_collection_come_back() -> None:
-    data = Path(__file__).parents[3] / "shared" / "data"
+    data = Path(os.environ.get("PROMPTLIFT_DATA") or Path(__file__).parents[3] / "shared" / "data")
     files = sorted((data / "eval").glob("*.txt"))
     if not files:
         pytest.skip("the collection of prompts is not here")

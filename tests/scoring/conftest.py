@@ -1,4 +1,4 @@
-"""Small encoders with random weights, built from config, and small sets of pairs."""
+"""Small encoders with random weights, built from config, small sets of pairs, drawn runs."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import torch
 from transformers import BertConfig, BertModel, BertTokenizer
 
 from promptlift.records import Pair
+from tests.scoring.clip_models import draw_run, make_clip, make_siglip
 
 WORDS = (
     "a the cat dog two in armor lighthouse old castle of fruit bowl soft light highly detailed "
@@ -51,3 +52,19 @@ def pairs() -> list[Pair]:
         Pair(source="old castle", target="an old castle by night, painting"),
         Pair(source="bowl of fruit", target="highly detailed, sharp focus", mode="extend"),
     ]
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("models") / "clip")
+
+
+@pytest.fixture(scope="session")
+def siglip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_siglip(tmp_path_factory.mktemp("models") / "siglip")
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> Path:
+    """A run of four prompts, two seeds, an original and an improved picture each."""
+    return draw_run(tmp_path / "run")

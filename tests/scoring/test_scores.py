@@ -46,7 +46,9 @@ def test_groups_are_drawn_whole() -> None:
     # Ten equal values a prompt say no more than one: the interval must not shrink.
     values = np.random.default_rng(3).normal(size=40)
     _, low, high = mean_interval(values)
-    _, wide_low, wide_high = mean_interval(np.repeat(values, 10), np.repeat(np.arange(40), 10))
+    _, wide_low, wide_high = mean_interval(
+        np.repeat(values, 10), np.repeat(np.arange(40), 10).tolist()
+    )
     assert (wide_low, wide_high) == pytest.approx((low, high))
     _, narrow_low, narrow_high = mean_interval(np.repeat(values, 10))
     assert narrow_high - narrow_low < 0.5 * (wide_high - wide_low)

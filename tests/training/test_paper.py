@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -21,7 +22,13 @@ from promptlift.pairs.load import load_pairs
 from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.training import evaluation
-from promptlift.training.checkpoints import complete_checkpoints, prune
+from promptlift.training.checkpoints import (
+    best_checkpoint,
+    checkpoint,
+    complete_checkpoints,
+    mark_complete,
+    prune,
+)
 from promptlift.training.config import TrainingConfig
 from promptlift.training.data import sides_of
 from promptlift.training.evaluation import EpochEvaluation, Evaluation, decoding_of
@@ -190,6 +197,30 @@ def test_a_run_killed_in_its_last_evaluation_is_finished(
     begin(tmp_path, settings(t5v11_folder))
     assert (tmp_path / "log.csv").read_bytes() == (whole / "log.csv").read_bytes()
     assert same(tmp_path / "model", whole / "model")
+
+
+def test_a_run_of_part_of_an_epoch_makes_up_for_its_evaluation(
+    t5v11_folder: Path, tmp_path: Path
+) -> None:
+    def stop(line: str) -> None:
+        if "epoch 1.00: scoring" in line:
+            raise KeyboardInterrupt
+
+    config = settings(t5v11_folder, epochs=1.3)  # 4 updates an epoch, 6 in all
+    with pytest.raises(KeyboardInterrupt):
+        begin(tmp_path, config, stop)
+    begin(tmp_path, config)
+    assert [int(row["step"]) for row in log_of(tmp_path) if row["eval_loss"]] == [4, 6]
+
+
+def test_an_epoch_that_diverged_is_never_the_best(tmp_path: Path) -> None:
+    for step in (10, 20, 30):
+        checkpoint(tmp_path, step).mkdir(parents=True)
+        mark_complete(checkpoint(tmp_path, step), {})
+    assert best_checkpoint(tmp_path, {10: math.nan, 20: 1.0, 30: math.inf}) == checkpoint(
+        tmp_path, 20
+    )
+    assert best_checkpoint(tmp_path, {10: math.nan}) is None
 
 
 def test_evaluation_changes_no_weights(whole: Path, t5v11_folder: Path, tmp_path: Path) -> None:

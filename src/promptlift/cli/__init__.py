@@ -14,6 +14,7 @@ from promptlift.cli import (
     illustrate,
     improve,
     pairs,
+    pick,
     receipts,
     report,
     score,
@@ -62,6 +63,7 @@ app.command()(receipts.stamp)
 app.command()(train.train)
 app.command()(export.export)
 app.command()(illustrate.illustrate)
+app.command()(pick.pick)
 app.command()(score.score)
 app.command()(report.report)
 app.command()(compare.compare)

@@ -51,8 +51,8 @@ def compare(
 
 
 def _show(found: dict[str, Any]) -> None:
-    from promptlift.reporting.compare_page import p_text
-    from promptlift.reporting.text_sections import interval
+    from promptlift.reporting.compare_page import p_text, unlike
+    from promptlift.reporting.score_sections import interval
 
     names = [run["name"] for run in found["runs"]]
     settings = [[row["name"], *map(_cell, row["values"])] for row in found["settings"]]
@@ -66,6 +66,8 @@ def _show(found: dict[str, Any]) -> None:
     if figures:
         typer.echo(f"\nFinal figures, from {found['figures_from']} (95% intervals)")
         _table([["", *names], *figures])
+    for line in unlike(found):
+        typer.echo(line)
     if found["pairs"]["why_no_test"]:
         typer.echo(f"\nNo paired test: {found['pairs']['why_no_test']}")
     else:
@@ -81,10 +83,11 @@ def _show(found: dict[str, Any]) -> None:
         )  # fmt: skip
     for item in found["examples"]:
         typer.echo("")
-        rows = [["source", item["source"]], *zip(names, item["predictions"], strict=True),
-                ["target", item["target"]]]  # fmt: skip
+        rows = [("source", item["source"]), *zip(names, item["predictions"], strict=True),
+                ("target", item["target"])]  # fmt: skip
         for name, text in rows:
-            typer.echo(f"{name}: {' '.join(text.split())}")
+            if text:
+                typer.echo(f"{name}: {' '.join(text.split())}")
 
 
 def _table(rows: Sequence[Sequence[str]]) -> None:

@@ -13,7 +13,7 @@ from promptlift.cli.door import FAILED, guarded
 
 PACKAGES = (
     "promptlift", "onnxruntime", "tokenizers", "numpy", "typer", "rich",
-    "pyarrow", "torch", "transformers", "accelerate", "onnx",
+    "pyarrow", "torch", "transformers", "accelerate", "onnx", "peft", "nltk", "diffusers",
 )  # fmt: skip
 _CPUINFO = Path("/proc/cpuinfo")
 # Products of 8-bit numbers summed in one instruction, on x86 and on ARM.
@@ -24,7 +24,9 @@ STAGES: dict[str, tuple[tuple[str, ...], str | None]] = {
     "improve with a model that is not exported": (("torch", "transformers"), "train"),
     "read and write Parquet": (("pyarrow",), "parquet"),
     "load pairs from the Hub": (("huggingface_hub", "pyarrow"), "hub"),
-    "draw a page of plots": (("matplotlib",), "report"),
+    "draw pages of plots": (("matplotlib",), "report"),
+    "score texts and pictures": (("torch", "transformers", "nltk", "PIL", "pyarrow"), "score"),
+    "draw pictures": (("torch", "diffusers", "accelerate", "PIL", "pyarrow"), "illustrate"),
     "train": (("torch", "transformers", "accelerate", "sentencepiece"), "train"),
     "export": (("torch", "transformers", "onnx"), "train"),
 }

@@ -3,7 +3,6 @@
 import gc
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from inspect import signature
 from itertools import groupby, islice
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.illustrating.config import IllustrationConfig
 from promptlift.illustrating.encoding import Encoded, PromptEncoder
+from promptlift.illustrating.pictures import Picture, PicturePair, Request
 from promptlift.illustrating.pipeline import Pipelines, Report, load_pipelines
 from promptlift.improving.reading import check_prompt
 from promptlift.records import Improvement
@@ -24,53 +24,6 @@ if TYPE_CHECKING:
 # is halved when memory runs out.
 _BYTES_A_PIXEL = 5_000
 _MOST_TOGETHER = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """A picture to draw.
-
-    Attributes:
-        prompt: what is drawn; attention weights and `BREAK` are honoured.
-        seed: of its noise.
-        negative: what is not to be seen; needs a guidance scale above 1.
-        prompt_2: what SDXL's second text encoder reads instead of `prompt`.
-    """
-
-    prompt: str
-    seed: int = 0
-    negative: str | None = None
-    prompt_2: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A picture that was drawn.
-
-    Attributes:
-        image: the picture, RGB.
-        request: what was asked for, the config's negative prompt and `prompt_2` included.
-        seconds: its share of the time that its batch took.
-        cut: the end of the prompt that CLIP did not read, as its tokens say it.
-        cut_tokens: how many tokens that is.
-        notes: syntax that was not applied, and a picture that a safety checker blackened.
-    """
-
-    image: "Image"
-    request: Request
-    seconds: float
-    cut: str = ""
-    cut_tokens: int = 0
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class PicturePair:
-    """The pictures of an improvement's two prompts, drawn from the same noise."""
-
-    improvement: Improvement
-    original: Picture
-    improved: Picture
 
 
 class Illustrator:
@@ -398,8 +351,9 @@ class Illustrator:
 
 def _own_size(base: Any) -> int:
     """Pixels of a side, as the model was trained."""
-    part: Any = getattr(base, "unet", None) or getattr(base, "transformer", None)
-    size = getattr(base, "default_sample_size", None) or part.config.sample_size
+    size = getattr(base, "default_sample_size", None)
+    if size is None:
+        size = getattr(base, "unet" if hasattr(base, "unet") else "transformer").config.sample_size
     return int(size * base.vae_scale_factor)
 
 

@@ -56,7 +56,11 @@ def read_entries(path: Path) -> Iterator[Entry | Fault]:
                 yield Entry(held[0], tuple(variants))
             used = given if isinstance(given, int) and given > used else used + 1
             held, variants = (used, key), []
-        variants.append(_improvement(path, row.number, row.value, len(variants)))
+        # A receipt keeps its own number, as its prompt is made again by it.
+        last = variants[-1].variant if variants else -1
+        own = row.value.get("variant")
+        variant = own if isinstance(own, int) and own > last else last + 1
+        variants.append(_improvement(path, row.number, row.value, variant))
     if held is not None:
         yield Entry(held[0], tuple(variants))
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from promptlift.errors import ConfigError, InputError, PromptliftError
 from promptlift.files import atomic_path, sha256_of_file
-from promptlift.illustrating.illustrator import Illustrator, Picture, Request
+from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.inputs import read_entries
+from promptlift.illustrating.pictures import Picture, Request
 from promptlift.illustrating.receipts import Drawing, png_bytes, read_drawing
 from promptlift.runs import Run
 from promptlift.tables import Fault, write_rows

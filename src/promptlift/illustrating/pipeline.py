@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.errors import ConfigError, MissingExtraError, ModelError
-from promptlift.illustrating.config import DTYPES, IllustrationConfig
+from promptlift.illustrating.config import IllustrationConfig
+from promptlift.illustrating.device import device_of, dtype_of
 from promptlift.illustrating.presets import PRESETS, Weights
 from promptlift.illustrating.weights import files_of, hash_files, read_index, variant_of
 
@@ -83,8 +84,8 @@ def load_pipelines(config: IllustrationConfig, report: Report) -> Pipelines:
             import diffusers
     except ImportError as error:
         raise MissingExtraError("Drawing pictures", "illustrate") from error
-    device = _device(torch, config)
-    dtype = _dtype(config, device)
+    device = device_of(config)
+    dtype = dtype_of(config, device)
     options = {"torch_dtype": getattr(torch, dtype)}
     preset = PRESETS.get(config.model)
     weights = preset.base if preset else None
@@ -139,6 +140,7 @@ def _load(
         pipeline = kind.from_pretrained(
             path, variant=variant, local_files_only=True, **options, **extra
         )
+        _check_whole(pipeline, path)
         files = files_of(path, variant=variant, without=without)
         return pipeline, Origin(label, path, tuple(files))
     except (ModelError, ConfigError):
@@ -239,6 +241,19 @@ def _from_hub(
         ) from error
 
 
+def _check_whole(pipeline: Any, path: Path) -> None:
+    """diffusers leaves weights that a file lacks without any data, and says so in its log only."""
+    for part, module in pipeline.components.items():
+        if not hasattr(module, "named_parameters"):
+            continue
+        lacking = [name for name, weight in module.named_parameters() if weight.is_meta]
+        if lacking:
+            raise ModelError(
+                f"{path / part} lacks {len(lacking)} weights, {lacking[0]} the first; "
+                "its file is incomplete or of another model"
+            )
+
+
 def _unknown(name: str) -> str:
     near = get_close_matches(name, PRESETS, 1)
     hint = f"Did you mean {near[0]}? " if near else ""
@@ -301,31 +316,7 @@ def _prepare(pipeline: Any, config: IllustrationConfig, device: str, torch: Any)
             getattr(vae, act)()
     if config.compile:
         part = "unet" if getattr(pipeline, "unet", None) is not None else "transformer"
-        setattr(pipeline, part, torch.compile(getattr(pipeline, part)))
-
-
-def _device(torch: Any, config: IllustrationConfig) -> str:
-    device = config.device
-    has_mps = torch.backends.mps.is_available()
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
-    kind = device.split(":")[0]
-    if kind not in ("cpu", "cuda", "mps"):
-        raise ConfigError(f"device is {device!r} and must be auto, cpu, cuda, cuda:N or mps")
-    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not has_mps):
-        raise ConfigError(f"device is {device!r}, and this PyTorch finds none; --device cpu works")
-    if kind == "cpu" and config.offload != "none":
-        raise ConfigError("--offload moves weights out of a GPU's memory; on a CPU it does nothing")
-    return device
-
-
-def _dtype(config: IllustrationConfig, device: str) -> str:
-    on_cpu = device == "cpu"
-    if config.dtype == "auto":
-        return "float32" if on_cpu else "float16"
-    if on_cpu and config.dtype == "fp16":
-        raise ConfigError("dtype is fp16, which is slow and inexact on a CPU; use bf16 or fp32")
-    return DTYPES[config.dtype]
+        getattr(pipeline, part).compile()  # in place: the pipeline looks at its class
 
 
 @contextlib.contextmanager

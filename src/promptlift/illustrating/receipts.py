@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.errors import InputError
-from promptlift.illustrating.illustrator import Picture
 from promptlift.illustrating.inputs import clip_tokens
+from promptlift.illustrating.pictures import Picture
 from promptlift.improving.receipts import A1111_KEYWORD, KEYWORD, a1111_parameters
 from promptlift.png_text import read_png_text
 from promptlift.records import SCHEMA_VERSION, Improvement

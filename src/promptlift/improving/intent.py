@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 
+from promptlift.lexicon.terms import find_terms
+
 KINDS = ("content", "count", "colour", "negation", "relation", "name", "quoted")
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
@@ -105,8 +107,7 @@ class Text:
         self.starts = [match.start() for match in found]
         # Whether a comma or the like stands behind a word.
         self.ends = [
-            not _MARKS.isdisjoint(text[one.end() : other.start()])
-            for one, other in pairwise(found)
+            not _MARKS.isdisjoint(text[one.end() : other.start()]) for one, other in pairwise(found)
         ] + [True]
 
     @cached_property
@@ -255,6 +256,13 @@ def _relation_at(words: list[str], place: int) -> int:
 
 
 def _names(text: Text) -> Iterable[Want]:
+    """Painters in any letters, and words in capitals within a sentence."""
+    seen = set()
+    for term in find_terms(text.text):
+        words = tuple(Text(term.text).words)
+        if term.kind == "painter" and words not in seen:
+            seen.add(words)
+            yield Want("name", term.text, words)
     capital = [word[0].isupper() and not word.isupper() for word in text.written]
     if sum(capital) * 2 > len(capital):  # a title, or every word begins with a capital
         return
@@ -267,8 +275,9 @@ def _names(text: Text) -> Iterable[Want]:
                 break
         first = place == 0 or text.ends[place - 1]
         if size > 1 or (size == 1 and not first and text.words[place] not in _STOP):
-            words = text.words[place : place + size]
-            yield Want("name", " ".join(text.written[place : place + size]), tuple(words))
+            words = tuple(text.words[place : place + size])
+            if words not in seen:
+                yield Want("name", " ".join(text.written[place : place + size]), words)
         place += size or 1
 
 

@@ -1,18 +1,19 @@
 """Runs against each other: settings, curves, final figures, a paired test, examples."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from promptlift.errors import ConfigError
-from promptlift.reporting.run_data import ROW_FIELDS, Row, RunData, number, read_run, whole
+from promptlift.reporting.run_data import ROW_FIELDS, Row, RunData, number, read_run, whole_target
 from promptlift.reporting.text_sections import spread
 from promptlift.reporting.training_sections import WINDOWS, loss_lines, metric_line, metric_titles
 from promptlift.scoring.scores import paired_test
 from promptlift.scoring.words import word_frequencies
 
 SCHEMA_VERSION = 1
+_COUNTS = ("truncated",)  # what comes of texts, among the settings of a score
 _SCORED, _EVALUATED = "scores/text", "the final evaluation"
 
 
@@ -35,12 +36,14 @@ def compare_runs(
         `settings`: those that differ, each `name` and `values`, null where a run has none.
         `curves`: by "loss" and the metrics of the paper's windows, lines with `run`, `label`,
         `steps`, `values`, `low` and `high` (null where unknown).
-        `figures_from`; `figures`: each `metric`, `title` and `scores`, one a run or null.
+        `figures_from`; `figures`: each `metric`, `title`, `scores`, one a run or null, and
+        `same_settings`: whether encoder, layer and the like are the same. If not, no test.
         `pairs`: `same`, `n`, and `why_no_test`, null where there are tests.
         `tests`: each `metric`, `title`, `run`, `n`, `difference` (of the run minus the reference),
         `low`, `high`, `p`, and `p_holm`, Holm's p over all tests of the comparison.
         `words`: `run`, `pairs`, `added` and `lost` of each.
-        `examples`: `index`, `source`, `target`, `mode` and `predictions`, one a run.
+        `examples`: `index`, `source`, `target`, `mode` and `predictions`, one a run; targets and
+        predictions are whole prompts.
 
     Raises:
         ConfigError: fewer than two runs, or one named twice.
@@ -58,6 +61,8 @@ def compare_runs(
     titles = {name: title for run in runs for name, title in metric_titles(run).items()}
     rows = [_by_pair(run.model_rows()[0] if scored else run.predictions) for run in runs]
     why = _why_no_test(rows, names)
+    figures = _figures(runs, scored, titles)
+    other = {row["metric"] for row in figures if not row["same_settings"]}
     return {
         "schema_version": SCHEMA_VERSION,
         "runs": [
@@ -68,10 +73,10 @@ def compare_runs(
         "settings": differing_settings(runs),
         "curves": _curves(runs, names),
         "figures_from": _SCORED if scored else _EVALUATED,
-        "figures": _figures(runs, scored, titles),
+        "figures": figures,
         "pairs": {"same": why is None, "n": len(rows[0]) if why is None else None,
                   "why_no_test": why},
-        "tests": [] if why else _tests(rows, names, titles, report),
+        "tests": [] if why else _tests(rows, names, titles, other, report),
         "words": [_words(name, found) for name, found in zip(names, rows, strict=True)],
         "examples": _examples(rows, examples),
     }  # fmt: skip
@@ -99,11 +104,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-_Key = tuple[Any, str, str]
+_Key = tuple[Any, str, Any]
 
 
 def _by_pair(rows: Sequence[Row]) -> dict[_Key, Row]:
-    return {(row.get("index"), row["source"], row["target"]): row for row in rows}
+    return {_key_of(row): row for row in rows}
 
 
 def _why_no_test(rows: Sequence[Mapping[_Key, Row]], names: Sequence[str]) -> str | None:
@@ -115,7 +120,8 @@ def _why_no_test(rows: Sequence[Mapping[_Key, Row]], names: Sequence[str]) -> st
             shared = len(found.keys() & rows[0].keys())
             return (
                 f"{names[0]} and {name} were measured on other pairs ({len(rows[0])} and "
-                f"{len(found)}, {shared} of them the same), so figures differ by their pairs too"
+                f"{len(found)}, {shared} of them the same), so figures differ by their pairs too; "
+                "`promptlift score RUN --pairs FILE` measures each on the same"
             )
     return None
 
@@ -124,11 +130,14 @@ def _tests(
     rows: Sequence[Mapping[_Key, Row]],
     names: Sequence[str],
     titles: Mapping[str, str],
+    without: Collection[str],
     report: Callable[[str], None],
 ) -> list[dict[str, Any]]:
     first, *others = rows
     tests: list[dict[str, Any]] = []
     for metric in _metrics(rows):
+        if metric in without:
+            continue
         report(f"testing {metric}")
         for name, other in zip(names[1:], others, strict=True):
             # Where one has no value, as an empty text may, the pair says nothing.
@@ -166,9 +175,16 @@ def _figures(
     names = dict.fromkeys(name for found in scores for name in found)
     return [
         {"metric": name, "title": titles.get(name, _spoken(name)),
-         "scores": [found.get(name) for found in scores]}
+         "scores": [found.get(name) for found in scores],
+         "same_settings": _same_settings([found[name] for found in scores if name in found])}
         for name in names
     ]  # fmt: skip
+
+
+def _same_settings(scores: Sequence[Row]) -> bool:
+    kept = [{name: value for name, value in (score.get("settings") or {}).items()
+             if name not in _COUNTS} for score in scores]  # fmt: skip
+    return all(settings == kept[0] for settings in kept)
 
 
 def _curves(runs: Sequence[RunData], names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
@@ -194,7 +210,7 @@ def _finite(values: Sequence[float] | None) -> list[float | None] | None:
 
 
 def _words(name: str, rows: Mapping[_Key, Row]) -> dict[str, Any]:
-    found = word_frequencies([(row["source"], whole(row)) for row in rows.values()])
+    found = word_frequencies([(row["source"], row["prediction"]) for row in rows.values()])
     return {"run": name, "pairs": len(rows), "added": found["added"], "lost": found["lost"]}
 
 
@@ -202,7 +218,7 @@ def _examples(rows: Sequence[Mapping[_Key, Row]], count: int) -> list[dict[str, 
     """Pairs that all runs have, at equal distances, so that none is picked."""
     shared = [key for key in rows[0] if all(key in found for found in rows[1:])]
     return [
-        {"index": row.get("index"), "source": row["source"], "target": row["target"],
+        {"index": row.get("index"), "source": row["source"], "target": whole_target(row),
          "mode": row.get("mode"),
          "predictions": [found[_key_of(row)]["prediction"] for found in rows]}
         for row in spread([rows[0][key] for key in shared], count)
@@ -210,7 +226,7 @@ def _examples(rows: Sequence[Mapping[_Key, Row]], count: int) -> list[dict[str, 
 
 
 def _key_of(row: Row) -> _Key:
-    return row.get("index"), row["source"], row["target"]
+    return row.get("index"), row["source"], row.get("target")
 
 
 def _flat(stages: Mapping[str, Row]) -> Iterable[tuple[str, Any]]:

@@ -22,8 +22,9 @@ from promptlift.reporting.page import (
     table,
 )
 from promptlift.reporting.plots import Line, interval_plot, line_plot, save
-from promptlift.reporting.text_sections import TOP, interval
-from promptlift.reporting.training_sections import LOSS_UNIT, WINDOWS
+from promptlift.reporting.score_sections import interval
+from promptlift.reporting.training_sections import LOSS_UNIT, WINDOWS, short_title
+from promptlift.reporting.word_section import TOP
 
 ABOUT_TESTS = (
     "Differences are those of each run minus the reference, on the same pairs, with 95% bootstrap "
@@ -120,12 +121,15 @@ def _figures(found: dict[str, Any], names: Sequence[str], folder: Path) -> Secti
             for name, score in zip(names, row["scores"], strict=True)
             if score is not None and score.get("low") is not None and score.get("high") is not None
         ]
-        if len(values) > 1:
+        spans = {end for _, *ends in values for end in ends}
+        # What is the same everywhere, or was measured otherwise, makes no picture.
+        if len(values) > 1 and len(spans) > 1 and row["same_settings"]:
             counts = "/".join(str(score["n"]) for score in row["scores"] if score is not None)
-            plot = interval_plot(row["title"], values, x=row["title"])
+            plot = interval_plot(row["title"], values, x=short_title(row["title"]))
             caption = f"n = {counts}, 95% intervals. From {found['figures_from']}."
             drawn.append(_drawn(plot, folder, f"final-{row['metric'].replace('_', '-')}", caption))
     note = paragraph(f"From {found['figures_from']}. In brackets 95% intervals.", note=True)
+    note = join([note, *map(paragraph, unlike(found))])
     body = [note, table(rows, ("metric", *names), numbers=True), figures(drawn)]
     return Section("Final figures", join(body if rows else [paragraph("None yet.")]))
 
@@ -162,14 +166,23 @@ def _words(found: dict[str, Any]) -> Section:
 
 def _examples(found: dict[str, Any], names: Sequence[str]) -> Section:
     shown = [
-        [("source", item["source"]),
-         *zip(names, item["predictions"], strict=True), ("target", item["target"])]
+        [("source", item["source"]), *zip(names, item["predictions"], strict=True),
+         *([("target", item["target"])] if item["target"] else [])]
         for item in found["examples"]
     ]  # fmt: skip
     if not shown:
         return Section("Examples", paragraph("The runs have no pair in common."))
     note = paragraph("Pairs that all runs have, at equal distances.", note=True)
     return Section("Examples", join([note, cards(shown)]))
+
+
+def unlike(found: dict[str, Any]) -> list[str]:
+    """A line where some metrics were measured with other settings, so that nothing is compared."""
+    names = [row["title"] for row in found["figures"] if not row["same_settings"]]
+    if not names:
+        return []
+    return [f"Measured with other settings (encoder, layer, amount of text), so not to be compared "
+            f"and not tested: {', '.join(names)}."]  # fmt: skip
 
 
 def p_text(p: float) -> str:

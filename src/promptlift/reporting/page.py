@@ -1,9 +1,11 @@
-"""The shell of every page: one HTML file that needs nothing beside it, no script and no network.
+"""The shell of every page: one HTML file that needs no network, and no script to be read.
 
 Markup is of type `Html`, text is not: what comes from prompts and files goes through `escape`, and
 mypy refuses a string that did not.
 """
 
+import base64
+import hashlib
 import html
 import re
 from collections.abc import Iterable, Sequence
@@ -12,7 +14,8 @@ from typing import NewType
 
 Html = NewType("Html", str)
 
-# A page may be opened beside others' files: it loads nothing, whatever it comes to hold.
+# A page may be opened beside others' files: it loads nothing, whatever it comes to hold. Where it
+# has a script, that one alone runs, and pictures beside the page are shown.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 # Left in, they would make a page that is no text, or that cannot be encoded.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
@@ -36,7 +39,7 @@ nav a { padding: .25rem 0; } a { color: inherit; text-underline-offset: .2em; }
 table { border-collapse: collapse; font-size: .9375rem; }
 td, th { padding: .25rem 1rem .25rem 0; text-align: left; vertical-align: top; }
 thead th { border-bottom: 1px solid var(--muted); vertical-align: bottom; }
-tbody th { font-weight: inherit; }
+tbody th { font-weight: inherit; } .numbers tbody th { min-width: 8.5rem; }
 tbody tr + tr > * { border-top: 1px solid var(--line); }
 .numbers td, .numbers thead th + th { text-align: right; white-space: nowrap;
   font-variant-numeric: tabular-nums; }
@@ -84,13 +87,23 @@ class Section:
     body: Html
 
 
-def page(title: str, sections: Sequence[Section], *, lead: Html | None = None) -> str:
+def page(
+    title: str,
+    sections: Sequence[Section],
+    *,
+    lead: Html | None = None,
+    style: str = "",
+    script: str = "",
+) -> str:
     """A whole page as text.
 
     Args:
         title: plain text, shown as heading.
         sections: in their order.
         lead: stands between heading and contents.
+        style: CSS beside that of every page.
+        script: JavaScript of ours, without any text from elsewhere. A page that has one may also
+            show pictures beside it.
     """
     heading = escape(title)
     places = [f"part-{number}" for number, _ in enumerate(sections, 1)]
@@ -102,13 +115,18 @@ def page(title: str, sections: Sequence[Section], *, lead: Html | None = None) -
         f'<section id="{place}"><h2>{escape(section.title)}</h2>\n{section.body}</section>\n'
         for place, section in zip(places, sections, strict=True)
     )
+    policy = _POLICY
+    if script:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        policy += f" 'self' file:; script-src 'sha256-{digest}'"
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{heading}</title>\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>{_STYLE}</style></head>\n<body><main><h1 dir=auto>{heading}</h1>\n{lead or ''}"
+        f"<style>{_STYLE}{style}</style></head>\n"
+        f"<body><main><h1 dir=auto>{heading}</h1>\n{lead or ''}"
         + (f"<nav>{contents}</nav>\n" if len(sections) > 1 else "")
-        + f"{parts}</main></body></html>\n"
+        + f"{parts}</main>{f'<script>{script}</script>' if script else ''}</body></html>\n"
     )
 
 

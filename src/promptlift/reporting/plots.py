@@ -30,10 +30,8 @@ _STYLE = {
     "svg.hashsalt": "promptlift",
     "text.parse_math": False,  # a dollar sign begins no formula
     "font.size": 9.5,
-    "axes.titlesize": 10.5,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "axes.titlepad": 8,
+    "figure.titlesize": 10.5,
+    "figure.titleweight": "bold",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": _GREY,
@@ -114,7 +112,7 @@ def line_plot(
         steps, values = thinned(line.x, line.y)
         few = sum(map(math.isfinite, values)) <= _MARKED
         axes.plot(
-            steps, values, color=colour, label=printable(line.label), linestyle=dashes,
+            steps, values, color=colour, label=_short(line.label), linestyle=dashes,
             marker=marker if few else "", markersize=4,
         )  # fmt: skip
         if line.low is None or line.high is None:
@@ -128,7 +126,7 @@ def line_plot(
         else:
             low, high = thinned(line.x, line.low)[1], thinned(line.x, line.high)[1]
             axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
-    if log:
+    if log and any(value > 0 for line in lines for value in line.y):
         axes.set_yscale("log")
     axes.xaxis.set_major_formatter(_thousands)
     if all(float(value).is_integer() for line in lines for value in line.x):
@@ -195,7 +193,7 @@ def histogram(
         axes.stairs(counts, edges, color=COLOURS[number], fill=True, alpha=0.12)
         axes.stairs(
             counts, edges, color=COLOURS[number], linewidth=1.5, linestyle=_DASHES[number],
-            label=printable(name),
+            label=_short(name),
         )  # fmt: skip
     if limit is not None:
         axes.axvline(limit[0] + 0.5, color=_INK, linewidth=1, linestyle=":", label=limit[1])
@@ -212,19 +210,26 @@ def histogram(
 
 
 @styled()
-def interval_plot(title: str, rows: Sequence[tuple[str, float, float, float]], *, x: str) -> Any:
+def interval_plot(
+    title: str, rows: Sequence[tuple[str, float, float, float]], *, x: str, marked: int = 1,
+    line: float | None = None,
+) -> Any:  # fmt: skip
     """Values with their 95% intervals, one below another.
 
     Args:
         title: what is measured.
         rows: names, values, lower and upper ends, the first on top.
         x: label of the axis, with units.
+        marked: so many rows from the top are coloured, the others grey.
+        line: a value to compare with.
     """
     drawing, axes = _axes(title, x=x, y="", height=0.27 * len(rows) + 1.1)
     for place, (_, value, low, high) in enumerate(rows):
-        colour = COLOURS[0] if place == 0 else _GREY
+        colour = COLOURS[0] if place < marked else _GREY
         axes.plot([low, high], [place, place], color=colour, linewidth=2)
         axes.plot([value], [place], "o", color=colour, markersize=5)
+    if line is not None:
+        axes.axvline(line, color=_INK, linewidth=1, linestyle=":")
     axes.set_yticks(range(len(rows)), [_short(name) for name, *_ in rows])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -250,7 +255,6 @@ def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[f
 def save(drawing: Any, folder: Path, name: str) -> Html:
     """Write a plot as NAME.svg and NAME.png, and give it as markup for a page."""
     svg = _svg(drawing)
-    drawing.set_layout_engine("none")  # as laid out for the SVG, in half the time
     write_text(folder / f"{name}.svg", svg)
     with styled(), atomic_path(folder / f"{name}.png") as temporary:
         drawing.savefig(temporary, format="png", metadata={"Software": None})
@@ -266,6 +270,9 @@ def _svg(drawing: Any) -> str:
     text = io.StringIO()
     # Letters stay letters, and ids are the same at each run.
     with styled():
+        # Laid out once: with a layout engine each saving would draw the figure twice.
+        drawing.draw_without_rendering()
+        drawing.set_layout_engine(None)
         drawing.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     return text.getvalue()
 
@@ -283,7 +290,7 @@ def _inline(svg: str, drawing: Any, name: str) -> Html:
         r' id="([^"]*)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", drawn
     )
     drawn = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", drawn)
-    title = escape(drawing.axes[0].get_title(loc="left"))
+    title = escape(drawing.get_suptitle())
     return Html(drawn.replace("<svg", f'<svg role="img" aria-label="{title}"', 1).strip())
 
 
@@ -292,9 +299,10 @@ def _axes(title: str, *, x: str, y: str, height: float = 2.9) -> tuple[Any, Any]
 
     drawing = Figure(figsize=(_WIDTH_INCHES, height), layout="constrained")
     axes = drawing.subplots()
-    axes.set_title(printable(title))
-    axes.set_xlabel(printable(x))
-    axes.set_ylabel(printable(y))
+    # A title of the axes would take its width from the plot.
+    drawing.suptitle(_short(title, 50), x=0.01, ha="left")
+    axes.set_xlabel(_short(x, 44))
+    axes.set_ylabel(_short(y, 32))
     return drawing, axes
 
 
@@ -303,9 +311,10 @@ def _legend(drawing: Any) -> None:
     drawing.legend(loc="outside lower left", ncols=2, handlelength=2.6, columnspacing=1.2)
 
 
-def _short(name: str) -> str:
+def _short(name: str, most: int = 30) -> str:
+    """On one line, without its middle where it is long: names differ at their ends."""
     text = " ".join(printable(name).split())
-    return text if len(text) <= 30 else text[:29] + "…"
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[-(most // 2 - 1) :]}"
 
 
 def _mean(values: Sequence[float]) -> float:

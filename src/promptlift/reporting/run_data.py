@@ -13,6 +13,7 @@ from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.tables import Fault, read_rows
 
+_TEXTS = ("source", "prediction")
 ROW_FIELDS = ("index", "system", "source", "target", "mode", "prediction")
 # The names of the log, which are the paper's, and those of scores.
 LOG_METRICS = {
@@ -53,9 +54,10 @@ class RunData:
         stages: the manifest's, by name.
         log: rows of log.csv in the order of steps, without empty cells; NaN stays.
         evaluations: in the order of steps.
-        predictions: rows of the final evaluation: `ROW_FIELDS` and a column a metric.
+        predictions: rows of the final evaluation: `ROW_FIELDS`, where predictions are whole
+            prompts and targets may be missing, and a column a metric.
         text: scores/text.json; None where there is none.
-        text_rows: scores/text.parquet.
+        text_rows: scores/text.parquet, alike, of all systems.
         improvements: objects of improvements.jsonl.
         missing: what is not there or could not be read, a line each, with what to do.
     """
@@ -129,21 +131,22 @@ def read_run(folder: Path) -> RunData:
     Run.open(folder)  # says what is wrong with the manifest
     stages = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["stages"]
     missing: list[str] = []
-    log = _read_log(folder, missing)
-    evaluations = _read_evaluations(folder, missing)
-    text = _json(folder, "scores/text.json", missing)
+    # Who trained nothing, and only draws and scores, misses no log.
+    untrained = missing if "training" in stages else []
+    log = _read_log(folder, untrained)
+    evaluations = _read_evaluations(folder, untrained)
+    text = json_of(folder, "scores/text.json", missing)
     if not (folder / "scores/text.json").exists():
         missing.append(f"no scores yet: promptlift score {folder}")
     improvements: list[dict[str, Any]] = []
     if (folder / "improvements.jsonl").exists():
-        improvements = _rows(folder, "improvements.jsonl", ("source", "prompt"), missing)
+        improvements = rows_of(folder, "improvements.jsonl", ("source", "prompt"), missing)
     else:
         missing.append(
             "no improvements yet: promptlift improve --input PROMPTS --model MODEL "
             f"--output {folder / 'improvements.jsonl'}"
         )
-    pairs = ("source", "target", "prediction")
-    text_rows = _rows(folder, "scores/text.parquet", pairs, missing) if text else []
+    text_rows = rows_of(folder, "scores/text.parquet", _TEXTS, missing) if text else []
     run = RunData(
         folder=folder,
         stages=stages,
@@ -154,14 +157,17 @@ def read_run(folder: Path) -> RunData:
         improvements=improvements,
     )
     final = run.final_evaluation()
-    predictions = _rows(folder, final.file + "l", pairs, missing) if final else []
+    predictions = rows_of(folder, final.file + "l", _TEXTS, missing) if final else []
     return replace(run, predictions=predictions, missing=missing)
 
 
-def whole(row: Row, column: str = "prediction") -> str:
-    """The whole prompt that a row's prediction or target makes; to extend, the source with it."""
-    pair = Pair(source=row["source"], target=row[column], mode=row.get("mode") or "rewrite")
-    return whole_prompt(pair) if pair.target or pair.mode != "extend" else pair.source
+def whole_target(row: Row) -> str | None:
+    """The whole prompt that a row's target stands for; None where it has no target."""
+    if not row.get("target"):
+        return None
+    return whole_prompt(
+        Pair(source=row["source"], target=row["target"], mode=row.get("mode") or "rewrite")
+    )
 
 
 def number(value: Any) -> float | None:
@@ -177,7 +183,7 @@ def _read_log(folder: Path, missing: list[str]) -> list[dict[str, float]]:
         missing.append("no log yet: training writes its first row after some steps")
         return []
     rows = []
-    for row in _rows(folder, "log.csv", ("step",), missing):
+    for row in rows_of(folder, "log.csv", ("step",), missing):
         found = {name: value for name, cell in row.items() if (value := number(cell)) is not None}
         if math.isfinite(found.get("step", math.nan)):
             rows.append(found)
@@ -188,7 +194,7 @@ def _read_evaluations(folder: Path, missing: list[str]) -> list[Evaluation]:
     found = []
     for path in sorted((folder / "evaluations").glob("step-*.json")):
         file = f"evaluations/{path.name}"
-        value = _json(folder, file, missing)
+        value = json_of(folder, file, missing)
         if value is None:
             continue
         step = number(value.get("step"))
@@ -220,7 +226,8 @@ def _or_nan(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _json(folder: Path, file: str, missing: list[str]) -> dict[str, Any] | None:
+def json_of(folder: Path, file: str, missing: list[str]) -> dict[str, Any] | None:
+    """The object of a JSON file of this version; None where there is none, named if damaged."""
     try:
         value = json.loads((folder / file).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -234,7 +241,7 @@ def _json(folder: Path, file: str, missing: list[str]) -> dict[str, Any] | None:
     return value
 
 
-def _rows(
+def rows_of(
     folder: Path, file: str, needed: Sequence[str], missing: list[str]
 ) -> list[dict[str, Any]]:
     """Rows that have the needed fields as text; the others are counted in `missing`."""

@@ -2,14 +2,23 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from promptlift.files import write_text
-from promptlift.reporting import text_sections, training_sections
+from promptlift.reporting import (
+    picture_sections,
+    score_sections,
+    text_sections,
+    training_sections,
+    word_section,
+)
+from promptlift.reporting.gallery import gallery, gallery_script, gallery_style
 from promptlift.reporting.page import Html, figure, page, paragraph
+from promptlift.reporting.picture_data import read_pictures
 from promptlift.reporting.plots import save
-from promptlift.reporting.run_data import read_run
+from promptlift.reporting.run_data import RunData, read_run
 
 _log = logging.getLogger(__name__)
 
@@ -22,8 +31,11 @@ def write_report(
 ) -> Path:
     """Write the page of a run, as far as the run has come.
 
+    Where pictures were drawn, the page has thumbnails of them and looks for the whole ones at
+    `pictures` of the run folder, from where the page is written.
+
     Args:
-        run_folder: what `promptlift train --output` made; it is only read.
+        run_folder: what `promptlift train` or `illustrate` made; it is only read.
         output: folder for index.html and the plots; RUN/report unless given.
         report: takes lines of progress.
 
@@ -34,7 +46,8 @@ def write_report(
         InputError: it is no run folder.
         MissingExtraError: the extra `report` is not installed.
     """
-    run = read_run(run_folder)
+    run, shown = read_run(run_folder), read_pictures(run_folder)
+    run = replace(run, missing=[*run.missing, *shown.missing])
     folder = output or run_folder / "report"
 
     def draw(plot: Any, name: str, caption: str) -> Html:
@@ -43,21 +56,39 @@ def write_report(
     report(f"drawing the plots of {run.name}")
     sections = [
         training_sections.summary(run),
-        text_sections.scores(run),
+        score_sections.scores(run),
+        picture_sections.drawing(shown) if shown.pictures else None,
+        picture_sections.clip_row(shown, draw),
+        picture_sections.metrics(shown, draw),
+        picture_sections.verdicts(shown, draw),
         training_sections.windows(run, draw),
         training_sections.epochs(run, draw),
         training_sections.optimizer(run, draw),
         text_sections.lengths(run, draw),
-        text_sections.words(run, draw),
-        text_sections.diversity(run, draw),
+        word_section.words(run, draw),
+        score_sections.diversity(run, draw),
         text_sections.painters(run, draw),
         text_sections.examples(run),
     ]
-    state = run.training.get("state")
-    lead = paragraph("A training run of promptlift, complete." if state == "done" else
-                     f"A training run of promptlift; state: {state or 'not begun'}. "
-                     "The page shows what there is so far.")  # fmt: skip
+    style = script = ""
+    if shown.pairs:
+        report(f"making thumbnails of {run.name}")
+        sections.append(gallery(shown, folder, report=report))
+        style, script = gallery_style(), gallery_script()
     found = [section for section in sections if section is not None]
     path = folder / "index.html"
-    write_text(path, page(f"Run {run.name}", found, lead=lead))
+    lead = paragraph(_lead(run))
+    write_text(path, page(f"Run {run.name}", found, lead=lead, style=style, script=script))
     return path
+
+
+def _lead(run: RunData) -> str:
+    state = run.training.get("state")
+    if state is None and run.stages:
+        return "A run of promptlift in which nothing was trained."
+    if state == "done":
+        return "A training run of promptlift, complete."
+    return (
+        f"A training run of promptlift; state: {state or 'not begun'}. "
+        "The page shows what there is so far."
+    )

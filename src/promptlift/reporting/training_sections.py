@@ -16,6 +16,7 @@ from promptlift.reporting.page import (
 )  # fmt: skip
 from promptlift.reporting.plots import MOST_POINTS, Line, line_plot
 from promptlift.reporting.run_data import LOG_METRICS, RunData, number
+from promptlift.scoring.metrics import TEXT_METRICS
 
 # Draws a plot beside the page, under a name, and gives the figure with its caption.
 Draw = Callable[[Any, str, str], Html]
@@ -42,8 +43,8 @@ _WHY_BELOW = (
 )
 _SAMPLE = (
     " The line of training rows as evaluated has neither: a fixed sample of the training pairs, "
-    "measured at the same moment and in the same way as the validation pairs. What lies between "
-    "those two lines is what the model learnt by heart."
+    "measured at the same moment and in the same way as the validation pairs. As far as both kinds "
+    "of pairs are equally hard, the gap between those two lines is what was learnt by heart."
 )
 _OTHER_CURVES = (
     "The paper's own curves measured text cut at 20 tokens, on other data: they are not to be "
@@ -56,7 +57,8 @@ def summary(run: RunData) -> Section:
     training = run.training
     config, results = training.get("config") or {}, training.get("results") or {}
     rows: list[tuple[str, object]] = [("state of training", training.get("state", "not begun"))]
-    rows.append(("model", config.get("model") or "a T5 from scratch"))
+    if training:
+        rows.append(("model", config.get("model") or "a T5 from scratch"))
     if config.get("name"):
         rows.append(("name", config["name"]))
     rows += [(name.replace("_", " "), _cell(value)) for name, value in results.items()]
@@ -70,8 +72,8 @@ def summary(run: RunData) -> Section:
     rows += [(name, training[name]) for name in ("started", "finished") if name in training]
     if training.get("git_revision"):
         rows.append(("git revision", training["git_revision"][:12]))
-    versions = training.get("versions") or {}
-    rows.append(("versions", ", ".join(f"{name} {found}" for name, found in versions.items())))
+    if versions := training.get("versions"):
+        rows.append(("versions", ", ".join(f"{name} {found}" for name, found in versions.items())))
     others = {name: stage.get("state") for name, stage in run.stages.items() if name != "training"}
     rows += [(f"stage {name}", state) for name, state in others.items()]
     parts = [facts(rows), paragraph("From manifest.json, which has the hashes whole.", note=True)]
@@ -113,9 +115,9 @@ def windows(run: RunData, draw: Draw) -> Section | None:
 
 
 def _loss_window(lines: Sequence[Line], draw: Draw) -> Html:
-    rows = " and ".join(f"{len(line.x):,} rows ({line.label})" for line in lines)
+    rows = "; ".join(f"{line.label}: {len(line.x):,}" for line in lines)
     plot = line_plot("Training and evaluation loss", lines, x="step", y=LOSS_UNIT)
-    caption = f"Cross-entropy in natural logarithms. {rows} of log.csv.{_thinned(lines)}"
+    caption = f"Cross-entropy in natural logarithms. Rows of log.csv: {rows}.{_thinned(lines)}"
     return draw(plot, "window-1-loss", caption + _gaps(lines))
 
 
@@ -150,7 +152,7 @@ def epochs(run: RunData, draw: Draw) -> Section | None:
         scores = [item.scores[name] for item in found]
         line = Line(label="", x=[item.epoch for item in found], **_ends(scores))
         title = titles.get(name, name.replace("_", " "))
-        plot = line_plot(title, [line], x="epoch", y=title, bars=True)
+        plot = line_plot(title, [line], x="epoch", y=short_title(title), bars=True)
         caption = f"n = {scores[-1].get('n')} predictions, bars: 95% interval. From evaluations/."
         drawn.append(draw(plot, f"epoch-{name}", caption))
     last = run.evaluations[-1]
@@ -180,8 +182,15 @@ def optimizer(run: RunData, draw: Draw) -> Section | None:
 
 def metric_titles(run: RunData) -> dict[str, str]:
     """How people write a metric, by its name."""
-    return {item["name"]: item["title"] for item in (run.text or {}).get("metrics", [])
-            if isinstance(item, dict) and "name" in item and "title" in item}  # fmt: skip
+    known = {name: metric.title for name, metric in TEXT_METRICS.items()}
+    own = {item["name"]: item["title"] for item in (run.text or {}).get("metrics", [])
+           if isinstance(item, dict) and "name" in item and "title" in item}  # fmt: skip
+    return known | own
+
+
+def short_title(title: str) -> str:
+    """Without what stands in brackets behind, for an axis below the whole title."""
+    return title.split(" (")[0]
 
 
 def _ends(scores: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:

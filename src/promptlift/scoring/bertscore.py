@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 NAMES = ("precision", "recall", "f1")
 # Texts are encoded again rather than kept beyond this: memory does not grow with the file.
 _KEPT_BYTES = 512 << 20
+_WINDOW_ROWS = 256
 _LONGEST = 1 << 20  # tokenizers without a limit say 1e30
 # Padding to the longest of a batch may cost so much of the work before a batch is cut short.
 _PADDING = 1.03
@@ -66,7 +67,9 @@ class BertScorer:
             all-MiniLM-L6-v2, which is not the paper's roberta-large.
         layer: outputs of which layer are compared, 0 for the embeddings; where None, the one
             that is known to be best.
-        batch_size: texts that are encoded together at most; it does not change a score.
+        batch_size: texts that are encoded together at most, and pairs that are matched together.
+            It changes a score as little as bert_score's: only where a word is unlike every word
+            of the other text, and by less than its similarity.
         baseline: table of baselines to rescale by, in place of the known ones.
         device: "cpu", "cuda", …; the best there is where None.
         offline: take Hub names from the cache alone.
@@ -178,8 +181,10 @@ class BertScorer:
         room = max(1, _KEPT_BYTES // (4 * self._model.config.hidden_size))
         first, kept = 0, 0
         tokens: dict[str, list[int]] = {}
-        for start in range(0, len(rows), 256):
-            chunk = rows[start : start + 256]
+        # Whole batches, so that these are the same whatever a window holds.
+        step = -(-_WINDOW_ROWS // self.batch_size) * self.batch_size
+        for start in range(0, len(rows), step):
+            chunk = rows[start : start + step]
             fresh = list({text: None for row in chunk for text in row if text not in tokens})
             ids = self._ids(fresh)
             size = sum(map(len, ids))
@@ -256,14 +261,15 @@ class BertScorer:
             one, one_weights, one_pad = self._gather(texts, predictions[first:last])
             other, other_weights, other_pad = self._gather(texts, references[first:last])
             similarity = torch.bmm(one, other.transpose(1, 2))
-            # bert_score fills padding with 0: where all similarities are negative its result
-            # depends on what else is in the batch. Ours does not.
-            best = similarity.masked_fill(other_pad.unsqueeze(1), -torch.inf).amax(2)
-            found = similarity.masked_fill(one_pad.unsqueeze(2), -torch.inf).amax(1)
+            # Padding counts as a similarity of 0, as in bert_score: a word that is unlike every
+            # other counts 0 where padding is, and less where its pair is the batch's longest.
+            outside = other_pad.unsqueeze(1) | one_pad.unsqueeze(2)
+            similarity = similarity.masked_fill(outside, 0.0)
+            best, found = similarity.amax(2), similarity.amax(1)
             one_sum, other_sum = one_weights.sum(1), other_weights.sum(1)
             empty = (one_sum == 0) | (other_sum == 0)
-            precision = (best.masked_fill(one_pad, 0) * one_weights).sum(1) / one_sum
-            recall = (found.masked_fill(other_pad, 0) * other_weights).sum(1) / other_sum
+            precision = (best * one_weights).sum(1) / one_sum
+            recall = (found * other_weights).sum(1) / other_sum
             f1 = 2 * precision * recall / (precision + recall)
             table = torch.stack([precision, recall, f1], 1).masked_fill(empty[:, None], 0.0)
             results.append(table.nan_to_num(0.0))
@@ -325,6 +331,11 @@ def _cut_layers(model: Any, layer: int, name: str) -> int:
     """Drop the layers above the one that is compared, as bert_score does; how many there were."""
     import torch
 
+    if model.config.model_type == "albert":  # one layer, run several times
+        count = int(model.config.num_hidden_layers)
+        _check_layer(layer, count, name)
+        model.encoder.config.num_hidden_layers = layer
+        return count
     for path in _LAYERS_AT:
         holder: Any = model
         *outer, last = path.split(".")
@@ -332,11 +343,15 @@ def _cut_layers(model: Any, layer: int, name: str) -> int:
             holder = getattr(holder, part, None)
         layers = getattr(holder, last, None)
         if isinstance(layers, torch.nn.ModuleList):
-            if not 0 <= layer <= len(layers):
-                raise ConfigError(f"layer is {layer}; {name} has layers 0 to {len(layers)}")
+            _check_layer(layer, len(layers), name)
             setattr(holder, last, layers[:layer])
             return len(layers)
     raise ModelError(f"{name} is no encoder whose layers are known: {type(model).__name__}")
+
+
+def _check_layer(layer: int, count: int, name: str) -> None:
+    if not 0 <= layer <= count:
+        raise ConfigError(f"layer is {layer}; {name} has layers 0 to {count}")
 
 
 def _token_limit(tokenizer: Any, config: Any) -> int:

@@ -309,7 +309,12 @@ def _diversity(
             value, low, high = corpus_interval(items, statistic, draws=_CORPUS_DRAWS)
             scores[name].append(
                 Score(
-                    metric=metric, value=value, low=low, high=high, n=len(items), settings=settings
+                    metric=metric,
+                    value=value,
+                    low=max(0.0, low),  # an interval of spread about the value knows no bounds
+                    high=min(1.0, high),
+                    n=len(items),
+                    settings=settings,
                 )
             )
     return scores

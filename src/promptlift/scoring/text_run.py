@@ -236,7 +236,7 @@ def _complete(run: Run) -> dict[str, Any] | None:
 
 def _training_pairs(path: Path, examples: Examples, mode: str) -> list[Pair]:
     """Training pairs without those that are scored, cut to extend where training cuts them."""
-    from promptlift.training.train import with_both_tasks
+    from promptlift.training.data import with_both_tasks
 
     pairs = [item for item in load_pairs(path, mode=mode) if isinstance(item, Pair)]
     if any(pair.mode == "extend" for pair in examples.pairs):

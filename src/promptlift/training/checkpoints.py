@@ -7,6 +7,7 @@ two thirds of their size, and hold `weights` instead of `complete`.
 """
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,7 +42,7 @@ def evaluated_losses(history: list[dict[str, Any]]) -> dict[int, float]:
 
 
 def best_checkpoint(folder: Path, losses: Mapping[int, float]) -> Path | None:
-    """The kept checkpoint with the lowest loss on validation pairs, the earlier of equal ones."""
+    """The kept checkpoint with the lowest finite validation loss, the earlier of equals."""
     found = _best([*complete_checkpoints(folder), *_with(folder, WEIGHTS_FILE)], losses, 1)
     return found[0] if found else None
 
@@ -105,5 +106,6 @@ def _with(folder: Path, file: str) -> list[Path]:
 
 
 def _best(paths: list[Path], losses: Mapping[int, float], count: int) -> list[Path]:
-    known = [path for path in paths if step_of(path) in losses]
+    # Of an epoch that diverged there is nothing to keep.
+    known = [path for path in paths if math.isfinite(losses.get(step_of(path), math.nan))]
     return sorted(known, key=lambda path: (losses[step_of(path)], step_of(path)))[:count]

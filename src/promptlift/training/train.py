@@ -43,7 +43,14 @@ from promptlift.training.models import (
     use_gradient_checkpointing,
 )
 from promptlift.training.processes import Processes, launched
-from promptlift.training.trial import LONG_RUN, Trial, check_fits, run_trial, updates_of
+from promptlift.training.trial import (
+    LONG_RUN,
+    Trial,
+    check_fits,
+    run_trial,
+    updates_of,
+    updates_of_epoch,
+)
 
 STAGE = "training"
 _TRIAL_SCHEMA = 1
@@ -260,10 +267,10 @@ class _Job:
         step, history = history_of(last)
         trainer.go_on_from(last, step)
         training = len(trainer.train_dataset)
-        an_epoch = updates_of(training, self.config, self.processes.count) / self.config.epochs
+        an_epoch = updates_of_epoch(training, self.config, self.processes.count)
         unmeasured = step not in evaluated_losses(history)
         if step < updates_of(training, self.config, self.processes.count):
-            self.arguments.eval_on_start = unmeasured and step % round(an_epoch) == 0
+            self.arguments.eval_on_start = unmeasured and step % an_epoch == 0
             trainer.train(resume_from_checkpoint=str(last))
             return
         from transformers import TrainerState

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import math
 import random
 import signal
 import time
@@ -39,6 +38,7 @@ from promptlift.training.config import TrainingConfig
 from promptlift.training.examples import IGNORED, EpochSampler, Examples, order_of
 from promptlift.training.muon import Muon
 from promptlift.training.processes import Processes
+from promptlift.training.trial import updates_of_epoch
 
 LOG_COLUMNS = (
     "step", "epoch", "loss", "eval_loss", "training_sample_loss", "meteor",
@@ -202,19 +202,17 @@ class Follow(TrainerCallback):  # type: ignore[misc]
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        train_dataloader: Any,
         **_: Any,
     ) -> None:
         assert self.trainer is not None
         # What accelerate wraps around the sampler passes epochs on, but not in every combination.
-        self.trainer.sampler.set_epoch(state.global_step // _updates(args, train_dataloader))
+        self.trainer.sampler.set_epoch(state.global_step // self._updates_of_epoch)
 
     def on_step_end(
         self,
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        train_dataloader: Any,
         **_: Any,
     ) -> None:
         if self.config.save_steps is not None:
@@ -224,13 +222,19 @@ class Follow(TrainerCallback):  # type: ignore[misc]
         self.stop_asked = self.processes.any(self.stop_asked)
         due = self.processes.from_main(due)
         ends = state.global_step == state.max_steps or (
-            state.global_step % _updates(args, train_dataloader) == 0
+            state.global_step % self._updates_of_epoch == 0
         )
         if due or self.stop_asked or (ends and self._keeps_epochs):
             control.should_save = True
             self._saved = self.clock()
         if self.stop_asked:
             control.should_training_stop = True
+
+    @property
+    def _updates_of_epoch(self) -> int:
+        assert self.trainer is not None
+        pairs = len(self.trainer.train_dataset)
+        return updates_of_epoch(pairs, self.config, self.processes.count)
 
     @property
     def _keeps_epochs(self) -> bool:
@@ -314,12 +318,6 @@ def _scaled(
 ) -> torch.Tensor:
     """A batch's share in the mean over all tokens of an update."""
     return loss * (labels.ne(IGNORED).sum() / num_items_in_batch)
-
-
-def _updates(args: TrainingArguments, loader: Any) -> int:
-    """Weight updates of an epoch."""
-    batches: int = len(loader)
-    return math.ceil(batches / int(args.gradient_accumulation_steps))
 
 
 def write_log(path: Path, history: list[dict[str, Any]]) -> None:

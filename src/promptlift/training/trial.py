@@ -135,9 +135,13 @@ def check_fits(trial: Trial, config: TrainingConfig) -> None:
 
 def updates_of(pairs: int, config: TrainingConfig, processes: int = 1) -> int:
     """Weight updates of a run over so many pairs."""
+    return math.ceil(updates_of_epoch(pairs, config, processes) * config.epochs)
+
+
+def updates_of_epoch(pairs: int, config: TrainingConfig, processes: int = 1) -> int:
+    """Weight updates of one epoch; the last one may have fewer batches."""
     batches = math.ceil(pairs / (config.batch_size * processes))
-    an_epoch = math.ceil(batches / config.gradient_accumulation_steps)
-    return math.ceil(an_epoch * config.epochs)
+    return math.ceil(batches / config.gradient_accumulation_steps)
 
 
 def _trial(

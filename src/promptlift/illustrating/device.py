@@ -1,0 +1,40 @@
+"""Where and in which precision pictures are drawn."""
+
+from promptlift.errors import ConfigError
+from promptlift.illustrating.config import DTYPES, IllustrationConfig
+
+
+def device_of(config: IllustrationConfig) -> str:
+    """The device, as torch names it; auto is the best there is.
+
+    Raises:
+        ConfigError: there is no such device, or it cannot do what is asked for.
+    """
+    import torch
+
+    device = config.device
+    has_mps = torch.backends.mps.is_available()
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
+    kind = device.split(":")[0]
+    if kind not in ("cpu", "cuda", "mps"):
+        raise ConfigError(f"device is {device!r} and must be auto, cpu, cuda, cuda:N or mps")
+    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not has_mps):
+        raise ConfigError(f"device is {device!r}, and this PyTorch finds none; --device cpu works")
+    if kind == "cpu" and config.offload != "none":
+        raise ConfigError("--offload moves weights out of a GPU's memory; on a CPU it does nothing")
+    return device
+
+
+def dtype_of(config: IllustrationConfig, device: str) -> str:
+    """The precision, as torch names it.
+
+    Raises:
+        ConfigError: the device cannot compute in it.
+    """
+    on_cpu = device == "cpu"
+    if config.dtype == "auto":
+        return "float32" if on_cpu else "float16"
+    if on_cpu and config.dtype == "fp16":
+        raise ConfigError("dtype is fp16, which is slow and inexact on a CPU; use bf16 or fp32")
+    return DTYPES[config.dtype]

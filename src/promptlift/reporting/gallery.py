@@ -1,0 +1,304 @@
+"""The gallery: pairs of pictures side by side, with prompts, scores and verdicts.
+
+Thumbnails are in the page, whole pictures beside it. Without a script all pairs are listed and a
+click opens the picture; `gallery.js` adds choosing, sorting and the viewer.
+"""
+
+import base64
+import io
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from importlib.resources import files
+from itertools import zip_longest
+from pathlib import Path
+from urllib.parse import quote
+
+from promptlift.errors import InputError, MissingExtraError
+from promptlift.reporting.page import Html, Section, escape, join, paragraph, table
+from promptlift.reporting.picture_data import PictureData, ShownPair
+from promptlift.reporting.prompt_marks import marked_prompt
+from promptlift.scoring.picture_files import Picture, PictureReader
+
+# At about 10 kB a thumbnail a page of so many pairs has about 8 MB.
+MOST_PAIRS = 300
+THUMBNAIL_PX = 256  # longest side; cards show it at that size or smaller
+_QUALITY = 80
+_FEW = 20  # pairs that are "best" or "worst", or a quarter of all where those are fewer
+_PROGRESS = 100  # pairs between lines of progress
+
+Report = Callable[[str], None]
+
+
+def gallery(
+    shown: PictureData,
+    folder: Path,
+    *,
+    most: int = MOST_PAIRS,
+    report: Report = lambda line: None,
+) -> Section:
+    """The section; the page that it goes into needs `gallery_style` and `gallery_script`.
+
+    Args:
+        shown: the pictures, with at least one pair.
+        folder: where the page will be.
+        most: pairs on the page; `choose` says which.
+        report: takes lines of progress and of trouble.
+
+    Raises:
+        MissingExtraError: Pillow is not installed.
+    """
+    chosen = choose(shown.pairs, most)
+    metrics = [name for name in shown.metrics if any(name in pair.gains for pair in chosen)]
+    thumbnails = _Thumbnails(folder)
+    cards = []
+    for done, pair in enumerate(chosen):
+        if done and done % _PROGRESS == 0:
+            report(f"thumbnails of {done} of {len(chosen)} pairs")
+        cards.append(_card(shown, pair, metrics, thumbnails))
+    for trouble in thumbnails.faults:
+        report(trouble)
+    parts = [
+        paragraph(_about(shown, len(chosen))),
+        _controls(shown, chosen, metrics),
+        Html(f"<div class=pairs id=pairs>{join(cards)}</div>"),
+        _VIEWER,
+    ]
+    return Section("Gallery", join(parts))
+
+
+def gallery_style() -> str:
+    """CSS of the gallery."""
+    return _asset("gallery.css")
+
+
+def gallery_script() -> str:
+    """JavaScript of the gallery."""
+    return _asset("gallery.js")
+
+
+def choose(pairs: Sequence[ShownPair], most: int) -> list[ShownPair]:
+    """At most so many pairs, in their order.
+
+    Half of them are those that the filters look for: by turns the best and the worst of each
+    metric, and the pairs that metrics disagree about most. The others stand at equal distances
+    through the rest, so that ordinary pairs are seen too.
+    """
+    if len(pairs) <= most:
+        return list(pairs)
+    wanted: dict[int, None] = {}
+    for place in _notable(pairs):
+        if len(wanted) >= most // 2:
+            break
+        wanted[place] = None
+    others = [place for place in range(len(pairs)) if place not in wanted]
+    count = most - len(wanted)
+    spread = [others[place * len(others) // count] for place in range(count)]
+    return [pairs[place] for place in sorted({*wanted, *spread})]
+
+
+def _notable(pairs: Sequence[ShownPair]) -> Iterator[int]:
+    """Places of pairs: the best and worst by each metric and most disagreeing, by turns."""
+    orders = []
+    for name in dict.fromkeys(name for pair in pairs for name in pair.gains):
+        having = [place for place, pair in enumerate(pairs) if name in pair.gains]
+        rising = sorted(having, key=lambda place: pairs[place].gains[name])
+        orders += [reversed(rising), iter(rising)]
+    far = [(pair.disagreement or 0.0, -place) for place, pair in enumerate(pairs)]
+    orders.append(-place for distance, place in sorted(far, reverse=True) if distance > 0)
+    for turn in zip_longest(*orders):
+        yield from (place for place in turn if place is not None)
+
+
+def _about(shown: PictureData, count: int) -> str:
+    total = len(shown.pairs)
+    prompts = len({pair.improved.prompt_index for pair in shown.pairs})
+    of = f"All {total:,} pairs" if count == total else f"{count:,} of {total:,} pairs"
+    text = (
+        f"{of} of {prompts:,} prompts; the two pictures of a pair share their noise. "
+        "Marked: words that were added. Struck out: words of the original prompt that were lost. "
+        "A click shows the pictures in full size."
+    )
+    if count == total:
+        return text
+    return (
+        f"{text} The other {total - count:,} pairs are left out to keep the page small: half of "
+        "those shown are the best and worst by each metric and those that metrics disagree about "
+        "most, the others stand at equal distances. Pictures of all are in the folder pictures."
+    )
+
+
+class _Thumbnails:
+    """Thumbnails as markup, and addresses of the pictures beside the page."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._reader = PictureReader(kept=1)
+        self.faults: list[str] = []
+
+    def address(self, picture: Picture) -> str:
+        path, start = picture.path.resolve(), self._folder.resolve()
+        try:
+            found = Path(os.path.relpath(path, start)).as_posix()
+        except ValueError:  # on another drive
+            return path.as_uri()
+        return quote(found)
+
+    def markup(self, picture: Picture, text: str) -> Html:
+        try:
+            data, width, height = self._made(picture)
+        except InputError as error:
+            self.faults.append(str(error))
+            return Html(f'<span class=lost role=img aria-label="{escape(text)}">no picture</span>')
+        return Html(
+            f'<img src="data:image/jpeg;base64,{data}" width={width} height={height} '
+            f'alt="{escape(text)}" decoding=async>'
+        )
+
+    def _made(self, picture: Picture) -> tuple[str, int, int]:
+        try:
+            from PIL import Image
+        except ImportError as error:
+            raise MissingExtraError("A gallery of pictures", "report") from error
+        image = self._reader.image(picture).copy()
+        image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        output = io.BytesIO()
+        image.save(output, "JPEG", quality=_QUALITY, optimize=True)
+        return base64.b64encode(output.getvalue()).decode("ascii"), *image.size
+
+
+def _card(
+    shown: PictureData, pair: ShownPair, metrics: Sequence[str], thumbnails: _Thumbnails
+) -> Html:
+    gains = [pair.gains.get(name) for name in metrics]
+    choice = str(pair.verdict["choice"]) if pair.verdict else ""
+    far = "" if pair.disagreement is None else f"{pair.disagreement:.4f}"
+    one = pair.improved
+    place = f"prompt {one.prompt_index}, seed {one.seed}"
+    if any(other.improved.variant for other in shown.pairs):
+        place += f", variant {one.variant}"
+    pictures = [
+        (side, picture, thumbnails.markup(picture, f"{side} picture: {picture.prompt}"))
+        for side, picture in (("original", pair.original), ("improved", pair.improved))
+    ]
+    figures = "".join(
+        f'<figure><a class=whole href="{escape(thumbnails.address(picture))}" '
+        f"data-side={side}>{image}</a><figcaption>{side}{_blank(pair, at)}</figcaption></figure>"
+        for at, (side, picture, image) in enumerate(pictures)
+    )
+    return Html(
+        f'<article class=pair id=pair-{pair.number} data-gains="{escape(json.dumps(gains))}" '
+        f'data-far="{far}" data-choice="{escape(choice)}">'
+        f"<h3><a href=#pair-{pair.number}>Pair {pair.number}</a> "
+        f"<small>{escape(place)}</small></h3>"
+        f"<div class=two>{figures}</div>"
+        f"<div class=about>{_prompts(pair)}{_judged(shown, pair)}{_scores(shown, pair)}</div>"
+        "</article>"
+    )
+
+
+def _blank(pair: ShownPair, side: int) -> str:
+    return ", near-blank" if pair.values.get("near_blank", (0, 0))[side] else ""
+
+
+def _prompts(pair: ShownPair) -> Html:
+    source, prompt = pair.improved.source, pair.improved.prompt
+    same = " <small>(unchanged)</small>" if source == prompt else ""
+    return Html(
+        f"<dl><dt>original prompt</dt><dd dir=auto>{escape(source)}</dd>"
+        f"<dt>improved prompt{same}</dt><dd dir=auto>{marked_prompt(source, prompt)}</dd></dl>"
+    )
+
+
+def _judged(shown: PictureData, pair: ShownPair) -> Html:
+    lines = []
+    if pair.verdict:
+        choice, reason = pair.verdict["choice"], shown.titled(pair.verdict["reason"])
+        lines.append(f"Verdict: use the {choice} prompt ({reason}).")
+    if pair.disagreement is not None:
+        names = sorted(pair.ranks, key=lambda name: pair.ranks[name])
+        ends = [f"{shown.title(name)} {100 * pair.ranks[name]:.0f}" for name in
+                (names[-1], names[0])]  # fmt: skip
+        lines.append(f"Gain, as percentile among all pairs: {' against '.join(ends)}.")
+    return join(paragraph(line, note=True) for line in lines)
+
+
+def _scores(shown: PictureData, pair: ShownPair) -> Html:
+    """A table of those values that are opinions of the picture, and the others folded."""
+    rows = {name: _row(shown, pair, name) for name in pair.values}
+    open_rows = [row for name, row in rows.items() if name in pair.ranks]
+    folded = [row for name, row in rows.items() if name not in pair.ranks]
+    header = ("", "original", "improved", "difference")
+    parts = [table(open_rows, header, numbers=True)] if open_rows else []
+    if pair.of_pair:
+        found = (f"{shown.title(name)} {figure_text(v)}" for name, v in pair.of_pair.items())
+        parts.append(paragraph(f"{'; '.join(found)}.", note=True))
+    if folded:
+        more = table(folded, header, numbers=True)
+        parts.append(Html(f"<details><summary>More scores</summary>{more}</details>"))
+    return join(parts)
+
+
+def _row(shown: PictureData, pair: ShownPair, name: str) -> tuple[str, str, str, str]:
+    first, second = pair.values[name]
+    difference = "-" if first is None or second is None else figure_text(second - first, "+")
+    cells = ["-" if value is None else figure_text(value) for value in (first, second)]
+    return shown.title(name), cells[0], cells[1], difference
+
+
+def figure_text(value: float, sign: str = "") -> str:
+    """A figure to four digits at most, and no more than four behind the point."""
+    if value == 0:
+        return "0"
+    digits = 3 - math.floor(math.log10(abs(value)))
+    return f"{value:{sign},.{min(4, max(0, digits))}f}"
+
+
+def _controls(shown: PictureData, chosen: Sequence[ShownPair], metrics: Sequence[str]) -> Html:
+    """What to show and in which order; without a script it stays hidden, as it would do nothing."""
+    few = min(_FEW, math.ceil(len(chosen) / 4))
+    choices = [("all", "all")]
+    if metrics:
+        choices += [("best", f"best {few}"), ("worst", f"worst {few}")]
+    if len(shown.opinions) > 1:
+        choices.append(("far", f"largest disagreement {few}"))
+    found = dict.fromkeys(str(pair.verdict["choice"]) for pair in chosen if pair.verdict)
+    choices += [(f"choice:{name}", f"verdict: {name}") for name in sorted(found)]
+    radios = "".join(
+        f'<label><input type=radio name=show value="{escape(value)}"'
+        f"{' checked' if value == 'all' else ''}> {escape(label)}</label>"
+        for value, label in choices
+    )
+    options = "".join(
+        f"<option value={place}>{escape(shown.title(name))}</option>"
+        for place, name in enumerate(metrics)
+    )
+    orders = [("number", "prompt")]
+    orders += [("rise", "greatest gain first"), ("fall", "smallest gain first")] if metrics else []
+    orders += [("far", "largest disagreement first")] if len(shown.opinions) > 1 else []
+    sorts = "".join(f"<option value={value}>{label}</option>" for value, label in orders)
+    if len(choices) == 1:
+        radios = sorts = ""
+    by_metric = f"<label>gain in <select name=metric>{options}</select></label>" if metrics else ""
+    order = f"<label>order <select name=order>{sorts}</select></label>" if sorts else ""
+    legend = f"<fieldset><legend>Show</legend>{radios}</fieldset>" if radios else ""
+    return Html(
+        f"<form id=choose data-few={few} hidden>{legend}<p>{by_metric} {order} "
+        f"<output id=count aria-live=polite></output></p>"
+        "<p class='note keys'>Keys: J or → next pair, K or ← previous pair, Enter opens, Escape "
+        "closes. The address of a pair ends in #pair- and its number.</p></form>"
+    )
+
+
+_VIEWER = Html(
+    "<dialog id=viewer aria-labelledby=viewer-title><div class=bar><h3 id=viewer-title></h3>"
+    "<button type=button data-go=-1>‹ Previous</button>"
+    "<button type=button data-go=1>Next ›</button>"
+    "<button type=button data-go=0>Close</button></div>"
+    "<div class=two></div><div class=about></div></dialog>"
+)
+
+
+def _asset(name: str) -> str:
+    return (files("promptlift.reporting") / name).read_text(encoding="utf-8")

@@ -1,0 +1,128 @@
+"""How good a run's model is beside baselines, and which metrics can tell."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from promptlift.reporting.page import (
+    Html,
+    Section,
+    bullets,
+    figures,
+    heading,
+    join,
+    paragraph,
+    table,
+)
+from promptlift.reporting.plots import interval_plot
+from promptlift.reporting.run_data import Row, RunData, number
+from promptlift.reporting.training_sections import Draw, metric_titles, short_title
+
+_DIVERSITY = ("distinct_1", "distinct_2", "self_bleu")
+_INTERVALS = "In brackets 95% intervals."
+
+
+def scores(run: RunData) -> Section | None:
+    """The table of systems with intervals, and what the metric doctor says."""
+    found = systems(run)
+    titles = metric_titles(run)
+    if not found:
+        last = run.final_evaluation()
+        if last is None:
+            return None
+        rows = [(titles.get(name, name.replace("_", " ")), interval(score), score.get("n"))
+                for name, score in last.scores.items()]  # fmt: skip
+        note = f"Of {last.file}; no baselines were scored. "
+        parts = [table(rows, ("metric", "value (95% interval)", "n"), numbers=True)]
+        return Section("Scores", join([paragraph(note + _INTERVALS, note=True), *parts]))
+    by_name = [{score["metric"]: score for score in system["scores"] if _finite(score)}
+               for system in found]  # fmt: skip
+    names = list(dict.fromkeys(name for scores in by_name for name in scores))
+    rows = []
+    for name in names:
+        cells = [interval(scores[name]) if name in scores else "-" for scores in by_name]
+        counts = {scores[name].get("n") for scores in by_name if name in scores}
+        n = "/".join(str(count) for count in sorted(counts, key=str))
+        rows.append((titles.get(name, name.replace("_", " ")), *cells, n))
+    header = ("metric", *(system["name"] for system in found), "n")
+    parts = [paragraph(f"From scores/text.json. {_INTERVALS}", note=True),
+             table(rows, header, numbers=True)]  # fmt: skip
+    parts += _doctor((run.text or {}).get("doctor") or [], titles)
+    return Section("Scores", join(parts))
+
+
+def _doctor(verdicts: Sequence[Row], titles: Mapping[str, str]) -> list[Html]:
+    """Which metrics tell a real pair from a shuffled one, as `scoring.doctor` found."""
+    if not verdicts:
+        return []
+    rows = [
+        (titles.get(row["metric"], row["metric"]), row.get("of", ""),
+         *([f"{row['real']:.4g}", f"{row['shuffled']:.4g}",
+            interval({**row, "value": row["difference"]})]
+           if "difference" in row else ["-", "-", "-"]),
+         row.get("n", "-"), "yes" if row.get("tells") else "no")
+        for row in verdicts
+    ]  # fmt: skip
+    header = ("metric", "of", "real", "shuffled", "difference", "n", "tells them apart")
+    note = (
+        "Each prediction against another pair's target or source, and each target likewise: a "
+        "metric that cannot tell these from the real ones measures something else than fit."
+    )
+    noted: dict[str, list[str]] = {}
+    for row in verdicts:
+        if row.get("note"):
+            noted.setdefault(str(row["note"]), []).append(titles.get(row["metric"], row["metric"]))
+    lines = [f"{', '.join(names)}: {note}." for note, names in noted.items()]
+    return [heading("What the metric doctor says"), paragraph(note, note=True),
+            table(rows, header, numbers=True), bullets(lines)]  # fmt: skip
+
+
+def diversity(run: RunData, draw: Draw) -> Section | None:
+    """Distinct-1, distinct-2 and self-BLEU of the model against the baselines."""
+    drawn = [
+        by_system(run, name, f"diversity-{name.replace('_', '-')}", draw) for name in _DIVERSITY
+    ]
+    found = [figure for figure in drawn if figure]
+    if not found:
+        return None
+    note = paragraph(
+        "Distinct-n: different n-grams over all n-grams. Self-BLEU: how alike predictions are to "
+        "each other. Diversity alone is no merit: shuffled targets are as diverse as targets.",
+        note=True,
+    )
+    return Section("Diversity", join([note, figures(found)]))
+
+
+def by_system(run: RunData, metric: str, name: str, draw: Draw) -> Html | None:
+    """A metric of each system; None where it was not scored."""
+    found = [(system["name"], score)
+             for system in systems(run) for score in system["scores"]
+             if score.get("metric") == metric and _finite(score)]  # fmt: skip
+    if not found:
+        return None
+    title = metric_titles(run).get(metric, metric.replace("_", " "))
+    rows = [(name, score["value"], score["low"], score["high"]) for name, score in found]
+    caption = f"n = {found[0][1].get('n')} predictions, 95% intervals. From scores/text.json."
+    return draw(interval_plot(title, rows, x=short_title(title)), name, caption)
+
+
+def systems(run: RunData) -> list[dict[str, Any]]:
+    """The systems of scores/text.json that have scores."""
+    return [system for system in (run.text or {}).get("systems", [])
+            if isinstance(system, dict) and system.get("scores")]  # fmt: skip
+
+
+def interval(score: Row) -> str:
+    """A value with its interval, to two digits of half the interval: 0.207 (0.199 to 0.215)."""
+    low, high = number(score.get("low")), number(score.get("high"))
+    if low is None or high is None or not 0 < high - low < math.inf:
+        return f"{score['value']:.4g}"
+    value = abs(score["value"]) or 1.0
+    most = max(4, 1 - math.floor(math.log10(value)))
+    places = min(most, max(0, 1 - math.floor(math.log10((high - low) / 2))))
+    return f"{score['value']:.{places}f} ({low:.{places}f} to {high:.{places}f})"
+
+
+def _finite(score: Row) -> bool:
+    ends = [number(score.get(name)) for name in ("value", "low", "high")]
+    return all(end is not None and math.isfinite(end) for end in ends)

@@ -1,0 +1,150 @@
+"""Run folders: one really trained, others written as the formats say."""
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from promptlift.records import Pair
+from promptlift.runs import Run
+from promptlift.scoring.scores import Score, mean_interval
+from promptlift.tables import write_rows
+from promptlift.training.config import TrainingConfig
+from promptlift.training.train import train
+from tests.conftest import ENDS, HEADS
+
+PAIRS = [Pair(source=head, target=end, mode="extend") for head in HEADS for end in ENDS] + [
+    Pair(source=head, target=f"{head}, {end}") for head in HEADS for end in ENDS
+]
+CONFIG = TrainingConfig(
+    vocab_size=330, d_model=16, d_ff=24, num_layers=1, num_decoder_layers=1, num_heads=2,
+    # Long enough for the training loss to be logged once.
+    dropout_rate=0.1, batch_size=8, warmup_steps=2, epochs=9.0, precision="fp32",
+)  # fmt: skip
+METRICS = (
+    "meteor_target",
+    "bertscore_precision_target",
+    "bertscore_recall_target",
+    "bertscore_f1_target",
+)
+
+
+class Tags(HTMLParser):
+    """The tags and the text of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def begin_run(folder: Path, *, state: str = "done", results: dict[str, Any] | None = None,
+              **settings: Any) -> Path:  # fmt: skip
+    """A run folder with nothing but its manifest."""
+    run = Run.open(folder)
+    run.begin("training", {"learning_rate": 0.002, "epochs": 2.0, **settings}, {"pairs": "ab" * 32})
+    if state == "done":
+        run.finish("training", results or {})
+    elif state == "interrupted":
+        run.interrupt("training")
+    return folder
+
+
+def write_log(folder: Path, rows: Sequence[str], header: str = "step,epoch,loss,eval_loss") -> None:
+    """log.csv as it stands."""
+    (folder / "log.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+
+
+def score_of(metric: str, values: Sequence[float], **settings: Any) -> dict[str, Any]:
+    """What scoring would write of values."""
+    value, low, high = mean_interval(values)
+    score = Score(metric=metric, value=value, low=low, high=high, n=len(values), settings=settings)
+    return score.to_dict()
+
+
+def write_evaluation(
+    folder: Path,
+    step: int,
+    predictions: Sequence[str],
+    *,
+    pairs: Sequence[Pair] = PAIRS,
+    seed: int = 0,
+    settings: dict[str, Any] | None = None,
+    metrics: Sequence[str] = METRICS,
+) -> list[dict[str, Any]]:
+    """An evaluation with drawn values, as docs/formats.md describes it; its rows."""
+    draw = random.Random(seed)
+    columns = {name: [draw.random() for _ in predictions] for name in metrics}
+    scores = [score_of(name, values, **(settings or {})) for name, values in columns.items()]
+    rows = [
+        {"index": index, "source": pair.source, "target": pair.target, "mode": pair.mode,
+         "prediction": text, **{name: values[index] for name, values in columns.items()}}
+        for index, (pair, text) in enumerate(zip(pairs, predictions, strict=False))
+    ]  # fmt: skip
+    base = folder / "evaluations" / f"step-{step:06d}"
+    base.parent.mkdir(exist_ok=True)
+    found = {"schema_version": 1, "step": step, "epoch": step / 6, "scores": scores,
+             "decoding": {"max_new_tokens": 64, "seed": seed}}  # fmt: skip
+    base.with_suffix(".json").write_text(json.dumps(found), encoding="utf-8")
+    write_rows(base.with_suffix(".jsonl"), rows, [*rows[0]])
+    return rows
+
+
+def write_scores(folder: Path, predictions: Mapping[str, Sequence[str]]) -> None:
+    """scores/text.json and text.parquet with drawn values, by system."""
+    draw = random.Random(0)
+    names = ("meteor_target", "distinct_1", "added_painters")
+    rows, systems = [], []
+    for system, texts in predictions.items():
+        columns = {name: [draw.random() for _ in texts] for name in names}
+        systems.append({"name": system, "scores": [score_of(*item) for item in columns.items()]})
+        rows += [
+            {"index": index, "system": system, "source": pair.source, "target": pair.target,
+             "mode": pair.mode, "prediction": text,
+             **{name: values[index] for name, values in columns.items()}}
+            for index, (pair, text) in enumerate(zip(PAIRS, texts, strict=False))
+        ]  # fmt: skip
+    (folder / "scores").mkdir()
+    write_rows(folder / "scores" / "text.parquet", rows, [*rows[0]])
+    doctor = [
+        {"metric": "meteor_target", "of": "predictions", "real": 0.31, "shuffled": 0.11,
+         "difference": 0.2, "low": 0.15, "high": 0.25, "p": 0.0001, "n": 10, "tells": True},
+        {"metric": "distinct_1", "of": "all", "tells": False, "note": "does not change"},
+    ]  # fmt: skip
+    found = {
+        "schema_version": 1, "model": "tiny@0123456789ab", "seed": 0, "versions": {},
+        "pairs": {"file": "validation.jsonl", "sha256": "cd" * 32, "n": 10}, "decoding": {},
+        "metrics": [{"name": "meteor_target", "title": "METEOR (target)"}],
+        "systems": systems, "doctor": doctor,
+    }  # fmt: skip
+    (folder / "scores" / "text.json").write_text(json.dumps(found), encoding="utf-8")
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSONL file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that really trained, with two evaluations beside it."""
+    folder = tmp_path_factory.mktemp("runs") / "trained"
+    train(PAIRS, folder, CONFIG)
+    for number, step in enumerate((6, 12)):
+        written = [f"{PAIRS[i].source}, {ENDS[i % 5]}, {ENDS[number]}" for i in range(10)]
+        write_evaluation(folder, step, written, seed=number)
+    return folder

@@ -1,0 +1,198 @@
+"""Runs against each other: the tests are those of scoring, and nothing unlike is tested."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promptlift.errors import ConfigError, InputError
+from promptlift.records import Pair
+from promptlift.reporting.compare import compare_runs, holm
+from promptlift.reporting.compare_page import p_text, write_comparison
+from promptlift.scoring.scores import paired_test
+from tests.reporting.conftest import (
+    METRICS,
+    PAIRS,
+    Tags,
+    begin_run,
+    rows_of,
+    write_evaluation,
+    write_log,
+    write_scores,
+)
+
+TWO = METRICS[:2]
+P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
+
+
+def make(folder: Path, *, seed: int, text: str = "soft light", **settings: Any) -> Path:
+    """A run with a log and an evaluation of 20 pairs."""
+    begin_run(folder, **settings)
+    write_log(folder, [f"1,0.5,{3 + seed},", f"2,1,,{2.5 + seed}"])
+    write_evaluation(folder, 6, [f"{text} {n}" for n in range(20)], seed=seed, metrics=TWO)
+    return folder
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> list[Path]:
+    first = make(tmp_path / "one", seed=1, batch_size=8)
+    return [first, make(tmp_path / "two", seed=2, batch_size=16, text="sharp focus")]
+
+
+def test_paired_tests_are_those_of_scoring(two: list[Path]) -> None:
+    found = compare_runs(two)
+    rows = [
+        [
+            json.loads(line)
+            for line in (run / "evaluations/step-000006.jsonl").read_text().splitlines()
+        ]
+        for run in two
+    ]
+    assert [test["metric"] for test in found["tests"]] == [*TWO]
+    for test in found["tests"]:
+        values = [[row[test["metric"]] for row in side] for side in rows]
+        expected = paired_test(values[0], values[1])
+        assert {name: test[name] for name in expected} == expected
+        assert (test["run"], test["n"]) == ("two", 20)
+
+
+def test_a_difference_worked_by_hand(tmp_path: Path) -> None:
+    values: dict[str, list[float | None]] = {"one": [0.1, 0.2, 0.3, None],
+                                             "two": [0.2, 0.4, 0.6, 0.9]}  # fmt: skip
+    for name, column in values.items():
+        folder = begin_run(tmp_path / name)
+        write_evaluation(folder, 6, ["a"] * 4, metrics=["meteor_target"])
+        path = folder / "evaluations" / "step-000006.jsonl"
+        rows = rows_of(path)
+        lines = (json.dumps({**row, "meteor_target": value}) + "\n"
+                 for row, value in zip(rows, column, strict=True))  # fmt: skip
+        path.write_text("".join(lines))
+    [test] = compare_runs([tmp_path / "one", tmp_path / "two"])["tests"]
+    # Of the fourth pair one side has no value: (0.1 + 0.2 + 0.3) / 3.
+    assert test["difference"] == pytest.approx(0.2)
+    assert test["n"] == 3
+    # Of the 8 ways to set signs, two reach as far: +++ and ---.
+    assert test["p"] == pytest.approx(0.25, abs=0.02)
+
+
+def test_the_order_of_rows_does_not_matter(two: list[Path]) -> None:
+    before = compare_runs(two)
+    path = two[1] / "evaluations" / "step-000006.jsonl"
+    path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+    assert compare_runs(two)["tests"] == before["tests"]
+
+
+def test_swapped_runs_swap_signs(two: list[Path]) -> None:
+    forth, back = compare_runs(two)["tests"], compare_runs(two[::-1])["tests"]
+    for one, other in zip(forth, back, strict=True):
+        assert one["difference"] == pytest.approx(-other["difference"])
+        assert one["p"] == other["p"]
+
+
+def test_only_settings_that_differ_are_named(two: list[Path]) -> None:
+    found = compare_runs(two)["settings"]
+    assert found == [{"name": "training, batch_size", "values": [8, 16]}]
+
+
+def test_other_pairs_are_said_and_not_tested(two: list[Path]) -> None:
+    other = [Pair(source="a cat", target="soft light"), *PAIRS[1:20]]
+    write_evaluation(two[1], 6, ["x"] * 20, pairs=other, metrics=TWO)
+    found = compare_runs(two)
+    assert found["tests"] == [] and not found["pairs"]["same"]
+    assert "20 and 20, 19 of them the same" in found["pairs"]["why_no_test"]
+    assert len(found["figures"]) == len(TWO)
+
+
+def test_another_encoder_is_said_and_not_tested(two: list[Path]) -> None:
+    for run, layer, cut in ((two[0], 5, 1), (two[1], 6, 2)):
+        write_evaluation(run, 6, ["x"] * 20, metrics=["meteor_target"],
+                         settings={"layer": layer, "truncated": cut})  # fmt: skip
+    found = compare_runs(two)
+    assert found["tests"] == []
+    assert [row["same_settings"] for row in found["figures"]] == [False]
+    # What was counted is no setting.
+    write_evaluation(two[1], 6, ["x"] * 20, metrics=["meteor_target"],
+                     settings={"layer": 5, "truncated": 2})  # fmt: skip
+    assert len(compare_runs(two)["tests"]) == 1
+
+
+def test_scores_are_taken_where_all_have_them(two: list[Path]) -> None:
+    written = {"model": [f"{pair.source}, soft light" for pair in PAIRS[:10]],
+               "source itself": [pair.source for pair in PAIRS[:10]]}  # fmt: skip
+    write_scores(two[0], written)
+    assert compare_runs(two)["figures_from"] == "the final evaluation"
+    write_scores(two[1], written)
+    found = compare_runs(two)
+    assert found["figures_from"] == "scores/text"
+    assert found["pairs"]["n"] == 10
+    assert found["examples"][0]["predictions"] == [written["model"][0]] * 2
+
+
+def test_a_run_without_predictions_gives_no_test(two: list[Path], tmp_path: Path) -> None:
+    found = compare_runs([two[0], begin_run(tmp_path / "bare", state="running")])
+    assert found["pairs"]["why_no_test"] == "bare has no predictions with scores"
+    assert found["examples"] == []
+    write_comparison(found, tmp_path / "page")
+
+
+def test_runs_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+    runs = [make(tmp_path / name / "run", seed=1) for name in ("a", "b")]
+    assert [run["name"] for run in compare_runs(runs)["runs"]] == [str(run) for run in runs]
+
+
+def test_one_run_or_the_same_twice_is_refused(two: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="two or more"):
+        compare_runs(two[:1])
+    with pytest.raises(ConfigError, match="twice"):
+        compare_runs([two[0], two[0]])
+    with pytest.raises(InputError, match="does not exist"):
+        compare_runs([two[0], tmp_path / "none"])
+
+
+def test_three_runs_on_a_page(two: list[Path], tmp_path: Path) -> None:
+    odd = "</dd><script>a()</script> $x$"
+    third = make(tmp_path / "three", seed=3, text=odd)
+    found = compare_runs([*two, third])
+    assert len(found["tests"]) == 2 * len(TWO)
+    assert [test["p_holm"] for test in found["tests"]] == holm(
+        [test["p"] for test in found["tests"]]
+    )
+    page = write_comparison(found, tmp_path / "page")
+    tags = Tags(page.read_text(encoding="utf-8"))
+    assert "script" not in tags.seen and odd in tags.text
+    assert f"{2 * len(TWO)} tests were made" in tags.text
+    assert json.loads((tmp_path / "page" / "comparison.json").read_text()) == found
+    for name in ("curve-loss-training", "final-meteor-target"):
+        assert (tmp_path / "page" / f"{name}.svg").exists()
+        assert (tmp_path / "page" / f"{name}.png").exists()
+
+
+def test_holm_worked_by_hand() -> None:
+    # Sorted 0.01, 0.03, 0.04: 3 * 0.01, 2 * 0.03, and 0.04 raised to the one before.
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.2]) == [0.2]
+    assert holm([]) == []
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+
+
+@given(P_VALUES)
+def test_holm_only_raises_and_keeps_the_order(values: list[float]) -> None:
+    found = holm(values)
+    assert all(p <= q <= 1 for p, q in zip(values, found, strict=True))
+    assert min(found) == pytest.approx(min(1, len(values) * min(values)))
+    order = sorted(range(len(values)), key=lambda place: values[place])
+    assert [found[place] for place in order] == sorted(found)
+
+
+@given(P_VALUES, st.randoms())
+def test_holm_does_not_depend_on_order(values: list[float], random: "st.DrawFn") -> None:
+    shuffled = [*values]
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert sorted(holm(values)) == pytest.approx(sorted(holm(shuffled)))
+
+
+def test_a_p_value_is_never_shown_as_0() -> None:
+    assert [p_text(p) for p in (1e-4, 0.0314, 1.0)] == ["< 0.001", "0.031", "1.000"]
