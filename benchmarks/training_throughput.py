@@ -177,7 +177,8 @@ def child(side: str, folder: Path, every: int) -> None:
     def pause() -> None:
         seconds = time.perf_counter() - started[-1] if started else 0.0
         print(json.dumps({"seconds": seconds}), flush=True)
-        sys.stdin.readline()
+        if not sys.stdin.readline():
+            raise SystemExit("the parent is gone")
         started.append(time.perf_counter())
 
     # Whatever libraries print is no result.
