@@ -196,3 +196,18 @@ def test_holm_does_not_depend_on_order(values: list[float], random: "st.DrawFn")
 
 def test_a_p_value_is_never_shown_as_0() -> None:
     assert [p_text(p) for p in (1e-4, 0.0314, 1.0)] == ["< 0.001", "0.031", "1.000"]
+
+
+def test_bits_weigh_by_the_characters_of_targets(tmp_path: Path) -> None:
+    for seed, name in enumerate(("one", "two")):
+        folder = begin_run(tmp_path / name)
+        write_evaluation(folder, 6, ["a"] * 20, seed=seed, metrics=["bits_per_character"])
+    sides = [rows_of(tmp_path / name / "evaluations" / "step-000006.jsonl")
+             for name in ("one", "two")]  # fmt: skip
+    ratios = []
+    for rows in sides:
+        lengths = [len(row["target"]) + 1 for row in rows]
+        bits = [row["bits_per_character"] * n for row, n in zip(rows, lengths, strict=True)]
+        ratios.append(sum(bits) / sum(lengths))
+    [test] = compare_runs([tmp_path / "one", tmp_path / "two"])["tests"]
+    assert test["difference"] == pytest.approx(ratios[1] - ratios[0])

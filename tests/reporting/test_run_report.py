@@ -26,8 +26,10 @@ from promptlift.reporting.training_sections import (
     epochs,
     loss_lines,
     metric_line,
+    summary,
     windows,
 )
+from promptlift.runs import Run
 from promptlift.scoring.words import word_frequencies
 from tests.reporting.conftest import (
     PAIRS,
@@ -324,3 +326,55 @@ def test_intervals_are_shown_as_exactly_as_they_are_known(
     value: float, low: float | None, high: float | None, shown: str
 ) -> None:
     assert interval({"value": value, "low": low, "high": high}) == shown
+
+
+SETTINGS = {"encoder": "all-MiniLM-L6-v2", "layer": 6,
+            "note": "the small offline encoder; the paper took roberta-large"}  # fmt: skip
+
+
+def test_every_bertscore_names_its_encoder(tmp_path: Path) -> None:
+    folder = begin_run(tmp_path / "run")
+    write_evaluation(folder, 6, [pair.source for pair in PAIRS[:8]], settings=SETTINGS)
+    run, draw = read_run(folder), draw_in(tmp_path)
+    said = "ncoder all-MiniLM-L6-v2, layer 6; the small offline encoder; the paper took roberta"
+    shown = [section.body for section in (windows(run, draw), epochs(run, draw), scores(run))
+             if section is not None]  # fmt: skip
+    assert [body.count(said) >= 1 for body in shown] == [True] * 3
+    assert shown[0].count("Not rescaled: ") == 3  # METEOR has no such words
+
+
+def test_rescaled_scores_stand_beside_raw_ones(tmp_path: Path) -> None:
+    folder = begin_run(tmp_path / "run")
+    names = ("bertscore_f1_target", "bertscore_f1_target_rescaled")
+    write_evaluation(folder, 6, [pair.source for pair in PAIRS[:8]], metrics=names)
+    run = read_run(folder)
+    last = run.evaluations[-1].scores["bertscore_f1_target_rescaled"]["value"]
+    section = windows(run, draw_in(tmp_path))
+    assert section is not None and f"and the last is {last:.3f}." in section.body
+
+
+def test_meteor_without_wordnet_says_so(tmp_path: Path) -> None:
+    folder = begin_run(tmp_path / "run")
+    settings = {"wordnet": False, "matches": "exact and stem only"}
+    write_evaluation(folder, 6, ["a"] * 4, metrics=("meteor_target",), settings=settings)
+    section = scores(read_run(folder))
+    assert section is not None
+    assert "METEOR: exact and stem only, as WordNet was not found." in section.body
+
+
+@pytest.mark.parametrize("decoding", ["paper-exact", "model"])
+def test_curves_made_like_the_papers_are_said_to_be(decoding: str, tmp_path: Path) -> None:
+    folder = begin_run(tmp_path / "run", evaluation_decoding=decoding)
+    write_evaluation(folder, 6, [pair.source for pair in PAIRS[:8]])
+    section = windows(read_run(folder), draw_in(tmp_path))
+    assert section is not None
+    assert ("are made like them" in section.body) is (decoding == "paper-exact")
+    assert ("not to be compared" in section.body) is (decoding == "model")
+
+
+def test_inputs_that_are_no_hashes_are_shown_as_they_are(tmp_path: Path) -> None:
+    run = Run.open(tmp_path / "run")
+    run.begin("training", {}, {"pairs": "ab" * 32, "encoder": "installed"})
+    body = summary(read_run(tmp_path / "run")).body
+    assert "SHA-256 abababababab…" in body
+    assert "installed" in body and "SHA-256 installed" not in body

@@ -1,6 +1,5 @@
 """BERTScore against the package bert_score, by hand, and as properties."""
 
-import os
 import random
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,7 @@ from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModel, T5EncoderModel
 
 from promptlift.errors import ConfigError, InputError, ModelError
-from promptlift.pairs.load import load_pairs
-from promptlift.records import Pair
 from promptlift.scoring import bertscore
-from promptlift.scoring.baselines import reference, shuffled_targets
 from promptlift.scoring.bertscore import NAMES, BertScorer, _batches
 from promptlift.scoring.encoders import bundled_encoder, default_layer, find_baseline
 from tests.scoring.conftest import WORDS, make_bert
@@ -213,17 +209,28 @@ def test_nothing_of_sentence_transformers_is_loaded_to_find_the_encoder() -> Non
     assert done.stdout.split() == ["False", "False"]
 
 
-@pytest.mark.slow
-def test_the_bundled_encoder_is_bert_scores_on_real_pairs() -> None:
-    data = os.environ.get("PROMPTLIFT_DATA")
-    if not data:
-        pytest.skip("PROMPTLIFT_DATA names no folder")
-    path = Path(data) / "heldout_pairs.parquet"
-    pairs = [item for item in load_pairs(path, mode="extend") if isinstance(item, Pair)][:60]
-    one = [reference(pair) for pair in shuffled_targets(pairs)]
-    other = [reference(pair) for pair in pairs]
+PROMPTS = (
+    ("an owl", "an owl, perched on a mossy branch, moonlight, soft focus"),
+    ("a red fox in snow", "fox in the snow, golden hour, detailed fur, shallow depth of field"),
+    ("castle on a cliff", "a ruined castle above a stormy sea, oil painting, dramatic sky"),
+    ("portrait of a sailor", "weathered sailor, close up portrait, rim light, 85 mm"),
+    ("city at night, rain", "neon city street at night, rain, reflections, cinematic"),
+    ("a bowl of lemons", "still life of lemons in a blue bowl, by a window, watercolor"),
+    ("robot gardener", "rusty robot watering tulips, greenhouse, storybook illustration"),
+    ("mountain lake", "alpine lake at dawn, mist, mirror-like water, wide angle"),
+    ("(dragon:1.2), night", "dragon asleep on gold coins, torchlight, highly detailed, 4k"),
+    ("a café in Paris", "Parisian café terrace, autumn leaves, impressionist brush strokes"),
+    ("knight", "knight, knight, knight"),
+    ("old map", "old map"),
+)
+
+
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")  # bert_score's own
+def test_the_bundled_encoder_is_bert_scores() -> None:
+    one, other = zip(*PROMPTS, strict=True)
     layer = default_layer(None)
     found = BertScorer(layer=layer).scores(predictions=one, references=other)
     theirs = BERTScorer(model_type=str(bundled_encoder()), num_layers=layer, device="cpu")
-    for name, expected in zip(NAMES, theirs.score(one, other), strict=True):
+    for name, expected in zip(NAMES, theirs.score([*one], [*other]), strict=True):
         np.testing.assert_allclose(found[name], expected.numpy(), atol=1e-4)
+    assert 0 < found["f1"][0] < found["f1"][-1]

@@ -156,3 +156,16 @@ def test_a_score_is_plain_json() -> None:
     assert score.to_dict() == {
         "metric": "words", "value": 3.0, "low": 2.0, "high": 4.0, "n": 5, "settings": {"a": 1},
     }  # fmt: skip
+
+
+def test_weighted_differences_are_those_of_ratios_of_sums() -> None:
+    random = np.random.default_rng(5)
+    first, second = random.gamma(2.0, size=(2, 60))
+    weights = random.integers(1, 80, size=60).astype(float)
+    found = paired_test(first, second, weights=weights)
+    ratios = [(values * weights).sum() / weights.sum() for values in (first, second)]
+    assert found["difference"] == pytest.approx(ratios[1] - ratios[0])
+    assert found["low"] < found["difference"] < found["high"]
+    assert paired_test(first, second, weights=np.full(60, 7.0)) == pytest.approx(
+        paired_test(first, second)
+    )

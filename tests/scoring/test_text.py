@@ -13,7 +13,13 @@ from promptlift.scoring.bits import characters, target_bits
 from promptlift.scoring.doctor import cannot_tell, examine
 from promptlift.scoring.meteor import Meteor
 from promptlift.scoring.metrics import TEXT_METRICS
-from promptlift.scoring.text import TextScorer, TextScores, evaluate_epoch, score_text
+from promptlift.scoring.text import (
+    DISTINCT_WORDS,
+    TextScorer,
+    TextScores,
+    evaluate_epoch,
+    score_text,
+)
 
 SYSTEMS = [
     "model", "source itself", "fixed suffix", "nearest training pair", "shuffled targets",
@@ -89,6 +95,8 @@ def test_the_doctor_names_what_cannot_tell(found: TextScores) -> None:
         "shuffled"
     ]  # fmt: skip
     assert not rows["distinct_1", "all"]["tells"]
+    [bits] = [s for s in found.scores["model"] if s.metric == "bits_per_character"]
+    assert rows["bits_per_character", "predictions"]["real"] == pytest.approx(bits.value)
     assert "words" in cannot_tell(found.doctor)
 
 
@@ -149,3 +157,21 @@ def test_an_epoch_is_evaluated(scorer: TextScorer, pairs: list[Pair]) -> None:
     _, whole = evaluate_epoch(pairs, [reference(pair) for pair in pairs], scorer)
     assert own == whole
     assert all(row["bertscore_f1_target"] == pytest.approx(1, abs=1e-5) for row in own)
+
+
+def test_distinct_n_is_of_as_many_words_in_every_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("promptlift.scoring.text.BLEU_TEXTS", 10)  # self-BLEU would take seconds
+    pairs = [Pair(source="an owl", target=f"{n} b{n} c{n}", mode="extend") for n in range(300)]
+    long = [f"an owl, {' '.join(f'w{n * 10 + k}' for k in range(10))}" for n in range(300)]
+    found = score_text(pairs, long, TextScorer(None, None))
+    scores = {
+        name: score
+        for name, kept in found.scores.items()
+        for score in kept
+        if score.metric == "distinct_1"
+    }
+    assert scores["model"].settings == {"words": DISTINCT_WORDS}
+    assert scores["model"].n == DISTINCT_WORDS // 10
+    # Its 900 words change nothing of the model's value, and it says that it is not of 2,000.
+    few = scores["targets themselves"].settings
+    assert few["words"] == 900 and "not to be compared" in few["note"]

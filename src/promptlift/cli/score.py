@@ -27,6 +27,10 @@ def _text(name: str) -> Any:
     return typer.Option(help=_TEXT_HELP[name], show_default=False)
 
 
+def _switch(name: str) -> Any:
+    return typer.Option(f"--{name}/--no-{name}", help=_TEXT_HELP[name], show_default=False)
+
+
 def _picture(name: str, *names: str) -> Any:
     return typer.Option(*names, help=f"Pictures: {_PICTURE_HELP[name]}", show_default=False)
 
@@ -63,8 +67,8 @@ def score(
     layer: Annotated[int | None, _text("layer")] = None,
     baseline: Annotated[str | None, _text("baseline")] = None,
     bertscore_batch_size: Annotated[int | None, _text("bertscore_batch_size")] = None,
-    bertscore: Annotated[bool | None, typer.Option("--bertscore/--no-bertscore", help="")] = None,
-    meteor: Annotated[bool | None, typer.Option("--meteor/--no-meteor", help="")] = None,
+    bertscore: Annotated[bool | None, _switch("bertscore")] = None,
+    meteor: Annotated[bool | None, _switch("meteor")] = None,
     offline: Annotated[bool | None, typer.Option("--offline", help=_TEXT_HELP["offline"])] = None,
     batch_size: Annotated[
         int | None, _opt("--batch-size", help="Prompts decoded together.")

@@ -9,6 +9,7 @@ from promptlift.errors import ConfigError
 from promptlift.reporting.run_data import ROW_FIELDS, Row, RunData, number, read_run, whole_target
 from promptlift.reporting.text_sections import spread
 from promptlift.reporting.training_sections import WINDOWS, loss_lines, metric_line, metric_titles
+from promptlift.scoring.bits import characters_of
 from promptlift.scoring.scores import paired_test
 from promptlift.scoring.words import word_frequencies
 
@@ -141,12 +142,17 @@ def _tests(
         report(f"testing {metric}")
         for name, other in zip(names[1:], others, strict=True):
             # Where one has no value, as an empty text may, the pair says nothing.
-            both = [(number(first[key].get(metric)), number(other[key].get(metric)))
-                    for key in first]  # fmt: skip
-            sound = [(a, b) for a, b in both if a is not None and b is not None
+            both = [(number(row.get(metric)), number(other[key].get(metric)), row.get("target"))
+                    for key, row in first.items()]  # fmt: skip
+            sound = [(a, b, target or "") for a, b, target in both
+                     if a is not None and b is not None
                      and math.isfinite(a) and math.isfinite(b)]  # fmt: skip
             if sound:
-                result = paired_test([a for a, _ in sound], [b for _, b in sound])
+                ones, others_values, targets = zip(*sound, strict=True)
+                # The figure is bits of all targets over their characters; so is the difference.
+                bits = metric == "bits_per_character"
+                weights = characters_of(targets) if bits else None
+                result = paired_test(ones, others_values, weights=weights)
                 tests.append({"metric": metric, "title": titles.get(metric, _spoken(metric)),
                               "run": name, "n": len(sound), **result})  # fmt: skip
     corrected = holm([test["p"] for test in tests])

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from promptlift.reporting.measured import all_measured_with
 from promptlift.reporting.page import (
     Html,
     Section,
@@ -33,7 +34,9 @@ def scores(run: RunData) -> Section | None:
         rows = [(titles.get(name, name.replace("_", " ")), interval(score), score.get("n"))
                 for name, score in last.scores.items()]  # fmt: skip
         note = f"Of {last.file}; no baselines were scored. "
-        parts = [table(rows, ("metric", "value (95% interval)", "n"), numbers=True)]
+        lines = all_measured_with(last.scores.values(), titles)
+        parts = [table(rows, ("metric", "value (95% interval)", "n"), numbers=True),
+                 *([bullets(lines)] if lines else [])]  # fmt: skip
         return Section("Scores", join([paragraph(note + _INTERVALS, note=True), *parts]))
     by_name = [{score["metric"]: score for score in system["scores"] if _finite(score)}
                for system in found]  # fmt: skip
@@ -47,8 +50,20 @@ def scores(run: RunData) -> Section | None:
     header = ("metric", *(system["name"] for system in found), "n")
     parts = [paragraph(f"From scores/text.json. {_INTERVALS}", note=True),
              table(rows, header, numbers=True)]  # fmt: skip
+    if lines := _measured(found, titles):
+        parts.append(bullets(lines))
     parts += _doctor((run.text or {}).get("doctor") or [], titles)
     return Section("Scores", join(parts))
+
+
+def _measured(found: Sequence[Row], titles: Mapping[str, str]) -> list[str]:
+    """What scores were measured with; with the systems' names where not all are alike."""
+    by_line: dict[str, list[str]] = {}
+    for system in found:
+        for line in all_measured_with(system["scores"], titles):
+            by_line.setdefault(line, []).append(system["name"])
+    return [line if len(names) == len(found) else f"{', '.join(names)}: {line}"
+            for line, names in by_line.items()]  # fmt: skip
 
 
 def _doctor(verdicts: Sequence[Row], titles: Mapping[str, str]) -> list[Html]:
@@ -102,7 +117,15 @@ def by_system(run: RunData, metric: str, name: str, draw: Draw) -> Html | None:
         return None
     title = metric_titles(run).get(metric, metric.replace("_", " "))
     rows = [(name, score["value"], score["low"], score["high"]) for name, score in found]
+    # Of too few words distinct-n is too high: it would only mislead beside the others.
+    noted = [name for name, score in found if metric.startswith("distinct") and _noted(score)]
+    found = [item for item in found if item[0] not in noted]
+    if not found:
+        return None
+    rows = [row for row in rows if row[0] not in noted]
     caption = f"n = {found[0][1].get('n')} predictions, 95% intervals. From scores/text.json."
+    if noted:
+        caption += f" Left out, as they add too few words: {', '.join(noted)}."
     return draw(interval_plot(title, rows, x=short_title(title)), name, caption)
 
 
@@ -121,6 +144,10 @@ def interval(score: Row) -> str:
     most = max(4, 1 - math.floor(math.log10(value)))
     places = min(most, max(0, 1 - math.floor(math.log10((high - low) / 2))))
     return f"{score['value']:.{places}f} ({low:.{places}f} to {high:.{places}f})"
+
+
+def _noted(score: Row) -> bool:
+    return bool((score.get("settings") or {}).get("note"))
 
 
 def _finite(score: Row) -> bool:

@@ -1,9 +1,11 @@
 """How a run went: its settings, losses, metrics against step and epoch, and its optimizer."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from promptlift.reporting.measured import measured_with, sentence
 from promptlift.reporting.page import (
     Html,
     Section,
@@ -50,6 +52,11 @@ _OTHER_CURVES = (
     "The paper's own curves measured text cut at 20 tokens, on other data: they are not to be "
     "compared with these."
 )
+_LIKE_THE_PAPERS = (
+    "Text was decoded as for the paper's own curves, so these are made like them, as far as the "
+    "data and BERTScore's encoder are the paper's."
+)
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def summary(run: RunData) -> Section:
@@ -62,8 +69,8 @@ def summary(run: RunData) -> Section:
     if config.get("name"):
         rows.append(("name", config["name"]))
     rows += [(name.replace("_", " "), _cell(value)) for name, value in results.items()]
-    rows += [(f"data: {name}", f"SHA-256 {digest[:12]}…")
-             for name, digest in (training.get("inputs") or {}).items()]  # fmt: skip
+    rows += [(f"data: {name}", _input(value))
+             for name, value in (training.get("inputs") or {}).items()]  # fmt: skip
     if run.text:
         pairs = run.text.get("pairs") or {}
         rows.append(("scored model", run.text.get("model", "")))
@@ -100,6 +107,7 @@ def windows(run: RunData, draw: Draw) -> Section | None:
             continue
         plot = line_plot(f"{title} against step", [line], x="step", y=title)
         caption = f"On validation pairs, against the target{count}. From {origin}.{_gaps([line])}"
+        caption += _of_window(run, name)
         drawn.append(draw(plot, f"window-{place}-{name.replace('_', '-')}", caption))
     if not drawn:
         return None
@@ -110,8 +118,34 @@ def windows(run: RunData, draw: Draw) -> Section | None:
     if labels >= {_LOSSES["loss"], _LOSSES["eval_loss"]}:
         sample = _LOSSES["training_sample_loss"] in labels
         parts.append(paragraph(_WHY_BELOW + (_SAMPLE if sample else "")))
-    parts.append(paragraph(_OTHER_CURVES, note=True))
+    config = run.training.get("config") or {}
+    alike = config.get("evaluation_decoding") == "paper-exact"
+    parts.append(paragraph(_LIKE_THE_PAPERS if alike else _OTHER_CURVES, note=True))
     return Section("The paper's five windows", join(parts))
+
+
+def _of_window(run: RunData, name: str) -> str:
+    """What a window's scores were measured with, and the last of them rescaled, as sentences."""
+    metric = LOG_METRICS[name]
+    found = [item for item in run.evaluations if metric in item.scores]
+    if not found:
+        return ""
+    made = sentence(measured_with(found[-1].scores[metric]))
+    if not metric.startswith("bertscore"):
+        return made
+    rescaled = [item.scores.get(f"{metric}_rescaled") for item in (found[0], found[-1])]
+    ends = [float(score["value"]) for score in rescaled if score is not None]
+    if len(ends) < len(rescaled):
+        return f"{made} Not rescaled: pairs that have nothing in common score far above 0 too."
+    return (
+        f"{made} Not rescaled in the plot; rescaled, where random pairs are near 0, the first "
+        f"value is {ends[0]:.3f} and the last is {ends[-1]:.3f}."
+    )
+
+
+def _input(value: Any) -> str:
+    """An input of the manifest: the beginning of a hash, anything else as it is."""
+    return f"SHA-256 {value[:12]}…" if _HASH.fullmatch(str(value)) else str(value)
 
 
 def _loss_window(lines: Sequence[Line], draw: Draw) -> Html:
@@ -154,6 +188,7 @@ def epochs(run: RunData, draw: Draw) -> Section | None:
         title = titles.get(name, name.replace("_", " "))
         plot = line_plot(title, [line], x="epoch", y=short_title(title), bars=True)
         caption = f"n = {scores[-1].get('n')} predictions, bars: 95% interval. From evaluations/."
+        caption += sentence(measured_with(scores[-1]))
         drawn.append(draw(plot, f"epoch-{name}", caption))
     last = run.evaluations[-1]
     note = paragraph("Of what the model wrote for the validation pairs, decoded with:")

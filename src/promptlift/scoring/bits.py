@@ -33,4 +33,13 @@ def target_bits(improver: "Improver", pairs: Sequence[Pair]) -> npt.NDArray[np.f
 
 def characters(pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
     """Characters of each target and one for its end; float64 [pairs]."""
-    return np.array([len(pair.target) + 1.0 for pair in pairs])
+    return characters_of([pair.target for pair in pairs])
+
+
+def characters_of(targets: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Characters of each target and one for its end; float64 [targets].
+
+    Bits per character over many targets are all bits over all characters, so a target's own value
+    weighs by these.
+    """
+    return np.array([len(target) + 1.0 for target in targets])

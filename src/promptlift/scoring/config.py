@@ -20,8 +20,8 @@ class TextConfig:
     limit: int | None = _setting(None, "Score so many random pairs.")
     seed: int = _setting(0, "Of the choice of pairs, of improving and of shuffling.")
     preset: str | None = _setting(None, "paper: the paper's decoding.")
-    meteor: bool = _setting(True, "METEOR.")
-    bertscore: bool = _setting(True, "BERTScore.")
+    meteor: bool = _setting(True, "Whether to take METEOR [yes].")
+    bertscore: bool = _setting(True, "Whether to take BERTScore, which loads an encoder [yes].")
     encoder: str | None = _setting(
         None,
         "BERTScore's encoder, a folder or Hub name; the paper's is roberta-large "

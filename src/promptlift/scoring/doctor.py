@@ -14,13 +14,16 @@ BLIND = "a figure of all prompts together: it does not change when they are shuf
 Columns = Mapping[str, npt.NDArray[np.float64]]
 
 
-def examine(of: str, real: Columns, shuffled: Columns) -> list[dict[str, Any]]:
+def examine(
+    of: str, real: Columns, shuffled: Columns, weights: Columns | None = None
+) -> list[dict[str, Any]]:
     """A row for each metric that both have: does the real value differ from the shuffled one?
 
     Args:
         of: what was scored, "predictions" or "targets".
         real: values by metric and pair; NaN where a metric does not apply.
         shuffled: the same with another pair's target or source.
+        weights: by metric how much each pair weighs; equally where a metric is not named.
 
     Returns:
         `metric`, `of`, the means `real` and `shuffled`, their `difference` with the ends `low`
@@ -36,13 +39,14 @@ def examine(of: str, real: Columns, shuffled: Columns) -> list[dict[str, Any]]:
         if not both.any():
             continue
         own, other = real[name][both], shuffled[name][both]
-        found = paired_test(other, own)
+        weight = None if weights is None or name not in weights else weights[name][both]
+        found = paired_test(other, own, weights=weight)
         rows.append(
             {
                 "metric": name,
                 "of": of,
-                "real": float(own.mean()),
-                "shuffled": float(other.mean()),
+                "real": float(np.average(own, weights=weight)),
+                "shuffled": float(np.average(other, weights=weight)),
                 **found,
                 "n": int(both.sum()),
                 "tells": _tells(metric, found),

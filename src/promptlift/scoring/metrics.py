@@ -93,7 +93,7 @@ _ALL = (
         "distinct-1",
         (0.0, 1.0),
         True,
-        "Li et al. (2016), of added words, equally many of each system",
+        "Li et al. (2016), of the first 2,000 added words",
         "others",
     ),
     _plain(
@@ -101,7 +101,7 @@ _ALL = (
         "distinct-2",
         (0.0, 1.0),
         True,
-        "Li et al. (2016), of added words, equally many of each system",
+        "Li et al. (2016), of the first 2,000 added words",
         "others",
     ),
     _plain(

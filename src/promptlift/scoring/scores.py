@@ -88,9 +88,16 @@ def ratio_interval(
 
 
 def paired_test(
-    first: Values, second: Values, groups: Sequence[Any] | None = None, *, seed: int = 0
+    first: Values,
+    second: Values,
+    groups: Sequence[Any] | None = None,
+    *,
+    weights: Values | None = None,
+    seed: int = 0,
 ) -> dict[str, float]:
     """Mean of second minus first on the same prompts: `difference`, `low`, `high` and `p`.
+
+    With weights it is the weighted mean, as of ratios of sums: bits per character by characters.
 
     The interval is the bootstrap's, over groups where given. `p` is that of the two-sided sign-flip
     permutation test (Fisher's randomization test): the share of 10,000 random sign changes, of
@@ -99,7 +106,13 @@ def paired_test(
     if len(first) != len(second):
         raise ValueError(f"{len(first)} and {len(second)} values are no pairs")
     difference = np.asarray(second, dtype=np.float64) - np.asarray(first, dtype=np.float64)
-    mean, low, high = mean_interval(difference, groups, seed=seed)
+    if weights is None:
+        mean, low, high = mean_interval(difference, groups, seed=seed)
+    else:
+        weight = np.asarray(weights, dtype=np.float64)
+        difference = difference * weight
+        total_weights, _ = _by_group(weight, groups)
+        mean, low, high = ratio_interval(_by_group(difference, groups)[0], total_weights, seed=seed)
     sums, _ = _by_group(difference, groups)
     random = np.random.default_rng(seed)
     total = sums.sum()

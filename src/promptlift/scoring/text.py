@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from promptlift.improving.improver import Improver
 
 SCHEMA_VERSION = 1
-_MOST_WORDS = 20_000  # of a system for distinct-n: beyond, its interval takes minutes
+# Of each system for distinct-n, which falls with length: the same in every run, so that runs can
+# be compared, and so few that some hundred prompts suffice.
+DISTINCT_WORDS = 2_000
 _CORPUS_DRAWS = 100
 
 Columns = dict[str, npt.NDArray[np.float64]]
@@ -207,7 +209,8 @@ def score_text(
             columns[MODEL]["bits_per_character"] = target_bits(improver, pairs) / length
             # The same target under another source: other targets would differ by themselves.
             shuffled["bits_per_character"] = target_bits(improver, others) / length
-        doctor += examine("predictions", columns[MODEL], shuffled)
+        weights = {"bits_per_character": characters(pairs)}
+        doctor += examine("predictions", columns[MODEL], shuffled, weights)
     if targets:
         doctor += examine("targets", columns[TARGETS], columns[SHUFFLED])
     scores = {name: _means(columns[name], pairs, scorer) for name in systems}
@@ -288,22 +291,31 @@ def _means(columns: Columns, pairs: Sequence[Pair], scorer: TextScorer) -> list[
 def _diversity(
     pairs: Sequence[Pair], systems: Mapping[str, Sequence[str]]
 ) -> dict[str, list[Score]]:
-    """Distinct-n and self-BLEU of the words each system adds, equally many words of each."""
+    """Distinct-n and self-BLEU of the words each system adds.
+
+    Distinct-n is that of the first 2,000 words. What adds fewer is said to, in the settings: its
+    value is too high to be held against others.
+    """
     words = {
         name: [added_words(p.source, text) for p, text in zip(pairs, texts, strict=True)]
         for name, texts in systems.items()
     }
     totals = {name: sum(map(len, texts)) for name, texts in words.items()}
-    limit = min([_MOST_WORDS, *(total for total in totals.values() if total)])
     scores: dict[str, list[Score]] = {name: [] for name in systems}
     for name, texts in words.items():
         if not totals[name]:
             continue  # what adds nothing is neither various nor dull
-        chosen = [text for text in first_words(texts, limit) if text]
+        chosen = [text for text in first_words(texts, DISTINCT_WORDS) if text]
+        counted: dict[str, Any] = {"words": min(totals[name], DISTINCT_WORDS)}
+        if totals[name] < DISTINCT_WORDS:
+            counted["note"] = (
+                f"of {totals[name]:,} added words, fewer than the {DISTINCT_WORDS:,} of others: "
+                "not to be compared"
+            )
         heard = [text for text in texts if text][:BLEU_TEXTS]
         for metric, items, statistic, settings in (
-            ("distinct_1", chosen, partial(distinct, order=1), {"words": limit}),
-            ("distinct_2", chosen, partial(distinct, order=2), {"words": limit}),
+            ("distinct_1", chosen, partial(distinct, order=1), counted),
+            ("distinct_2", chosen, partial(distinct, order=2), counted),
             ("self_bleu", heard, self_bleu, {"texts": len(heard), "smoothing": "method 1"}),
         ):
             value, low, high = corpus_interval(items, statistic, draws=_CORPUS_DRAWS)
