@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from transformers import AutoModel, AutoProcessor
 
 from promptlift.errors import ConfigError, ModelError
+from promptlift.scoring import preference
 from promptlift.scoring.feature_cache import FeatureCache
 from promptlift.scoring.picture_config import PictureScoringConfig
 from promptlift.scoring.picture_files import Picture, PictureReader, read_index
@@ -140,7 +141,8 @@ class Redness:
         return np.array([(mean[0] - mean[1]) / 255 for mean in means])
 
 
-def test_a_scorer_of_ones_own(drawn: Path) -> None:
+def test_a_scorer_of_ones_own(drawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preference, "_SCORERS", dict(preference._SCORERS))  # forgotten afterwards
     register_scorer("redness", lambda made: Redness(made.reader))
     pictures = read_index(drawn / "pictures")
     values = make_scorer("redness", context()).score(
