@@ -97,6 +97,7 @@ def whole(t5v11_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_leaves_what_the_formats_promise(whole: Path) -> None:
     assert list(load_pairs(whole / "validation.jsonl")) == VALIDATION
+    assert list(load_pairs(whole / "training.jsonl")) == PAIRS
     rows = [row for row in log_of(whole) if row["eval_loss"]]
     assert [float(row["epoch"]) for row in rows] == [1, 2, 3]
     assert all(row["training_sample_loss"] and row["meteor"] for row in rows)

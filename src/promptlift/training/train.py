@@ -81,7 +81,8 @@ def train(
         output: run folder; an existing one must have been begun with the same settings.
         config: see `TrainingConfig`.
         validation: what to measure on; set apart from `pairs` where None.
-        inputs: SHA-256 of each file the pairs came from, by path.
+        inputs: SHA-256 of each file the pairs came from, by name, and what scoring rests on; the
+            main process's count.
         evaluator: scores what the model writes for validation pairs after each epoch.
         trial: whether to begin with a trial; None for long runs, and those on a GPU where the trial
             decides on gradient checkpointing.
@@ -98,7 +99,8 @@ def train(
     job = _Job(pairs, output, config, validation, evaluator, report)
     run = Run.open(output)
     settings = _settings(config, run.stage(STAGE).get("config"))
-    inputs = {**(inputs or {}), **job.sides.hashes()}
+    # Scoring is the main process's, and so is knowing what it rests on.
+    inputs = job.processes.from_main({**(inputs or {}), **job.sides.hashes()})
     run.check(STAGE, settings, inputs)
     if run.stage(STAGE).get("state") == "done":
         job.report(f"{output} is complete already")
