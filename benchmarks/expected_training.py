@@ -10,7 +10,14 @@ keeps its input, and one layer at a time its inside.
 
 A batch takes the longer of two times: its multiplications at 40% of the GPU's bf16 rate, and its
 operations at 10 microseconds each, which is what PyTorch needs to start one; with short prompts the
-second decides. `promptlift train --trial` measures both on the machine at hand.
+second decides.
+
+An evaluation generates for the paper's 8,190 test pairs in batches of 64, the key and value cache
+filled. Such a step is bound by starting its operations: those of the decoder's forward pass;
+what chooses a token is not counted. A batch runs until its
+longest prediction ends. Assumed, not measured: predictions of 100 tokens on average and twice that
+for the longest of a batch; the bound is 999 tokens. `paper-exact` ends after 19. Losses on the test
+pairs and scoring come on top. `promptlift train --trial` measures both on the machine at hand.
 """
 
 import argparse
@@ -20,16 +27,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import T5Config, T5ForConditionalGeneration
 
+from promptlift.improving.torch_engine import TorchEngine
 from promptlift.training.config import TrainingConfig
+from promptlift.training.evaluation import BATCH_SIZE
 from promptlift.training.trial import updates_of
 
 PAIRS = 73_700
+TEST_PAIRS = 8190
+MEAN_TOKENS, LONGEST_OF_BATCH = 100, 2  # of a prediction, assumed
 USED, LAUNCH_S = 0.4, 10e-6
 _SHAPE: dict[str, Any] = {
     "vocab_size": 32128, "d_model": 768, "d_kv": 64, "num_heads": 12, "num_layers": 12,
@@ -108,6 +120,23 @@ def launches_of(shape: dict[str, Any]) -> int:
     return count(narrow, 1, 4, 4, fake=False).launches
 
 
+def decoder_launches(shape: dict[str, Any]) -> int:
+    """Operations that a step of decoding starts, with its cache; sizes do not matter."""
+    narrow = {**shape, "vocab_size": 64, "d_model": 16, "d_kv": 8, "d_ff": 16, "num_heads": 2}
+    model = T5ForConditionalGeneration(T5Config(**narrow)).eval()
+    one = np.ones((1, 1), dtype=np.int64)
+    state = TorchEngine(model).start(one, one)
+    state.step(one[0])  # the first also fills the cache of the source
+    with _Launches() as launches:
+        state.step(one[0])
+    return launches.count
+
+
+def evaluation_minutes(launches: int, tokens: int) -> float:
+    """Of generating for all test pairs once, so many steps a batch."""
+    return math.ceil(TEST_PAIRS / BATCH_SIZE) * tokens * launches * LAUNCH_S / 60
+
+
 def memory(shape: dict[str, Any], step: Step, lengths: tuple[int, int], batch: int) -> list[float]:
     """Bytes without and with gradient checkpointing."""
     logits = batch * lengths[1] * shape["vocab_size"]
@@ -135,26 +164,32 @@ def rows(source: int, target: int, longest: list[tuple[int, int]]) -> Iterator[s
     batch = TrainingConfig.resolve("paper", {}).batch_size
     yield f"Typical batch: {batch} pairs of {source} source and {target} target tokens."
     yield ""
-    yield "| model | GPU | 5 epochs, h | 10 epochs, h |"
-    yield "| --- | --- | ---: | ---: |"
+    yield (
+        "| model | GPU | 5 epochs, h | 10 epochs, h | an evaluation: paper, min | at most | "
+        "paper-exact |"
+    )
+    yield "| --- | --- | ---: | ---: | ---: | ---: | ---: |"
     for name, shape in MODELS.items():
         typical, launches = count(shape, batch, source, target, fake=True), launches_of(shape)
+        step = decoder_launches(shape)
+        lengths = (LONGEST_OF_BATCH * MEAN_TOKENS, 999, 19)
+        each = " | ".join(f"{evaluation_minutes(step, tokens):.1f}" for tokens in lengths)
         for gpu, (_, rate) in GPUS.items():
             five, ten = (hours(typical, launches, rate, epochs) for epochs in (5.0, 10.0))
-            yield f"| {name} | {gpu} | {five:.1f} | {ten:.1f} |"
+            yield f"| {name} | {gpu} | {five:.1f} | {ten:.1f} | {each} |"
     yield ""
     yield "| model | longest pair, tokens | checkpointing off, GB | on | fits 24 GB | fits 80 GB |"
     yield "| --- | --- | ---: | ---: | --- | --- |"
     for name, shape in MODELS.items():
-        for lengths in [(source, target), *longest]:
-            step = count(shape, batch, *lengths, fake=True)
-            off, on = memory(shape, step, lengths, batch)
+        for pair in [(source, target), *longest]:
+            counted = count(shape, batch, *pair, fake=True)
+            off, on = memory(shape, counted, pair, batch)
             fits = [
                 "yes" if off <= 0.9 * size else "with checkpointing" if on <= 0.9 * size else "no"
                 for size in (24e9, 80e9)
             ]
             yield (
-                f"| {name} | {lengths[0]} and {lengths[1]} | {math.ceil(off / 1e9)} | "
+                f"| {name} | {pair[0]} and {pair[1]} | {math.ceil(off / 1e9)} | "
                 f"{math.ceil(on / 1e9)} | {fits[0]} | {fits[1]} |"
             )
 

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModel, T5EncoderModel
 from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.scoring import bertscore
 from promptlift.scoring.bertscore import NAMES, BertScorer, _batches
-from promptlift.scoring.encoders import bundled_encoder, default_layer, find_baseline
+from promptlift.scoring.encoders import bundled_encoder, default_layer, find_baseline, name_of
 from tests.scoring.conftest import WORDS, make_bert
 
 BASELINE = "LAYER,P,R,F\n" + "".join(f"{n},0.{n}1,0.{n}2,0.{n}3\n" for n in range(4))
@@ -192,6 +192,8 @@ def test_known_layers_and_baselines() -> None:
     # bert_score's rescale_baseline/en/roberta-large.tsv
     assert found is not None
     assert (found.precision, found.recall, found.f1) == (0.83150584, 0.8314941, 0.83122575)
+    assert default_layer("all-MiniLM-L6-v2") == default_layer(None)
+    assert name_of("all-MiniLM-L6-v2") == name_of(None)
     own = find_baseline(None, default_layer(None))
     assert own is not None
     assert 0 < own.f1 < 0.5

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import T5ForConditionalGeneration
+from transformers import Seq2SeqTrainingArguments, T5ForConditionalGeneration
 
 from promptlift.errors import ConfigError, InputError
 from promptlift.improving.improver import Improver
@@ -34,7 +34,7 @@ from promptlift.training.data import sides_of
 from promptlift.training.evaluation import EpochEvaluation, Evaluation, decoding_of
 from promptlift.training.models import start_model
 from promptlift.training.processes import Processes
-from promptlift.training.train import train
+from promptlift.training.train import take_one_gpu, train
 from promptlift.training.trainer import undisturbed
 from tests.conftest import ENDS, HEADS
 
@@ -97,6 +97,7 @@ def whole(t5v11_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_leaves_what_the_formats_promise(whole: Path) -> None:
     assert list(load_pairs(whole / "validation.jsonl")) == VALIDATION
+    assert list(load_pairs(whole / "training.jsonl")) == PAIRS
     rows = [row for row in log_of(whole) if row["eval_loss"]]
     assert [float(row["epoch"]) for row in rows] == [1, 2, 3]
     assert all(row["training_sample_loss"] and row["meteor"] for row in rows)
@@ -348,14 +349,24 @@ def test_a_run_begun_before_a_setting_came_goes_on(t5v11_folder: Path, tmp_path:
 
 def test_the_paper_has_its_own_settings() -> None:
     paper = TrainingConfig.resolve("paper", {})
-    assert asdict(paper) | {"evaluation_decoding": "paper-exact"} == asdict(
-        TrainingConfig.resolve("paper-exact", {})
-    )
+    script = {
+        "evaluation_decoding": "paper-exact", "precision": "fp32", "group_by_length": False,
+    }  # fmt: skip
+    assert asdict(paper) | script == asdict(TrainingConfig.resolve("paper-exact", {}))
     an_update = paper.batch_size * paper.gradient_accumulation_steps
     assert round(73_700 / an_update) in range(1150, 1154)  # the paper's 1,151 steps an epoch
     assert (paper.epochs, paper.learning_rate, paper.lr_scheduler_type) == (5.0, 3e-4, "linear")
     changed = TrainingConfig.resolve("paper", {"epochs": 10.0, "learning_rate": 1e-4})
     assert (changed.epochs, changed.learning_rate, changed.batch_size) == (10.0, 1e-4, 8)
+
+
+def test_a_single_process_takes_one_gpu(tmp_path: Path) -> None:
+    arguments = Seq2SeqTrainingArguments(str(tmp_path), per_device_train_batch_size=8, use_cpu=True)
+    assert take_one_gpu(arguments) <= 1
+    arguments._n_gpu = 3  # as transformers finds them
+    assert arguments.train_batch_size == 24
+    assert take_one_gpu(arguments) == 3
+    assert arguments.train_batch_size == 8
 
 
 def test_faulty_settings_are_said_together() -> None:

@@ -27,7 +27,7 @@ from promptlift.training.config import TrainingConfig
 from promptlift.training.data import set_apart, with_both_tasks
 from promptlift.training.examples import EpochSampler
 from promptlift.training.models import use_bf16
-from promptlift.training.train import train
+from promptlift.training.train import hash_inputs, train
 from promptlift.training.trainer import LOG_COLUMNS
 from tests.conftest import ENDS, HEADS
 
@@ -248,3 +248,12 @@ def test_a_compiled_step_gives_the_loss_of_a_plain_one(whole: Path, tmp_path: Pa
         train(PAIRS, run, replace(settings, compile=compiled))
         losses.append(Run.open(run).stage("training")["results"]["validation_loss"])
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)
+
+
+def test_inputs_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for folder, text in (("one", "a"), ("two", "b")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "pairs.csv").write_text(text)
+    (tmp_path / "more.csv").write_text("c")
+    paths = [tmp_path / name for name in ("one/pairs.csv", "two/pairs.csv", "more.csv")]
+    assert list(hash_inputs(paths)) == ["one/pairs.csv", "two/pairs.csv", "more.csv"]

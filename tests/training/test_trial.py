@@ -3,13 +3,29 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from transformers import T5ForConditionalGeneration
 
 from promptlift.errors import ConfigError
+from promptlift.improving.torch_engine import TorchEngine
+from promptlift.records import Pair
 from promptlift.training import trial
+from promptlift.training.examples import Examples
+from promptlift.training.models import Start, start_model
 from promptlift.training.train import train, try_out
-from promptlift.training.trial import Trial, free_memory, peak_resident, updates_of
+from promptlift.training.trial import (
+    Trial,
+    cache_bytes,
+    free_memory,
+    memory_faults_said,
+    peak_resident,
+    run_trial,
+    updates_of,
+)
 from tests.training.test_paper import PAIRS, VALIDATION, same, settings, weights
 
 FOUND = Trial(
@@ -78,6 +94,57 @@ def test_checkpointing_comes_on_where_memory_asks_for_it(
     config = settings(t5v11_folder, epochs=1.0, evaluation_decoding="none")
     found = try_out(PAIRS, config, tmp_path, validation=VALIDATION)
     assert found.gradient_checkpointing and found.fits
+
+
+def test_keys_and_values_are_those_of_a_cache(t5v11_folder: Path) -> None:
+    model = T5ForConditionalGeneration.from_pretrained(t5v11_folder)
+    state = TorchEngine(model).start(
+        np.ones((3, 7), dtype=np.int64), np.ones((3, 7), dtype=np.int64)
+    )
+    for _ in range(5):
+        state.step(np.zeros(3, dtype=np.int64))
+    cache = state._cache
+    layers = [*cache.self_attention_cache.layers, *cache.cross_attention_cache.layers]
+    held = sum(4 * (layer.keys.numel() + layer.values.numel()) for layer in layers)
+    assert cache_bytes(model.config, 3, 5 + 7) == held
+
+
+def test_running_out_of_memory_is_one_line_with_what_to_do(t5v11_folder: Path) -> None:
+    config = settings(t5v11_folder)
+    faults = (
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"),
+    )
+    for fault in faults:
+        with (
+            pytest.raises(ConfigError, match="--lora") as raised,
+            memory_faults_said(config, checkpointing=False),
+        ):
+            raise fault
+        assert "\n" not in str(raised.value)
+        assert "--gradient-checkpointing on" in str(raised.value)
+    with pytest.raises(RuntimeError, match="shapes"), memory_faults_said(config, False):
+        raise RuntimeError("shapes differ")
+
+
+def test_a_device_too_small_for_the_weights_is_said(t5v11_folder: Path) -> None:
+    def too_large(start: Start) -> Start:
+        def fail(module: torch.nn.Module, *rest: Any) -> None:
+            raise RuntimeError("MPS backend out of memory")
+
+        start.model._apply = fail  # what moving to a device comes to
+        return start
+
+    def encoded(pairs: list[Pair], start: Start) -> Examples:
+        return Examples.of(pairs, start.encode, {"rewrite": ""}, config)
+
+    config = settings(t5v11_folder, epochs=1.0)
+    found = run_trial(
+        lambda: too_large(start_model(config, t5v11_folder)),
+        lambda start: (encoded(PAIRS, start), encoded(VALIDATION, start)),
+        config,
+    )
+    assert found.peak_bytes is None and not found.fits
 
 
 def test_memory_is_read() -> None:

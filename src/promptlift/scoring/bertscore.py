@@ -20,6 +20,7 @@ from promptlift.scoring.encoders import (
     bundled_encoder,
     default_layer,
     find_baseline,
+    is_bundled,
     name_of,
 )
 
@@ -98,7 +99,7 @@ class BertScorer:
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size} and must be 1 or more")
         self.name, self.batch_size = name_of(encoder), batch_size
-        folder = str(bundled_encoder()) if encoder is None else encoder
+        folder = str(bundled_encoder()) if encoder is None or is_bundled(encoder) else encoder
         self.layer = default_layer(encoder) if layer is None else layer
         self._tokenizer, self._model = _load(folder, offline)
         self.layers = _cut_layers(self._model, self.layer, self.name)
@@ -117,7 +118,7 @@ class BertScorer:
             "idf": False,
             "max_tokens": self._limit,
         }
-        if encoder is None:
+        if is_bundled(encoder):
             self.settings["note"] = "the small offline encoder; the paper took roberta-large"
 
     def scores(self, *, predictions: Sequence[str], references: Sequence[str]) -> dict[str, Scores]:
@@ -318,7 +319,7 @@ def _load(folder: str, offline: bool) -> tuple[Any, Any]:
         reason = str(error).strip().split("\n")[0]
         raise ModelError(
             f"encoder {folder} cannot be loaded: {reason} Give a folder or a Hub name that can "
-            "be reached, or leave --encoder out for the small one that is installed."
+            "be reached, or --encoder all-MiniLM-L6-v2, the small one that is installed."
         ) from error
     finally:
         if showed:

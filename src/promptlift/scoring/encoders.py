@@ -65,7 +65,13 @@ def bundled_encoder() -> Path:
 
 def name_of(encoder: str | None) -> str:
     """How an encoder is called in tables and results."""
-    return BUNDLED_NAME if encoder is None else encoder.removeprefix("FacebookAI/")
+    return BUNDLED_NAME if is_bundled(encoder) else str(encoder).removeprefix("FacebookAI/")
+
+
+def is_bundled(encoder: str | None) -> bool:
+    """Whether the encoder that is installed is meant: by its name, or by none."""
+    named = encoder in (None, BUNDLED_NAME)
+    return named and not (encoder is not None and Path(encoder).is_dir())
 
 
 def default_layer(encoder: str | None) -> int:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import shutil
 import signal
 import threading
@@ -47,6 +46,7 @@ from promptlift.training.trial import (
     LONG_RUN,
     Trial,
     check_fits,
+    memory_faults_said,
     run_trial,
     updates_of,
     updates_of_epoch,
@@ -81,9 +81,11 @@ def train(
         output: run folder; an existing one must have been begun with the same settings.
         config: see `TrainingConfig`.
         validation: what to measure on; set apart from `pairs` where None.
-        inputs: SHA-256 of each file the pairs came from, by path.
+        inputs: SHA-256 of each file the pairs came from, by name, and what scoring rests on; the
+            main process's count.
         evaluator: scores what the model writes for validation pairs after each epoch.
-        trial: whether to begin with a trial; None for long runs only.
+        trial: whether to begin with a trial; None for long runs, and those on a GPU where the trial
+            decides on gradient checkpointing.
         report: takes lines of progress.
 
     Returns:
@@ -91,14 +93,14 @@ def train(
 
     Raises:
         InputError: there are too few pairs.
-        ConfigError: the run folder was begun with other settings or pairs, or the trial found too
-            little memory.
+        ConfigError: the run folder was begun with other settings or pairs, or memory is too small.
         MissingExtraError: the extra `train` is not installed.
     """
     job = _Job(pairs, output, config, validation, evaluator, report)
     run = Run.open(output)
     settings = _settings(config, run.stage(STAGE).get("config"))
-    inputs = {**(inputs or {}), **job.sides.hashes()}
+    # Scoring is the main process's, and so is knowing what it rests on.
+    inputs = job.processes.from_main({**(inputs or {}), **job.sides.hashes()})
     run.check(STAGE, settings, inputs)
     if run.stage(STAGE).get("state") == "done":
         job.report(f"{output} is complete already")
@@ -153,6 +155,11 @@ class _Job:
         self.arguments = _arguments(config, output)
         self.processes = Processes(self.arguments.process_index, self.arguments.world_size)
         self.report = report if self.processes.main else _silent
+        if (gpus := take_one_gpu(self.arguments)) > 1:
+            self.report(
+                f"one of {gpus} GPUs is used; for all of them: "
+                f"torchrun --nproc-per-node {gpus} -m promptlift train ..."
+            )
 
     def run(self, trial: bool | None) -> dict[str, Any] | None:
         """The figures of the run; None when a signal stopped it."""
@@ -166,14 +173,18 @@ class _Job:
         validation, training = self.sides.split(self.config)
         if self.processes.main:
             write_pairs(self.output / "validation.jsonl", validation)
+            learned = self.output / "training.jsonl"
+            if not learned.exists():  # the same pairs whenever the run goes on
+                write_pairs(learned, training)
         if checkpointing:
             use_gradient_checkpointing(start.t5)
-        trainer, follow = self._trainer(start, validation, training)
-        with _signals(follow.handle_signal):
-            try:
-                self._learn(trainer)
-            except Stopped:
-                return None
+        with memory_faults_said(self.config, checkpointing):
+            trainer, follow = self._trainer(start, validation, training)
+            with _signals(follow.handle_signal):
+                try:
+                    self._learn(trainer)
+                except Stopped:
+                    return None
         if follow.stop_asked and trainer.state.global_step < trainer.state.max_steps:
             return None
         return self._finish(trainer, start)
@@ -205,7 +216,9 @@ class _Job:
         path = self.output / "trial.json"
         if trial is None:
             updates = updates_of(len(self.sides.learned), self.config, self.processes.count)
-            trial = updates >= LONG_RUN
+            # On a GPU a trial takes little, and tells whether to use gradient checkpointing.
+            undecided = self.config.gradient_checkpointing == "auto" and has_accelerator()
+            trial = undecided or updates >= LONG_RUN
         if trial and not complete_checkpoints(self.output):
             found = self.trial()
             for line in found.lines():
@@ -356,6 +369,17 @@ def _arguments(config: TrainingConfig, output: Path) -> Any:
     )
 
 
+def take_one_gpu(arguments: Any) -> int:
+    """Keep transformers from spreading a single process over all GPUs; how many there are.
+
+    It would wrap the model in DataParallel and multiply the batch without a word.
+    """
+    gpus = int(arguments.n_gpu)  # looks for the device first, which sets it
+    if gpus > 1:
+        arguments._n_gpu = 1
+    return gpus
+
+
 def _settings(config: TrainingConfig, earlier: dict[str, Any] | None) -> dict[str, Any]:
     """The settings to compare: a run of an older version goes on while new ones have defaults."""
     given = asdict(config)
@@ -393,8 +417,17 @@ def _results(history: list[dict[str, Any]], pairs: list[Pair], model: Any) -> di
 
 
 def hash_inputs(paths: Iterable[Path]) -> dict[str, str]:
-    """SHA-256 of each file, by file name."""
-    return {os.path.basename(path): sha256_of_file(path) for path in paths}
+    """SHA-256 of each file, by file name, with as many folders as tell files of a name apart."""
+    files = [path.absolute() for path in dict.fromkeys(paths)]
+
+    def name(path: Path) -> str:
+        for count in range(1, len(path.parts)):
+            tail = path.parts[-count:]
+            if sum(other.parts[-count:] == tail for other in files) == 1:
+                return "/".join(tail)
+        return path.as_posix()
+
+    return {name(path): sha256_of_file(path) for path in files}
 
 
 def _silent(line: str) -> None:

@@ -3,7 +3,8 @@
 import gc
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -11,9 +12,11 @@ from typing import Any
 
 from promptlift.errors import ConfigError
 from promptlift.training.config import TrainingConfig
+from promptlift.training.evaluation import BATCH_SIZE, decoding_of
 from promptlift.training.examples import Examples, Row, collate, order_of
 from promptlift.training.models import (
     Start,
+    base_card,
     has_accelerator,
     use_bf16,
     use_gradient_checkpointing,
@@ -77,25 +80,13 @@ class Trial:
         return [
             f"trial: {self.updates} updates of {self.pairs_per_update} pairs at "
             f"{self.seconds_per_update:.2f} s, {speed:.1f} pairs/s; with {evaluation} about "
-            f"{self.hours:.1f} h, scoring not counted",
+            f"{self.hours:.1f} h, scoring and its encoder not counted",
             memory,
         ]
 
     def advice(self, config: TrainingConfig) -> str:
         """What to do where it does not fit."""
-        steps = []
-        if not self.gradient_checkpointing:
-            steps.append("--gradient-checkpointing on")
-        if config.batch_size > 1:
-            half = config.batch_size // 2
-            more = math.ceil(config.gradient_accumulation_steps * config.batch_size / half)
-            steps.append(
-                f"--batch-size {half} --gradient-accumulation-steps {more} (the same update)"
-            )
-        if not config.lora:
-            steps.append("--lora")
-        steps.append("--max-target-tokens below the longest target")
-        return f"{self.device} is too small for this run. Take {', or '.join(steps)}."
+        return _advice(self.device, config, self.gradient_checkpointing)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON types."""
@@ -133,6 +124,45 @@ def check_fits(trial: Trial, config: TrainingConfig) -> None:
         raise ConfigError(f"{trial.advice(config)} --no-trial begins all the same.")
 
 
+@contextmanager
+def memory_faults_said(config: TrainingConfig, checkpointing: bool) -> Iterator[None]:
+    """Turn running out of memory into a ConfigError that says what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        advice = _advice("memory", config, checkpointing)
+        raise ConfigError(
+            f"out of memory: {advice} These are other settings: name another run folder."
+        ) from error
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether this is what a device says that has no memory left."""
+    import torch
+
+    # Apple's GPUs, processors and libraries of CUDA raise no type of their own.
+    said = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        words in said for words in ("out of memory", "can't allocate memory", "alloc_failed")
+    )
+
+
+def _advice(device: str, config: TrainingConfig, checkpointing: bool) -> str:
+    steps = []
+    if not checkpointing:
+        steps.append("--gradient-checkpointing on")
+    if config.batch_size > 1:
+        half = config.batch_size // 2
+        more = math.ceil(config.gradient_accumulation_steps * config.batch_size / half)
+        steps.append(f"--batch-size {half} --gradient-accumulation-steps {more} (the same update)")
+    if not config.lora:
+        steps.append("--lora")
+    steps.append("--max-target-tokens below the longest target")
+    return f"{device} is too small for this run. Take {', or '.join(steps)}."
+
+
 def updates_of(pairs: int, config: TrainingConfig, processes: int = 1) -> int:
     """Weight updates of a run over so many pairs."""
     return math.ceil(updates_of_epoch(pairs, config, processes) * config.epochs)
@@ -151,14 +181,9 @@ def _trial(
     checkpointing: bool,
     processes: int,
 ) -> Trial:
-    import torch
-
     memory = _Memory()
     start = make()
-    model = start.model.to(memory.device).train()
     training, validation = examples(start)
-    if checkpointing:
-        use_gradient_checkpointing(start.t5)
     known: dict[str, Any] = {
         "device": memory.name,
         "gradient_checkpointing": checkpointing,
@@ -167,8 +192,12 @@ def _trial(
         "evaluations": math.ceil(config.epochs),
         "free_bytes": memory.free,
     }
-    steps = _Steps(start, config, memory.device)
+    steps: _Steps | None = None
     try:
+        start.model.to(memory.device).train()
+        if checkpointing:
+            use_gradient_checkpointing(start.t5)
+        steps = _Steps(start, config, memory.device)
         longest = sorted(training.rows, key=_length)[-config.batch_size :]
         for _ in range(2):  # the optimizer's state comes with the first
             steps.learn(longest)
@@ -176,12 +205,17 @@ def _trial(
         peak = memory.peak()
         seconds = steps.seconds_per_update(training)
         evaluation = steps.seconds_of_evaluation(training, validation, processes)
-    except torch.OutOfMemoryError:
+        peak = max(peak, steps.bytes_of_evaluation(validation))
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
         return Trial(**known, seconds_per_update=0, evaluation_seconds=0, peak_bytes=None)
     finally:
-        del steps, model, start, training
+        del steps, start, training
         gc.collect()
         if memory.device == "cuda":
+            import torch
+
             torch.cuda.empty_cache()
     return Trial(
         **known, seconds_per_update=seconds, evaluation_seconds=evaluation, peak_bytes=peak
@@ -252,7 +286,6 @@ class _Steps:
         import torch
 
         from promptlift.improving.torch_engine import TorchEngine
-        from promptlift.training.evaluation import BATCH_SIZE
 
         config, model = self.config, self.start.model
         model.eval()
@@ -277,6 +310,28 @@ class _Steps:
             # A batch runs until its longest row ends, about twice the mean.
             seconds += step * 2 * length * math.ceil(pairs / BATCH_SIZE)
         return seconds / processes
+
+    def bytes_of_evaluation(self, validation: Examples) -> int:
+        """What stays of training, and the keys and values of a batch of the longest predictions.
+
+        Calculated: what encodes texts for scoring on the same device is not counted.
+        """
+        options = decoding_of(self.config, base_card(self.config.model))
+        if options is None:
+            return 0
+        state = [item for known in self.optimizer.state.values() for item in known.values()]
+        held = [*self.start.model.parameters(), *(item for item in state if hasattr(item, "numel"))]
+        longest = max(len(row["input_ids"]) for row in validation.rows)
+        tokens = options[0].max_new_tokens + longest
+        kept: int = sum(item.numel() * item.element_size() for item in held)
+        return kept + cache_bytes(self.start.t5.config, BATCH_SIZE, tokens)
+
+
+def cache_bytes(shape: Any, batch: int, tokens: int) -> int:
+    """Keys and values in float32, of a decoder that keeps so many tokens of either side."""
+    layers: int = shape.num_decoder_layers
+    width: int = shape.d_kv * shape.num_heads
+    return layers * 2 * batch * tokens * width * 4
 
 
 class _Memory:
