@@ -87,6 +87,18 @@ def test_a_run_without_pictures_says_what_to_do(run: Run, tmp_path: Path) -> Non
     assert "promptlift illustrate RUN" in error_line(result)
 
 
+@pytest.mark.parametrize("holds", ["pictures", "improvements.jsonl", "manifest.json"])
+def test_a_run_whose_drawing_has_not_finished_says_so(run: Run, tmp_path: Path, holds: str) -> None:
+    if holds == "pictures":
+        (tmp_path / holds).mkdir()
+    else:
+        stages = {"stages": {"illustrating": {"state": "interrupted"}}}
+        (tmp_path / holds).write_text(json.dumps(stages) if holds == "manifest.json" else "")
+    result = run("score", tmp_path)
+    assert result.exit_code == 1
+    assert "drawing has not finished" in error_line(result)
+
+
 def test_help_loads_nothing_heavy() -> None:
     heavy = {"torch", "transformers", "numpy", "PIL", "pyarrow"}
     before = f"import atexit, sys; atexit.register(lambda: print({heavy} & set(sys.modules)))"

@@ -223,6 +223,24 @@ def test_devices() -> None:
             pick_device("cuda:1")
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("cuda:x", "device 'cuda:x' is none; write for example cpu or cuda:0"),
+        ("cuda:7", "device 'cuda:7' is not there; there are 2, from 0"),
+        ("cpu:x", "device 'cpu:x' is none"),
+    ],
+)
+def test_devices_that_are_none_are_named(
+    asked: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert pick_device("cuda:1") == "cuda:1"
+    with pytest.raises(ConfigError, match=said):
+        pick_device(asked)
+
+
 VECTORS = st.lists(
     st.lists(st.floats(-100, 100, width=32), min_size=3, max_size=3), min_size=1, max_size=5
 )

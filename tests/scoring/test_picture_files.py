@@ -1,6 +1,7 @@
 """The index of a run's pictures, and files that are not what it says."""
 
 import hashlib
+import warnings
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,17 @@ def test_a_file_that_was_broken_when_listed_is_named(drawn: Path) -> None:
     reader.check(first)
     with pytest.raises(InputError, match=rf"{path.name} is no readable picture"):
         reader.image(first)
+
+
+@pytest.mark.parametrize("limit", ["error", "warning"])
+def test_a_picture_too_large_to_be_decoded_is_named(
+    limit: str, drawn: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = read_index(drawn / "pictures")[0]
+    with Image.open(picture.path) as image:
+        pixels = image.width * image.height
+    # Pillow warns above the limit, here an error as all warnings, and refuses above twice that.
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels // 3 if limit == "error" else pixels - 1)
+    warnings.simplefilter("error")  # pytest restores the filters
+    with pytest.raises(InputError, match=rf"{picture.path.name} is no readable picture: "):
+        PictureReader(1).image(picture)

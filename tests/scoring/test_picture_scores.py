@@ -22,6 +22,7 @@ from promptlift.scoring.picture_config import PictureScoringConfig
 from promptlift.scoring.picture_files import Picture, read_index
 from promptlift.scoring.picture_scores import STAGE, score_pictures
 from promptlift.scoring.scores import Metric
+from promptlift.scoring.verdicts import judge
 from promptlift.tables import Row, read_rows
 from tests.scoring.clip_models import draw_run, index_row, make_head, write_index
 from tests.scoring.test_picture_files import rows_of
@@ -362,3 +363,22 @@ def test_unknown_metrics_and_settings_are_refused(clip_folder: Path, drawn: Path
 def test_captions_are_what_text_encoders_see() -> None:
     assert caption("a cat,  in  armor ") == "a cat,  in  armor "
     assert caption("a (cat:1.3), <lora:film:0.8> soft light") == "a cat, soft light"
+
+
+def test_the_level_of_verdicts_is_divided_among_variants(clip_folder: Path, tmp_path: Path) -> None:
+    run = draw_run(tmp_path / "run", prompts=3, seeds=(1, 2), variants=3)
+    rows = [row for row in rows_of(run) if (row["prompt_index"], row["variant"]) != (0, 2)]
+    write_index(run, rows)  # a prompt with fewer variants than the others
+    score_pictures(run, config_of(clip_folder, metrics=("clip",)))
+    pairs = table(run, "pairs.parquet")
+    name = "clipscore_original_prompt"
+    gains = np.array(
+        [pair[f"{name}_improved_picture"] - pair[f"{name}_original_picture"] for pair in pairs]
+    )
+    keys = [[pair[key] for pair in pairs] for key in ("prompt_index", "variant")]
+    lines = (run / "scores" / "verdicts.jsonl").read_text().splitlines()
+    lows = [json.loads(line)["evidence"][name]["low"] for line in lines]
+    expected = judge({name: gains}, keys[0], keys[1], best_of=3)
+    assert lows == pytest.approx([one.evidence[name].low for one in expected], abs=1e-4)
+    lenient = judge({name: gains}, keys[0], keys[1])
+    assert all(low < one.evidence[name].low for low, one in zip(lows, lenient, strict=True))

@@ -92,7 +92,7 @@ def illustrate(
 
       promptlift illustrate --prompts prompts.txt --output runs/mine --model sdxl-turbo
 
-      promptlift illustrate --prompts improved.jsonl -o runs/mine --model sd15 --seeds 4
+      promptlift illustrate --prompts improved.jsonl -o runs/sd15 --model sd15 --seeds 4
     """
     names = {item.name for item in fields(IllustrationConfig)} - {"model"}
     given = {name: value for name, value in locals().items() if name in names}

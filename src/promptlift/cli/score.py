@@ -160,6 +160,17 @@ def _parts(run: Path | None, only: str | None, asks_for_texts: bool) -> list[str
         return [only]
     if run is None or asks_for_texts:
         return ["texts"]
-    drawn = (run / "pictures" / "index.parquet").is_file()
-    trained = (run / "validation.jsonl").is_file()
-    return ["texts"] * (trained or not drawn) + ["pictures"] * drawn
+    if (run / "validation.jsonl").is_file():
+        drawn = (run / "pictures" / "index.parquet").is_file()
+        return ["texts"] + ["pictures"] * drawn
+    # Drawing may not have finished: what reads the pictures says so.
+    begun = any((run / name).exists() for name in ("pictures", "improvements.jsonl"))
+    return ["pictures"] if begun or "illustrating" in _stages(run) else ["texts"]
+
+
+def _stages(run: Path) -> tuple[str, ...]:
+    """The stages in the run's manifest; none where it cannot be read."""
+    try:
+        return tuple(json.loads((run / "manifest.json").read_text(encoding="utf-8"))["stages"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()

@@ -269,6 +269,13 @@ def pick_device(asked: str) -> str:
     if not there.get(asked.split(":")[0], False):
         found = ", ".join(name for name, is_there in there.items() if is_there)
         raise ConfigError(f"device {asked!r} is not there; there is: {found}")
+    try:
+        device = torch.device(asked)
+    except RuntimeError as error:
+        raise ConfigError(f"device {asked!r} is none; write for example cpu or cuda:0") from error
+    count = torch.cuda.device_count() if device.type == "cuda" else 1
+    if (device.index or 0) >= count:
+        raise ConfigError(f"device {asked!r} is not there; there are {count}, from 0")
     return asked
 
 

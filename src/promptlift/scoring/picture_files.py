@@ -149,7 +149,10 @@ class PictureReader:
         try:
             with images.open(io.BytesIO(data)) as file:
                 image: Image = file.convert("RGB")
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        except (
+            UnidentifiedImageError, images.DecompressionBombError,
+            images.DecompressionBombWarning, OSError, SyntaxError, ValueError,
+        ) as error:  # fmt: skip
             raise InputError(f"{picture.path} is no readable picture: {error}") from error
         self._images[picture.path] = image
         while len(self._images) > self._kept:

@@ -144,12 +144,15 @@ def _judge(
     if "near_blank" in original:
         blanks = improved["near_blank"] - original["near_blank"]
     shown = [looked.pictures[pair.improved] for pair in builder.pairs]
+    # A prompt counts as improved where any of its variants does.
+    competing = Counter(prompt for prompt, _ in {(one.prompt_index, one.variant) for one in shown})
     return judge(
         gains,
         [picture.prompt_index for picture in shown],
         [picture.variant for picture in shown],
         blanks=blanks,
         tie=config.tie,
+        best_of=max(competing.values()),
     )
 
 

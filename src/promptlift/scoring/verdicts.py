@@ -16,8 +16,9 @@ LEVEL = 0.05  # chance that a gain of nothing looks clear, over all metrics of a
 RULE = (
     "improved if the gain over the original, mean over seeds, is clear in at least one metric and "
     "a loss is clear in none, and its pictures are near-blank no more often; else original. Clear: "
-    "the one-sided 95% t interval excludes ties. Its noise is the spread between seeds of one "
-    "prompt, pooled over prompts; with one seed each, the spread between prompts."
+    "the one-sided t interval excludes ties, at 95% over all metrics and variants of a prompt "
+    "together. Its noise is the spread between seeds of one prompt, pooled over prompts; with one "
+    "seed each, the spread between prompts."
 )
 
 
