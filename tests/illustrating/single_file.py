@@ -46,8 +46,8 @@ def _of_unet(name: str) -> str:
         if name.startswith(own + "."):
             return name.replace(own, original, 1)
     if found := re.match(r"mid_block\.(resnets|attentions)\.(\d)\.(.*)", name):
-        place = int(found[2]) * 2 if found[1] == "resnets" else 1
-        return f"middle_block.{place}.{_of_layer(found[1], found[3])}"
+        middle = int(found[2]) * 2 if found[1] == "resnets" else 1
+        return f"middle_block.{middle}.{_of_layer(found[1], found[3])}"
     found = re.match(r"(down|up)_blocks\.(\d)\.(\w+)\.(\d)\.(.*)", name)
     assert found is not None, name
     side, block, kind, layer, rest = found[1], int(found[2]), found[3], int(found[4]), found[5]

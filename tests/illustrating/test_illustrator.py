@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -337,10 +338,17 @@ def test_what_a_device_cannot_do(options: dict[str, Any], message: str, sdxl: Pa
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.compile's own parts
-def test_compiled_it_draws_the_same(base: Illustrator, sdxl: Path) -> None:
+def test_compiled_it_draws_the_same(
+    base: Illustrator, sdxl: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The graph is traced and run; making C++ of it takes minutes.
+    traced = partialmethod(torch.nn.Module.compile, backend="eager")
+    monkeypatch.setattr(torch.nn.Module, "compile", traced)
     compiled = Illustrator.load(sdxl, num_inference_steps=3, compile=True)
+    before = torch._dynamo.utils.counters["frames"]["ok"]
     difference = pixels(compiled.draw("a cat")) - pixels(base.draw("a cat"))
     assert np.abs(difference).max() <= 1
+    assert torch._dynamo.utils.counters["frames"]["ok"] > before
 
 
 def test_any_other_pipeline_draws_in_its_own_way(sd15: Path, tmp_path: Path) -> None:

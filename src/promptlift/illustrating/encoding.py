@@ -80,7 +80,8 @@ class PromptEncoder:
     """
 
     def __init__(self, pipeline: Any, *, chunked: bool) -> None:
-        self._pipeline, self._chunked = pipeline, chunked
+        # Asking takes milliseconds, as diffusers looks through all modules for it.
+        self._device, self._chunked = pipeline._execution_device, chunked
         found: list[tuple[Any, Any]] = [
             (
                 getattr(pipeline, f"tokenizer{end}", None),
@@ -151,7 +152,7 @@ class PromptEncoder:
             + [tokenizer.pad_token_id] * (_room(tokenizer) - len(ids))
             for ids in chunks
         ]
-        input_ids = torch.tensor(rows, device=self._pipeline._execution_device)
+        input_ids = torch.tensor(rows, device=self._device)
         if self._has_pooled:
             output = encoder(input_ids, output_hidden_states=True)
             return output.hidden_states[-2], output[0]
