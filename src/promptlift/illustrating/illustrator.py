@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.illustrating.config import IllustrationConfig
+from promptlift.illustrating.device import is_out_of_memory
 from promptlift.illustrating.encoding import Encoded, PromptEncoder
 from promptlift.illustrating.pictures import Picture, PicturePair, Request
 from promptlift.illustrating.pipeline import Pipelines, Report, load_pipelines
@@ -185,8 +186,8 @@ class Illustrator:
         try:
             with torch.no_grad():
                 images, encoded, notes = self._draw(batch)
-        except RuntimeError as error:  # torch.OutOfMemoryError is one
-            if not isinstance(error, torch.OutOfMemoryError) and "out of memory" not in str(error):
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
                 raise
             return None
         seconds = (time.perf_counter() - started) / len(batch)
@@ -310,6 +311,10 @@ class Illustrator:
     def _halve(self) -> None:
         import torch
 
+        # Pipelines decode in float32 where fp16 overflows, and turn back only when that is done.
+        for pipeline in filter(None, (self.pipelines.base, self.pipelines.refiner)):
+            if isinstance(vae := getattr(pipeline, "vae", None), torch.nn.Module):
+                vae.to(getattr(torch, self.pipelines.dtype))
         gc.collect()
         if self.pipelines.device.startswith("cuda"):
             torch.cuda.empty_cache()

@@ -11,7 +11,7 @@ from typing import Any
 
 from promptlift.errors import ConfigError, MissingExtraError, ModelError
 from promptlift.illustrating.config import IllustrationConfig
-from promptlift.illustrating.device import device_of, dtype_of
+from promptlift.illustrating.device import device_of, dtype_of, is_out_of_memory
 from promptlift.illustrating.presets import PRESETS, Weights
 from promptlift.illustrating.weights import files_of, hash_files, read_index, variant_of
 
@@ -106,7 +106,7 @@ def load_pipelines(config: IllustrationConfig, report: Report) -> Pipelines:
             _check_refiner(refiner, base, name)
             origins.append(origin)
     for pipeline in filter(None, (base, refiner)):
-        _prepare(pipeline, config, device, torch)
+        _prepare(pipeline, config, device)
     return Pipelines(base, refiner, device, dtype, tuple(origins))
 
 
@@ -290,7 +290,7 @@ def _check_refiner(refiner: Any, base: Any, name: str) -> None:
         )
 
 
-def _prepare(pipeline: Any, config: IllustrationConfig, device: str, torch: Any) -> None:
+def _prepare(pipeline: Any, config: IllustrationConfig, device: str) -> None:
     """Move a pipeline to its device, with what was asked for to save memory."""
     pipeline.set_progress_bar_config(disable=True)
     try:
@@ -300,7 +300,9 @@ def _prepare(pipeline: Any, config: IllustrationConfig, device: str, torch: Any)
             pipeline.enable_sequential_cpu_offload(device=device)
         else:
             pipeline.to(device)
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise ModelError(
             f"the weights do not fit into the memory of {device}; try --offload model, "
             "or --refiner none"
