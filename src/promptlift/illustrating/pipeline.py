@@ -252,10 +252,12 @@ def _lacking(config: IllustrationConfig, *, half: bool) -> list[Weights]:
     preset = PRESETS[config.model]
     refiner = preset.refiner if config.refiner is None else None
     found = []
-    for weights, without in ((preset.base, ()), (refiner, _SHARED)):
+    parts: list[tuple[Weights | None, tuple[str, ...]]] = [(preset.base, ()), (refiner, _SHARED)]
+    for weights, without in parts:
         if weights is None or Path(weights.name).is_dir():
             continue
-        options = {"variant": "fp16" if half else None, **dict.fromkeys(without, True)}
+        options: dict[str, Any] = {"variant": "fp16" if half else None}
+        options |= dict.fromkeys(without, True)
         try:
             DiffusionPipeline.download(weights.name, local_files_only=True, **options)
         except (OSError, ValueError):
