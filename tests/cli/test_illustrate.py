@@ -136,6 +136,17 @@ def test_wrong_use_is_one_line(
     assert result.exit_code and message in error_line(result)
 
 
+@pytest.mark.parametrize("text", ["", '{"prompt": 3}\n{"source": "a cat"'])
+def test_a_file_without_a_usable_prompt_leaves_the_folder_free(
+    text: str, run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text(text)
+    result = run("illustrate", "--prompts", path, "-o", tmp_path / "run")
+    assert result.exit_code and "prompts.jsonl" in error_line(result)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_with_nothing_to_draw(run: Run, tmp_path: Path) -> None:
     RunFolder.open(tmp_path / "run").begin("pairs", {}, {})
     assert "holds neither improvements.jsonl nor validation.jsonl" in error_line(

@@ -22,6 +22,7 @@ from diffusers import (
 
 from promptlift import ConfigError, Illustrator, Improvement, InputError, ModelError
 from promptlift.illustrating.config import IllustrationConfig
+from promptlift.illustrating.device import device_of
 from promptlift.illustrating.pictures import Picture, Request
 from tests.illustrating.models import DIFFUSERS_WARNS
 
@@ -277,6 +278,33 @@ def test_memory_that_does_not_do_for_one_picture(ancestral: Illustrator) -> None
         list(limited(ancestral, 0, []).draw_all([Request(prompt="a cat")] * 2))
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB)"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+)
+def test_memory_that_runs_out_in_an_upcast_decode(error: RuntimeError, sdxl: Path) -> None:
+    half = Illustrator.load(sdxl, num_inference_steps=1, dtype="bf16", batch_size=2)
+    vae = half.pipelines.base.vae
+    asked = [Request(prompt="a cat"), Request(prompt="a dog")]
+    expected = [pixels(picture) for picture in again(half, batch_size=1).draw_all(asked)]
+    decode = vae.decode
+
+    def limited_decode(latents: torch.Tensor, **options: Any) -> Any:
+        if len(latents) > 1:
+            vae.to(torch.float32)  # as the pipeline does where fp16 overflows
+            raise error
+        return decode(latents, **options)
+
+    vae.decode = limited_decode
+    found = [pixels(picture) for picture in half.draw_all(asked)]
+    assert half.batch_size == 1 and vae.dtype == torch.bfloat16
+    assert np.array_equal(found, expected)
+
+
 def test_slicing_and_tiling(base: Illustrator, sdxl: Path) -> None:
     options: dict[str, Any] = {"vae_slicing": True, "vae_tiling": True, "batch_size": 2}
     saving = Illustrator.load(sdxl, num_inference_steps=3, **options)
@@ -326,6 +354,9 @@ def test_a_schedule_that_leaves_one_without_steps_is_refused(both: Illustrator) 
     ("options", "message"),
     [
         ({"device": "tpu"}, "device is 'tpu'"),
+        ({"device": "cuda:x"}, "device is 'cuda:x' and must be auto"),
+        ({"device": "cpu:x"}, "device is 'cpu:x' and must be auto"),
+        ({"device": "cpu:1"}, "device is 'cpu:1' and must be auto"),
         ({"device": "cuda:7"}, "finds none; --device cpu"),
         ({"dtype": "fp16", "device": "cpu"}, "use bf16 or fp32"),
         ({"offload": "model", "device": "cpu"}, "on a CPU it does nothing"),
@@ -334,6 +365,14 @@ def test_a_schedule_that_leaves_one_without_steps_is_refused(both: Illustrator) 
 def test_what_a_device_cannot_do(options: dict[str, Any], message: str, sdxl: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         Illustrator.load(sdxl, **options)
+
+
+def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert device_of(IllustrationConfig(device="cuda:0")) == "cuda:0"
+    with pytest.raises(ConfigError, match="there are 1 GPUs, counted from cuda:0"):
+        device_of(IllustrationConfig(device="cuda:7"))
 
 
 @pytest.mark.slow

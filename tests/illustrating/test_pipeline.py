@@ -40,8 +40,12 @@ def test_offline_a_missing_preset_says_what_to_download(preset: str, tmp_path: P
     base = PRESETS[preset].base
     assert f"{base.name} is not on this machine" in message
     assert (
-        f"{2 * base.gigabytes:.1f} GB, licence {base.licence}: hf download {base.name}" in message
+        f"{2 * base.gigabytes:.1f} GB, licence {base.licence}: hf download {base.name} " in message
     )
+    if refiner := PRESETS[preset].refiner:
+        assert f", nor is {refiner.name}. Download both once, 22.8 GB: " in message
+        assert f"; 9.0 GB, licence {refiner.licence}: hf download {refiner.name} " in message
+        assert refiner.name not in fails(preset, offline=True, refiner="none")
 
 
 def test_the_licence_is_told_before_anything_is_loaded() -> None:

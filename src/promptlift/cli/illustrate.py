@@ -1,6 +1,7 @@
 """`promptlift illustrate`."""
 
 import json
+import os
 import sys
 import time
 from dataclasses import fields
@@ -104,6 +105,9 @@ def illustrate(
             raise ConfigError("--prompts FILE and --output RUN belong together")
         if sample is not None and sample < 1:
             raise ConfigError(f"sample is {sample} and must be 1 or more")
+
+        if offline:  # the improver's own libraries read this, when they are imported
+            os.environ["HF_HUB_OFFLINE"] = "1"
 
         from promptlift.illustrating.illustrator import Illustrator
         from promptlift.illustrating.inputs import count_entries, sample_of

@@ -1,6 +1,7 @@
 """`promptlift pick`."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -150,6 +151,8 @@ def pick(
             check_output_ending(pairs)
             check_overwrites([pairs], files)
         config, drawing, scoring = _configs(given)
+        if offline:  # the improver's own libraries read this, when they are imported
+            os.environ["HF_HUB_OFFLINE"] = "1"
 
         from promptlift.illustrating.illustrator import Illustrator
         from promptlift.illustrating.pipeline import load_pipelines

@@ -82,6 +82,11 @@ class IllustrationConfig:
             )
             if not fine
         ]
+        if self.negative and self.guidance_scale is not None and self.guidance_scale <= 1:
+            wrong.append(
+                f"negative has no effect with guidance_scale {self.guidance_scale}: it needs one "
+                "above 1, for which turbo models were not made"
+            )
         if wrong:
             raise ConfigError("; ".join(wrong))
 

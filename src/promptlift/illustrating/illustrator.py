@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.illustrating.config import IllustrationConfig
+from promptlift.illustrating.device import is_out_of_memory
 from promptlift.illustrating.encoding import Encoded, PromptEncoder
 from promptlift.illustrating.pictures import Picture, PicturePair, Request
 from promptlift.illustrating.pipeline import Pipelines, Report, load_pipelines
@@ -185,8 +186,8 @@ class Illustrator:
         try:
             with torch.no_grad():
                 images, encoded, notes = self._draw(batch)
-        except RuntimeError as error:  # torch.OutOfMemoryError is one
-            if not isinstance(error, torch.OutOfMemoryError) and "out of memory" not in str(error):
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
                 raise
             return None
         seconds = (time.perf_counter() - started) / len(batch)
@@ -196,11 +197,16 @@ class Illustrator:
                 request=request,
                 seconds=seconds,
                 cut=read.cut if read else "",
-                cut_tokens=read.cut_tokens if read else 0,
-                notes=(*_not_applied(read), *noted),
+                cut_tokens=read.cut_tokens if read else None,
+                notes=(*_not_applied(read), *self._without_effect(request), *noted),
             )
             for image, request, read, noted in zip(images, batch, encoded, notes, strict=True)
         ]
+
+    def _without_effect(self, request: Request) -> tuple[str, ...]:
+        if not request.negative or self.guidance_scale > 1:
+            return ()
+        return (f"the negative prompt has no effect with guidance_scale {self.guidance_scale:g}",)
 
     def _draw(
         self, batch: list[Request]
@@ -283,7 +289,22 @@ class Illustrator:
     def _draw_other(
         self, batch: list[Request]
     ) -> tuple[list["Image"], list[Encoded | None], list[tuple[str, ...]]]:
-        """With any other pipeline, which encodes prompts and draws noise in its own way."""
+        """With any other pipeline, which encodes prompts and draws noise in its own way.
+
+        Requests with and without a negative prompt, or `prompt_2`, are drawn apart: what one has
+        must not become an empty text of its neighbours.
+        """
+        images: list[Any] = [None] * len(batch)
+        given = [(item.negative is None, item.prompt_2 is None) for item in batch]
+        for kind in sorted(set(given)):
+            places = [place for place, found in enumerate(given) if found == kind]
+            drawn = self._run_other([batch[place] for place in places])
+            for place, image in zip(places, drawn, strict=True):
+                images[place] = image
+        return images, [None] * len(batch), [()] * len(batch)
+
+    def _run_other(self, batch: list[Request]) -> list["Image"]:
+        """Draw requests that all have, or all lack, a negative prompt and `prompt_2`."""
         import torch
 
         base = self.pipelines.base
@@ -300,16 +321,20 @@ class Illustrator:
             ("negative_prompt", [request.negative for request in batch]),
             ("prompt_2", [request.prompt_2 for request in batch]),
         ):
-            if any(text is not None for text in texts):
+            if texts[0] is not None:
                 if name not in takes:
                     raise ConfigError(f"{type(base).__name__} takes no {name}")
-                given[name] = [text or "" for text in texts]
+                given[name] = texts
         images = base(**{name: value for name, value in given.items() if name in takes}).images
-        return list(images), [None] * len(batch), [()] * len(batch)
+        return list(images)
 
     def _halve(self) -> None:
         import torch
 
+        # Pipelines decode in float32 where fp16 overflows, and turn back only when that is done.
+        for pipeline in filter(None, (self.pipelines.base, self.pipelines.refiner)):
+            if isinstance(vae := getattr(pipeline, "vae", None), torch.nn.Module):
+                vae.to(getattr(torch, self.pipelines.dtype))
         gc.collect()
         if self.pipelines.device.startswith("cuda"):
             torch.cuda.empty_cache()

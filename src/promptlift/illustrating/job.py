@@ -7,6 +7,7 @@ the files themselves are the state, and a job that is killed at any moment goes 
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -182,8 +183,7 @@ class IllustrationJob:
         try:
             with atomic_path(path) as temporary:
                 temporary.write_bytes(png_bytes(drawing, picture))
-            with (self.folder / "times.jsonl").open("a", encoding="utf-8") as file:
-                file.write(line)
+            _append_line(self.folder / "times.jsonl", line)
         except OSError as error:
             raise PromptliftError(
                 f"{path} cannot be written: {error.strerror or error}. {done} pictures were drawn "
@@ -191,7 +191,7 @@ class IllustrationJob:
             ) from error
 
     def _row(
-        self, drawing: Drawing, size: tuple[int, int], cut_tokens: int, seconds: float | None
+        self, drawing: Drawing, size: tuple[int, int], cut_tokens: int | None, seconds: float | None
     ) -> dict[str, Any]:
         return {
             "prompt_index": drawing.prompt_index,
@@ -246,14 +246,28 @@ class IllustrationJob:
         }
 
 
+def _append_line(path: Path, line: str) -> None:
+    """Append a line, behind a whole one: a kill may have cut the last one short."""
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read() != b"\n":
+                line = "\n" + line
+        file.write(line.encode())
+
+
 class Cut:
     """Counts pictures whose prompt was cut, and says so of the first few."""
 
     def __init__(self) -> None:
         self.pictures = 0
+        self._said_unknown = False
 
     def said(self, drawing: Drawing, picture: Picture) -> tuple[str, ...]:
         """What to say of a picture."""
+        if picture.cut_tokens is None and not self._said_unknown:
+            self._said_unknown = True
+            return ("what this pipeline cuts of a prompt is not known",)
         if not picture.cut_tokens:
             return ()
         self.pictures += 1

@@ -35,15 +35,17 @@ class Picture:
         request: what was asked for, the config's negative prompt and `prompt_2` included.
         seconds: its share of the time that its batch took.
         cut: the end of the prompt that CLIP did not read, as its tokens say it.
-        cut_tokens: how many tokens that is.
-        notes: syntax that was not applied, and a picture that a safety checker blackened.
+        cut_tokens: how many tokens that is; None where a pipeline reads prompts in its own way
+            and what it cuts is not known.
+        notes: syntax that was not applied, a negative prompt without effect, and a picture that a
+            safety checker blackened.
     """
 
     image: "Image"
     request: Request
     seconds: float
     cut: str = ""
-    cut_tokens: int = 0
+    cut_tokens: int | None = 0
     notes: tuple[str, ...] = ()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from promptlift.errors import ConfigError, MissingExtraError, ModelError
 from promptlift.illustrating.config import IllustrationConfig
-from promptlift.illustrating.device import device_of, dtype_of
+from promptlift.illustrating.device import device_of, dtype_of, is_out_of_memory
 from promptlift.illustrating.presets import PRESETS, Weights
 from promptlift.illustrating.weights import files_of, hash_files, read_index, variant_of
 
@@ -106,7 +106,7 @@ def load_pipelines(config: IllustrationConfig, report: Report) -> Pipelines:
             _check_refiner(refiner, base, name)
             origins.append(origin)
     for pipeline in filter(None, (base, refiner)):
-        _prepare(pipeline, config, device, torch)
+        _prepare(pipeline, config, device)
     return Pipelines(base, refiner, device, dtype, tuple(origins))
 
 
@@ -214,6 +214,9 @@ def _from_hub(
     from huggingface_hub.errors import HFValidationError
 
     hub = weights.name if weights else name
+    lacking = _lacking(config, half=half) if weights else []
+    if lacking and config.offline:
+        raise ModelError(_by_hand(lacking, half=half))
     if not weights and (hub.count("/") != 1 or hub.startswith((".", "/", "~"))):
         raise ModelError(_unknown(name))
     options: dict[str, Any] = {"variant": "fp16" if half else None, **dict.fromkeys(without, True)}
@@ -225,20 +228,59 @@ def _from_hub(
         pass
     size = f", {weights.gigabytes * (1 if half else 2):.1f} GB" if weights else ""
     licence = f", licence {weights.licence}" if weights else ""
-    wanted = "*.fp16.safetensors" if half else "*/*model.safetensors"
-    command = f"hf download {hub} --include '*.json' --include '*.txt' --include '{wanted}'"
+    command = _command(hub, half=half)
     if config.offline:
-        raise ModelError(
-            f"{hub} is not on this machine. Download it once{size}{licence}: {command}"
-        )
+        raise ModelError(f"{hub} is not on this machine. Download it once: {command}")
     report(f"{hub} is not on this machine; downloading it{size}{licence}")
     try:
         return Path(DiffusionPipeline.download(hub, **options))
     except Exception as error:
         raise ModelError(
-            f"{hub} is not on this machine and cannot be downloaded: {_first_line(error)}. "
-            f"To download it by hand{size}{licence}: {command}"
+            f"{hub} cannot be downloaded: {_first_line(error)}. "
+            + (
+                _by_hand(lacking, half=half)
+                if lacking
+                else f"It is not on this machine; to download it by hand: {command}"
+            )
         ) from error
+
+
+def _lacking(config: IllustrationConfig, *, half: bool) -> list[Weights]:
+    """What a preset draws with, base and refiner, and is not in the local cache."""
+    from diffusers import DiffusionPipeline
+
+    preset = PRESETS[config.model]
+    refiner = preset.refiner if config.refiner is None else None
+    found = []
+    parts: list[tuple[Weights | None, tuple[str, ...]]] = [(preset.base, ()), (refiner, _SHARED)]
+    for weights, without in parts:
+        if weights is None or Path(weights.name).is_dir():
+            continue
+        options: dict[str, Any] = {"variant": "fp16" if half else None}
+        options |= dict.fromkeys(without, True)
+        try:
+            DiffusionPipeline.download(weights.name, local_files_only=True, **options)
+        except (OSError, ValueError):
+            found.append(weights)
+    return found
+
+
+def _by_hand(lacking: list[Weights], *, half: bool) -> str:
+    """How to download what a preset lacks: size, licence and command of each, and the sum."""
+    first, *others = lacking
+    sizes = [weights.gigabytes * (1 if half else 2) for weights in lacking]
+    each = [
+        f"{size:.1f} GB, licence {weights.licence}: {_command(weights.name, half=half)}"
+        for size, weights in zip(sizes, lacking, strict=True)
+    ]
+    nor = "".join(f", nor is {weights.name}" for weights in others)
+    asked = f"Download both once, {sum(sizes):.1f} GB:" if others else "Download it once,"
+    return f"{first.name} is not on this machine{nor}. {asked} {'; '.join(each)}"
+
+
+def _command(hub: str, *, half: bool) -> str:
+    wanted = "*.fp16.safetensors" if half else "*/*model.safetensors"
+    return f"hf download {hub} --include '*.json' --include '*.txt' --include '{wanted}'"
 
 
 def _check_whole(pipeline: Any, path: Path) -> None:
@@ -290,7 +332,7 @@ def _check_refiner(refiner: Any, base: Any, name: str) -> None:
         )
 
 
-def _prepare(pipeline: Any, config: IllustrationConfig, device: str, torch: Any) -> None:
+def _prepare(pipeline: Any, config: IllustrationConfig, device: str) -> None:
     """Move a pipeline to its device, with what was asked for to save memory."""
     pipeline.set_progress_bar_config(disable=True)
     try:
@@ -300,7 +342,9 @@ def _prepare(pipeline: Any, config: IllustrationConfig, device: str, torch: Any)
             pipeline.enable_sequential_cpu_offload(device=device)
         else:
             pipeline.to(device)
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
         raise ModelError(
             f"the weights do not fit into the memory of {device}; try --offload model, "
             "or --refiner none"

@@ -17,6 +17,7 @@ from promptlift.illustrating.inputs import (
 )
 from promptlift.improving.batch import Item, Job, improve_items, read_items
 from promptlift.improving.improver import Improver
+from promptlift.improving.reading import check_prompt
 from promptlift.pairs.load import load_pairs
 from promptlift.records import SCHEMA_VERSION, Pair
 from promptlift.runs import Run
@@ -78,6 +79,7 @@ def improvements_of(
             f"{run.folder} holds neither {FILE} nor validation.jsonl, so there is nothing to draw. "
             "Give prompts: promptlift illustrate --prompts FILE --output RUN"
         )
+    _check_usable(source, is_pairs=prompts is None)
     inputs = {source.name: sha256_of_file(source)}
     if prompts is not None and holds_improvements(prompts):
         config: dict[str, Any] = {"sample": choice.sample, "sample_seed": choice.sample_seed}
@@ -95,6 +97,33 @@ def improvements_of(
         failed = _improve(improver, source, output, choice, inputs, report, pairs=prompts is None)
         run.finish(STAGE, {"failed": failed})
     return output
+
+
+def _check_usable(source: Path, *, is_pairs: bool) -> None:
+    """Refuse a file of which nothing can be drawn, before a stage is begun with it."""
+    if not is_pairs and holds_improvements(source):
+        found = read_entries(source)
+        errors = (item.message if isinstance(item, Fault) else None for item in found)
+    else:
+        items = _of_pairs(source) if is_pairs else _of_prompts(source)
+        errors = (_fault_of(item) for _, item in items)
+    first = None
+    for error in errors:
+        if error is None:
+            return
+        first = first or error
+    why = f"; the first row: {first}" if first else ", it is empty"
+    raise InputError(f"{source} holds no prompt that can be drawn{why}")
+
+
+def _fault_of(item: Item) -> str | None:
+    if item.error is not None:
+        return item.error
+    try:
+        check_prompt(item.prompt, "the prompt")
+    except InputError as error:
+        return str(error)
+    return None
 
 
 def _own_model(run: Run, prompts: Path | None) -> str | None:
