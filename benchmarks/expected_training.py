@@ -129,7 +129,7 @@ def decoder_launches(shape: dict[str, Any]) -> int:
     state.step(one[0])  # the first also fills the cache of the source
     with _Launches() as launches:
         state.step(one[0])
-    return launches.count
+    return int(launches.count)
 
 
 def evaluation_minutes(launches: int, tokens: int) -> float:
