@@ -175,7 +175,8 @@ def test_prompts_of_several_lengths_in_one_batch(base: Illustrator) -> None:
         chunked.draw_all(requests), again(chunked, batch_size=1).draw_all(requests), strict=True
     ):
         assert np.abs(pixels(one) - pixels(other)).max() <= 1
-    assert chunked.draw(LONG).cut_tokens == 0 < base.draw(LONG).cut_tokens
+    assert chunked.draw(LONG).cut_tokens == 0
+    assert (base.draw(LONG).cut_tokens or 0) > 0
 
 
 def test_the_end_of_a_long_prompt_counts_only_in_chunks(base: Illustrator) -> None:
