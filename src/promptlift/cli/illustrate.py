@@ -128,7 +128,10 @@ def illustrate(
             sample_seed=sample_seed,
         )
         improvements = improvements_of(opened, prompts, choice, report=say)
-        chosen = sample_of(count_entries(improvements), sample, sample_seed)
+        there = count_entries(improvements)
+        if sample is not None and there < sample:
+            say(f"{improvements} holds {there} prompts; all are drawn. Remove it to improve others")
+        chosen = sample_of(there, sample, sample_seed)
         illustrator = Illustrator(load_pipelines(config, say), config, say)
         job = IllustrationJob(opened, improvements, illustrator, chosen=chosen, report=say)
         _draw(job, as_json=as_json)
