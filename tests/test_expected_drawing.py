@@ -5,6 +5,7 @@ import pytest
 from benchmarks.expected_drawing import BASE, REFINER, unet, vae
 
 
+@pytest.mark.slow
 def test_the_models_have_their_published_sizes() -> None:
     # Podell et al., "SDXL", 2023, table 1 gives 2.6 billion for the base; the counts are those of
     # the published files.

@@ -29,6 +29,7 @@ def same_everywhere(improver: Improver, other: Improver, texts: list[str], **opt
     assert other.improve(texts, seed=3, **options) == results
 
 
+@pytest.mark.slow
 def test_500_prompts_give_the_same_in_any_order_batch_and_thread(exported: Path) -> None:
     one, two = (Improver.load(exported, threads=count) for count in (1, 2))
     same_everywhere(one, two, prompts(500), max_new_tokens=6)

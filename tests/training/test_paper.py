@@ -186,6 +186,7 @@ def test_a_stopped_run_ends_with_the_same_figures(
     assert same(tmp_path / "model", whole / "model")
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_its_last_evaluation_is_finished(
     whole: Path, t5v11_folder: Path, tmp_path: Path
 ) -> None:
@@ -200,6 +201,7 @@ def test_a_run_killed_in_its_last_evaluation_is_finished(
     assert same(tmp_path / "model", whole / "model")
 
 
+@pytest.mark.slow
 def test_a_run_of_part_of_an_epoch_makes_up_for_its_evaluation(
     t5v11_folder: Path, tmp_path: Path
 ) -> None:

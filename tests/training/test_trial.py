@@ -59,6 +59,7 @@ def test_updates_are_those_of_a_run(t5v11_folder: Path) -> None:
     assert updates_of(73_700, config, processes=2) == 5 * 576
 
 
+@pytest.mark.slow
 def test_a_trial_changes_nothing(t5v11_folder: Path, tmp_path: Path) -> None:
     config = settings(t5v11_folder, epochs=1.0)
     lines: list[str] = []
@@ -75,6 +76,7 @@ def test_a_trial_changes_nothing(t5v11_folder: Path, tmp_path: Path) -> None:
     assert sum(line.startswith("trial: ") for line in lines) == 2
 
 
+@pytest.mark.slow
 def test_too_little_memory_is_said_with_what_to_do(
     t5v11_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
