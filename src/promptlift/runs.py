@@ -9,6 +9,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ class Run:
             "config": config,
             "inputs": inputs,
             "started": earlier.get("started", _now()),
-            "versions": _versions(),
+            "versions": {"platform": sys.platform, **versions_of(_VERSIONED)},
             "git_revision": _git_revision(),
         }
         self._save(name, stage)
@@ -124,9 +125,10 @@ def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version(), "platform": sys.platform}
-    for name in _VERSIONED:
+def versions_of(names: Iterable[str]) -> dict[str, str]:
+    """Versions of Python and of those packages that are installed."""
+    found = {"python": platform.python_version()}
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -1,15 +1,12 @@
 """Score the pictures of a run: `RUN/scores/pictures.json` and the tables beside it."""
 
 import math
-import platform
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from promptlift.files import sha256_of_file, write_json
-from promptlift.runs import Run
+from promptlift.runs import Run, versions_of
 from promptlift.scoring.feature_cache import FeatureCache
 from promptlift.scoring.looking import Looked, Models, caption, load_models, look
 from promptlift.scoring.pair_tables import TableBuilder
@@ -107,7 +104,7 @@ def _head(
         },
         "settings": config.to_dict(),
         "seed": config.seed,
-        "versions": _versions(),
+        "versions": versions_of(_VERSIONED),
         "not_scored": models.left_out,
         "cut_captions": _cut_captions(pictures, models),
     }
@@ -205,11 +202,3 @@ def _pair(pictures: Sequence[Picture], pair: PicturePair) -> dict[str, Any]:
 def _values(columns: Mapping[str, Sequence[float]], row: int) -> dict[str, float | None]:
     found = {name: float(values[row]) for name, values in columns.items()}
     return {name: None if math.isnan(value) else value for name, value in found.items()}
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in _VERSIONED:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found

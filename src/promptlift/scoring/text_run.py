@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from promptlift.errors import ConfigError, InputError
 from promptlift.files import sha256_of_file, write_json
 from promptlift.pairs.load import load_pairs
 from promptlift.records import Pair
-from promptlift.runs import Run
+from promptlift.runs import Run, versions_of
 from promptlift.scoring.config import TextConfig
 from promptlift.scoring.examples import Examples
 from promptlift.tables import write_rows
@@ -95,7 +94,7 @@ def score_run(
         "pairs": {**file, "n": len(examples.pairs)},
         "decoding": {} if improver is None else _decoding(improver, config),
         "seed": config.seed,
-        "versions": _versions(),
+        "versions": versions_of(_VERSIONED),
         **found.to_dict(),
     }
     if run is not None:
@@ -263,13 +262,3 @@ def _decoding(improver: "Improver", config: TextConfig) -> dict[str, Any]:
 
     decoding, control = resolve_options(improver.card.decoding, config.preset, {})
     return {"preset": config.preset, **asdict(decoding), **asdict(control)}
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in _VERSIONED:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
