@@ -86,6 +86,20 @@ def test_a_stopped_run_ends_with_the_same_weights(whole: Path, tmp_path: Path) -
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
+def test_a_stop_within_an_epoch_leaves_no_figures_of_its_own(tmp_path: Path) -> None:
+    config = TrainingConfig(**{**SIZES, "logging_steps": 2})  # type: ignore[arg-type]
+
+    def stop(line: str) -> None:
+        if line.startswith("step 2 of"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    assert train(PAIRS, tmp_path / "parts", config, report=stop) is None
+    train(PAIRS, tmp_path / "parts", config)
+    train(PAIRS, tmp_path / "unbroken", config)
+    logs = [(tmp_path / name / "log.csv").read_bytes() for name in ("parts", "unbroken")]
+    assert logs[0] == logs[1]
+
+
 @pytest.mark.slow
 def test_a_killed_command_ends_with_the_same_weights(whole: Path, tmp_path: Path) -> None:
     write_pairs(tmp_path / "pairs.jsonl", PAIRS)

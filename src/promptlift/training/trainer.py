@@ -221,14 +221,24 @@ class Follow(TrainerCallback):  # type: ignore[misc]
             due = self.clock() - self._saved >= 60 * self.config.save_minutes
         self.stop_asked = self.processes.any(self.stop_asked)
         due = self.processes.from_main(due)
-        ends = state.global_step == state.max_steps or (
-            state.global_step % self._updates_of_epoch == 0
-        )
+        ends = self._ends_epoch(state)
         if due or self.stop_asked or (ends and self._keeps_epochs):
             control.should_save = True
             self._saved = self.clock()
         if self.stop_asked:
             control.should_training_stop = True
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        # transformers evaluates where a signal stopped an epoch. The run would keep that as an
+        # epoch's figures, and might take it for the best one.
+        if self.stop_asked and not self._ends_epoch(state):
+            control.should_evaluate = False
+
+    def _ends_epoch(self, state: TrainerState) -> bool:
+        step, last = int(state.global_step), int(state.max_steps)
+        return step == last or step % self._updates_of_epoch == 0
 
     @property
     def _updates_of_epoch(self) -> int:
