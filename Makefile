@@ -21,7 +21,7 @@ check:
 	$(BIN)/python scripts/check.py
 
 slow:
-	$(BIN)/python -m pytest -m slow -n auto
+	$(BIN)/python -m pytest -m slow
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

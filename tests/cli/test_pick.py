@@ -142,7 +142,7 @@ def test_a_killed_command_ends_with_the_same_picks(
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while len(list(parts.rglob("0*.png"))) < pictures and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
