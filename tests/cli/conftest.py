@@ -77,7 +77,7 @@ def command(*args: object, before: str = "") -> list[str]:
 def spawn(*args: object, before: str = "", **options: Any) -> subprocess.CompletedProcess[str]:
     """Run `promptlift ARGS` in its own process."""
     line = command(*args, before=before)
-    return subprocess.run(line, capture_output=True, text=True, timeout=120, **options)
+    return subprocess.run(line, capture_output=True, text=True, timeout=600, **options)
 
 
 def objects(text: str) -> list[dict[str, Any]]:
