@@ -1,0 +1,1 @@
+"""Blind votes of people on pairs of pictures: dealing, keeping, and what they say."""
