@@ -9,8 +9,17 @@ import promptlift
 
 SOURCE = Path(promptlift.__file__).parent
 FLOOR = {"errors", "records", "files", "tables", "runs", "png_text"}
-ROOMS = ["lexicon", "pairs", "improving", "training", "illustrating", "scoring", "reporting"]
-DOORS = {"cli"}
+ROOMS = [
+    "lexicon",
+    "pairs",
+    "improving",
+    "training",
+    "illustrating",
+    "scoring",
+    "judging",
+    "reporting",
+]
+DOORS = {"cli", "web"}
 
 
 def imported(path: Path) -> set[str]:

@@ -37,7 +37,7 @@ from promptlift.scoring.picture_config import PictureScoringConfig
 from promptlift.scoring.picture_files import Picture
 from promptlift.scoring.picture_scores import score_pictures
 from promptlift.tables import Row, read_rows
-from tests.reporting.browser import CHROMIUM, Browser
+from tests.browser import CHROMIUM, Browser
 from tests.reporting.conftest import Tags
 from tests.scoring.clip_models import draw_run, make_clip, write_index
 

@@ -13,6 +13,7 @@ from promptlift.cli import (
     export,
     illustrate,
     improve,
+    judge,
     pairs,
     pick,
     receipts,
@@ -65,6 +66,7 @@ app.command()(export.export)
 app.command()(illustrate.illustrate)
 app.command()(pick.pick)
 app.command()(score.score)
+app.command()(judge.judge)
 app.command()(report.report)
 app.command()(compare.compare)
 app.command()(doctor.doctor)

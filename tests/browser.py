@@ -12,7 +12,7 @@ from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 _TIMEOUT_S = 120.0
-_KEYS = {"Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "Enter": 13, "j": 74, "k": 75}
+_KEYS = {"Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "Enter": 13, "Tab": 9}
 
 
 class Browser:
@@ -70,6 +70,27 @@ class Browser:
         self.call("Page.navigate", url=page.resolve().as_uri() + suffix)
         self.wait("location.href.startsWith('file:') && document.readyState === 'complete'")
 
+    def visit(self, address: str) -> None:
+        """Load a page of a server and wait for it."""
+        self.call("Page.navigate", url="about:blank")
+        self.call("Page.navigate", url=address)
+        self.wait("location.href.startsWith('http') && document.readyState === 'complete'")
+
+    def tap(self, selector: str) -> None:
+        """A touch in the middle of an element."""
+        x, y = self._middle(selector)
+        self.call("Emulation.setTouchEmulationEnabled", enabled=True)
+        self.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+
+    def _middle(self, selector: str) -> tuple[float, float]:
+        self.run(f"document.querySelector({selector!r}).scrollIntoView({{block: 'center'}})")
+        x, y = self.run(
+            f"(() => {{ const b = document.querySelector({selector!r}).getBoundingClientRect();"
+            " return [b.x + b.width / 2, b.y + b.height / 2] })()"
+        )
+        return x, y
+
     def run(self, script: str) -> Any:
         """The value of an expression."""
         found = self.call("Runtime.evaluate", expression=script, returnByValue=True)
@@ -84,18 +105,15 @@ class Browser:
 
     def press(self, key: str) -> None:
         """A key, as a person presses it."""
-        about = {"key": key, "code": key, "windowsVirtualKeyCode": _KEYS[key]}
-        text = {"text": "\r" if key == "Enter" else key} if key in ("Enter", "j", "k") else {}
+        code = _KEYS.get(key) or ord(key.upper())
+        about = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        text = {"text": "\r" if key == "Enter" else key} if key == "Enter" or len(key) == 1 else {}
         self.call("Input.dispatchKeyEvent", type="keyDown", **about, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", **about)
 
     def click(self, selector: str) -> None:
         """A click with the mouse in the middle of an element."""
-        self.run(f"document.querySelector({selector!r}).scrollIntoView({{block: 'center'}})")
-        x, y = self.run(
-            f"(() => {{ const b = document.querySelector({selector!r}).getBoundingClientRect();"
-            " return [b.x + b.width / 2, b.y + b.height / 2] })()"
-        )
+        x, y = self._middle(selector)
         about = {"x": x, "y": y, "button": "left", "clickCount": 1}
         self.call("Input.dispatchMouseEvent", type="mousePressed", **about)
         self.call("Input.dispatchMouseEvent", type="mouseReleased", **about)

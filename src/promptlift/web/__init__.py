@@ -1,0 +1,1 @@
+"""The door for browsers: servers that call the same functions as the command line."""

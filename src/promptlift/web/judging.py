@@ -1,0 +1,133 @@
+"""The judging page's server. Nothing that it sends tells which side is which.
+
+Addresses name a rater's link, the position and the side as it is shown; both pictures of a pair
+have the same length and no text, and are made before either is sent (`judging.shown`).
+"""
+
+from importlib.resources import files
+from typing import Any, Literal
+
+from fastapi import FastAPI, HTTPException, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from promptlift import __version__
+from promptlift.errors import InputError
+from promptlift.judging.records import QUESTIONS
+from promptlift.judging.shown import ShownPictures
+from promptlift.judging.store import Conflict, Place, Rater
+from promptlift.judging.study import Study
+from promptlift.web.serving import SafeHeaders
+
+PAGE_VERSION = f"judge-1 ({__version__})"
+_AHEAD = 2  # pairs that the page may load before they are shown
+_FILES = {"judge.css": "text/css", "judge.js": "text/javascript"}
+_NOWHERE = "This is no link of a rater. Open the link that you were given."
+
+
+class Answer(BaseModel):
+    """A vote as the page sends it."""
+
+    model_config = ConfigDict(extra="forbid")
+    position: int = Field(ge=0)
+    question: str = Field(max_length=40)
+    answer: Literal["left", "right", "tie", "both_bad", "skip"]
+    seconds: float = Field(ge=0, allow_inf_nan=False)
+    key: str = Field(min_length=8, max_length=64)
+
+
+class Undo(BaseModel):
+    """An undo as the page sends it."""
+
+    model_config = ConfigDict(extra="forbid")
+    key: str = Field(min_length=8, max_length=64)
+
+
+def judging_app(study: Study) -> FastAPI:
+    """The server of a study."""
+    app = FastAPI(title="promptlift judge", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(SafeHeaders)
+    shown = ShownPictures(study.folder)
+    store, questions = study.store, study.questions
+    folder = files("promptlift.web") / "judge"
+
+    def rater_of(token: str) -> Rater:
+        if (rater := store.rater(token)) is None:
+            raise HTTPException(404, _NOWHERE)
+        return rater
+
+    def state(rater: Rater, place: Place, status: int = 200) -> JSONResponse:
+        """What the page shows now, and what it may load ahead."""
+        ahead = [
+            f"pairs/{position}/{side}"
+            for position in range(place.position + 1, place.position + 1 + _AHEAD)
+            if position < place.total
+            for side in ("left", "right")
+        ]
+        content: dict[str, Any] = {
+            "position": place.position,
+            "total": place.total,
+            "question": place.question,
+            "questions": [{"name": name, "text": QUESTIONS[name]} for name in questions],
+            "can_undo": place.can_undo,
+            "ahead": ahead,
+        }
+        if place.question is not None:
+            found = store.task(rater, place.position)
+            assert found is not None
+            content["prompt"] = found[1].prompt
+            content["left"], content["right"] = (
+                f"pairs/{place.position}/{side}" for side in ("left", "right")
+            )
+        return JSONResponse(content, status, {"cache-control": "no-store"})
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: object, error: HTTPException) -> Response:
+        return Response(str(error.detail), error.status_code, media_type="text/plain")
+
+    @app.get("/r/{token}/")
+    def page(token: str) -> HTMLResponse:
+        rater_of(token)
+        return HTMLResponse((folder / "judge.html").read_text("utf-8"))
+
+    @app.get("/files/{name}")
+    def file(name: str) -> Response:
+        if name not in _FILES:
+            raise HTTPException(404, "There is no such file.")
+        return Response((folder / name).read_bytes(), media_type=_FILES[name])
+
+    @app.get("/r/{token}/state")
+    def current(token: str) -> JSONResponse:
+        rater = rater_of(token)
+        return state(rater, store.place(rater, questions))
+
+    @app.post("/r/{token}/votes")
+    def vote(token: str, answer: Answer) -> JSONResponse:
+        rater = rater_of(token)
+        try:
+            place = store.vote(rater, questions, page_version=PAGE_VERSION, **answer.model_dump())
+        except Conflict:
+            return state(rater, store.place(rater, questions), 409)
+        return state(rater, place)
+
+    @app.post("/r/{token}/undo")
+    def undo(token: str, sent: Undo) -> JSONResponse:
+        rater = rater_of(token)
+        return state(rater, store.undo(rater, questions, page_version=PAGE_VERSION, key=sent.key))
+
+    @app.get("/r/{token}/pairs/{position}/{side}")
+    def picture(token: str, position: int, side: Literal["left", "right"]) -> Response:
+        rater = rater_of(token)
+        place = store.place(rater, questions)
+        found = store.task(rater, position) if position <= place.position + _AHEAD else None
+        if found is None:
+            raise HTTPException(404, "There is no such picture, or not yet.")
+        task, pair = found
+        try:
+            both = shown.of(pair, task)
+        except InputError as error:
+            raise HTTPException(500, "A picture of this pair cannot be read.") from error
+        headers = {"cache-control": "private, max-age=86400"}
+        return Response(both[side == "right"], media_type="image/png", headers=headers)
+
+    return app
