@@ -184,7 +184,8 @@ study = Study.open([Path(sys.argv[1])], JudgingConfig())
 for number in range(int(sys.argv[2])):
     place = study.store.place(me, study.questions)
     study.store.vote(me, study.questions, position=place.position, question=place.question,
-                     answer="left", seconds=1, page_version="test", key=f"{sys.argv[2]}-{number:06d}")
+                     answer="left", seconds=1, page_version="test",
+                     key=f"{sys.argv[2]}-{number:06d}")
 os.kill(os.getpid(), signal.SIGKILL)
 """
     for count in (3, 4):

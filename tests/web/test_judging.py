@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,7 @@ def test_nothing_but_the_pixels_tells_the_sides_apart(tmp_path: Path) -> None:
             state = vote(client, base, state, "tie")
     assert told["original"] == told["improved"]
     assert sum(sides) == 30  # balanced
-    runs = sum(a != b for a, b in zip(sides, sides[1:], strict=False))
+    runs = sum(a != b for a, b in pairwise(sides))
     assert binomtest(runs, len(sides) - 1).pvalue > 1e-4  # and in no order that repeats
     assert mannwhitneyu(times["original"], times["improved"]).pvalue > 1e-4
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _END = 12  # bytes of the chunk IEND
-_KEPT = 48  # pairs
+_KEPT = 64  # pairs
 _SPOILED_TO = 4  # pixels a side that are left of a spoiled picture
 
 
@@ -35,7 +35,8 @@ class ShownPictures:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._made: OrderedDict[tuple[int, bool, str], tuple[bytes, bytes]] = OrderedDict()
+        # By pair and whether it is spoiled: the pictures in the order of the pair.
+        self._made: OrderedDict[tuple[int, bool], tuple[bytes, bytes]] = OrderedDict()
 
     def of(self, pair: Pair, task: Task) -> tuple[bytes, bytes]:
         """The left and the right picture of a task.
@@ -43,26 +44,31 @@ class ShownPictures:
         Raises:
             InputError: a file is missing, damaged or another one than was dealt.
         """
-        key = (pair.id, task.swapped, task.purpose)
+        key = (pair.id, task.purpose == ATTENTION)
         with self._lock:  # whoever asks for one of the two waits for both
             if key not in self._made:
-                self._made[key] = self._make(pair, task)
+                self._made[key] = self._make(pair, spoiled=key[1])
                 if len(self._made) > _KEPT:
                     self._made.popitem(last=False)
-            self._made.move_to_end(key)
-            return self._made[key]
+        both = self.made(pair, task)
+        assert both is not None
+        return both
 
-    def _make(self, pair: Pair, task: Task) -> tuple[bytes, bytes]:
+    def made(self, pair: Pair, task: Task) -> tuple[bytes, bytes] | None:
+        """As `of`, where they are made already, at once."""
+        both = self._made.get((pair.id, task.purpose == ATTENTION))
+        return both if both is None or not task.swapped else both[::-1]
+
+    def _make(self, pair: Pair, *, spoiled: bool) -> tuple[bytes, bytes]:
         first = self._read(pair.files[0], pair.sha256[0])
-        if task.purpose == ATTENTION:
-            second, first = first, _spoiled(first)
+        if spoiled:
+            first, second = _spoiled(first), first
         else:
             second = self._read(pair.files[1], pair.sha256[1])
-        shown = (second, first) if task.swapped else (first, second)
-        left, right = (_png(image) for image in shown)
+        files = _png(first), _png(second)
         # Pictures of few colours pack better, whichever side they are on.
-        length = max(len(left), len(right)) + _END
-        return _padded(left, length), _padded(right, length)
+        length = max(map(len, files)) + _END
+        return _padded(files[0], length), _padded(files[1], length)
 
     def _read(self, name: str, sha256: str) -> "Image":
         from PIL import Image

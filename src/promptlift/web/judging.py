@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any, Literal
 
 from fastapi import FastAPI, HTTPException, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -51,6 +52,8 @@ def judging_app(study: Study) -> FastAPI:
     store, questions = study.store, study.questions
     folder = files("promptlift.web") / "judge"
 
+    # Handlers run in the event loop: a vote takes a millisecond or two, less than to pass it to
+    # another thread and back when many come at once.
     def rater_of(token: str) -> Rater:
         if (rater := store.rater(token)) is None:
             raise HTTPException(404, _NOWHERE)
@@ -86,23 +89,23 @@ def judging_app(study: Study) -> FastAPI:
         return Response(str(error.detail), error.status_code, media_type="text/plain")
 
     @app.get("/r/{token}/")
-    def page(token: str) -> HTMLResponse:
+    async def page(token: str) -> HTMLResponse:
         rater_of(token)
         return HTMLResponse((folder / "judge.html").read_text("utf-8"))
 
     @app.get("/files/{name}")
-    def file(name: str) -> Response:
+    async def file(name: str) -> Response:
         if name not in _FILES:
             raise HTTPException(404, "There is no such file.")
         return Response((folder / name).read_bytes(), media_type=_FILES[name])
 
     @app.get("/r/{token}/state")
-    def current(token: str) -> JSONResponse:
+    async def current(token: str) -> JSONResponse:
         rater = rater_of(token)
         return state(rater, store.place(rater, questions))
 
     @app.post("/r/{token}/votes")
-    def vote(token: str, answer: Answer) -> JSONResponse:
+    async def vote(token: str, answer: Answer) -> JSONResponse:
         rater = rater_of(token)
         try:
             place = store.vote(rater, questions, page_version=PAGE_VERSION, **answer.model_dump())
@@ -111,12 +114,12 @@ def judging_app(study: Study) -> FastAPI:
         return state(rater, place)
 
     @app.post("/r/{token}/undo")
-    def undo(token: str, sent: Undo) -> JSONResponse:
+    async def undo(token: str, sent: Undo) -> JSONResponse:
         rater = rater_of(token)
         return state(rater, store.undo(rater, questions, page_version=PAGE_VERSION, key=sent.key))
 
     @app.get("/r/{token}/pairs/{position}/{side}")
-    def picture(token: str, position: int, side: Literal["left", "right"]) -> Response:
+    async def picture(token: str, position: int, side: Literal["left", "right"]) -> Response:
         rater = rater_of(token)
         place = store.place(rater, questions)
         found = store.task(rater, position) if position <= place.position + _AHEAD else None
@@ -124,7 +127,7 @@ def judging_app(study: Study) -> FastAPI:
             raise HTTPException(404, "There is no such picture, or not yet.")
         task, pair = found
         try:
-            both = shown.of(pair, task)
+            both = shown.made(pair, task) or await run_in_threadpool(shown.of, pair, task)
         except InputError as error:
             raise HTTPException(500, "A picture of this pair cannot be read.") from error
         headers = {"cache-control": "private, max-age=86400"}
