@@ -9,7 +9,16 @@ import promptlift
 
 SOURCE = Path(promptlift.__file__).parent
 FLOOR = {"errors", "records", "files", "tables", "runs", "png_text"}
-ROOMS = ["lexicon", "pairs", "improving", "training", "illustrating", "scoring", "reporting"]
+ROOMS = [
+    "lexicon",
+    "pairs",
+    "improving",
+    "training",
+    "illustrating",
+    "scoring",
+    "judging",
+    "reporting",
+]
 DOORS = {"cli"}
 
 
