@@ -16,7 +16,7 @@ from promptlift.judging.binomial import sign_test, wilson
 from promptlift.judging.bootstrap import crossed_totals
 from promptlift.judging.rates import RULES, TIES_HALF, TIES_LOSE, WITHOUT_TIES, win_rates
 from promptlift.judging.records import Vote
-from promptlift.judging.selecting import counted
+from promptlift.judging.selecting import counted, outcome
 from promptlift.judging.simulate import Crowd, simulate_votes
 from tests.judging.votes import relabelled, some_votes, swapped, vote, votes_of
 
@@ -131,6 +131,13 @@ def test_other_systems_are_refused() -> None:
     assert win_rates([vote(left="other")], system="other").together.wins == 1
     with pytest.raises(InputError, match="`improved` and `improved`"):
         win_rates([vote(right="improved")])
+
+
+def test_what_is_no_share_and_no_answer_is_refused() -> None:
+    with pytest.raises(ValueError, match="5 successes of 3"):
+        wilson(5, 3)
+    with pytest.raises(InputError, match="no answer of `ann`: `skip`"):
+        outcome(vote("skip"))
 
 
 def test_no_votes_are_no_evidence() -> None:

@@ -33,6 +33,7 @@ def sign_test(wins: int, losses: int) -> float:
     The binomial test at one half (Dixon and Mood, JASA 41, 1946): the chance of a split at least
     as uneven. Ties are left out before; no votes give 1. It takes the votes as independent.
     """
+    wins, losses = int(wins), int(losses)  # NumPy's would overflow
     n = wins + losses
     term = tail = 1
     for k in range(min(wins, losses)):

@@ -27,7 +27,8 @@ def crossed_totals(
     its rater and its prompt were drawn. So the spread holds that raters differ and that prompts
     differ. What is left, the noise of single votes, is counted up to three times: where raters
     and prompts differ little, intervals are up to 1.7 times too wide. With few raters that differ
-    much they are too narrow, as any bootstrap of few is.
+    much they are too narrow, as any bootstrap of few is: three raters whose log odds have a
+    standard deviation of 1.5 gave 77% coverage, ten with 0.6 gave 97%.
 
     Args:
         values: [votes, columns], what to add up.
