@@ -64,7 +64,7 @@ def relabelled(votes: Sequence[Vote]) -> list[Vote]:
 
 @st.composite
 def some_votes(draw: st.DrawFn, *, least: int = 0) -> list[Vote]:
-    """Votes of up to four raters on up to eight prompts, both questions of which one is asked."""
+    """Votes of up to four raters on up to eight prompts, on sides at random."""
     keys = draw(
         st.lists(
             st.tuples(st.sampled_from("abcd"), st.integers(0, 7)),
