@@ -19,6 +19,10 @@ ROOMS = [
     "judging",
     "reporting",
 ]
+ROOMS = [
+    "lexicon", "pairs", "improving", "training", "world", "illustrating", "scoring", "judging",
+    "reporting",
+]  # fmt: skip
 DOORS = {"cli", "web"}
 
 
