@@ -9,7 +9,9 @@ import promptlift
 
 SOURCE = Path(promptlift.__file__).parent
 FLOOR = {"errors", "records", "files", "tables", "runs", "png_text"}
-ROOMS = ["lexicon", "pairs", "improving", "training", "illustrating", "scoring", "reporting"]
+ROOMS = [
+    "lexicon", "pairs", "improving", "training", "world", "illustrating", "scoring", "reporting",
+]  # fmt: skip
 DOORS = {"cli"}
 
 
