@@ -16,13 +16,15 @@ import pytest
 from PIL import Image
 
 from promptlift import ConfigError, Illustrator, PromptliftError
-from promptlift.files import sha256_of_file
+from promptlift.files import sha256_of_file, write_json
 from promptlift.illustrating.job import IllustrationJob
 from promptlift.improving.receipts import read_receipts
 from promptlift.png_text import read_png_text
 from promptlift.runs import Run
 from promptlift.tables import Row, read_rows
+from tests.conftest import CopyOf
 from tests.illustrating.models import DIFFUSERS_WARNS
+from tests.illustrating.single_file import save_single_file
 
 pytestmark = DIFFUSERS_WARNS
 TINY: dict[str, Any] = {"num_inference_steps": 1, "width": 16, "height": 16}
@@ -156,6 +158,28 @@ def test_other_settings_are_refused_and_more_seeds_are_not(
         "000001-s2-improved-v0.png",
     ]
     assert len(index(tmp_path / "run" / "pictures")) == 15
+
+
+def test_another_model_config_is_another_model(
+    draw: Draw, tmp_path: Path, sd15: Path, copy_of: CopyOf
+) -> None:
+    pipeline = Illustrator.load(sd15).pipelines.base
+    path = save_single_file(pipeline, tmp_path / "model.safetensors")
+    folder = copy_of(sd15)
+
+    def load() -> Illustrator:
+        return Illustrator.load(path, model_config=str(folder), offline=True, **TINY)
+
+    drawn = draw(other=load())
+    assert len(drawn) == 5 and draw(other=load()) == []
+    scheduler = folder / "scheduler" / "scheduler_config.json"
+    scheduler.write_text(json.dumps({**json.loads(scheduler.read_text()), "beta_end": 0.02}))
+    with pytest.raises(ConfigError, match="model_config"):
+        draw(other=load())
+    manifest = tmp_path / "run" / "manifest.json"
+    manifest.unlink()  # where only the pictures know
+    write_json(manifest, {"schema_version": 1, "stages": {}})
+    assert draw(other=load()) == drawn
 
 
 def test_stopping_is_noted_and_nothing_is_doubled(

@@ -102,6 +102,50 @@ def test_a_single_file_draws_what_its_folder_draws(sd15: Path, tmp_path: Path) -
     [model] = found.describe_model()
     assert model["name"] == "model.safetensors"
     assert "--model-config FOLDER" in fails(path, **options)
+    message = fails(path, model_config=str(tmp_path), **options)
+    assert f"--model-config {tmp_path} is no pipeline's folder" in message
+
+
+def test_configs_beside_a_single_file_are_part_of_the_model(
+    sd15: Path, copy_of: CopyOf, tmp_path: Path
+) -> None:
+    pipeline = Illustrator.load(sd15).pipelines.base
+    path = save_single_file(pipeline, tmp_path / "model.safetensors")
+    bare = tmp_path / "bare.safetensors"
+    state = load_file(path)
+    save_file({key: state[key] for key in state if not key.startswith("cond_stage")}, bare)
+    folder = copy_of(sd15)
+
+    def described(file: Path = path) -> dict[str, str]:
+        [model] = Illustrator.load(file, model_config=str(folder), offline=True).describe_model()
+        return model
+
+    encoder = folder / "text_encoder" / "model.safetensors"
+    # diffusers 0.42 takes a text encoder from the folder only where a file of this name is there.
+    shutil.copy(encoder, encoder.with_name("diffusion_pytorch_model.safetensors"))
+    first, first_bare = described(), described(bare)
+    assert first["model_config"] != first_bare["model_config"]
+    # What comes from the file itself is not read: weights, and what else lies about.
+    for name in ("unet/diffusion_pytorch_model.safetensors", "unet/extra.json", "README.md"):
+        (folder / name).write_bytes(b"anything")
+    assert described() == first
+    weights = load_file(encoder)
+    save_file({name: value + 1 for name, value in weights.items()}, encoder, {"format": "pt"})
+    assert described() == first
+    assert described(bare)["sha256"] != first_bare["sha256"]
+    seen = {first["sha256"]}
+    for name, change in (
+        ("scheduler/scheduler_config.json", {"beta_end": 0.02}),
+        ("text_encoder/config.json", {"hidden_act": "gelu"}),
+        ("tokenizer/tokenizer_config.json", {"model_max_length": 70}),
+        ("model_index.json", {"requires_safety_checker": True}),
+    ):
+        config = folder / name
+        config.write_text(json.dumps({**json.loads(config.read_text()), **change}))
+        found = described()
+        assert found["name"] == first["name"] and found["model_config"] != first["model_config"]
+        seen.add(found["sha256"])
+    assert len(seen) == 5
 
 
 def test_a_half_precision_variant_is_taken_where_it_is_alone(sdxl: Path, copy_of: CopyOf) -> None:
