@@ -2,7 +2,10 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -112,6 +115,24 @@ def _own_words(model: Path, folder: Path) -> Path:
     rows = [{"source": head, "target": end} for head in HEADS for end in ENDS]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
+
+
+@contextmanager
+def another_process(folder: Path, done: str) -> Iterator["subprocess.Popen[str]"]:
+    """A process of its own that works in a run folder; killed, unless it was before."""
+    code = (
+        "import sys, time; from pathlib import Path; from promptlift.runs import Run\n"
+        "with Run.open(Path(sys.argv[1])).alone(sys.argv[2]):\n"
+        "    print('ready', flush=True); sys.stdin.read()"
+    )
+    line = [sys.executable, "-c", code, str(folder), done]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, stdin=pipe, stdout=pipe, text=True) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.fixture

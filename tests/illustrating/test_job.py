@@ -22,7 +22,7 @@ from promptlift.improving.receipts import read_receipts
 from promptlift.png_text import read_png_text
 from promptlift.runs import Run
 from promptlift.tables import Row, read_rows
-from tests.conftest import CopyOf
+from tests.conftest import CopyOf, another_process
 from tests.illustrating.models import DIFFUSERS_WARNS
 from tests.illustrating.single_file import save_single_file
 
@@ -196,6 +196,28 @@ def test_stopping_is_noted_and_nothing_is_doubled(
     assert len(draw()) == 7
     after = hashes(pictures)
     assert {name: after[name] for name in before} == before and len(after) == 10
+
+
+def test_a_second_process_is_told_who_draws(
+    draw: Draw, tmp_path: Path, improvements: Path, illustrator: Illustrator
+) -> None:
+    second = (
+        "import sys; from pathlib import Path; from promptlift.runs import Run\n"
+        "with Run.open(Path(sys.argv[1])).alone('drawn'): pass"
+    )
+    line = [sys.executable, "-c", second, str(tmp_path / "run")]
+    job = iter(IllustrationJob(Run.open(tmp_path / "run"), improvements, illustrator))
+    next(job)
+    done = subprocess.run(line, capture_output=True, text=True)
+    assert f"is being drawn by another process (pid {os.getpid()})" in done.stderr
+    job.close()  # type: ignore[attr-defined]
+    assert subprocess.run(line).returncode == 0
+    with (
+        another_process(tmp_path / "run", "drawn"),
+        pytest.raises(PromptliftError, match="by another process"),
+    ):
+        draw()
+    assert len(draw()) == 9
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
