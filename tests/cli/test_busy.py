@@ -7,7 +7,7 @@ from promptlift.pairs.load import write_pairs
 from promptlift.runs import Run as RunFolder
 from tests.cli.conftest import Run
 from tests.conftest import another_process
-from tests.scoring.conftest import draw_run
+from tests.scoring.clip_models import draw_run
 from tests.training.test_paper import PAIRS
 
 
