@@ -76,6 +76,7 @@ def test_other_settings_are_refused_and_keep_the_prompts(
 ) -> None:
     output = tmp_path / "scored"
     line = ["score", "--model", exported, "--pairs", pairs_file, "-o", output, *options]
+    line.append("--no-bertscore")
     assert run(*line, "--no-meteor").exit_code == 0
     predictions = output / "scores" / "predictions.jsonl"
     before = predictions.stat().st_mtime_ns

@@ -170,16 +170,18 @@ def test_another_model_config_is_another_model(
     def load() -> Illustrator:
         return Illustrator.load(path, model_config=str(folder), offline=True, **TINY)
 
-    drawn = draw(other=load())
-    assert len(drawn) == 5 and draw(other=load()) == []
+    first = load()
+    drawn = draw(other=first)
+    assert len(drawn) == 5 and draw(other=first) == []
     scheduler = folder / "scheduler" / "scheduler_config.json"
     scheduler.write_text(json.dumps({**json.loads(scheduler.read_text()), "beta_end": 0.02}))
+    second = load()
     with pytest.raises(ConfigError, match="model_config"):
-        draw(other=load())
+        draw(other=second)
     manifest = tmp_path / "run" / "manifest.json"
     manifest.unlink()  # where only the pictures know
     write_json(manifest, {"schema_version": 1, "stages": {}})
-    assert draw(other=load()) == drawn
+    assert draw(other=second) == drawn
 
 
 def test_stopping_is_noted_and_nothing_is_doubled(

@@ -116,33 +116,37 @@ def test_configs_beside_a_single_file_are_part_of_the_model(
     save_file({key: state[key] for key in state if not key.startswith("cond_stage")}, bare)
     folder = copy_of(sd15)
 
-    def described(file: Path = path) -> dict[str, str]:
-        [model] = Illustrator.load(file, model_config=str(folder), offline=True).describe_model()
+    # diffusers 0.42 takes a text encoder from the folder only where a file of this name is there.
+    encoder = folder / "text_encoder" / "model.safetensors"
+    shutil.copy(encoder, encoder.with_name("diffusion_pytorch_model.safetensors"))
+
+    def load(file: Path) -> Illustrator:
+        return Illustrator.load(file, model_config=str(folder), offline=True)
+
+    def described(illustrator: Illustrator) -> dict[str, str]:
+        [model] = illustrator.describe_model()
         return model
 
-    encoder = folder / "text_encoder" / "model.safetensors"
-    # diffusers 0.42 takes a text encoder from the folder only where a file of this name is there.
-    shutil.copy(encoder, encoder.with_name("diffusion_pytorch_model.safetensors"))
-    first, first_bare = described(), described(bare)
+    whole, lacking = load(path), load(bare)
+    first, first_bare = described(whole), described(lacking)
     assert first["model_config"] != first_bare["model_config"]
     # What comes from the file itself is not read: weights, and what else lies about.
     for name in ("unet/diffusion_pytorch_model.safetensors", "unet/extra.json", "README.md"):
         (folder / name).write_bytes(b"anything")
-    assert described() == first
     weights = load_file(encoder)
     save_file({name: value + 1 for name, value in weights.items()}, encoder, {"format": "pt"})
-    assert described() == first
-    assert described(bare)["sha256"] != first_bare["sha256"]
+    assert described(load(path)) == first
+    assert described(lacking)["sha256"] != first_bare["sha256"]
     seen = {first["sha256"]}
-    for name, change in (
-        ("scheduler/scheduler_config.json", {"beta_end": 0.02}),
-        ("text_encoder/config.json", {"hidden_act": "gelu"}),
-        ("tokenizer/tokenizer_config.json", {"model_max_length": 70}),
-        ("model_index.json", {"requires_safety_checker": True}),
+    for name in (
+        "scheduler/scheduler_config.json",
+        "text_encoder/config.json",
+        "tokenizer/tokenizer_config.json",
+        "model_index.json",
     ):
         config = folder / name
-        config.write_text(json.dumps({**json.loads(config.read_text()), **change}))
-        found = described()
+        config.write_text(config.read_text() + "\n")
+        found = described(whole)
         assert found["name"] == first["name"] and found["model_config"] != first["model_config"]
         seen.add(found["sha256"])
     assert len(seen) == 5

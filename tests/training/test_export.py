@@ -20,10 +20,15 @@ from promptlift.training.export import export_model
 from tests.conftest import CopyOf
 
 
-def test_fp32_agrees_with_pytorch_for_both_heads(either_t5: Path, tmp_path: Path) -> None:
-    manifest = export_model(either_t5, tmp_path / "out", precision="fp32")
+def test_fp32_agrees_with_pytorch_for_both_heads(
+    either_t5: Path, t5_folder: Path, own_words: Path, tmp_path: Path
+) -> None:
+    # The packaged pairs are long; one of both is compared on them.
+    packaged = either_t5 == t5_folder
+    calibration = None if packaged else own_words
+    manifest = export_model(either_t5, tmp_path / "out", precision="fp32", calibration=calibration)
     assert manifest.check["max_abs_difference"] < 1e-3
-    assert manifest.check["pairs"] == 32
+    assert manifest.check["pairs"] == (32 if packaged else 25)
     assert Manifest.read(tmp_path / "out", verify=True) == manifest
     for name, digest in manifest.files.items():
         assert sha256_of_file(tmp_path / "out" / name) == digest
