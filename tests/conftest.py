@@ -1,8 +1,12 @@
 """Tiny real models, seeded, built from config: nothing is downloaded."""
 
+import gc
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +24,14 @@ torch.set_num_threads(1)
 # A busy machine is no failure of a property.
 settings.register_profile("promptlift", deadline=None)
 settings.load_profile("promptlift")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what was imported: a look through it takes most of a second, and Trainer
+    asks for one at each end of training."""
+    gc.collect()
+    gc.freeze()
+
 
 HEADS = ["a cat in armor", "a lighthouse", "bowl of fruit", "two dogs playing chess", "old castle"]
 ENDS = ["soft light", "highly detailed", "sharp focus, 4k", "oil on canvas", "misty morning"]
@@ -88,10 +100,31 @@ def either_t5(request: pytest.FixtureRequest, t5_folder: Path, t5v11_folder: Pat
 
 
 @pytest.fixture(scope="session")
-def exported(t5v11_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def own_words(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pairs that any model of this shape finds equally unlikely: the loss is then robust.
+
+    Also far shorter than the packaged ones, so that an export is compared in no time.
+    """
+    path = tmp_path_factory.mktemp("pairs") / "calibration.jsonl"
+    rows = [{"source": head, "target": end} for head in HEADS for end in ENDS]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="session")
+def exported(t5v11_folder: Path, own_words: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An int8 export. Random weights quantize badly, so its check is given room."""
     folder = tmp_path_factory.mktemp("exported") / "tiny"
-    export_model(t5v11_folder, folder, calibration=_own_words(t5v11_folder, folder.parent))
+    export_model(t5v11_folder, folder, calibration=own_words)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported_fp32(
+    t5v11_folder: Path, own_words: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("exported") / "fp32"
+    export_model(t5v11_folder, folder, precision="fp32", calibration=own_words)
     return folder
 
 
@@ -106,12 +139,22 @@ def bundled() -> Improver:
     return Improver.load()
 
 
-def _own_words(model: Path, folder: Path) -> Path:
-    """Pairs that any model of this shape finds equally unlikely: the loss is then robust."""
-    path = folder / "calibration.jsonl"
-    rows = [{"source": head, "target": end} for head in HEADS for end in ENDS]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+@contextmanager
+def another_process(folder: Path, done: str) -> Iterator["subprocess.Popen[str]"]:
+    """A process of its own that works in a run folder; killed, unless it was before."""
+    code = (
+        "import sys, time; from pathlib import Path; from promptlift.runs import Run\n"
+        "with Run.open(Path(sys.argv[1])).alone(sys.argv[2]):\n"
+        "    print('ready', flush=True); sys.stdin.read()"
+    )
+    line = [sys.executable, "-c", code, str(folder), done]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(line, stdin=pipe, stdout=pipe, text=True) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ TINY: dict[str, Any] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_shapes_alone_count_as_a_real_step() -> None:
     imagined, real = (count(TINY, 4, 16, 24, fake=fake) for fake in (True, False))
     assert imagined.parameters == real.parameters

@@ -10,16 +10,6 @@ import promptlift
 SOURCE = Path(promptlift.__file__).parent
 FLOOR = {"errors", "records", "files", "tables", "runs", "png_text"}
 ROOMS = [
-    "lexicon",
-    "pairs",
-    "improving",
-    "training",
-    "illustrating",
-    "scoring",
-    "judging",
-    "reporting",
-]
-ROOMS = [
     "lexicon", "pairs", "improving", "training", "world", "illustrating", "scoring", "judging",
     "reporting",
 ]  # fmt: skip

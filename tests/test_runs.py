@@ -1,12 +1,16 @@
 """The run folder: stages, what they were begun with, and what is refused."""
 
+import errno
 import json
+import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from promptlift.errors import ConfigError, InputError
+from promptlift.errors import ConfigError, InputError, PromptliftError
 from promptlift.runs import Run
+from tests.conftest import another_process
 
 
 def test_a_stage_is_begun_interrupted_and_finished(tmp_path: Path) -> None:
@@ -49,3 +53,73 @@ def test_a_forgotten_stage_may_begin_with_other_settings(tmp_path: Path) -> None
     run.forget("scoring")
     run.begin("scoring", {"seed": 1}, {})
     assert Run.open(tmp_path / "run").stage("scoring")["config"] == {"seed": 1}
+
+
+def test_of_two_processes_the_second_is_told_and_a_killed_one_holds_nothing(
+    tmp_path: Path,
+) -> None:
+    run = Run.open(tmp_path / "run")
+    with another_process(run.folder, "drawn") as other:
+        with pytest.raises(PromptliftError) as caught, run.alone("scored"):
+            pass
+        assert str(caught.value) == (
+            f"{run.folder} is being drawn by another process (pid {other.pid}) already; "
+            "wait for it, or name another folder"
+        )
+        other.kill()
+        other.wait()
+        assert [path.name for path in run.folder.iterdir()] == [".lock"]
+        with Run.open(run.folder).alone("scored"):
+            assert (run.folder / ".lock").read_text().startswith("scored ")
+    assert [*run.folder.iterdir()] == []
+
+
+def test_a_folder_is_held_as_long_as_the_block_and_free_behind_it(tmp_path: Path) -> None:
+    run = Run.open(tmp_path / "run")
+    with run.alone("drawn"), run.alone("scored"):
+        again = Run.open(run.folder).alone("scored")
+        with pytest.raises(PromptliftError, match="drawn by this process already"), again:
+            pass
+        run.begin("drawing", {}, {})
+    with another_process(run.folder, "scored") as other:
+        # What the other has done meanwhile is not lost.
+        Run.open(run.folder).begin("scoring", {}, {})
+        other.communicate("")
+    with run.alone("drawn"):
+        run.finish("drawing", {})
+    assert set(Run.open(run.folder)._manifest["stages"]) == {"drawing", "scoring"}
+    assert not (run.folder / ".lock").exists()
+
+
+def test_a_block_that_leaves_nothing_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError), Run.open(tmp_path / "run").alone("drawn"):
+        raise InputError("nothing to draw")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_ctrl_c_leaves_no_stage_running(tmp_path: Path, nested: bool) -> None:
+    run = Run.open(tmp_path / "run")
+    with pytest.raises(KeyboardInterrupt), run.alone("scored"):
+        run.begin("drawing", {}, {})
+        run.finish("drawing", {})
+        run.begin("scoring", {}, {})
+        with run.alone("drawn") if nested else nullcontext():
+            raise KeyboardInterrupt
+    states = {name: Run.open(run.folder).stage(name)["state"] for name in ("drawing", "scoring")}
+    assert states == {"drawing": "done", "scoring": "interrupted"}
+
+
+def test_a_folder_that_cannot_be_written_to_is_no_hindrance_to_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Run.open(tmp_path / "run").begin("drawing", {}, {})
+
+    def refuse(*given: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    run = Run.open(tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)  # not the mode: root may write anywhere
+        with run.alone("scored"):
+            assert run.stage("drawing")["state"] == "running"

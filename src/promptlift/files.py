@@ -1,15 +1,19 @@
 """Writing files whole or not at all, and telling what is in them."""
 
+import errno
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from promptlift.errors import ConfigError
+
+_TAKEN = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 
 
 @contextmanager
@@ -60,6 +64,87 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically, indented, with a final newline."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+class LockedError(Exception):
+    """Another process holds a lock; the message is its note, empty where it cannot be read."""
+
+
+@contextmanager
+def locked(path: Path, note: str) -> Iterator[None]:
+    """Hold a lock that vanishes with the process, however it ends, and then the file with it.
+
+    The file's content decides nothing: one that a killed process left is taken over. Where nothing
+    can be written, or the file system has no locks, nothing is held.
+
+    Args:
+        path: of the lock's file, in a folder that exists.
+        note: for whoever comes second.
+
+    Raises:
+        LockedError: the lock is held already.
+    """
+    file = _take(path)
+    if file is None:
+        yield
+        return
+    try:
+        os.ftruncate(file, 0)
+        os.write(file, note.encode())
+        yield
+    finally:
+        # Windows removes no open file, so there another process may be faster; it has the file.
+        if sys.platform != "win32":
+            path.unlink(missing_ok=True)
+        os.close(file)
+        if sys.platform == "win32":
+            with suppress(OSError):
+                path.unlink()
+
+
+def _take(path: Path) -> int | None:
+    """Open and lock a file that is still the one at its path: its last holder may remove it."""
+    while True:
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                return None
+            raise
+        try:
+            _lock(file)
+            if os.path.samestat(os.fstat(file), os.stat(path)):
+                return file
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            note = os.read(file, 1000).decode(errors="replace")
+            os.close(file)
+            if error.errno in _TAKEN:
+                raise LockedError(note) from error
+            raise
+        os.close(file)
+
+
+def _lock(file: int) -> None:
+    """Lock an open file or raise OSError; without locks in the file system do nothing."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        # A locked byte cannot be read, so one far behind the note.
+        os.lseek(file, 1 << 20, os.SEEK_SET)
+        try:
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        finally:
+            os.lseek(file, 0, os.SEEK_SET)
+    else:
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _TAKEN:
+                raise
 
 
 def sha256_of_file(path: Path) -> str:

@@ -5,19 +5,22 @@ state with seeds, versions and timings. docs/formats.md lists every path and fie
 """
 
 import json
+import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from promptlift.errors import ConfigError, InputError
-from promptlift.files import write_json
+from promptlift.errors import ConfigError, InputError, PromptliftError
+from promptlift.files import LockedError, locked, write_json
 
 SCHEMA_VERSION = 1
+_MANIFEST, _LOCK = "manifest.json", ".lock"
 _VERSIONED = ("promptlift", "torch", "transformers", "tokenizers", "numpy", "onnxruntime")
 
 
@@ -31,22 +34,54 @@ class Run:
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
         self.folder = folder
         self._manifest = manifest
+        self._alone = False
 
     @classmethod
     def open(cls, folder: Path) -> "Run":
-        path = folder / "manifest.json"
-        if not path.exists():
-            if folder.exists() and any(folder.iterdir()):
-                raise InputError(f"{folder} is not empty and not a run folder; name another one.")
-            return cls(folder, {"schema_version": SCHEMA_VERSION, "stages": {}})
+        return cls(folder, _read_manifest(folder))
+
+    @contextmanager
+    def alone(self, done: str) -> Iterator[None]:
+        """Keep other processes from working in the folder, which is made where it is new.
+
+        Within, stages are begun and finished; on Ctrl-C those that are running are noted as
+        interrupted. One block may stand within another. A process that is killed holds nothing.
+
+        Args:
+            done: what is done with the run meanwhile, as "drawn".
+
+        Raises:
+            PromptliftError: another process works in the folder.
+        """
+        with self._held(done):
+            try:
+                yield
+            except (KeyboardInterrupt, GeneratorExit):
+                for name, stage in self._manifest["stages"].items():
+                    if stage.get("state") == "running":
+                        self.interrupt(name)
+                raise
+
+    @contextmanager
+    def _held(self, done: str) -> Iterator[None]:
+        if self._alone:
+            yield
+            return
+        is_new = not self.folder.exists()
+        self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            stages = manifest["stages"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path} cannot be read as a run's manifest: {error}") from error
-        if manifest.get("schema_version") != SCHEMA_VERSION or not isinstance(stages, dict):
-            raise InputError(f"{path} is of another version of promptlift; name another folder.")
-        return cls(folder, manifest)
+            with locked(self.folder / _LOCK, f"{done} {os.getpid()}"):
+                if (self.folder / _MANIFEST).exists():  # the last holder may have gone on
+                    self._manifest = _read_manifest(self.folder)
+                self._alone = True
+                yield
+        except LockedError as error:
+            raise PromptliftError(self._busy(str(error), done)) from error
+        finally:
+            self._alone = False
+            if is_new:
+                with suppress(OSError):  # it holds something: the run was begun
+                    self.folder.rmdir()
 
     def stage(self, name: str) -> dict[str, Any]:
         """What the manifest says of a stage; empty when it was never begun."""
@@ -116,9 +151,37 @@ class Run:
         """Note that a stage was stopped and can go on."""
         self._save(name, {**self.stage(name), "state": "interrupted"})
 
+    def _busy(self, note: str, done: str) -> str:
+        """What to say of a folder that is locked, by the note of whoever locked it."""
+        doing, _, pid = note.partition(" ")
+        who = "another process" + (f" (pid {pid})" if pid.isdigit() else "")
+        if pid == str(os.getpid()):
+            who = "this process"
+        return (
+            f"{self.folder} is being {doing or done} by {who} already; "
+            "wait for it, or name another folder"
+        )
+
     def _save(self, name: str, stage: dict[str, Any]) -> None:
         self._manifest["stages"][name] = stage
-        write_json(self.folder / "manifest.json", self._manifest)
+        write_json(self.folder / _MANIFEST, self._manifest)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a run folder, or that of a run that was never begun."""
+    path = folder / _MANIFEST
+    if not path.exists():
+        if folder.exists() and any(inside.name != _LOCK for inside in folder.iterdir()):
+            raise InputError(f"{folder} is not empty and not a run folder; name another one.")
+        return {"schema_version": SCHEMA_VERSION, "stages": {}}
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        stages = manifest["stages"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} cannot be read as a run's manifest: {error}") from error
+    if manifest.get("schema_version") != SCHEMA_VERSION or not isinstance(stages, dict):
+        raise InputError(f"{path} is of another version of promptlift; name another folder.")
+    return manifest
 
 
 def _now() -> str:

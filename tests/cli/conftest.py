@@ -17,7 +17,6 @@ from promptlift.cli import app
 from promptlift.improving.manifest import ModelCard
 from promptlift.training.config import POCKET_MODES
 from promptlift.training.export import export_model
-from tests.conftest import ENDS, HEADS
 
 Run = Callable[..., Result]
 
@@ -33,7 +32,7 @@ def run() -> Run:
 
 
 @pytest.fixture(scope="session")
-def exported(t5v11_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(t5v11_folder: Path, own_words: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny T5 1.1 made to write words: left alone, it writes bytes that are no text."""
     root = tmp_path_factory.mktemp("talking")
     folder = shutil.copytree(t5v11_folder, root / "talking")
@@ -45,10 +44,7 @@ def exported(t5v11_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     model.save_pretrained(str(folder))
     # Beyond these few, bytes would be drawn again.
     ModelCard(name="talking", modes=POCKET_MODES, decoding={"top_k": 10}).write(folder)
-    calibration = root / "calibration.jsonl"
-    rows = [{"source": head, "target": end} for head in HEADS for end in ENDS]
-    calibration.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    export_model(folder, root / "exported", calibration=calibration)
+    export_model(folder, root / "exported", calibration=own_words)
     return root / "exported"
 
 

@@ -7,22 +7,25 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from promptlift import tables
 from promptlift.cli import improve as improve_command
 from promptlift.improving import batch
 from promptlift.tables import Row, read_rows
 from tests.cli.conftest import Run, error_line, objects, spawn
 
+_WINDOW = 24  # instead of 256, so that few prompts fill a few
 # The journal goes to disk once a window. Both ways to stop act at the second time.
-KILLED = """
+KILLED = f"""
 import os, signal
 import promptlift.improving.batch as batch
+batch._WINDOW = {_WINDOW}
 real, calls = batch._to_disk, 0
 def dying(file):
     global calls
     real(file)
     calls += 1
     if calls == 2:
-        file.write('{"index": 512, "sou')
+        file.write('{{"index": 48, "sou')
         file.flush()
         os.kill(os.getpid(), signal.SIGKILL)
 batch._to_disk = dying
@@ -33,12 +36,16 @@ batch._to_disk = dying
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Prompts for a few windows, of several lengths, two of them faulty."""
     path = tmp_path_factory.mktemp("many") / "prompts.jsonl"
-    lines = [
-        json.dumps({"prompt": f"castle {number} " * (1 + number % 3)}) for number in range(600)
-    ]
-    lines[100], lines[550] = '{"prompt": ""}', "{broken"
+    lines = [json.dumps({"prompt": f"castle {number} " * (1 + number % 3)}) for number in range(60)]
+    lines[10], lines[55] = '{"prompt": ""}', "{broken"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+@pytest.fixture(autouse=True)
+def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "_WINDOW", _WINDOW)
+    monkeypatch.setattr(tables, "_BATCH_ROWS", 40)  # instead of 4096
 
 
 def rows_of(path: Path) -> int:
@@ -66,12 +73,12 @@ def test_the_file_holds_what_json_prints(improve: Run, tmp_path: Path, many: Pat
 def test_a_column_that_fills_late_keeps_its_type(improve: Run, tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("a cat\n\xff\n", encoding="latin-1")
-    prompts = ["a dog"] * 5000
+    prompts = ["a dog"] * 50
     output = tmp_path / "out.parquet"
     result = improve(*prompts, "--input", path, "--output", output, "--max-new-tokens", 1)
     assert result.exit_code == 1
     rows = pq.read_table(output).to_pylist()
-    assert len(rows) == 5002
+    assert len(rows) == 52
     assert rows[-1]["line"] == 2
     assert "UTF-8" in rows[-1]["error"]
 
@@ -117,7 +124,7 @@ def test_a_killed_job_goes_on_to_the_same_bytes(
     # No seed was given: the journal's is used again.
     result = improve(*args, "--output", parts, "--resume")
     assert result.exit_code == 1
-    assert "512 rows are done already" in result.stderr
+    assert "48 rows are done already" in result.stderr
     assert not journal.exists()
     improve(*args, "--output", whole, "--seed", header["seed"])
     assert parts.read_bytes() == whole.read_bytes()
@@ -137,7 +144,7 @@ def test_ctrl_c_says_how_to_go_on(
     assert "--resume" in result.stderr
     result = improve("--input", many, "--output", output, "--seed", 3, "--resume")
     assert result.exit_code == 1
-    assert rows_of(output) == 600
+    assert rows_of(output) == 60
 
 
 def test_resume_without_a_journal_begins(improve: Run, tmp_path: Path) -> None:
@@ -152,6 +159,6 @@ def test_progress_has_rate_and_time_left(
     monkeypatch.setattr(improve_command, "_PROGRESS_S", 0.0)
     result = improve("--input", many, "--output", tmp_path / "out.csv")
     lines = result.stderr.splitlines()
-    assert lines[299].startswith("300 rows, ")
-    assert "a second, of 600, 0.0 min left" in lines[-2]
+    assert lines[29].startswith("30 rows, ")
+    assert "a second, of 60, 0.0 min left" in lines[-2]
     assert result.stdout == ""

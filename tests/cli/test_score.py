@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
+from promptlift.runs import Run as RunFolder
 from tests.cli.conftest import Run, command, error_line, objects
 from tests.scoring.conftest import make_bert
 
@@ -75,6 +76,7 @@ def test_other_settings_are_refused_and_keep_the_prompts(
 ) -> None:
     output = tmp_path / "scored"
     line = ["score", "--model", exported, "--pairs", pairs_file, "-o", output, *options]
+    line.append("--no-bertscore")
     assert run(*line, "--no-meteor").exit_code == 0
     predictions = output / "scores" / "predictions.jsonl"
     before = predictions.stat().st_mtime_ns
@@ -111,6 +113,32 @@ def test_a_killed_run_goes_on_from_its_journal(
     assert done.exit_code == 0, done.stderr
     assert (scores / "predictions.jsonl").read_text() == "".join(rows)
     assert (scores / "text.json").read_text() == (whole / "scores" / "text.json").read_text()
+
+
+def test_ctrl_c_is_noted_and_the_same_command_goes_on(
+    run: Run,
+    exported: Path,
+    pairs_file: Path,
+    options: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = tmp_path / "scored"
+    line = ["score", "--model", exported, "--pairs", pairs_file, "-o", output, *options]
+    line += ["--no-bertscore", "--no-meteor"]
+
+    def interrupted(*given: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("promptlift.scoring.text.score_text", interrupted)
+        stopped = run(*line)
+    assert stopped.exit_code == 130
+    assert "interrupted; the same command goes on" in stopped.stderr
+    stage = RunFolder.open(output).stage("scoring_text")
+    assert stage["state"] == "interrupted"
+    assert run(*line).exit_code == 0
+    assert RunFolder.open(output).stage("scoring_text")["state"] == "done"
 
 
 def test_prompts_made_elsewhere_are_scored(run: Run, options: list[str], tmp_path: Path) -> None:

@@ -46,6 +46,11 @@ def ancestral(turbo: Path) -> Illustrator:
     return Illustrator.load(turbo, num_inference_steps=3, guidance_scale=0.0)
 
 
+@pytest.fixture(scope="module")
+def bf16(sdxl: Path) -> Illustrator:
+    return Illustrator.load(sdxl, num_inference_steps=1, dtype="bf16", width=32, height=32)
+
+
 def pixels(picture: Any) -> Array:
     image = picture.image if isinstance(picture, Picture) else picture
     return np.asarray(image, dtype=np.int16)
@@ -264,6 +269,7 @@ def limited(illustrator: Illustrator, most: int, said: list[str]) -> Illustrator
 
 def test_a_batch_is_halved_when_memory_runs_out(ancestral: Illustrator) -> None:
     said: list[str] = []
+    ancestral = again(ancestral, num_inference_steps=1)
     small = limited(ancestral, 3, said)
     requests = [Request(prompt=f"a cat {seed}", seed=seed) for seed in range(7)]
     found = list(small.draw_all(requests))
@@ -287,8 +293,10 @@ def test_memory_that_does_not_do_for_one_picture(ancestral: Illustrator) -> None
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
     ],
 )
-def test_memory_that_runs_out_in_an_upcast_decode(error: RuntimeError, sdxl: Path) -> None:
-    half = Illustrator.load(sdxl, num_inference_steps=1, dtype="bf16", batch_size=2)
+def test_memory_that_runs_out_in_an_upcast_decode(
+    error: RuntimeError, bf16: Illustrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = again(bf16, batch_size=2)
     vae = half.pipelines.base.vae
     asked = [Request(prompt="a cat"), Request(prompt="a dog")]
     expected = [pixels(picture) for picture in again(half, batch_size=1).draw_all(asked)]
@@ -300,7 +308,7 @@ def test_memory_that_runs_out_in_an_upcast_decode(error: RuntimeError, sdxl: Pat
             raise error
         return decode(latents, **options)
 
-    vae.decode = limited_decode
+    monkeypatch.setattr(vae, "decode", limited_decode)
     found = [pixels(picture) for picture in half.draw_all(asked)]
     assert half.batch_size == 1 and vae.dtype == torch.bfloat16
     assert np.array_equal(found, expected)

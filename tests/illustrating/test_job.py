@@ -16,13 +16,15 @@ import pytest
 from PIL import Image
 
 from promptlift import ConfigError, Illustrator, PromptliftError
-from promptlift.files import sha256_of_file
+from promptlift.files import sha256_of_file, write_json
 from promptlift.illustrating.job import IllustrationJob
 from promptlift.improving.receipts import read_receipts
 from promptlift.png_text import read_png_text
 from promptlift.runs import Run
 from promptlift.tables import Row, read_rows
+from tests.conftest import CopyOf, another_process
 from tests.illustrating.models import DIFFUSERS_WARNS
+from tests.illustrating.single_file import save_single_file
 
 pytestmark = DIFFUSERS_WARNS
 TINY: dict[str, Any] = {"num_inference_steps": 1, "width": 16, "height": 16}
@@ -158,6 +160,30 @@ def test_other_settings_are_refused_and_more_seeds_are_not(
     assert len(index(tmp_path / "run" / "pictures")) == 15
 
 
+def test_another_model_config_is_another_model(
+    draw: Draw, tmp_path: Path, sd15: Path, copy_of: CopyOf
+) -> None:
+    pipeline = Illustrator.load(sd15).pipelines.base
+    path = save_single_file(pipeline, tmp_path / "model.safetensors")
+    folder = copy_of(sd15)
+
+    def load() -> Illustrator:
+        return Illustrator.load(path, model_config=str(folder), offline=True, **TINY)
+
+    first = load()
+    drawn = draw(other=first)
+    assert len(drawn) == 5 and draw(other=first) == []
+    scheduler = folder / "scheduler" / "scheduler_config.json"
+    scheduler.write_text(json.dumps({**json.loads(scheduler.read_text()), "beta_end": 0.02}))
+    second = load()
+    with pytest.raises(ConfigError, match="model_config"):
+        draw(other=second)
+    manifest = tmp_path / "run" / "manifest.json"
+    manifest.unlink()  # where only the pictures know
+    write_json(manifest, {"schema_version": 1, "stages": {}})
+    assert draw(other=second) == drawn
+
+
 def test_stopping_is_noted_and_nothing_is_doubled(
     draw: Draw, tmp_path: Path, improvements: Path, illustrator: Illustrator
 ) -> None:
@@ -172,6 +198,28 @@ def test_stopping_is_noted_and_nothing_is_doubled(
     assert len(draw()) == 7
     after = hashes(pictures)
     assert {name: after[name] for name in before} == before and len(after) == 10
+
+
+def test_a_second_process_is_told_who_draws(
+    draw: Draw, tmp_path: Path, improvements: Path, illustrator: Illustrator
+) -> None:
+    second = (
+        "import sys; from pathlib import Path; from promptlift.runs import Run\n"
+        "with Run.open(Path(sys.argv[1])).alone('drawn'): pass"
+    )
+    line = [sys.executable, "-c", second, str(tmp_path / "run")]
+    job = iter(IllustrationJob(Run.open(tmp_path / "run"), improvements, illustrator))
+    next(job)
+    done = subprocess.run(line, capture_output=True, text=True)
+    assert f"is being drawn by another process (pid {os.getpid()})" in done.stderr
+    job.close()  # type: ignore[attr-defined]
+    assert subprocess.run(line).returncode == 0
+    with (
+        another_process(tmp_path / "run", "drawn"),
+        pytest.raises(PromptliftError, match="by another process"),
+    ):
+        draw()
+    assert len(draw()) == 9
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")

@@ -102,6 +102,54 @@ def test_a_single_file_draws_what_its_folder_draws(sd15: Path, tmp_path: Path) -
     [model] = found.describe_model()
     assert model["name"] == "model.safetensors"
     assert "--model-config FOLDER" in fails(path, **options)
+    message = fails(path, model_config=str(tmp_path), **options)
+    assert f"--model-config {tmp_path} is no pipeline's folder" in message
+
+
+def test_configs_beside_a_single_file_are_part_of_the_model(
+    sd15: Path, copy_of: CopyOf, tmp_path: Path
+) -> None:
+    pipeline = Illustrator.load(sd15).pipelines.base
+    path = save_single_file(pipeline, tmp_path / "model.safetensors")
+    bare = tmp_path / "bare.safetensors"
+    state = load_file(path)
+    save_file({key: state[key] for key in state if not key.startswith("cond_stage")}, bare)
+    folder = copy_of(sd15)
+
+    # diffusers 0.42 takes a text encoder from the folder only where a file of this name is there.
+    encoder = folder / "text_encoder" / "model.safetensors"
+    shutil.copy(encoder, encoder.with_name("diffusion_pytorch_model.safetensors"))
+
+    def load(file: Path) -> Illustrator:
+        return Illustrator.load(file, model_config=str(folder), offline=True)
+
+    def described(illustrator: Illustrator) -> dict[str, str]:
+        [model] = illustrator.describe_model()
+        return model
+
+    whole, lacking = load(path), load(bare)
+    first, first_bare = described(whole), described(lacking)
+    assert first["model_config"] != first_bare["model_config"]
+    # What comes from the file itself is not read: weights, and what else lies about.
+    for name in ("unet/diffusion_pytorch_model.safetensors", "unet/extra.json", "README.md"):
+        (folder / name).write_bytes(b"anything")
+    weights = load_file(encoder)
+    save_file({name: value + 1 for name, value in weights.items()}, encoder, {"format": "pt"})
+    assert described(load(path)) == first
+    assert described(lacking)["sha256"] != first_bare["sha256"]
+    seen = {first["sha256"]}
+    for name in (
+        "scheduler/scheduler_config.json",
+        "text_encoder/config.json",
+        "tokenizer/tokenizer_config.json",
+        "model_index.json",
+    ):
+        config = folder / name
+        config.write_text(config.read_text() + "\n")
+        found = described(whole)
+        assert found["name"] == first["name"] and found["model_config"] != first["model_config"]
+        seen.add(found["sha256"])
+    assert len(seen) == 5
 
 
 def test_a_half_precision_variant_is_taken_where_it_is_alone(sdxl: Path, copy_of: CopyOf) -> None:

@@ -31,12 +31,15 @@ def batch(vocabulary: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module", params=["onnx", "torch"])
 def engine(
-    request: pytest.FixtureRequest, either_t5: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    either_t5: Path,
+    own_words: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Engine:
     if request.param == "torch":
         return load_torch(str(either_t5)).engine
     folder = tmp_path_factory.mktemp("fp32") / "export"
-    export_model(either_t5, folder, precision="fp32")
+    export_model(either_t5, folder, precision="fp32", calibration=own_words)
     return OnnxEngine(folder, threads=1)
 
 

@@ -22,8 +22,8 @@ PAIRS = [Pair(source=head, target=end, mode="extend") for head in HEADS for end 
 ]
 CONFIG = TrainingConfig(
     vocab_size=330, d_model=16, d_ff=24, num_layers=1, num_decoder_layers=1, num_heads=2,
-    # Long enough for the training loss to be logged once.
-    dropout_rate=0.1, batch_size=8, warmup_steps=2, epochs=9.0, precision="fp32",
+    dropout_rate=0.1, batch_size=8, warmup_steps=2, epochs=2.0, logging_steps=5,
+    precision="fp32",
 )  # fmt: skip
 METRICS = (
     "meteor_target",

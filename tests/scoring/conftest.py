@@ -13,6 +13,12 @@ WORDS = (
     "a the cat dog two in armor lighthouse old castle of fruit bowl soft light highly detailed "
     "sharp focus 4k oil on canvas misty morning by night painting , . ##s ##ed"
 )
+PAIRS = (
+    Pair(source="a cat in armor", target="soft light, oil on canvas", mode="extend"),
+    Pair(source="two dogs", target="a misty morning, 4k", mode="extend"),
+    Pair(source="old castle", target="an old castle by night, painting"),
+    Pair(source="bowl of fruit", target="highly detailed, sharp focus", mode="extend"),
+)
 
 
 def make_bert(folder: Path, *, positions: int = 64, seed: int = 0) -> Path:
@@ -46,12 +52,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def pairs() -> list[Pair]:
-    return [
-        Pair(source="a cat in armor", target="soft light, oil on canvas", mode="extend"),
-        Pair(source="two dogs", target="a misty morning, 4k", mode="extend"),
-        Pair(source="old castle", target="an old castle by night, painting"),
-        Pair(source="bowl of fruit", target="highly detailed, sharp focus", mode="extend"),
-    ]
+    return [*PAIRS]
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from promptlift.errors import ConfigError, InputError, ModelError
+from promptlift.errors import ConfigError, InputError, ModelError, PromptliftError
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.improving.improver import Improver
 from promptlift.pairs.load import load_pairs
@@ -28,6 +28,7 @@ from promptlift.scoring.scores import Metric
 from promptlift.tables import write_rows
 from promptlift.training.config import TrainingConfig
 from promptlift.training.train import train
+from tests.conftest import another_process
 from tests.illustrating.models import DIFFUSERS_WARNS, save_sdxl
 from tests.scoring.torchmetrics_pairs import by_torchmetrics
 
@@ -341,6 +342,16 @@ def test_what_cannot_be_done_is_said(picking: Picking, tmp_path: Path) -> None:
     said: list[str] = []
     picking(run, ONE, report=said.append)
     assert any("drawing it again" in line for line in said)
+
+
+def test_a_second_process_is_told_who_picks(picking: Picking, whole: Path, tmp_path: Path) -> None:
+    expected = files(whole)
+    with (
+        another_process(whole, "picked") as other,
+        pytest.raises(PromptliftError, match=rf"picked by another process \(pid {other.pid}\)"),
+    ):
+        picking(whole, **WHOLE)
+    assert files(whole) == expected
 
 
 def test_picks_that_are_damaged_are_refused(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from promptlift.scoring.text import (
     evaluate_epoch,
     score_text,
 )
+from tests.scoring.conftest import PAIRS
 
 SYSTEMS = [
     "model", "source itself", "fixed suffix", "nearest training pair", "shuffled targets",
@@ -38,10 +39,13 @@ def predictions_for(pairs: list[Pair]) -> list[str]:
     return [f"{pair.source}, soft light, night" for pair in pairs]
 
 
-@pytest.fixture
-def found(scorer: TextScorer, pairs: list[Pair], improver: Improver) -> TextScores:
+@pytest.fixture(scope="module")
+def found(scorer: TextScorer, exported: Path) -> TextScores:
     training = [Pair(source="a dog", target="4k, canvas", mode="extend")]
-    return score_text(pairs, predictions_for(pairs), scorer, training=training, improver=improver)
+    improver = Improver.load(exported, threads=1)
+    return score_text(
+        PAIRS, predictions_for([*PAIRS]), scorer, training=training, improver=improver
+    )
 
 
 def test_every_system_has_every_metric(found: TextScores) -> None:

@@ -37,7 +37,7 @@ PAIRS = [Pair(source=head, target=end, mode="extend") for head in HEADS for end 
 SIZES = {
     "vocab_size": 330, "d_model": 16, "d_ff": 24, "num_layers": 1, "num_decoder_layers": 1,
     "num_heads": 2, "dropout_rate": 0.1, "batch_size": 8, "warmup_steps": 2, "epochs": 2.0,
-    "precision": "fp32", "save_steps": 4,
+    "precision": "fp32", "save_steps": 4, "logging_steps": 2,
 }  # fmt: skip
 FLAGS = [
     part for name, value in SIZES.items() for part in (f"--{name.replace('_', '-')}", str(value))
@@ -70,8 +70,11 @@ def test_a_run_leaves_what_the_formats_promise(whole: Path) -> None:
 
 
 def test_a_stopped_run_ends_with_the_same_weights(whole: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+
     def stop(line: str) -> None:
-        if "epoch 1.00" in line:
+        if "epoch 1.00" in line and not lines:  # a second Ctrl-C would not wait for the step
+            lines.append(line)
             os.kill(os.getpid(), signal.SIGINT)
 
     run = tmp_path / "parts"
@@ -86,8 +89,8 @@ def test_a_stopped_run_ends_with_the_same_weights(whole: Path, tmp_path: Path) -
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
-def test_a_stop_within_an_epoch_leaves_no_figures_of_its_own(tmp_path: Path) -> None:
-    config = TrainingConfig(**{**SIZES, "logging_steps": 2})  # type: ignore[arg-type]
+def test_a_stop_within_an_epoch_leaves_no_figures_of_its_own(whole: Path, tmp_path: Path) -> None:
+    config = TrainingConfig(**SIZES)  # type: ignore[arg-type]
 
     def stop(line: str) -> None:
         if line.startswith("step 2 of"):
@@ -95,9 +98,7 @@ def test_a_stop_within_an_epoch_leaves_no_figures_of_its_own(tmp_path: Path) -> 
 
     assert train(PAIRS, tmp_path / "parts", config, report=stop) is None
     train(PAIRS, tmp_path / "parts", config)
-    train(PAIRS, tmp_path / "unbroken", config)
-    logs = [(tmp_path / name / "log.csv").read_bytes() for name in ("parts", "unbroken")]
-    assert logs[0] == logs[1]
+    assert (tmp_path / "parts" / "log.csv").read_bytes() == (whole / "log.csv").read_bytes()
 
 
 @pytest.mark.slow
@@ -166,7 +167,7 @@ def test_fine_tunes_either_kind_of_t5(
 ) -> None:
     folder = request.getfixturevalue(kind)
     config = TrainingConfig(
-        model=str(folder), epochs=6, batch_size=8, learning_rate=1e-2, warmup_steps=1,
+        model=str(folder), epochs=3, batch_size=8, learning_rate=1e-2, warmup_steps=1,
         precision="fp32",
     )  # fmt: skip
     before = Improver.load(folder).log_probability(["a lighthouse"], ["highly detailed"])

@@ -127,14 +127,18 @@ def illustrate(
             sample=sample,
             sample_seed=sample_seed,
         )
-        improvements = improvements_of(opened, prompts, choice, report=say)
-        there = count_entries(improvements)
-        if sample is not None and there < sample:
-            say(f"{improvements} holds {there} prompts; all are drawn. Remove it to improve others")
-        chosen = sample_of(there, sample, sample_seed)
-        illustrator = Illustrator(load_pipelines(config, say), config, say)
-        job = IllustrationJob(opened, improvements, illustrator, chosen=chosen, report=say)
-        _draw(job, as_json=as_json)
+        with opened.alone("drawn"):
+            improvements = improvements_of(opened, prompts, choice, report=say)
+            there = count_entries(improvements)
+            if sample is not None and there < sample:
+                say(
+                    f"{improvements} holds {there} prompts; all are drawn. "
+                    "Remove it to improve others"
+                )
+            chosen = sample_of(there, sample, sample_seed)
+            illustrator = Illustrator(load_pipelines(config, say), config, say)
+            job = IllustrationJob(opened, improvements, illustrator, chosen=chosen, report=say)
+            _draw(job, as_json=as_json)
 
 
 def _draw(job: "IllustrationJob", *, as_json: bool) -> None:

@@ -249,7 +249,10 @@ class Illustrator:
             **prompts, latents=latents, **size, **shared, denoising_end=share, output_type="latent"
         ).images
         prompts = self._prompts(refiner, self._encoders[1], batch, chunks)
-        return refiner(**prompts, image=halfway, **shared, denoising_start=share)
+        # As `image` they are taken for latents only where they have four channels; beside `latents`
+        # it goes unused.
+        image = halfway[:, :4]
+        return refiner(**prompts, image=image, latents=halfway, **shared, denoising_start=share)
 
     def _prompts(
         self, pipeline: Any, encoder: PromptEncoder, batch: list[Request], chunks: int

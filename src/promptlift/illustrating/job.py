@@ -81,17 +81,19 @@ class IllustrationJob:
         config = illustrator.config
         self.seeds = range(config.seed, config.seed + config.seeds)
         self.settings = illustrator.settings()
-        run.folder.mkdir(parents=True, exist_ok=True)
         self.model = illustrator.describe_model(self.folder / "model_hashes.json")
-        run.begin(STAGE, self._config(), {improvements.name: sha256_of_file(improvements)})
+        self._inputs = {improvements.name: sha256_of_file(improvements)}
+        run.check(STAGE, self._config(), self._inputs)
 
     def __iter__(self) -> Iterator[Progress]:
-        """Draw what is missing, and write the index."""
-        try:
+        """Draw what is missing, and write the index.
+
+        Raises:
+            PromptliftError: another process works in the run folder, or the disk is full.
+        """
+        with self.run.alone("drawn"):
+            self.run.begin(STAGE, self._config(), self._inputs)
             yield from self._work()
-        except (KeyboardInterrupt, GeneratorExit):
-            self.run.interrupt(STAGE)
-            raise
 
     def plan(self, *, report: Callable[[str], None] = lambda line: None) -> Iterator[Drawing]:
         """Every picture of the job, in the order of drawing: for each prompt and seed the original,

@@ -13,34 +13,13 @@ from promptlift.errors import ConfigError, MissingExtraError, ModelError
 from promptlift.illustrating.config import IllustrationConfig
 from promptlift.illustrating.device import device_of, dtype_of, is_out_of_memory
 from promptlift.illustrating.presets import PRESETS, Weights
-from promptlift.illustrating.weights import files_of, hash_files, read_index, variant_of
+from promptlift.illustrating.single_file import first_line, load_single_file
+from promptlift.illustrating.weights import Origin, files_of, read_index, variant_of
 
 _SHARED = ("text_encoder_2", "vae")  # what a refiner takes from its base
 _REFINER = "StableDiffusionXLImg2ImgPipeline"
 _SINGLE_FILES = (".safetensors", ".ckpt")
 Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a pipeline came from.
-
-    Attributes:
-        name: as receipts give it: Hub name, name of the folder or of the file.
-        root: folder of its files.
-        files: all files that it was loaded from.
-    """
-
-    name: str
-    root: Path
-    files: tuple[Path, ...]
-
-    def describe(self, cache: Path | None, report: Report) -> dict[str, str]:
-        """Name and hash, as receipts hold them."""
-        return {
-            "name": self.name,
-            "sha256": hash_files(self.files, self.root, cache=cache, report=report),
-        }
 
 
 @dataclass(frozen=True)
@@ -126,7 +105,7 @@ def _load(
     without = [part for part in _SHARED if part in options]
     try:
         if path.suffix in _SINGLE_FILES:
-            return _load_file(kind, path, config, options)
+            return load_single_file(kind, path, config, options, without)
         label = path.name if path.is_dir() else (weights.name if weights else name)
         if not path.is_dir():
             path = _from_hub(name, weights, config, report, half=half, without=without)
@@ -148,56 +127,8 @@ def _load(
     # What diffusers, transformers and safetensors raise on damaged files has no common base.
     except Exception as error:
         raise ModelError(
-            f"{path} cannot be loaded as a picture model: {_first_line(error)}"
+            f"{path} cannot be loaded as a picture model: {first_line(error)}"
         ) from error
-
-
-def _load_file(
-    kind: Any, path: Path, config: IllustrationConfig, options: dict[str, Any]
-) -> tuple[Any, Origin]:
-    import diffusers
-
-    if not path.is_file():
-        raise ModelError(f"{path} does not exist or is no file")
-    if path.suffix == ".ckpt":
-        raise ModelError(f"{path} may run code when it is loaded; convert it to .safetensors")
-    if kind.__name__ == "DiffusionPipeline":
-        kind = _kind_of_file(diffusers, path)
-    local = {"config": config.model_config} if config.model_config else {}
-    try:
-        extra = {"add_watermarker": False} if "XL" in kind.__name__ else {}
-        pipeline = kind.from_single_file(
-            str(path), local_files_only=config.offline, **local, **options, **extra
-        )
-    except Exception as error:
-        hint = (
-            ""
-            if config.model_config
-            else (
-                ". Its configs and tokenizers come from the Hub; --model-config FOLDER names a "
-                "pipeline's folder to take them from"
-            )
-        )
-        raise ModelError(f"{path} cannot be loaded: {_first_line(error)}{hint}") from error
-    return pipeline, Origin(path.name, path.parent, (path,))
-
-
-def _kind_of_file(diffusers: Any, path: Path) -> Any:
-    """SDXL where the file holds SDXL's second text encoder, Stable Diffusion otherwise."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            keys = list(file.keys())
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} is no whole .safetensors file: {error}") from error
-    if not any(key.startswith("model.diffusion_model.") for key in keys):
-        raise ModelError(
-            f"{path} holds no whole picture model ({len(keys)} tensors, the first {keys[:1]}); "
-            "a LoRA, a VAE or a part of a pipeline cannot draw alone"
-        )
-    is_xl = any(key.startswith("conditioner.embedders.1.") for key in keys)
-    return diffusers.StableDiffusionXLPipeline if is_xl else diffusers.StableDiffusionPipeline
 
 
 def _from_hub(
@@ -236,7 +167,7 @@ def _from_hub(
         return Path(DiffusionPipeline.download(hub, **options))
     except Exception as error:
         raise ModelError(
-            f"{hub} cannot be downloaded: {_first_line(error)}. "
+            f"{hub} cannot be downloaded: {first_line(error)}. "
             + (
                 _by_hand(lacking, half=half)
                 if lacking
@@ -386,8 +317,3 @@ def _quiet() -> Iterator[None]:
         transformers_logging.enable_progress_bar()
         diffusers_logging.set_verbosity(earlier)
         diffusers_logging.enable_progress_bar()
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300].rstrip(".")

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,43 @@ from promptlift.errors import ModelError
 from promptlift.files import sha256_of_file, write_json
 
 INDEX = "model_index.json"
-_SUFFIXES = (".safetensors", ".bin", ".json", ".txt", ".model")
+_TEXTS = (".json", ".txt", ".model")  # configs and tokenizers
+_SUFFIXES = (".safetensors", ".bin", *_TEXTS)
 # diffusion_pytorch_model.fp16.safetensors, model.fp16-00001-of-00002.safetensors
 _VARIANT = re.compile(r"\.(\w+)(?:-\d+-of-\d+)?\.(?:safetensors|bin)(?:\.index\.json)?$")
 _SAY_FROM = 1 << 30  # bytes: less is hashed within a second or so
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a pipeline came from.
+
+    Attributes:
+        name: as receipts give it: Hub name, name of the folder or of the file.
+        root: folder of its files.
+        files: all files of that folder that it was loaded from.
+        config_root: the folder of `model_config`, where a single file was read with one.
+        config_files: all files of that folder that it was loaded from.
+    """
+
+    name: str
+    root: Path
+    files: tuple[Path, ...]
+    config_root: Path | None = None
+    config_files: tuple[Path, ...] = ()
+
+    def describe(self, cache: Path | None, report: Callable[[str], None]) -> dict[str, str]:
+        """Name and hash, as receipts hold them.
+
+        The hash is of all files that decide the pictures; what `model_config` has of them is also
+        told apart, as `model_config`.
+        """
+        weights = hash_files(self.files, self.root, cache=cache, report=report)
+        if self.config_root is None:
+            return {"name": self.name, "sha256": weights}
+        configs = hash_files(self.config_files, self.config_root, cache=cache, report=report)
+        whole = _hash_of_hashes({"": weights, "model_config": configs})
+        return {"name": self.name, "sha256": whole, "model_config": configs}
 
 
 def read_index(folder: Path) -> dict[str, Any]:
@@ -72,6 +106,27 @@ def files_of(folder: Path, *, variant: str | None, without: Collection[str] = ()
     return files
 
 
+def files_beside(folder: Path, parts: Mapping[str, str]) -> list[Path]:
+    """The files of a pipeline's folder that a single file is read with.
+
+    Args:
+        folder: of a pipeline.
+        parts: by component what is taken: "config" of a network whose weights are in the single
+            file, "weights" also where they are not, "files" of a tokenizer or scheduler.
+    """
+    files = [folder / INDEX]
+    for name, taken in sorted(parts.items()):
+        inside = folder / name
+        if taken == "files":
+            files += sorted(path for path in inside.glob("*") if path.suffix in _TEXTS)
+            continue
+        files.append(inside / "config.json")
+        if taken == "weights":  # the first that is there, as transformers looks for them
+            found = [inside / "model.safetensors", inside / "pytorch_model.bin"]
+            files += [path for path in found if path.is_file()][:1]
+    return files
+
+
 def hash_files(
     files: Sequence[Path], root: Path, *, cache: Path | None, report: Callable[[str], None]
 ) -> str:
@@ -97,9 +152,7 @@ def hash_files(
     if cache is not None and missing:
         write_json(cache, {**known, **found})
     names = [path.relative_to(root).as_posix() for path in files]
-    lines = sorted((name, found[key]) for name, key in zip(names, keys, strict=True))
-    text = "".join(f"{digest}  {name}\n" for name, digest in lines)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return _hash_of_hashes({name: found[key] for name, key in zip(names, keys, strict=True)})
 
 
 def _key(path: Path) -> str:
@@ -112,6 +165,12 @@ def _read_cache(cache: Path | None) -> dict[str, str]:
         return dict(json.loads(cache.read_text(encoding="utf-8"))) if cache is not None else {}
     except (OSError, ValueError, TypeError):
         return {}
+
+
+def _hash_of_hashes(hashes: Mapping[str, str]) -> str:
+    """SHA-256 over the lines `sha256  name` of hashes by name, sorted by name, in hex."""
+    text = "".join(f"{digest}  {name}\n" for name, digest in sorted(hashes.items()))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _variant(path: Path) -> str | None:

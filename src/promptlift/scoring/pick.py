@@ -87,31 +87,30 @@ def pick(
         ConfigError: an option cannot be used, or the folder was begun with others.
         InputError: there is no prompt, or a picture cannot be read.
         ModelError: the metric's weights are missing or damaged.
+        PromptliftError: another process works in the folder.
     """
     config, scoring = config or PickConfig(), scoring or PictureScoringConfig()
     check_metric(config.metric)
     improver.improve_stream([], **config.improve_options())  # a wrong option is told at once
     inputs = _inputs(given)
     run = Run.open(run_folder)
-    if (run_folder / IMPROVEMENTS).exists() and not run.stage(IMPROVING):
-        raise ConfigError(f"{run_folder / IMPROVEMENTS} is of another command; name another folder")
-    settings = {**config.improve_options(), "model": improver.model_id}
-    run.begin(IMPROVING, json.loads(json.dumps(settings)), inputs)
-    cache = FeatureCache(run_folder / "scores" / "cache" / "features.sqlite")
-    try:
-        reader = PictureReader(scoring.batch_size)
-        context = ScorerContext(config=scoring, cache=cache, reader=reader)
-        scorer = load_metric(config.metric, context)  # missing weights are told before the work
-        improvements = _improve(run, given, improver, config, report)
-        picking = _Picking(run, improvements, illustrator, config, context, scorer, report)
-        return picking.work()
-    except KeyboardInterrupt:
-        for stage in (IMPROVING, STAGE):
-            if run.stage(stage).get("state") == "running":
-                run.interrupt(stage)
-        raise
-    finally:
-        cache.close()
+    with run.alone("picked"):
+        if (run_folder / IMPROVEMENTS).exists() and not run.stage(IMPROVING):
+            raise ConfigError(
+                f"{run_folder / IMPROVEMENTS} is of another command; name another folder"
+            )
+        settings = {**config.improve_options(), "model": improver.model_id}
+        run.begin(IMPROVING, json.loads(json.dumps(settings)), inputs)
+        cache = FeatureCache(run_folder / "scores" / "cache" / "features.sqlite")
+        try:
+            reader = PictureReader(scoring.batch_size)
+            context = ScorerContext(config=scoring, cache=cache, reader=reader)
+            scorer = load_metric(config.metric, context)  # missing weights are told before the work
+            improvements = _improve(run, given, improver, config, report)
+            picking = _Picking(run, improvements, illustrator, config, context, scorer, report)
+            return picking.work()
+        finally:
+            cache.close()
 
 
 def _inputs(given: Prompts) -> dict[str, str]:
@@ -223,6 +222,20 @@ class _Picking:
     def _confirm(self) -> None:
         """Draw what was chosen and its original from fresh seeds, and add the gain to the picks."""
         inner = Run.open(self.run.folder / CONFIRMATION)
+        with inner.alone("picked"):
+            self._draw_chosen(inner)
+        stream = stream_scores(inner.folder / "pictures", self.scorer, self.context)
+        rows = read_picks(self.run.folder)
+        write_rows(
+            self.run.folder / FILE,
+            (
+                row if row["choice"] == "original" else with_confirmation(row, next(stream))
+                for row in rows
+            ),
+            (),
+        )
+
+    def _draw_chosen(self, inner: Run) -> None:
         inputs = {FILE: sha256_of_file(self.run.folder / FILE)}
         inner.begin(IMPROVING, {"confirms": FILE}, inputs, anew=True)
         path = inner.folder / IMPROVEMENTS
@@ -242,16 +255,6 @@ class _Picking:
         )
         fresh = Illustrator(self.illustrator.pipelines, config, self.report)
         _draw(IllustrationJob(inner, path, fresh, report=self.report), self.report)
-        stream = stream_scores(inner.folder / "pictures", self.scorer, self.context)
-        rows = read_picks(self.run.folder)
-        write_rows(
-            self.run.folder / FILE,
-            (
-                row if row["choice"] == "original" else with_confirmation(row, next(stream))
-                for row in rows
-            ),
-            (),
-        )
 
     def _chosen(self) -> Iterator[dict[str, Any]]:
         """The improvements that were chosen, as `promptlift improve` writes them."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def score_pictures(
         ModelError: weights are missing or damaged.
         ConfigError: a metric or a device is not known.
         MissingExtraError: packages are missing.
+        PromptliftError: another process works in the run folder.
     """
     index = run_folder / "pictures" / "index.parquet"
     listed = read_index(index.parent)
@@ -58,24 +60,23 @@ def score_pictures(
     cache = FeatureCache(scores / "cache" / "features.sqlite")
     run = Run.open(run_folder) if (run_folder / "manifest.json").is_file() else None
     try:
-        context = ScorerContext(config=config, cache=cache, reader=PictureReader(config.batch_size))
-        models = load_models(context, report)
-        inputs = {"pictures/index.parquet": sha256_of_file(index)}
-        if run is not None:
-            run.begin(STAGE, config.to_dict(), inputs, anew=True)
-        looked = look(listed, models, context, report)
-        builder = TableBuilder(looked, models, batch_size=config.batch_size, seed=config.seed)
-        found, verdicts = picture_results(builder, looked, models, config)
-        found = {**_head(listed, looked, models, config, inputs), **found}
-        _write(scores, builder, looked, models, verdicts)
-        write_json(scores / "pictures.json", found)  # last: it says that the tables are whole
-        if run is not None:
-            run.finish(STAGE, {"pictures": found["pictures"], "verdicts": found["verdicts"]})
-        return found
-    except KeyboardInterrupt:
-        if run is not None and run.stage(STAGE).get("state") == "running":
-            run.interrupt(STAGE)
-        raise
+        with nullcontext() if run is None else run.alone("scored"):
+            context = ScorerContext(
+                config=config, cache=cache, reader=PictureReader(config.batch_size)
+            )
+            models = load_models(context, report)
+            inputs = {"pictures/index.parquet": sha256_of_file(index)}
+            if run is not None:
+                run.begin(STAGE, config.to_dict(), inputs, anew=True)
+            looked = look(listed, models, context, report)
+            builder = TableBuilder(looked, models, batch_size=config.batch_size, seed=config.seed)
+            found, verdicts = picture_results(builder, looked, models, config)
+            found = {**_head(listed, looked, models, config, inputs), **found}
+            _write(scores, builder, looked, models, verdicts)
+            write_json(scores / "pictures.json", found)  # last: it says that the tables are whole
+            if run is not None:
+                run.finish(STAGE, {"pictures": found["pictures"], "verdicts": found["verdicts"]})
+            return found
     finally:
         cache.close()
 

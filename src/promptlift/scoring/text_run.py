@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -56,7 +57,27 @@ def score_run(
         ConfigError: the folder holds scores of other settings.
         InputError: a file is at fault.
         MissingExtraError: the extra `score` is not installed.
+        PromptliftError: another process works in the folder.
     """
+    run = None if folder is None else Run.open(folder)
+    with nullcontext() if run is None else run.alone("scored"):
+        return _score(
+            examples, run, config, improver, training, batch_size, overwrite=overwrite,
+            report=report,
+        )  # fmt: skip
+
+
+def _score(
+    examples: Examples,
+    run: Run | None,
+    config: TextConfig,
+    improver: "Improver | None",
+    training: Path | None,
+    batch_size: int | None,
+    *,
+    overwrite: bool,
+    report: Report,
+) -> dict[str, Any]:
     from promptlift.scoring.text import score_text
 
     examples = examples.chosen(config.limit, config.seed)
@@ -64,10 +85,11 @@ def score_run(
     inputs = examples.identity() | {"model": str(model)}
     if training is not None:
         inputs[f"training pairs: {training.name}"] = sha256_of_file(training)
-    run = None if folder is None else _begin(folder, config, inputs, overwrite)
-    if run is not None and (earlier := _complete(run)) is not None:
-        report(f"{run.folder / 'scores' / 'text.json'} is complete already")
-        return earlier
+    if run is not None:
+        _begin(run, config, inputs, overwrite)
+        if (earlier := _complete(run)) is not None:
+            report(f"{run.folder / 'scores' / 'text.json'} is complete already")
+            return earlier
     scorer = load_scorer(config, report)
     predictions = examples.predictions
     if improver is not None and predictions is None:
@@ -212,8 +234,7 @@ def _write(run: Run, examples: Examples, found: "TextScores", result: dict[str, 
     run.finish(STAGE, {"pairs": len(examples.pairs), "system": first["name"], "scores": figures})
 
 
-def _begin(folder: Path, config: TextConfig, inputs: dict[str, str], overwrite: bool) -> Run:
-    run = Run.open(folder)
+def _begin(run: Run, config: TextConfig, inputs: dict[str, str], overwrite: bool) -> None:
     try:
         run.check(STAGE, asdict(config), inputs)
     except ConfigError as error:
@@ -222,7 +243,6 @@ def _begin(folder: Path, config: TextConfig, inputs: dict[str, str], overwrite: 
         run.forget(STAGE)
     if _complete(run) is None:
         run.begin(STAGE, asdict(config), inputs)
-    return run
 
 
 def _complete(run: Run) -> dict[str, Any] | None:

@@ -6,21 +6,25 @@ from typing import Any
 
 import torch
 
+from promptlift.training.models import use_bf16
+
 _MOMENTUM = 0.95
 # Coefficients of the quintic Newton-Schulz iteration in Jordan's Muon; five steps bring all
 # singular values near 1.
 _A, _B, _C, _STEPS = 3.4445, -4.7750, 2.0315, 5
+# Embeddings, heads, and the first and last layer of a picture model: AdamW suits them better.
+_LOOKUPS = ("shared", "embed", "lm_head", "relative", "conv_in", "conv_out")
 
 
 def orthogonalized(matrices: torch.Tensor) -> torch.Tensor:
     """Matrices [n, rows, columns] with singular values near 1 and the same singular vectors.
 
     Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024. In
-    bfloat16, whose error the iteration tolerates.
+    bfloat16, whose error the iteration tolerates, where the hardware has it.
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
-    x = x.bfloat16()
+    x = x.bfloat16() if use_bf16("auto") else x
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(_STEPS):
         square = x @ x.mT
@@ -31,6 +35,8 @@ def orthogonalized(matrices: torch.Tensor) -> torch.Tensor:
 
 class Muon(torch.optim.Optimizer):
     """Muon with Nesterov momentum for weight matrices, AdamW for embeddings, norms and biases.
+
+    The kernels of a convolution are the matrix [channels out, channels in x height x width].
 
     One learning rate serves both: updates of Muon are scaled by 0.2 sqrt(max(rows, columns)), as
     large as those of AdamW (Liu et al., "Muon is scalable for LLM training", 2025, section 2.2).
@@ -48,8 +54,8 @@ class Muon(torch.optim.Optimizer):
         matrices: list[torch.nn.Parameter] = []
         others: list[torch.nn.Parameter] = []
         for name, parameter in named:
-            lookup = any(part in name for part in ("shared", "embed", "lm_head", "relative"))
-            (others if lookup or parameter.ndim != 2 else matrices).append(parameter)
+            lookup = any(part in name for part in _LOOKUPS)
+            (others if lookup or parameter.ndim not in (2, 4) else matrices).append(parameter)
         groups = [{"params": matrices, "muon": True}, {"params": others, "muon": False}]
         super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
 
@@ -76,12 +82,15 @@ class Muon(torch.optim.Optimizer):
                 if not state:
                     state["momentum"] = torch.zeros_like(parameter)
                 state["momentum"].lerp_(parameter.grad, 1 - _MOMENTUM)
-                directions.append(parameter.grad.lerp(state["momentum"], _MOMENTUM))
-            size = group["lr"] * 0.2 * max(shape) ** 0.5
+                direction = parameter.grad.lerp(state["momentum"], _MOMENTUM)
+                directions.append(direction.flatten(1))
+            rows, columns = directions[0].shape
+            size = group["lr"] * 0.2 * max(rows, columns) ** 0.5
             for parameter, update in zip(
                 parameters, orthogonalized(torch.stack(directions)), strict=True
             ):
-                parameter.mul_(1 - group["lr"] * group["weight_decay"]).sub_(size * update)
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                parameter.sub_(size * update.view(shape))
 
     def _step_adamw(self, given: list[torch.Tensor], group: dict[str, Any]) -> None:
         first, second, epsilon = 0.9, 0.999, 1e-8

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,7 @@ def train(
         InputError: there are too few pairs.
         ConfigError: the run folder was begun with other settings or pairs, or memory is too small.
         MissingExtraError: the extra `train` is not installed.
+        PromptliftError: another process works in the run folder.
     """
     job = _Job(pairs, output, config, validation, evaluator, report)
     run = Run.open(output)
@@ -106,16 +107,17 @@ def train(
         job.report(f"{output} is complete already")
         return job.model_folder
     job.processes.wait()  # before the main process writes what the others have just read
-    if job.processes.main:
-        run.begin(STAGE, settings, inputs)
-    started = time.monotonic()
-    results = job.run(trial)
-    if job.processes.main:
-        if results is None:
-            run.interrupt(STAGE)
-        else:
-            seconds = round(time.monotonic() - started)
-            run.finish(STAGE, {**results, "seconds_of_last_part": seconds})
+    with run.alone("trained") if job.processes.main else nullcontext():
+        if job.processes.main:
+            run.begin(STAGE, settings, inputs)
+        started = time.monotonic()
+        results = job.run(trial)
+        if job.processes.main:
+            if results is None:
+                run.interrupt(STAGE)
+            else:
+                seconds = round(time.monotonic() - started)
+                run.finish(STAGE, {**results, "seconds_of_last_part": seconds})
     job.processes.wait()
     return None if results is None else job.model_folder
 

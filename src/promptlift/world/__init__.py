@@ -1,0 +1,1 @@
+"""The pocket picture world: coloured shapes whose pictures have known contents."""

@@ -1,0 +1,124 @@
+"""Training the models of the pocket world, part by part, in one folder.
+
+Each part is trained once, goes on where it was stopped, and is saved under `models/`:
+`oracle`, `vae`, `base`, `refiner` and `clip`. Of the control world base, refiner and CLIP differ.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+from promptlift.errors import ConfigError
+from promptlift.files import atomic_path
+from promptlift.world import clip, drawing, oracle, vae
+from promptlift.world.renders import TRAINING, renders_of
+from promptlift.world.scenes import Scene, draw_scene
+
+PARTS = ("oracle", "vae", "clip", "base", "refiner")
+SCENES = 40_000
+
+
+class Recipe:
+    """The models of the pocket world as they are trained in a folder.
+
+    Args:
+        folder: holds renders, checkpoints and `models/`.
+        report: is told what is done.
+        control: train base, refiner and CLIP with the captions of the control world.
+    """
+
+    def __init__(self, folder: Path, report: Callable[[str], None], *, control: bool = False):
+        self.folder, self.control = folder, control
+        self._report = report
+        self._suffix = "-control" if control else ""
+        self.models = folder / f"models{self._suffix}"
+
+    def train(self, part: str) -> Path:
+        """Train a part, and what it needs, where that is not done; returns its folder.
+
+        Raises:
+            ConfigError: there is no such part.
+        """
+        if part not in PARTS:
+            raise ConfigError(f"{part} is no part of the pocket world: {', '.join(PARTS)}")
+        if self.control and part in ("oracle", "vae"):
+            return Recipe(self.folder, self._report).train(part)
+        target = self.models / part
+        if not target.exists():
+            getattr(self, f"_train_{part}")(target)
+        return target
+
+    def _train_oracle(self, target: Path) -> None:
+        trained = oracle.train_oracle(
+            self._pictures, self._scenes, *self._how("oracle"), oracle.SCHEDULE
+        )
+        oracle.save_oracle(trained, target)
+
+    def _train_vae(self, target: Path) -> None:
+        vae.train_vae(self._pictures, *self._how("vae"), vae.SCHEDULE).half().save_pretrained(
+            target
+        )
+
+    def _train_clip(self, target: Path) -> None:
+        trained = clip.train_clip(
+            self._pictures, self._scenes, *self._how("clip"), clip.SCHEDULE, control=self.control
+        )
+        clip.save_clip(trained, target)
+
+    def _train_base(self, target: Path) -> None:
+        trained = drawing.train_base(
+            self._latents,
+            self._scenes,
+            *self._how("base"),
+            drawing.BASE_SCHEDULE,
+            control=self.control,
+        )
+        drawing.save_base(trained, self._vae, target)
+
+    def _train_refiner(self, target: Path) -> None:
+        trained = drawing.train_refiner(
+            drawing.load_base(self.train("base")),
+            self._latents,
+            self._scenes,
+            *self._how("refiner"),
+            drawing.REFINER_SCHEDULE,
+            control=self.control,
+        )
+        drawing.save_refiner(trained, target)
+
+    def _how(self, part: str) -> tuple[Path, Callable[[str], None]]:
+        def report(line: str) -> None:
+            self._report(f"{part}{self._suffix}: {line}")
+
+        return self.folder / f"{part}{self._suffix}.checkpoint", report
+
+    @cached_property
+    def _pictures(self) -> npt.NDArray[np.uint8]:
+        return renders_of(self.folder, TRAINING, SCENES, self._report)
+
+    @cached_property
+    def _scenes(self) -> list[Scene]:
+        return [draw_scene(TRAINING + place) for place in range(SCENES)]
+
+    @cached_property
+    def _vae(self) -> AutoencoderKL:
+        loaded: AutoencoderKL = AutoencoderKL.from_pretrained(self.train("vae")).float()
+        return loaded
+
+    @cached_property
+    def _latents(self) -> Tensor:
+        """Scaled latents of all pictures, (n, 8, 8, 8), kept on disk."""
+        path = self.folder / "latents.pt"
+        if not path.exists():
+            self._report("encoding all pictures")
+            found = vae.encode(self._vae, self._pictures) * self._vae.config.scaling_factor
+            with atomic_path(path) as temporary:
+                torch.save(found, temporary)
+        latents: Tensor = torch.load(path, weights_only=True)
+        return latents
