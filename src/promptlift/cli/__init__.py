@@ -20,6 +20,7 @@ from promptlift.cli import (
     report,
     score,
     train,
+    votes,
     world,
 )
 
@@ -72,6 +73,7 @@ app.command()(report.report)
 app.command()(compare.compare)
 app.command()(doctor.doctor)
 app.add_typer(pairs.app, name="pairs")
+app.add_typer(votes.app, name="votes")
 app.add_typer(world.app, name="world")
 
 

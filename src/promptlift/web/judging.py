@@ -127,7 +127,9 @@ def judging_app(study: Study) -> FastAPI:
             raise HTTPException(404, "There is no such picture, or not yet.")
         task, pair = found
         try:
-            both = shown.made(pair, task) or await run_in_threadpool(shown.of, pair, task)
+            both = shown.made(pair, task)
+            if both is None:
+                both = await run_in_threadpool(shown.of, pair, task)
         except InputError as error:
             raise HTTPException(500, "A picture of this pair cannot be read.") from error
         headers = {"cache-control": "private, max-age=86400"}

@@ -1,0 +1,144 @@
+"""`promptlift votes`."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from promptlift.cli.door import guarded, say
+from promptlift.files import check_overwrites
+
+app = typer.Typer(
+    help="What people's votes say; votes as files.", rich_markup_mode=None, no_args_is_help=True
+)
+_Run = Annotated[Path, typer.Argument(help="Run folder of `judge`.", show_default=False)]
+
+
+@app.command()
+def show(
+    run: _Run,
+    kind: Annotated[
+        str, typer.Option(help="person, or simulated for votes that a program gave.")
+    ] = "person",
+    as_json: Annotated[bool, typer.Option("--json", help="Print all statistics as JSON.")] = False,
+) -> None:
+    """Win rates with intervals, agreement, and what the raters' own consistency is.
+
+    Examples:
+
+      promptlift votes show runs/mine
+
+      promptlift votes show runs/mine --json
+    """
+    with guarded():
+        from promptlift.judging.results import results_of, write_results
+        from promptlift.judging.study import Study
+
+        study = Study.open([run], None)
+        results = results_of(study, kind=kind)
+        path = write_results(study, results)
+        print(json.dumps(results) if as_json else _text(results))
+        say(f"all statistics in {path}")
+
+
+@app.command()
+def export(
+    run: _Run,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="CSV, TSV, JSONL or Parquet, by its ending.")
+    ],
+) -> None:
+    """Write every vote, and every undo, to a file.
+
+    Examples:
+
+      promptlift votes export runs/mine --output votes.csv
+    """
+    with guarded():
+        from promptlift.judging.study import Study
+        from promptlift.judging.tables import export_votes
+
+        study = Study.open([run], None)
+        check_overwrites([output], [study.store.path])
+        say(f"{export_votes(study.store, output)} records in {output}")
+
+
+@app.command("import")
+def import_(
+    run: _Run,
+    votes: Annotated[Path, typer.Argument(help="File that `votes export` wrote.")],
+) -> None:
+    """Add votes of this study that were given elsewhere, as on a copy of the run.
+
+    Examples:
+
+      promptlift votes import runs/mine votes.csv
+    """
+    with guarded():
+        from promptlift.judging.study import Study
+        from promptlift.judging.tables import import_votes
+
+        study = Study.open([run], None)
+        say(f"{import_votes(study.store, votes)} new records of {votes}")
+
+
+def _text(results: Mapping[str, Any]) -> str:
+    lines = []
+    for question, found in results["questions"].items():
+        for system, part in found["systems"].items():
+            tally = part["rates"]["together"]
+            lines.append(
+                f"{question}: {system} won {tally['wins']} of {tally['votes']} votes, lost "
+                f"{tally['losses']}, tied {tally['ties']} ({tally['both_bad']} both bad); "
+                f"{tally['raters']} raters, {tally['prompts']} prompts; "
+                f"sign test p {tally['sign_test']:.2g}"
+            )
+            for name, rule in (
+                ("ties_lose", "ties to the original, as the paper"),
+                ("without_ties", "without ties"),
+                ("ties_half", "ties as half"),
+            ):
+                lines.append(f"  {rule}: {_rate(tally['rates'][name])}")
+            lines.append(_evidence(part["evidence"]))
+            alpha = part["agreement"]["alpha"]
+            if alpha is not None:
+                lines.append(f"  raters agree: Krippendorff's alpha {alpha:.2f}")
+        lines += [_check(check) for check in found["raters"]]
+        lines.append("")
+    done = ", ".join(f"{one['name']} {one['done']}/{one['total']}" for one in results["raters"])
+    return "\n".join([*lines, f"done: {done}"])
+
+
+def _rate(rate: Mapping[str, Any]) -> str:
+    if rate["rate"] is None:
+        return "no votes"
+    text = f"{rate['rate']:.1%} [{rate['low']:.1%}, {rate['high']:.1%}]"
+    if rate["crossed_low"] is not None:
+        text += f", over raters and prompts [{rate['crossed_low']:.1%}, {rate['crossed_high']:.1%}]"
+    return text
+
+
+def _evidence(evidence: Mapping[str, Any]) -> str:
+    stop = evidence["stop"]
+    verdict = (
+        f"reached after {stop} prompts: you may stop"
+        if stop
+        else "20 not reached: more votes may decide it, and looking again costs nothing"
+    )
+    return f"  evidence against no difference: e-value {evidence['e_value']:.3g}; {verdict}"
+
+
+def _check(check: Mapping[str, Any]) -> str:
+    parts = []
+    if check["consistency"] is not None:
+        parts.append(
+            f"{check['alike']} of {check['repeats']} repeated pairs answered alike "
+            f"(chance {check['chance']:.0%})"
+        )
+    if check["left_share"] is not None:
+        parts.append(f"left preferred in {check['left_share']:.0%}, p {check['left_test']:.2g}")
+    if check["attention"]:
+        parts.append(f"{check['attention_passed']} of {check['attention']} known pairs right")
+    return f"  {check['rater']}: {'; '.join(parts) or 'no repeated or decided pairs'}"
