@@ -22,11 +22,13 @@ from promptlift.world.learning import Schedule, learn
 from promptlift.world.scenes import BACKGROUNDS, COLOURS, FAULTS, SHAPES, SIZE, STYLES, Scene
 from promptlift.world.wanted import Wanted
 
-SCHEDULE = Schedule(steps=1800, batch_size=64, learning_rate=2e-3, seed=3)
+SCHEDULE = Schedule(steps=3000, batch_size=64, learning_rate=2e-3, seed=3)
 _FILE = "oracle.safetensors"
 _COLOURS = tuple(COLOURS)
 _PARTS_OF_THING = [1, 3, len(_COLOURS), 2, 1]  # presence, number, colour, centre, radius
 _PARTS_OF_WHOLE = [len(BACKGROUNDS), len(STYLES), len(FAULTS)]
+_WHOLE = sum(_PARTS_OF_WHOLE)
+_PLACES = 64  # of the 8 by 8 places of a map
 _SIZE_EDGES = (11.75, 15.5)  # pixels between small, medium and large
 _OFF_CENTRE = 7.0  # pixels between the centre and the other positions
 
@@ -67,7 +69,12 @@ class Reading:
 
 
 class Oracle(nn.Module):
-    """Pictures, uint8 of shape (n, 64, 64, 3), to the logits that `read` understands."""
+    """Pictures, uint8 of shape (n, 64, 64, 3), to the logits that `read` understands.
+
+    Each shape has a map of 8 by 8 places that says where it is; what it looks like is read off
+    the features there, and how many there are and where off the map. A shape is thus known
+    wherever it stands.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,16 +89,24 @@ class Oracle(nn.Module):
         self.body = nn.Sequential(
             *block(3, 32, 5, 2), *block(32, 64, 3, 1), *block(64, 96, 3, 2),
             *block(96, 96, 3, 1), *block(96, 128, 3, 2), *block(128, 128, 3, 1),
-            *block(128, 96, 3, 2), nn.Flatten(), nn.Linear(96 * 16, 320), nn.SiLU(),
         )  # fmt: skip
-        self.things = nn.Linear(320, len(SHAPES) * sum(_PARTS_OF_THING))
-        self.whole = nn.Linear(320, sum(_PARTS_OF_WHOLE))
+        self.places = nn.Conv2d(128, len(SHAPES), 1)
+        self.looks = nn.Sequential(
+            nn.Linear(128 + _PLACES, 128), nn.SiLU(), nn.Linear(128, sum(_PARTS_OF_THING) - 1)
+        )
+        self.whole = nn.Sequential(nn.Linear(256, 128), nn.SiLU(), nn.Linear(128, _WHOLE))
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of things, (n, shapes, 15), and of the whole picture, (n, 16)."""
         levels = pictures.permute(0, 3, 1, 2).float() / 127.5 - 1
-        hidden = self.body(levels.contiguous(memory_format=torch.channels_last))
-        return self.things(hidden).view(-1, len(SHAPES), sum(_PARTS_OF_THING)), self.whole(hidden)
+        features = self.body(levels.contiguous(memory_format=torch.channels_last))
+        maps = self.places(features).flatten(2)
+        features = features.flatten(2)
+        presence = maps.logsumexp(-1, keepdim=True)
+        there = maps.softmax(-1)
+        seen = torch.cat([there @ features.mT, there * _PLACES / 4], -1)
+        whole = torch.cat([features.mean(-1), features.amax(-1)], -1)
+        return torch.cat([presence, self.looks(seen)], -1), self.whole(whole)
 
     @torch.no_grad()
     def read(self, pictures: npt.NDArray[np.uint8], batch_size: int = 64) -> list[Reading]:
