@@ -22,6 +22,7 @@ from promptlift.pairs.load import load_pairs
 from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.training import evaluation
+from promptlift.training.arguments import take_one_gpu
 from promptlift.training.checkpoints import (
     best_checkpoint,
     checkpoint,
@@ -34,7 +35,7 @@ from promptlift.training.data import sides_of
 from promptlift.training.evaluation import EpochEvaluation, Evaluation, decoding_of
 from promptlift.training.models import start_model
 from promptlift.training.processes import Processes
-from promptlift.training.train import take_one_gpu, train
+from promptlift.training.train import train
 from promptlift.training.trainer import undisturbed
 from tests.conftest import ENDS, HEADS
 

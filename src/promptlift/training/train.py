@@ -12,12 +12,12 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from promptlift.errors import MissingExtraError
 from promptlift.files import sha256_of_file, write_json
 from promptlift.improving.manifest import ModelCard
 from promptlift.pairs.load import write_pairs
 from promptlift.records import Pair
 from promptlift.runs import Run
+from promptlift.training.arguments import take_one_gpu, trainer_arguments
 from promptlift.training.checkpoints import (
     best_checkpoint,
     complete_checkpoints,
@@ -38,10 +38,9 @@ from promptlift.training.models import (
     learn_tokenizer,
     merged,
     start_model,
-    use_bf16,
     use_gradient_checkpointing,
 )
-from promptlift.training.processes import Processes, launched
+from promptlift.training.processes import Processes
 from promptlift.training.trial import (
     LONG_RUN,
     Trial,
@@ -54,7 +53,6 @@ from promptlift.training.trial import (
 
 STAGE = "training"
 _TRIAL_SCHEMA = 1
-_DAY_S = 24 * 3600  # the others wait while the main process scores, or tries
 _log = logging.getLogger(__name__)
 
 
@@ -154,7 +152,7 @@ class _Job:
         if config.rewrite_prefix is not None:
             self.modes["rewrite"] = config.rewrite_prefix
         # Also joins the other processes, and takes this one's GPU.
-        self.arguments = _arguments(config, output)
+        self.arguments = trainer_arguments(config, output)
         self.processes = Processes(self.arguments.process_index, self.arguments.world_size)
         self.report = report if self.processes.main else _silent
         if (gpus := take_one_gpu(self.arguments)) > 1:
@@ -329,57 +327,6 @@ class _Job:
         for file in self.tokenizer_folder.iterdir():
             shutil.copyfile(file, folder / file.name)
         self._card(training).write(folder)
-
-
-def _arguments(config: TrainingConfig, output: Path) -> Any:
-    try:
-        import torch
-        from transformers import Seq2SeqTrainingArguments
-        from transformers.utils import logging as transformers_logging
-    except ImportError as error:
-        raise MissingExtraError("Training a model", "train") from error
-
-    transformers_logging.disable_progress_bar()
-    # Resuming would warn of tied weights, which a checkpoint holds once.
-    transformers_logging.set_verbosity_error()
-    accelerator = has_accelerator()
-    return Seq2SeqTrainingArguments(
-        output_dir=str(output / "checkpoints"),
-        num_train_epochs=config.epochs,
-        per_device_train_batch_size=config.batch_size,
-        per_device_eval_batch_size=config.eval_batch_size or config.batch_size,
-        gradient_accumulation_steps=config.gradient_accumulation_steps,
-        learning_rate=config.learning_rate,
-        warmup_steps=config.warmup_steps,
-        weight_decay=config.weight_decay,
-        lr_scheduler_type=config.lr_scheduler_type,
-        bf16=use_bf16(config.precision),
-        use_cpu=not accelerator,
-        ddp_backend="gloo" if launched().count > 1 and not accelerator else None,
-        ddp_find_unused_parameters=False,
-        ddp_timeout=_DAY_S,
-        seed=config.seed,
-        data_seed=config.seed,
-        eval_strategy="epoch",
-        save_strategy="no",
-        logging_steps=config.logging_steps,
-        disable_tqdm=True,
-        log_level="error",
-        log_level_replica="error",
-        report_to=[],
-        dataloader_pin_memory=torch.cuda.is_available(),
-    )
-
-
-def take_one_gpu(arguments: Any) -> int:
-    """Keep transformers from spreading a single process over all GPUs; how many there are.
-
-    It would wrap the model in DataParallel and multiply the batch without a word.
-    """
-    gpus = int(arguments.n_gpu)  # looks for the device first, which sets it
-    if gpus > 1:
-        arguments._n_gpu = 1
-    return gpus
 
 
 def _settings(config: TrainingConfig, earlier: dict[str, Any] | None) -> dict[str, Any]:
