@@ -19,7 +19,7 @@ class IllustrationConfig:
     """What is drawn with, and how. Names are those of diffusers where it has one."""
 
     model: str = _setting(
-        "sdxl",
+        "pocket",
         f"{', '.join(PRESETS)}, or any diffusers text-to-image pipeline: a folder, a "
         ".safetensors file or a Hub name.",
     )

@@ -61,7 +61,7 @@ class Illustrator:
 
     @classmethod
     def load(
-        cls, model: str | Path = "sdxl", *, report: Report = lambda line: None, **options: Any
+        cls, model: str | Path = "pocket", *, report: Report = lambda line: None, **options: Any
     ) -> "Illustrator":
         """Load a picture model.
 

@@ -68,6 +68,8 @@ def load_pipelines(config: IllustrationConfig, report: Report) -> Pipelines:
     options = {"torch_dtype": getattr(torch, dtype)}
     preset = PRESETS.get(config.model)
     weights = preset.base if preset else None
+    if preset and preset.notice:
+        report(preset.notice)
     with _quiet():
         base, origin = _load(
             diffusers.DiffusionPipeline, config.model, weights, config, report, options
@@ -99,14 +101,15 @@ def _load(
 ) -> tuple[Any, Origin]:
     """A pipeline of any place, and its origin."""
     path = Path(weights.name if weights else name)
-    if weights:
+    if weights and not path.is_dir():
         report(f"{weights.name}, licence {weights.licence}")
     half = "float16" in str(options["torch_dtype"]).split(".")
     without = [part for part in _SHARED if part in options]
     try:
         if path.suffix in _SINGLE_FILES:
             return load_single_file(kind, path, config, options, without)
-        label = path.name if path.is_dir() else (weights.name if weights else name)
+        own = path.name if path.is_dir() else name
+        label = (weights.label or weights.name) if weights else own
         if not path.is_dir():
             path = _from_hub(name, weights, config, report, half=half, without=without)
         class_name = read_index(path)["_class_name"]

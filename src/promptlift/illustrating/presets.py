@@ -7,6 +7,8 @@ precision, without what a refiner shares with its base.
 from dataclasses import dataclass, field
 from typing import Any
 
+from promptlift.world import bundle
+
 _STABILITY = (
     "Stability AI Non-Commercial Research Community License (for commercial use see "
     "https://stability.ai/license)"
@@ -15,17 +17,19 @@ _STABILITY = (
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Weights on the Hub.
+    """Weights on the Hub, or in the package.
 
     Attributes:
-        name: name on the Hub.
+        name: name on the Hub, or a folder.
         licence: their licence.
         gigabytes: size of the download in half precision; in single precision twice that.
+        label: how they are called in results, where that is not the name.
     """
 
     name: str
     licence: str
     gigabytes: float
+    label: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +40,13 @@ class Preset:
         base: draws from noise.
         refiner: finishes what the base began; shares its second text encoder and its VAE.
         settings: fields of `IllustrationConfig`.
+        notice: what is said whenever it draws.
     """
 
     base: Weights
     refiner: Weights | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    notice: str | None = None
 
 
 _SDXL = Weights(
@@ -58,6 +64,17 @@ _REFINER = Weights(
 _TURBO = {"num_inference_steps": 4, "guidance_scale": 0.0, "width": 512, "height": 512}
 
 PRESETS: dict[str, Preset] = {
+    "pocket": Preset(
+        base=Weights(name=str(bundle.BASE), licence=bundle.LICENCE, gigabytes=0, label=bundle.NAME),
+        refiner=Weights(
+            name=str(bundle.REFINER),
+            licence=bundle.LICENCE,
+            gigabytes=0,
+            label=f"{bundle.NAME}-refiner",
+        ),
+        settings={"num_inference_steps": 25, "width": 64, "height": 64},
+        notice=bundle.DRAWING_NOTICE,
+    ),
     "sdxl": Preset(base=_SDXL, refiner=_REFINER, settings={"width": 1024, "height": 1024}),
     # As the paper draws: below the size that SDXL was made for.
     "paper": Preset(base=_SDXL, refiner=_REFINER, settings={"width": 512, "height": 512}),

@@ -11,6 +11,7 @@ from promptlift.reporting.plots import Line, interval_plot, line_plot
 from promptlift.reporting.run_data import Row
 from promptlift.reporting.score_sections import interval
 from promptlift.reporting.training_sections import Draw
+from promptlift.world.bundle import DRAWING_NOTICE, SCORING_NOTICE, is_pocket
 
 CHANCE = "shuffled captions"
 # "Improving Text to Image Prompts Using FLAN-T5": 100 prompts, ViT-B/16, no intervals.
@@ -37,7 +38,16 @@ def drawing(shown: PictureData) -> Section:
         drawn.append(("seconds a picture, mean", f"{fmean(seconds):.3g} (n = {len(seconds):,})"))
     cut = sum(bool(row.get("cut_tokens")) for row in rows)
     drawn.append(("pictures whose prompt was cut", f"{cut:,} of {len(rows):,}"))
-    parts = [facts(drawn), paragraph(f"From {INDEX}, which has a row a picture.", note=True)]
+    notices = [
+        notice
+        for name, notice in (
+            (dict(drawn).get("model", ""), DRAWING_NOTICE),
+            (((shown.scores or {}).get("models") or {}).get("clip", ""), SCORING_NOTICE),
+        )
+        if is_pocket(str(name))
+    ]
+    parts = [paragraph(f"{notice[0].upper()}{notice[1:]}.") for notice in notices]
+    parts += [facts(drawn), paragraph(f"From {INDEX}, which has a row a picture.", note=True)]
     if shown.scores is not None:
         parts += [heading("What scored them"), facts(_scored(shown.scores))]
         parts.append(paragraph(f"From {SCORES}.", note=True))

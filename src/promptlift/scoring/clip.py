@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from promptlift.errors import ConfigError, MissingExtraError, ModelError
 from promptlift.scoring.feature_cache import FeatureCache, FloatArray
+from promptlift.scoring.picture_config import POCKET_CLIP
 from promptlift.scoring.picture_files import Picture, PictureReader
+from promptlift.world import bundle
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -187,7 +189,7 @@ def load_clip(
     """Load a CLIP or SigLIP from a folder or the Hub, in float32.
 
     Args:
-        name: folder or Hub name.
+        name: folder, Hub name or "pocket".
         processor: folder or Hub name of the tokenizer and picture preparation; the model's own.
         device: auto, cpu, cuda or mps.
         offline: take Hub models from the cache only.
@@ -206,7 +208,7 @@ def load_clip(
         raise MissingExtraError("Scoring pictures", "score") from error
     logging.disable_progress_bar()
     offline = offline or os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
-    place = Path(name).expanduser()
+    place = bundle.CLIP if name == POCKET_CLIP else Path(name).expanduser()
     folder = place.is_dir()
     if not folder and (name.startswith((".", "/", "~")) or name.count("/") != 1):
         raise ModelError(
@@ -244,11 +246,17 @@ def load_clip(
     return ClipEncoder(
         model.eval().to(pick_device(device)),
         prepare,
-        Path(name).name if folder else name,
+        _label(name, folder),
         cache=cache,
         reader=reader,
         batch_size=batch_size,
     )
+
+
+def _label(name: str, folder: bool) -> str:
+    if name == POCKET_CLIP:
+        return f"{bundle.NAME}-clip"
+    return Path(name).name if folder else name
 
 
 def pick_device(asked: str) -> str:

@@ -21,6 +21,7 @@ from promptlift.scoring.preference import (
     scorer_names,
 )
 from promptlift.scoring.scores import Metric
+from promptlift.world.bundle import SCORING_NOTICE, is_pocket
 
 Values = npt.NDArray[np.float64]
 Report = Callable[[str], None]
@@ -107,6 +108,8 @@ def load_models(context: ScorerContext, report: Report) -> Models:
     named |= {"pickscore"} if config.preference else set()
     named |= {"aesthetic"} if config.aesthetic else set()
     clip = context.encoder(config.clip) if "clip" in wanted else None
+    if clip is not None and is_pocket(clip.model_id):
+        report(SCORING_NOTICE)
     at_hand = replace(context, config=replace(config, offline=True))
     scorers, left_out = [], {}
     for name in wanted:

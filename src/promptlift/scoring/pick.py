@@ -90,6 +90,7 @@ def pick(
         PromptliftError: another process works in the folder.
     """
     config, scoring = config or PickConfig(), scoring or PictureScoringConfig()
+    scoring = replace(scoring, clip=scoring.clip_for(illustrator.pipelines.origins[0].name))
     check_metric(config.metric)
     improver.improve_stream([], **config.improve_options())  # a wrong option is told at once
     inputs = _inputs(given)

@@ -4,8 +4,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from promptlift.errors import ConfigError
+from promptlift.world.bundle import is_pocket
 
 PAPER_CLIP = "openai/clip-vit-base-patch16"
+POCKET_CLIP, AUTO_CLIP = "pocket", "auto"
 PICKSCORE = "yuvalkirstain/PickScore_v1"
 AESTHETIC_HEAD = "trl-lib/ddpo-aesthetic-predictor"
 # The head was trained on this model's features; any other of the same width gives noise.
@@ -20,7 +22,11 @@ def _setting(default: Any, text: str) -> Any:
 class PictureScoringConfig:
     """Settings of scoring pictures: the home of each default, its help and its check."""
 
-    clip: str = _setting(PAPER_CLIP, "CLIP or SigLIP, a folder or a Hub name.")
+    clip: str = _setting(
+        AUTO_CLIP,
+        f"CLIP or SigLIP: a folder, a Hub name or pocket, the pocket world's; auto is pocket for "
+        f"pictures of the pocket world and {PAPER_CLIP} for all others.",
+    )
     metrics: tuple[str, ...] | None = _setting(
         None,
         "clip, measures, pickscore, aesthetic; none given: clip and measures, and the others "
@@ -61,3 +67,9 @@ class PictureScoringConfig:
         for name in ("batch_size", "device", "offline"):
             del values[name]
         return {**values, "metrics": None if self.metrics is None else list(self.metrics)}
+
+    def clip_for(self, drawn_by: str) -> str:
+        """The CLIP that is meant, for pictures drawn by a model of this name."""
+        if self.clip != AUTO_CLIP:
+            return self.clip
+        return POCKET_CLIP if is_pocket(drawn_by) else PAPER_CLIP

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptlift.errors import InputError
-from promptlift.tables import Fault, read_rows
+from promptlift.tables import Fault, Row, read_rows
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -98,6 +99,17 @@ def stream_index(folder: Path) -> Iterator[Picture]:
         )
     for row in read_rows(path):
         yield _picture(path, row.number, row)
+
+
+def drawn_by(folder: Path) -> str:
+    """Name of the model that drew the first picture of `folder/index.parquet`; "" if unsaid."""
+    row = next(read_rows(folder / "index.parquet"), None)
+    if not isinstance(row, Row) or isinstance(row.value, str):
+        return ""
+    try:
+        return str(json.loads(row.value["model"])[0]["name"])
+    except (ValueError, LookupError, TypeError):  # no index of ours
+        return ""
 
 
 def pair_up(pictures: Sequence[Picture]) -> list[PicturePair]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from promptlift.scoring.picture_files import (
     Picture,
     PicturePair,
     PictureReader,
+    drawn_by,
     read_index,
 )
 from promptlift.scoring.picture_results import picture_results
@@ -56,6 +58,7 @@ def score_pictures(
     """
     index = run_folder / "pictures" / "index.parquet"
     listed = read_index(index.parent)
+    config = replace(config, clip=config.clip_for(drawn_by(index.parent)))
     scores = run_folder / "scores"
     cache = FeatureCache(scores / "cache" / "features.sqlite")
     run = Run.open(run_folder) if (run_folder / "manifest.json").is_file() else None

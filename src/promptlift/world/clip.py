@@ -57,16 +57,19 @@ def train_clip(
     checkpoint: Path,
     report: Callable[[str], None],
     schedule: Schedule,
-    *,
-    control: bool = False,
+    start: Path | None = None,
 ) -> CLIPModel:
     """Train on pictures (n, 64, 64, 3) and captions of their scenes, drawn anew each time.
 
     The loss is CLIP's: each caption is to find its picture in the batch, and each picture its
     caption (Radford et al., "Learning Transferable Visual Models From Natural Language
     Supervision", 2021).
+
+    Args:
+        start: CLIP of the world that now learns the captions of the control world.
     """
-    clip, tokenizer = new_clip(schedule.seed), world_tokenizer()
+    clip = new_clip(schedule.seed) if start is None else CLIPModel.from_pretrained(start).float()
+    tokenizer, control = world_tokenizer(), start is not None
 
     def loss_of(rng: np.random.Generator) -> Tensor:
         at = np.sort(rng.integers(0, len(pictures), schedule.batch_size))

@@ -112,15 +112,14 @@ def train_base(
     checkpoint: Path,
     report: Callable[[str], None],
     schedule: Schedule,
-    *,
-    control: bool = False,
+    start: Path | None = None,
 ) -> Drawer:
     """Train the base on scaled latents of scenes, (n, 8, 8, 8), with captions drawn anew each time.
 
     Args:
-        control: with the captions of the control world.
+        start: base of the world that now learns the captions of the control world.
     """
-    drawer = Drawer(schedule.seed)
+    drawer = Drawer(schedule.seed) if start is None else load_base(start)
     time_ids = torch.tensor([[SIZE, SIZE, 0, 0, SIZE, SIZE]]).float()
     _train(
         drawer,
@@ -131,7 +130,7 @@ def train_base(
         checkpoint,
         report,
         schedule,
-        control=control,
+        control=start is not None,
     )
     return drawer
 
@@ -143,11 +142,13 @@ def train_refiner(
     checkpoint: Path,
     report: Callable[[str], None],
     schedule: Schedule,
-    *,
-    control: bool = False,
+    start: Path | None = None,
 ) -> Drawer:
-    """Train the refiner, with the base's second text encoder as it is."""
+    """Train the refiner, with the base's second text encoder as it is; `start` as of a base."""
     drawer = Drawer(schedule.seed, refiner=True)
+    if start is not None:
+        saved = UNet2DConditionModel.from_pretrained(start / "unet")
+        drawer.unet.load_state_dict(saved.state_dict())
     drawer.text_encoder_2.load_state_dict(base.text_encoder_2.state_dict())
     drawer.text_encoder_2.requires_grad_(False)
     _train(
@@ -159,7 +160,7 @@ def train_refiner(
         checkpoint,
         report,
         schedule,
-        control=control,
+        control=start is not None,
     )
     return drawer
 

@@ -8,7 +8,7 @@ have seen.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,16 @@ class Schedule:
     average: float = 0.999
     seed: int = 0
     muon: bool = False
+
+    def taken_up(self) -> "Schedule":
+        """A shorter one, for a trained model that is to learn other captions."""
+        return replace(
+            self,
+            steps=self.steps // 4,
+            learning_rate=self.learning_rate / 2,
+            average=0.995,
+            seed=self.seed + 100,
+        )
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, as a share of the highest."""

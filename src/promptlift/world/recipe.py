@@ -17,6 +17,7 @@ from torch import Tensor
 from promptlift.errors import ConfigError
 from promptlift.files import atomic_path
 from promptlift.world import clip, drawing, oracle, vae
+from promptlift.world.learning import Schedule
 from promptlift.world.renders import TRAINING, renders_of
 from promptlift.world.scenes import Scene, draw_scene
 
@@ -30,7 +31,8 @@ class Recipe:
     Args:
         folder: holds renders, checkpoints and `models/`.
         report: is told what is done.
-        control: train base, refiner and CLIP with the captions of the control world.
+        control: base, refiner and CLIP of the world are taken up, and learn the captions of the
+            control world, in a quarter of the steps.
     """
 
     def __init__(self, folder: Path, report: Callable[[str], None], *, control: bool = False):
@@ -67,7 +69,7 @@ class Recipe:
 
     def _train_clip(self, target: Path) -> None:
         trained = clip.train_clip(
-            self._pictures, self._scenes, *self._how("clip"), clip.SCHEDULE, control=self.control
+            self._pictures, self._scenes, *self._how("clip"), *self._begin("clip", clip.SCHEDULE)
         )
         clip.save_clip(trained, target)
 
@@ -76,8 +78,7 @@ class Recipe:
             self._latents,
             self._scenes,
             *self._how("base"),
-            drawing.BASE_SCHEDULE,
-            control=self.control,
+            *self._begin("base", drawing.BASE_SCHEDULE),
         )
         drawing.save_base(trained, self._vae, target)
 
@@ -87,10 +88,15 @@ class Recipe:
             self._latents,
             self._scenes,
             *self._how("refiner"),
-            drawing.REFINER_SCHEDULE,
-            control=self.control,
+            *self._begin("refiner", drawing.REFINER_SCHEDULE),
         )
         drawing.save_refiner(trained, target)
+
+    def _begin(self, part: str, schedule: Schedule) -> tuple[Schedule, Path | None]:
+        """The schedule, and in the control world the model that is taken up."""
+        if not self.control:
+            return schedule, None
+        return schedule.taken_up(), Recipe(self.folder, self._report).train(part)
 
     def _how(self, part: str) -> tuple[Path, Callable[[str], None]]:
         def report(line: str) -> None:

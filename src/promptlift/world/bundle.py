@@ -1,0 +1,22 @@
+"""The models of the pocket world that the package carries, and what is always said of them."""
+
+from pathlib import Path
+
+NAME = "pocket-world"
+MODELS = Path(__file__).parents[1] / "models" / NAME
+BASE, REFINER, CLIP, ORACLE = (MODELS / part for part in ("base", "refiner", "clip", "oracle"))
+LICENCE = "Apache-2.0"
+
+DRAWING_NOTICE = (
+    "the pocket world draws coloured shapes, 64 pixels wide, and nothing else; pictures of "
+    "anything else need real weights, for example: promptlift illustrate --model sdxl (11.4 GB)"
+)
+SCORING_NOTICE = (
+    "the pocket world's CLIP knows coloured shapes and nothing else; pictures of other models "
+    "need real weights, for example: promptlift score --clip openai/clip-vit-base-patch16 (0.6 GB)"
+)
+
+
+def is_pocket(model: str) -> bool:
+    """Whether a model, by its name or `name@hash`, is one of the pocket world's."""
+    return model.split("@")[0].split("+")[0].startswith(NAME)
