@@ -114,7 +114,7 @@ def test_errors_are_one_line(
 
 
 def test_missing_weights_are_told_with_their_command(run: Run, tmp_path: Path) -> None:
-    result = run("pick", "a cat", "-o", tmp_path / "run", "--offline")
+    result = run("pick", "a cat", "-o", tmp_path / "run", "--offline", "--picture-model", "sdxl")
     assert result.exit_code == 1 and result.stdout == ""
     last = result.stderr.splitlines()[-1]
     assert last.startswith("promptlift: error: ")

@@ -105,6 +105,8 @@ def _load(
         report(f"{weights.name}, licence {weights.licence}")
     half = "float16" in str(options["torch_dtype"]).split(".")
     without = [part for part in _SHARED if part in options]
+    if weights and weights.label and not path.is_dir():
+        raise ModelError(f"{path} holds no bundled model. Reinstall promptlift.")
     try:
         if path.suffix in _SINGLE_FILES:
             return load_single_file(kind, path, config, options, without)

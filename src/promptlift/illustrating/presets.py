@@ -23,7 +23,7 @@ class Weights:
         name: name on the Hub, or a folder.
         licence: their licence.
         gigabytes: size of the download in half precision; in single precision twice that.
-        label: how they are called in results, where that is not the name.
+        label: of weights in the package: how they are called in results.
     """
 
     name: str
@@ -72,7 +72,7 @@ PRESETS: dict[str, Preset] = {
             gigabytes=0,
             label=f"{bundle.NAME}-refiner",
         ),
-        settings={"num_inference_steps": 25, "width": 64, "height": 64},
+        settings={"num_inference_steps": 25, "guidance_scale": 7.5, "width": 64, "height": 64},
         notice=bundle.DRAWING_NOTICE,
     ),
     "sdxl": Preset(base=_SDXL, refiner=_REFINER, settings={"width": 1024, "height": 1024}),

@@ -1,0 +1,98 @@
+"""The models that the package carries: what is drawn and scored when nothing else is named."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from promptlift.errors import ModelError
+from promptlift.illustrating.illustrator import Illustrator
+from promptlift.illustrating.presets import PRESETS
+from promptlift.scoring.clip import cosines, load_clip
+from promptlift.scoring.picture_config import PAPER_CLIP, PictureScoringConfig
+from promptlift.world import bundle
+from promptlift.world.oracle import judge, load_oracle
+from promptlift.world.render import render
+from promptlift.world.scenes import draw_scene
+from promptlift.world.wanted import wanted_of
+from tests.illustrating.models import DIFFUSERS_WARNS
+
+pytestmark = DIFFUSERS_WARNS
+# Of no range that models were trained on, see docs/world.md.
+HELD_OUT = 10_000_000
+
+
+def test_the_models_fit_into_30_megabytes() -> None:
+    size = sum(path.stat().st_size for path in bundle.MODELS.rglob("*") if path.is_file())
+    assert size < 30e6
+
+
+def test_the_oracle_reads_renders_it_never_saw() -> None:
+    scenes = [
+        scene for seed in range(300) if (scene := draw_scene(HELD_OUT + seed)).fault == "clean"
+    ]
+    read = load_oracle(bundle.ORACLE).read(np.stack([render(scene) for scene in scenes]))
+    named = [f"{scene.things[0].colour} {scene.things[0].shape}" for scene in scenes]
+    right = [
+        judge(wanted_of(name), found)["shape"] for name, found in zip(named, read, strict=True)
+    ]
+    assert len(scenes) > 100 and np.mean(right) > 0.9
+
+
+def test_clip_finds_the_caption_of_a_render() -> None:
+    scenes = [
+        scene for seed in range(200) if (scene := draw_scene(HELD_OUT + seed)).fault == "clean"
+    ]
+    texts = [f"{scene.things[0].colour} {scene.things[0].shape}" for scene in scenes]
+    others = [*texts[1:], texts[0]]
+    clip = load_clip("pocket")
+    pictures = clip.encode_images([Image.fromarray(render(scene)) for scene in scenes])
+    own, other = cosines(clip.texts(texts), pictures), cosines(clip.texts(others), pictures)
+    differ = np.array([a != b for a, b in zip(texts, others, strict=True)])
+    assert np.mean((own > other)[differ]) > 0.9
+
+
+def test_the_default_model_draws_what_is_asked() -> None:
+    illustrator = Illustrator.load()
+    prompts = ["red circle", "yellow triangle", "white ring", "blue square", "green heart"]
+    drawn = [illustrator.draw(prompt, seed=seed).image for prompt in prompts for seed in range(2)]
+    assert {image.size for image in drawn} == {(64, 64)}
+    read = load_oracle(bundle.ORACLE).read(np.stack([np.asarray(image) for image in drawn]))
+    facts = [
+        judge(wanted_of(prompt), found)
+        for prompt, found in zip(np.repeat(prompts, 2), read, strict=True)
+    ]
+    assert np.mean([fact["colour"] for fact in facts]) >= 0.8
+    assert np.mean([fact["shape"] for fact in facts]) >= 0.7
+
+
+def test_it_says_what_it_cannot_draw(capsys: pytest.CaptureFixture[str]) -> None:
+    said: list[str] = []
+    Illustrator.load(report=said.append, refiner="none")
+    assert bundle.DRAWING_NOTICE in said and "promptlift illustrate --model sdxl" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("clip", "drawn_by", "wanted"),
+    [
+        ("auto", "pocket-world", "pocket"),
+        ("auto", "stabilityai/stable-diffusion-xl-base-1.0", PAPER_CLIP),
+        ("auto", "", PAPER_CLIP),
+        ("some/clip", "pocket-world", "some/clip"),
+        ("pocket", "sdxl", "pocket"),
+    ],
+)
+def test_the_clip_of_the_world_scores_its_pictures_alone(
+    clip: str, drawn_by: str, wanted: str
+) -> None:
+    assert PictureScoringConfig(clip=clip).clip_for(drawn_by) == wanted
+
+
+def test_a_damaged_package_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    preset = PRESETS["pocket"]
+    lost = replace(preset, base=replace(preset.base, name=str(tmp_path / "base")))
+    monkeypatch.setitem(PRESETS, "pocket", lost)
+    with pytest.raises(ModelError, match=r"holds no bundled model\. Reinstall promptlift\.$"):
+        Illustrator.load()
