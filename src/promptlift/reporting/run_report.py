@@ -9,6 +9,7 @@ from typing import Any
 from promptlift.files import write_text
 from promptlift.reporting import (
     picture_sections,
+    preference_section,
     score_sections,
     text_sections,
     training_sections,
@@ -61,6 +62,7 @@ def write_report(
         picture_sections.clip_row(shown, draw),
         picture_sections.metrics(shown, draw),
         picture_sections.verdicts(shown, draw),
+        preference_section.preference(run_folder, shown, draw),
         training_sections.windows(run, draw),
         training_sections.epochs(run, draw),
         training_sections.optimizer(run, draw),
