@@ -43,7 +43,7 @@ def test_commands_in_the_docs_have_real_options() -> None:
             words = [word for word in shlex.split(line, comments=True) if word not in ("|", "head")]
             if words[0] == "--install-completion":
                 continue
-            names = words[:2] if words[0] == "pairs" else words[:1]
+            names = words[:2] if words[0] in ("pairs", "votes", "world") else words[:1]
             given = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "200"}).stdout
             for option in (word for word in words if word.startswith("-") and word != "-"):
                 assert option in given, f"{page.name}: {line}"
