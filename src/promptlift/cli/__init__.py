@@ -16,6 +16,7 @@ from promptlift.cli import (
     judge,
     pairs,
     pick,
+    prefer,
     receipts,
     report,
     score,
@@ -69,6 +70,7 @@ app.command()(illustrate.illustrate)
 app.command()(pick.pick)
 app.command()(score.score)
 app.command()(judge.judge)
+app.command()(prefer.prefer)
 app.command()(report.report)
 app.command()(compare.compare)
 app.command()(doctor.doctor)

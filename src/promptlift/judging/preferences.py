@@ -1,0 +1,116 @@
+"""Votes as a preference set: of two texts for one prompt the one whose pictures people prefer."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from promptlift.errors import InputError
+from promptlift.judging.records import PERSON
+from promptlift.judging.selecting import counted
+from promptlift.judging.study import Study
+from promptlift.scoring.picture_files import read_index
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preference:
+    """A row of TRL's standard preference format (`prompt`, `chosen`, `rejected`), and its votes.
+
+    Attributes:
+        prompt: the original prompt.
+        chosen: what was drawn in the pictures that more votes went to; the original prompt itself
+            where its own pictures did.
+        rejected: what was drawn in the others.
+        margin: votes for less votes against, as a share of all three kinds, above 0 to 1.
+        votes: all of them, ties included.
+        ties: those among them that preferred neither.
+        prompt_index: of the prompt.
+        question: what was asked.
+        kind: "person", or "simulated" where a program gave the votes.
+    """
+
+    prompt: str
+    chosen: str
+    rejected: str
+    margin: float
+    votes: int
+    ties: int
+    prompt_index: int
+    question: str
+    kind: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as plain JSON types."""
+        return dict(vars(self))
+
+
+COLUMNS = tuple(item.name for item in fields(Preference))
+
+
+def preferences_of(
+    study: Study, question: str, *, kind: str = PERSON
+) -> tuple[list[Preference], int]:
+    """The preferences of a study, and the number of pairs of texts that votes do not decide.
+
+    All votes on two texts count together: of several raters, and of pictures from several seeds.
+    Repeated and attention pairs are left out.
+
+    Args:
+        study: with votes.
+        question: one that was asked.
+        kind: whose votes, "person" or "simulated"; never both.
+
+    Raises:
+        InputError: nobody of this kind voted, or the pictures' index is missing.
+    """
+    votes = counted(study.store.votes(), question=question, kind=kind)
+    if not votes:
+        raise InputError(f"{study.folder} has no votes of a {kind} on {question!r}")
+    texts, pairs = _Texts(study.folder), {str(pair.id): pair for pair in study.store.pairs()}
+    tallies: dict[tuple[str, int, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+    for vote in votes:
+        pair = pairs[vote.pair]
+        of = {system: texts[file] for system, file in zip(pair.systems, pair.files, strict=True)}
+        first, second = sorted(of.values())
+        if first == second:
+            continue
+        winner = None if vote.winner is None else of[vote.winner]
+        tally = tallies[pair.prompt, pair.prompt_index, first, second]
+        tally[(first, second, None).index(winner)] += 1
+    found = []
+    for (prompt, index, first, second), (wins, losses, ties) in tallies.items():
+        if wins == losses:
+            continue
+        chosen, rejected = (first, second) if wins > losses else (second, first)
+        total = wins + losses + ties
+        found.append(
+            Preference(
+                prompt=prompt,
+                chosen=chosen,
+                rejected=rejected,
+                margin=abs(wins - losses) / total,
+                votes=total,
+                ties=ties,
+                prompt_index=index,
+                question=question,
+                kind=kind,
+            )
+        )
+    found.sort(key=lambda row: (row.prompt_index, row.chosen))
+    return found, len(tallies) - len(found)
+
+
+class _Texts:
+    """What each picture of a study shows, by its name in the study."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._indexes: dict[Path, Mapping[str, str]] = {}
+
+    def __getitem__(self, file: str) -> str:
+        path = self._home / file
+        if path.parent not in self._indexes:
+            listed = read_index(path.parent)
+            self._indexes[path.parent] = {one.file: one.prompt for one in listed}
+        return self._indexes[path.parent][path.name]

@@ -1,0 +1,91 @@
+"""`promptlift prefer`."""
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from promptlift.judging.config import JudgingConfig
+from promptlift.judging.study import Study
+from tests.cli.conftest import Run
+from tests.judging.runs import draw_run
+from tests.judging.test_results import vote_all
+
+
+def judged(folder: Path, prompts: int) -> Path:
+    study = Study.open([draw_run(folder, prompts)], JudgingConfig(raters=("ada",)))
+    vote_all(study, 0.9)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return judged(tmp_path_factory.mktemp("votes") / "run", 60)
+
+
+def variants(path: Path) -> Path:
+    rows = [
+        {"source": "a barn", "prompt": prompt}
+        for prompt in ("a barn", "a barn, sharp focus", "a barn, fog")
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_the_set_has_the_columns_of_trl(run: Run, many: Path, tmp_path: Path) -> None:
+    result = run("prefer", many, "-o", tmp_path / "set.jsonl")
+    assert result.exit_code == 0, result.stderr
+    rows = [json.loads(line) for line in (tmp_path / "set.jsonl").read_text().splitlines()]
+    assert len(rows) == 60
+    assert all({row["chosen"], row["rejected"]} == {row["prompt"], row["prompt"] + ", sharp focus"}
+               for row in rows)  # fmt: skip
+    assert "on held-out prompts the preferred text is found in" in result.stdout
+    kept = json.loads((many / "judging" / "reranker.json").read_text())
+    assert kept["kind"] == "person" and kept["held_out"]["prompts"] == 60
+
+
+def test_variants_are_put_in_order_when_asked(run: Run, many: Path, tmp_path: Path) -> None:
+    best = tmp_path / "best.jsonl"
+    result = run("prefer", many, "--rerank", variants(tmp_path / "n.jsonl"), "--best", best)
+    assert result.exit_code == 0, result.stderr
+    rows = [json.loads(line) for line in best.read_text().splitlines()]
+    assert rows[0]["prompt"] == "a barn, sharp focus" and len(rows) == 3
+    assert [row["preference"] for row in rows] == sorted(
+        (row["preference"] for row in rows), reverse=True
+    )
+
+
+def test_few_votes_make_a_set_but_no_order(run: Run, tmp_path: Path) -> None:
+    folder = judged(tmp_path / "run", 8)
+    result = run(
+        "prefer", folder, "--rerank", variants(tmp_path / "n.jsonl"), "--best", tmp_path / "b.jsonl"
+    )
+    assert result.exit_code == 1 and "too few votes" in result.stderr
+    assert (folder / "judging" / "preferences.jsonl").is_file()
+    assert not (tmp_path / "b.jsonl").exists()
+    assert not (folder / "judging" / "reranker.json").exists()
+
+
+def test_votes_of_a_program_are_told_as_such(run: Run, tmp_path: Path) -> None:
+    folder = judged(tmp_path / "run", 8)
+    connection = sqlite3.connect(folder / "judging" / "votes.sqlite")
+    with connection:
+        connection.execute("UPDATE raters SET kind = 'simulated'")
+    connection.close()
+    assert run("prefer", folder).exit_code == 1
+    result = run("prefer", folder, "--kind", "simulated")
+    assert result.exit_code == 0 and "by a program, not by people" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--kind", "cat"], "must be person or simulated"),
+        (["--question", "cat"], "must be match or picture"),
+        (["--best", "x.jsonl"], "belong together"),
+    ],
+)
+def test_wrong_usage_is_one_line(run: Run, many: Path, options: list[str], said: str) -> None:
+    result = run("prefer", many, *options)
+    assert result.exit_code == 2 and said in result.stderr and "Traceback" not in result.stderr

@@ -1,0 +1,121 @@
+"""Votes as a preference set, and what is learned from it."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+
+from promptlift.errors import InputError
+from promptlift.judging.config import JudgingConfig
+from promptlift.judging.preferences import Preference, preferences_of
+from promptlift.judging.reranker import (
+    Reranker,
+    fit_ridge_logistic,
+    held_out,
+    load_reranker,
+    save_reranker,
+)
+from promptlift.judging.study import Study
+from tests.judging.runs import draw_run
+from tests.judging.test_results import vote_all
+
+WORDS = ("sharp", "soft", "night", "neon", "oil", "crisp", "fog", "gold", "calm", "vast")
+LIKED = {"sharp": 2.0, "neon": 1.5, "fog": -2.0}
+
+
+def preferences(count: int, liked: dict[str, float], seed: int = 0) -> list[Preference]:
+    """Simulated votes on two lists of words: the log odds are the sums of what is liked."""
+    rng = random.Random(seed)
+    found = []
+    for index in range(count):
+        two = [rng.sample(WORDS, 3) for _ in range(2)]
+        odds = sum(liked.get(word, 0) for word in two[0]) - sum(
+            liked.get(word, 0) for word in two[1]
+        )
+        if rng.random() > 1 / (1 + np.exp(-odds)):
+            two.reverse()
+        source = f"a house, number {index}"
+        chosen, rejected = (", ".join([source, *words]) for words in two)
+        found.append(
+            Preference(
+                prompt=source,
+                chosen=chosen,
+                rejected=rejected,
+                margin=1.0,
+                votes=1,
+                ties=0,
+                prompt_index=index,
+                question="picture",
+                kind="simulated",
+            )
+        )
+    return found
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    config = JudgingConfig(raters=("ada", "ben"), per_pair=2, repeats=0.2, attention=1)
+    return Study.open([draw_run(tmp_path / "run", 20, seeds=2)], config)
+
+
+def test_votes_of_raters_and_seeds_on_one_prompt_are_one_preference(study: Study) -> None:
+    vote_all(study, 1.0)
+    rows, undecided = preferences_of(study, "picture")
+    assert len(rows) == 20 and undecided == 0
+    for row in rows:
+        assert (row.votes, row.margin, row.ties, row.kind) == (4, 1.0, 0, "person")
+        assert row.rejected == row.prompt and row.chosen == f"{row.prompt}, sharp focus"
+
+
+def test_what_votes_do_not_decide_is_counted(study: Study) -> None:
+    vote_all(study, 0.5)
+    rows, undecided = preferences_of(study, "picture")
+    assert len(rows) + undecided == 20 and undecided > 0
+    assert all(0 < row.margin < 1 or row.margin == 1 for row in rows)
+
+
+def test_votes_of_programs_are_no_preferences_of_people(study: Study) -> None:
+    with pytest.raises(InputError, match="has no votes of a person on 'picture'"):
+        preferences_of(study, "picture")
+    vote_all(study, 1.0)
+    with pytest.raises(InputError, match="no votes of a simulated"):
+        preferences_of(study, "picture", kind="simulated")
+
+
+def test_the_fit_is_that_of_statsmodels() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(80, 5))
+    signs = rng.choice([-1.0, 1.0], 80)
+    # A logistic regression without intercept whose outcomes are all 1, of turned rows.
+    model = sm.Logit((signs > 0).astype(float), rows)
+    ours = fit_ridge_logistic(rows * signs[:, None], 3.0)
+    slope = model.score(ours) - 3.0 * ours
+    assert np.abs(slope).max() < 1e-8  # the gradient of its likelihood and the penalty vanishes
+
+
+def test_a_known_preference_is_found_on_held_out_prompts() -> None:
+    measured = held_out(preferences(200, LIKED))
+    assert measured["accuracy"] > 0.7 and measured["low"] > 0.6 and measured["p"] < 0.02
+    reranker = Reranker.fit(preferences(200, LIKED))
+    assert reranker.score("a house", "a house, sharp, neon") > 0
+    assert reranker.score("a house", "a house, sharp, neon") > reranker.score(
+        "a house", "a house, soft, fog"
+    )
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_votes_by_chance_teach_nothing(seed: int) -> None:
+    measured = held_out(preferences(120, {}, seed))
+    assert measured["p"] > 0.01 and measured["accuracy"] < 0.65
+
+
+def test_it_is_kept_in_a_file(tmp_path: Path) -> None:
+    reranker = Reranker.fit(preferences(60, LIKED))
+    path = tmp_path / "reranker.json"
+    save_reranker(reranker, path, {}, kind="simulated", question="picture")
+    assert load_reranker(path) == reranker
+    path.write_text("[]")
+    with pytest.raises(InputError, match="is no reranker"):
+        load_reranker(path)
