@@ -11,7 +11,7 @@ SOURCE = Path(promptlift.__file__).parent
 FLOOR = {"errors", "records", "files", "tables", "runs", "png_text"}
 ROOMS = [
     "lexicon", "pairs", "improving", "training", "world", "illustrating", "scoring", "judging",
-    "reporting",
+    "reporting", "experimenting",
 ]  # fmt: skip
 DOORS = {"cli", "web"}
 

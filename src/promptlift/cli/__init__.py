@@ -10,6 +10,7 @@ from promptlift.cli import (
     compare,
     doctor,
     door,
+    experiment,
     export,
     illustrate,
     improve,
@@ -71,6 +72,7 @@ app.command()(pick.pick)
 app.command()(score.score)
 app.command()(judge.judge)
 app.command()(prefer.prefer)
+app.command()(experiment.experiment)
 app.command()(report.report)
 app.command()(compare.compare)
 app.command()(doctor.doctor)

@@ -15,7 +15,7 @@ from promptlift.errors import ConfigError, InputError
 from promptlift.illustrating.config import IllustrationConfig
 
 if TYPE_CHECKING:
-    from promptlift.illustrating.job import IllustrationJob, Progress
+    from promptlift.illustrating.job import IllustrationJob
 
 _PROGRESS_S = 10.0
 _HELP = {item.name: item.metadata["help"] for item in fields(IllustrationConfig)}
@@ -156,25 +156,9 @@ def _draw(job: "IllustrationJob", *, as_json: bool) -> None:
         now = time.monotonic()
         if now - last >= (0.2 if moving else _PROGRESS_S):
             last = now
-            text = _progress(item, now - started)
+            text = item.line(now - started)
             typer.echo(f"\r{text}\033[K" if moving else text, err=True, nl=not moving)
     if moving:
         typer.echo("\r\033[K", err=True, nl=False)
-    results = job.run.stage("illustrating")["results"]
-    there = results["pictures"] - drawn
-    say(
-        f"{results['pictures']} pictures in {job.folder}"
-        + (f", {there} of them were there already" if there else "")
-    )
-    if cut := results["cut_in_last_part"]:
-        say(
-            f"{cut} pictures show a prompt of which CLIP's 75 tokens hold only the beginning; "
-            "--long-prompts chunk reads all of it"
-        )
-
-
-def _progress(item: "Progress", seconds: float) -> str:
-    each = seconds / item.drawn
-    left = each * (item.missing - item.drawn) / 60
-    done = item.total - item.missing + item.drawn
-    return f"{done} of {item.total} pictures, {each:.2f} s each, {left:.1f} min left"
+    for line in job.outcome(drawn):
+        say(line)

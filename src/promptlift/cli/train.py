@@ -2,19 +2,14 @@
 
 import tempfile
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from promptlift.cli.door import FAILED, INTERRUPTED, guarded, say
 from promptlift.training.config import TrainingConfig
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from promptlift.records import Pair
-    from promptlift.training.evaluation import Evaluator
 
 _HELP = {item.name: item.metadata["help"] for item in fields(TrainingConfig)}
 
@@ -47,8 +42,9 @@ def train(
     preset: Annotated[
         str,
         typer.Option(
-            help="pocket: the bundled model's settings; paper: the paper's; paper-exact: "
-            "evaluated as its script does, cut and greedy, too."
+            help="pocket: the bundled model's settings; pocket-world: a small rewriter for the "
+            "pocket picture world, in minutes; paper: the paper's; paper-exact: evaluated as its "
+            "script does, cut and greedy, too."
         ),
     ] = "pocket",
     trial: Annotated[
@@ -134,6 +130,7 @@ def train(
     flags = {key: value for key, value in locals().items() if key not in _NO_SETTINGS}
     with guarded("interrupted; the same command goes on from the last checkpoint"):
         from promptlift.errors import ConfigError
+        from promptlift.pairs.load import collect_pairs
         from promptlift.training.data import paper_files
         from promptlift.training.processes import launched
         from promptlift.training.train import hash_inputs, try_out
@@ -146,8 +143,9 @@ def train(
         files, held = pairs or [], validation or []
         if not files:
             files, held = paper_files(preset, held)
-        learned = _read(files, source, target, drop_faulty=not pairs, report=report)
-        measured = _read(held, source, target, drop_faulty=not validation, report=report)
+        collect = partial(collect_pairs, source=source, target=target, report=report)
+        learned = collect(files, drop_faulty=not pairs)  # in one's own a faulty row is an error
+        measured = collect(held, drop_faulty=not validation)
         given = measured if held else None
         if trial:
             with tempfile.TemporaryDirectory() as folder:
@@ -162,7 +160,11 @@ def train(
         if config.evaluation_decoding != "none":
             encoder = encoder or ("roberta-large" if preset == "paper-exact" else None)
             if launched().main:
-                evaluator, measuring = _evaluator(encoder, layer, report)
+                from promptlift.scoring.config import TextConfig
+                from promptlift.scoring.epochs import epoch_evaluator
+
+                scoring = TextConfig(encoder=encoder, layer=layer)
+                evaluator, measuring = epoch_evaluator(scoring, report)
                 inputs |= measuring  # figures of one run must compare
         trained = train_model(
             learned,
@@ -178,52 +180,6 @@ def train(
             report("stopped; the same command goes on from the last checkpoint")
             raise typer.Exit(INTERRUPTED)
         report(f"model in {trained}; for the engine: promptlift export {trained} --output FOLDER")
-
-
-def _read(
-    paths: list[Path], source: str | None, target: str | None, *, drop_faulty: bool, report: Any
-) -> "list[Pair]":
-    """The pairs of files. In one's own a faulty row is an error; in the paper's it is left out."""
-    from promptlift.errors import InputError
-    from promptlift.pairs.load import load_pairs
-    from promptlift.records import Pair
-
-    found, faulty = [], 0
-    for path in paths:
-        for item in load_pairs(path, source=source, target=target):
-            if isinstance(item, Pair):
-                found.append(item)
-            elif drop_faulty:
-                faulty += 1
-            else:
-                raise InputError(f"{path} line {item.number}: {item.message}")
-    if faulty:
-        report(f"{faulty} rows of {paths[0].name} and its like are no pairs and are left out")
-    return found
-
-
-def _evaluator(
-    encoder: str | None, layer: int | None, report: Any
-) -> "tuple[Evaluator, dict[str, str]]":
-    """METEOR and BERTScore for training, which lies upstream of scoring, and what they rest on."""
-    from promptlift.scoring.config import TextConfig
-    from promptlift.scoring.text import evaluate_epoch
-    from promptlift.scoring.text_run import load_scorer
-    from promptlift.training.evaluation import Evaluation
-
-    scorer = load_scorer(TextConfig(encoder=encoder, layer=layer), report)
-    assert scorer.meteor is not None and scorer.bertscore is not None
-    known = scorer.bertscore.settings
-    inputs = {
-        "encoder": f"{known['encoder']} {known['weights']}, layer {known['layer']}",
-        "wordnet": str(scorer.meteor.settings["wordnet"] or "none"),
-    }
-
-    def evaluate(pairs: "Sequence[Pair]", predictions: "Sequence[str]") -> Evaluation:
-        scores, rows = evaluate_epoch(pairs, predictions, scorer)
-        return Evaluation(scores=scores, rows=rows)
-
-    return evaluate, inputs
 
 
 def _silent(line: str) -> None:

@@ -13,11 +13,6 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps `train` a command of its own."""
-
-
 @app.command()
 def train(
     parts: Annotated[
@@ -47,3 +42,38 @@ def train(
         recipe = Recipe(folder, say, control=control)
         for part in PARTS if parts == ["all"] else parts:
             say(f"{part} is in {recipe.train(part)}")
+
+
+@app.command()
+def pairs(
+    output: Annotated[Path, typer.Option("--output", "-o", help="File of pairs to write.")],
+    count: Annotated[int, typer.Option(help="Scenes, each with a pair of each mode.")] = 8_000,
+    seed: Annotated[int, typer.Option(help="0 to 9: sets that share no scene.")] = 0,
+    mode: Annotated[str, typer.Option(help="extend, rewrite or both.")] = "both",
+    test: Annotated[
+        bool, typer.Option("--test", help="Pairs to measure with, of scenes that no set learns.")
+    ] = False,
+    control: Annotated[
+        bool, typer.Option("--control", help="Of the world in which praise means nothing.")
+    ] = False,
+) -> None:
+    """Write pairs of plain and detailed prompts of the pocket world, to train a rewriter on.
+
+    Examples:
+
+      promptlift world pairs --output pairs.jsonl
+
+      promptlift world pairs --test --count 300 --mode extend --output test.jsonl
+
+      promptlift train --preset pocket-world --pairs pairs.jsonl --validation test.jsonl -o runs/w
+    """
+    with guarded():
+        from promptlift.pairs.load import write_pairs
+
+        try:
+            from promptlift.world.pairs import world_pairs
+        except ImportError as error:
+            raise MissingExtraError("Making pairs of the pocket world", "illustrate") from error
+        found = list(world_pairs(count, seed, mode=mode, test=test, control=control))
+        write_pairs(output, found)
+        say(f"{len(found)} pairs of {count} scenes in {output}")

@@ -51,6 +51,17 @@ class Progress:
     total: int
     notes: tuple[str, ...]
 
+    def line(self, seconds: float) -> str:
+        """How far the job has come and how long it will take.
+
+        Args:
+            seconds: since the start.
+        """
+        each = seconds / self.drawn
+        left = each * (self.missing - self.drawn) / 60
+        done = self.total - self.missing + self.drawn
+        return f"{done} of {self.total} pictures, {each:.2f} s each, {left:.1f} min left"
+
 
 class IllustrationJob:
     """All pictures of a file of improvements, in `RUN/pictures/`.
@@ -129,6 +140,25 @@ class IllustrationJob:
                         variant=improvement.variant,
                         improvement=improvement,
                     )
+
+    def outcome(self, drawn: int) -> list[str]:
+        """What to say of the job when it is done.
+
+        Args:
+            drawn: pictures that were drawn now.
+        """
+        results = self.run.stage(STAGE)["results"]
+        there = results["pictures"] - drawn
+        lines = [
+            f"{results['pictures']} pictures in {self.folder}"
+            + (f", {there} of them were there already" if there else "")
+        ]
+        if cut := results["cut_in_last_part"]:
+            lines.append(
+                f"{cut} pictures show a prompt of which CLIP's 75 tokens hold only the beginning; "
+                "--long-prompts chunk reads all of it"
+            )
+        return lines
 
     def _config(self) -> dict[str, Any]:
         """What pictures of one folder have in common; seeds and prompts may be added later."""

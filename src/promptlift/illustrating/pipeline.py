@@ -164,7 +164,7 @@ def _from_hub(
         pass
     size = f", {weights.gigabytes * (1 if half else 2):.1f} GB" if weights else ""
     licence = f", licence {weights.licence}" if weights else ""
-    command = _command(hub, half=half)
+    command = download_command(hub, half=half)
     if config.offline:
         raise ModelError(f"{hub} is not on this machine. Download it once: {command}")
     report(f"{hub} is not on this machine; downloading it{size}{licence}")
@@ -206,7 +206,7 @@ def _by_hand(lacking: list[Weights], *, half: bool) -> str:
     first, *others = lacking
     sizes = [weights.gigabytes * (1 if half else 2) for weights in lacking]
     each = [
-        f"{size:.1f} GB, licence {weights.licence}: {_command(weights.name, half=half)}"
+        f"{size:.1f} GB, licence {weights.licence}: {download_command(weights.name, half=half)}"
         for size, weights in zip(sizes, lacking, strict=True)
     ]
     nor = "".join(f", nor is {weights.name}" for weights in others)
@@ -214,7 +214,8 @@ def _by_hand(lacking: list[Weights], *, half: bool) -> str:
     return f"{first.name} is not on this machine{nor}. {asked} {'; '.join(each)}"
 
 
-def _command(hub: str, *, half: bool) -> str:
+def download_command(hub: str, *, half: bool) -> str:
+    """What downloads a pipeline, and no other formats of it."""
     wanted = "*.fp16.safetensors" if half else "*/*model.safetensors"
     return f"hf download {hub} --include '*.json' --include '*.txt' --include '{wanted}'"
 

@@ -36,6 +36,7 @@ class ImprovingChoice:
             bundled one.
         n: variants of each prompt.
         mode: "extend" or "rewrite"; of a run that of each pair, else "extend".
+        preset: "paper" for the paper's decoding, in place of the model's own.
         seed: of the improvements.
         sample: prompts to take, at random; all where None.
         sample_seed: which ones.
@@ -44,6 +45,7 @@ class ImprovingChoice:
     improver: str | None = None
     n: int = 1
     mode: str | None = None
+    preset: str | None = None
     seed: int = 0
     sample: int | None = None
     sample_seed: int = 0
@@ -179,7 +181,12 @@ def _improve(
         remaining = islice(taken, job.done, None)
         for mode, group in groupby(remaining, key=lambda pair: choice.mode or pair[0]):
             yield from improve_items(
-                improver, (item for _, item in group), n=choice.n, seed=choice.seed, mode=mode
+                improver,
+                (item for _, item in group),
+                n=choice.n,
+                seed=choice.seed,
+                mode=mode,
+                preset=choice.preset,
             )
 
     for _ in job.run(results()):

@@ -80,6 +80,39 @@ def load_pairs(
         raise InputError(missing)
 
 
+def collect_pairs(
+    paths: Iterable[Path],
+    *,
+    source: str | None = None,
+    target: str | None = None,
+    drop_faulty: bool = False,
+    report: Callable[[str], None] = _log.info,
+) -> list[Pair]:
+    """All pairs of files, their columns as `load_pairs` finds them.
+
+    Args:
+        paths: of the files.
+        source, target: names of their columns.
+        drop_faulty: leave out rows that are no pairs, and say how many, as of other people's data.
+        report: takes a line of that.
+
+    Raises:
+        InputError: a file cannot be read, or a row is no pair and is not to be left out.
+    """
+    found, faulty, files = [], 0, list(paths)
+    for path in files:
+        for item in load_pairs(path, source=source, target=target):
+            if isinstance(item, Pair):
+                found.append(item)
+            elif drop_faulty:
+                faulty += 1
+            else:
+                raise InputError(f"{path} line {item.number}: {item.message}")
+    if faulty:
+        report(f"{faulty} rows of {files[0].name} and its like are no pairs and are left out")
+    return found
+
+
 def load_prompts(
     path: Path, *, column: str | None = None, exclude_source: Collection[str] = ()
 ) -> Iterator[Row | Fault]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 KINDS = ("clip", "siglip", "siglip2")
 # What is to be downloaded, by calculation: parameters in float32.
-_GIGABYTES = {
+GIGABYTES = {
     "openai/clip-vit-base-patch16": 0.6,
     "openai/clip-vit-base-patch32": 0.6,
     "openai/clip-vit-large-patch14": 1.7,
@@ -289,7 +289,7 @@ def pick_device(asked: str) -> str:
 
 def download_hint(name: str) -> str:
     """What to download, how much, and the command."""
-    size = f" ({_GIGABYTES[name]} GB)" if name in _GIGABYTES else ""
+    size = f" ({GIGABYTES[name]} GB)" if name in GIGABYTES else ""
     command = f"hf download {name} --exclude '*.h5' --exclude '*.msgpack'"
     return f"Download it{size} with: {command}"
 

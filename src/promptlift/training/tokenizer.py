@@ -56,12 +56,16 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 def _in_fixed_order(learned: list[tuple[str, float]]) -> list[tuple[str, float]]:
     """The pieces, special ones first, by score and text.
 
-    The trainer appends characters that it had pruned with scores just below the lowest, 0.0001
-    apart, in the order of a hash table: it differs from run to run. They get one score here.
+    The trainer appends characters that it had pruned with scores from the lowest on, 0.0001 apart,
+    in the order of a hash table: it differs from call to call. They get one score here.
     """
     special, others = learned[: len(_SPECIAL)], learned[len(_SPECIAL) :]
-    lowest = min((score for piece, score in others if len(piece) > 1), default=0.0)
-    even = [(piece, max(round(score, 6), round(lowest, 6) - 1e-4)) for piece, score in others]
+    lowest = round(min((score for _, score in others), default=0.0), 6)
+    highest = lowest + 1e-4 * sum(len(piece) == 1 for piece, _ in others)
+    even = [
+        (piece, lowest if len(piece) == 1 and score <= highest else round(score, 6))
+        for piece, score in others
+    ]
     return [(piece, score) for piece, score in special] + sorted(
         even, key=lambda item: (-item[1], item[0])
     )

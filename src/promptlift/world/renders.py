@@ -12,11 +12,13 @@ from promptlift.files import atomic_path
 from promptlift.world.render import render
 from promptlift.world.scenes import SIZE, VERSION, draw_scene
 
-# Seeds of scenes: what is measured was never learned.
-TRAINING = 0
-HELD_OUT = 10_000_000
-PROMPTS = 20_000_000
-PAIRS = 30_000_000
+# First seeds of scenes, ten million for each use: what is measured was never learned.
+TRAINING = 0  # what the picture models, CLIP and the oracle learn
+HELD_OUT = 10_000_000  # renders on which those are measured
+PROMPTS = 20_000_000  # prompts on which whole chains are measured
+PAIRS = 30_000_000  # pairs that rewriters learn
+TEST_PAIRS = 40_000_000  # pairs on which rewriters are measured, and the prompts of experiments
+RANGE = 10_000_000
 _CHUNK = 500
 
 

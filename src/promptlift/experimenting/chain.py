@@ -1,0 +1,284 @@
+"""The stages of an experiment, one after the other in one run folder, each from where it stopped.
+
+Each stage is the library function behind a command, and keeps its own state in the run folder; a
+stage that is done finds so and does nothing. So a chain that was stopped at any moment goes on
+when it is run again.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from promptlift.errors import InputError
+from promptlift.experimenting.asking import how_to_judge
+from promptlift.experimenting.config import ExperimentConfig
+from promptlift.pairs.load import collect_pairs, find_files, write_pairs
+from promptlift.records import Pair
+from promptlift.runs import Run
+from promptlift.tables import write_rows
+
+STAGE = "experiment"
+_PROGRESS_S = 10.0
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a chain ended.
+
+    Attributes:
+        page: the report.
+        waiting: what is to be done before it goes on, a line each; empty where all is done.
+    """
+
+    page: Path
+    waiting: tuple[str, ...] = ()
+
+
+def run_experiment(config: ExperimentConfig, folder: Path, report: Report) -> Outcome:
+    """Run the whole chain, or go on with one that was stopped.
+
+    Args:
+        config: of the experiment.
+        folder: the run folder.
+        report: takes lines of progress.
+
+    Raises:
+        ConfigError: the run folder was begun with another config.
+        PromptliftError: a stage cannot be done, or another process works in the folder.
+        KeyboardInterrupt: a signal stopped it; the same call goes on.
+    """
+    run = Run.open(folder)
+    run.check(STAGE, config.settings(), {})
+    with run.alone("set up"):
+        run.begin(STAGE, config.settings(), {})
+    chain = Chain(config, folder, report)
+    with _threads(config.threads):
+        return _go(chain, report)
+
+
+def _go(chain: "Chain", report: Report) -> Outcome:
+    config, folder = chain.config, chain.folder
+    started = time.monotonic()
+    seconds: dict[str, float] = {}
+    titles = stages_of(config)
+    for number, (name, title) in enumerate(titles.items(), 1):
+        if name == "report":  # which tells of the others that they are done
+            _end(folder, chain, seconds)
+        begun = time.monotonic()
+        minutes = f", {(begun - started) / 60:.1f} min so far" if number > 1 else ""
+        report(f"stage {number} of {len(titles)}: {title}{minutes}")
+        getattr(chain, name)()
+        seconds[name] = round(time.monotonic() - begun, 1)
+    _end(folder, chain, seconds)
+    report(f"{len(titles)} stages in {(time.monotonic() - started) / 60:.1f} min")
+    assert chain.page is not None
+    return Outcome(page=chain.page, waiting=tuple(chain.waiting))
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """So many threads of PyTorch for a while."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _end(folder: Path, chain: "Chain", seconds: dict[str, float]) -> None:
+    run = Run.open(folder)  # the stages have written to its manifest
+    if chain.waiting:
+        run.interrupt(STAGE)
+    else:
+        run.finish(STAGE, {"seconds_of_last_part": seconds})
+
+
+def stages_of(config: ExperimentConfig) -> dict[str, str]:
+    """The stages by name, with what each does in a few words."""
+    pairs, improve, draw = config.pairs, config.improve, config.illustrate
+    origin = (
+        f"of {pairs.count + pairs.test} scenes of the {pairs.world} world"
+        if pairs.world
+        else f"from {pairs.data}"
+    )
+    learner = config.train.model or "a small T5 from scratch"
+    prompts = "all" if improve.sample is None else str(improve.sample)
+    seeds = "" if draw.seeds == 1 else f", {draw.seeds} seeds each"
+    stages = {
+        "pairs": f"pairs {origin}",
+        "train": f"training {learner}, {config.train.epochs:g} epochs, text metrics after each",
+        "improve": f"improving {prompts} test prompts",
+        "draw": f"drawing originals and improved prompts with {draw.model} from shared noise"
+        + seeds,
+        "texts": "scoring texts",
+        "pictures": "scoring pictures: CLIPScores, directional similarity, verdicts",
+    }
+    if config.judged:
+        stages["judge"] = f"blind votes of {', '.join(config.judge.raters)}"
+    return {**stages, "report": "report, with word frequencies and gallery"}
+
+
+class Chain:
+    """The stages, by the names that `stages_of` gives them.
+
+    Heavy libraries are loaded by the stage that needs them.
+
+    Args:
+        config: of the experiment.
+        folder: the run folder, in which the experiment was begun.
+        report: takes lines of progress.
+
+    Attributes:
+        page: the report, once it is written.
+        waiting: the command that asks for votes and the raters' addresses; empty where there are
+            votes or none are asked for.
+    """
+
+    def __init__(self, config: ExperimentConfig, folder: Path, report: Report) -> None:
+        self.config, self.folder, self.say = config, folder, report
+        self.model = folder / "model"
+        self.page: Path | None = None
+        self.waiting: list[str] = []
+
+    def pairs(self) -> None:
+        """Files of pairs; those of a world are made here."""
+        for name, paths in self._files().items():
+            self.say(f"to {name}: {', '.join(map(str, paths))}")
+
+    def train(self) -> None:
+        from promptlift.scoring.epochs import epoch_evaluator
+        from promptlift.training.train import hash_inputs, train
+
+        files = self._files()
+        collect = partial(
+            collect_pairs, drop_faulty=self.config.pairs.world is None, report=self.say
+        )
+        learned = collect(files["train"])
+        held = collect(files["test"]) if "test" in files else None
+        inputs = hash_inputs(path for group in files.values() for path in group)
+        evaluator = None
+        if self.config.train.evaluation_decoding != "none":
+            evaluator, measuring = epoch_evaluator(self.config.encoder, self.say)
+            inputs |= measuring
+        if not train(
+            learned,
+            self.folder,
+            self.config.train,
+            validation=held,
+            inputs=inputs,
+            evaluator=evaluator,
+            report=self.say,
+        ):
+            raise KeyboardInterrupt
+
+    def improve(self) -> None:
+        from promptlift.illustrating.sources import improvements_of
+
+        prompts = self.folder / "prompts.jsonl"
+        if not prompts.exists():
+            # Where a run learns both tasks, a prompt is measured in both.
+            sources = dict.fromkeys(pair.source for pair in self._validation())
+            write_rows(prompts, ({"prompt": source} for source in sources), ())
+        choice = self.config.improve
+        choice = replace(choice, improver=choice.improver or str(self.model))
+        run = Run.open(self.folder)
+        with run.alone("improved"):
+            improvements_of(run, prompts, choice, report=self.say)
+
+    def draw(self) -> None:
+        from promptlift.illustrating.illustrator import Illustrator
+        from promptlift.illustrating.job import IllustrationJob
+        from promptlift.illustrating.pipeline import load_pipelines
+        from promptlift.illustrating.sources import FILE
+
+        config = self.config.illustrate
+        run = Run.open(self.folder)
+        with run.alone("drawn"):
+            illustrator = Illustrator(load_pipelines(config, self.say), config, self.say)
+            job = IllustrationJob(run, self.folder / FILE, illustrator, report=self.say)
+            started = last = time.monotonic()
+            drawn = 0
+            for item in job:
+                drawn = item.drawn
+                for note in item.notes:
+                    self.say(f"{item.row['file']}: {note}")
+                if time.monotonic() - last >= _PROGRESS_S:
+                    last = time.monotonic()
+                    self.say(item.line(last - started))
+            for line in job.outcome(drawn):
+                self.say(line)
+
+    def texts(self) -> None:
+        from promptlift.improving.improver import Improver
+        from promptlift.scoring.examples import read_pairs
+        from promptlift.scoring.text_run import score_run
+
+        config = self.config.texts
+        score_run(
+            read_pairs(self.folder / "validation.jsonl", config.mode, self.say),
+            self.folder,
+            config,
+            improver=Improver.load(str(self.model)),
+            training=self.folder / "training.jsonl",
+            report=self.say,
+        )
+
+    def pictures(self) -> None:
+        from promptlift.scoring.picture_scores import score_pictures
+
+        score_pictures(self.folder, self.config.pictures, report=self.say)
+
+    def judge(self) -> None:
+        """Deal the pairs; stop where nobody has voted yet, otherwise count."""
+        from promptlift.judging.records import PERSON
+        from promptlift.judging.results import results_of, write_results
+        from promptlift.judging.study import Study
+
+        study = Study.open([self.folder], self.config.judge, self.say)
+        votes = [vote for vote in study.store.votes() if vote.kind == PERSON]
+        if not votes:
+            self.waiting = how_to_judge(study, self.config)
+            return
+        self.say(f"{len(votes)} votes; statistics in {write_results(study, results_of(study))}")
+
+    def report(self) -> None:
+        from promptlift.reporting.run_report import write_report
+
+        self.page = write_report(self.folder, report=self.say)
+
+    def _validation(self) -> list[Pair]:
+        return collect_pairs([self.folder / "validation.jsonl"])
+
+    def _files(self) -> dict[str, list[Path]]:
+        """Files to learn from, and, where there are such, to measure on."""
+        pairs = self.config.pairs
+        if pairs.data is not None:
+            found = {"train": find_files(pairs.data, "train")}
+            try:
+                test = find_files(pairs.data, "test", offline=True)  # it has just been loaded
+            except InputError:
+                return found
+            return found if test == found["train"] else {**found, "test": test}
+        from promptlift.world.pairs import world_pairs
+
+        control = pairs.world == "control"
+        made = {
+            "train": partial(world_pairs, pairs.count),
+            "test": partial(
+                world_pairs, pairs.test, test=True, mode=self.config.improve.mode or "extend"
+            ),
+        }
+        files = {}
+        for name, make in made.items():
+            path = self.folder / "pairs" / f"{name}.jsonl"
+            if not path.exists():
+                write_pairs(path, make(control=control))
+            files[name] = [path]
+        return files

