@@ -24,7 +24,9 @@ class IllustrationConfig:
         ".safetensors file or a Hub name.",
     )
     refiner: str | None = _setting(
-        None, "SDXL refiner: a folder, a .safetensors file, a Hub name, or none for no refiner."
+        None,
+        "SDXL refiner: a folder, a .safetensors file, a Hub name, pocket for the pocket world's, "
+        "or none for no refiner.",
     )
     model_config: str | None = _setting(
         None, "Folder of a pipeline whose configs and tokenizers a .safetensors file is read with."

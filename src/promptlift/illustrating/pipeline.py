@@ -15,6 +15,7 @@ from promptlift.illustrating.device import device_of, dtype_of, is_out_of_memory
 from promptlift.illustrating.presets import PRESETS, Weights
 from promptlift.illustrating.single_file import first_line, load_single_file
 from promptlift.illustrating.weights import Origin, files_of, read_index, variant_of
+from promptlift.world import bundle
 
 _SHARED = ("text_encoder_2", "vae")  # what a refiner takes from its base
 _REFINER = "StableDiffusionXLImg2ImgPipeline"
@@ -244,7 +245,8 @@ def _unknown(name: str) -> str:
 
 def _refiner_name(config: IllustrationConfig) -> str | None:
     if config.refiner is not None:
-        return None if config.refiner == "none" else config.refiner
+        named = {"none": None, "pocket": str(bundle.REFINER)}
+        return named.get(config.refiner, config.refiner)
     preset = PRESETS.get(config.model)
     return preset.refiner.name if preset and preset.refiner else None
 

@@ -28,7 +28,7 @@ from promptlift.world.tokens import END, MAX_LENGTH, PAD, START, world_tokenizer
 from promptlift.world.vae import LATENT_CHANNELS
 
 BASE_SCHEDULE = Schedule(steps=4500, batch_size=64, learning_rate=1e-3)
-REFINER_SCHEDULE = Schedule(steps=3500, batch_size=64, learning_rate=1e-3, seed=1)
+REFINER_SCHEDULE = Schedule(steps=1200, batch_size=64, learning_rate=1e-3, seed=1)
 _BASE_CHANNELS, _REFINER_CHANNELS = (80, 160), (48, 96)
 _WIDTH, _WIDTH_2 = 96, 128  # of the text encoders
 _TIME_DIM = 32
