@@ -269,3 +269,18 @@ def test_several_runs_are_judged_each_with_each(tmp_path: Path) -> None:
 def test_problems_are_named_together() -> None:
     with pytest.raises(ConfigError, match=r"per_pair is 3.*; questions is what"):
         JudgingConfig(per_pair=3, questions=("what",))
+
+
+def test_a_file_without_a_deal_has_no_votes_and_can_be_dealt(run: Path) -> None:
+    """What a kill between making the file and dealing leaves."""
+    VoteStore(run / "judging" / "votes.sqlite").close()
+    with pytest.raises(InputError, match="has no votes yet"):
+        Study.open([run], None)
+    assert Study.open([run], JudgingConfig()).store.pairs()
+
+
+def test_two_runs_of_one_name_are_refused(tmp_path: Path) -> None:
+    runs = [draw_run(tmp_path / place / "run", 2) for place in ("here", "there")]
+    with pytest.raises(InputError, match="two of the runs are named run"):
+        Study.open(runs, JudgingConfig())
+    assert not (runs[0] / "judging").exists()

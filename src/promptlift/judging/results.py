@@ -105,7 +105,11 @@ def _of_question(study: Study, votes: Sequence[Vote], question: str, kind: str) 
 
 
 def agreement_with_metrics(
-    study: Study, gains: Mapping[str, Mapping[tuple[int, int], float]], *, question: str
+    study: Study,
+    gains: Mapping[str, Mapping[tuple[int, int], float]],
+    *,
+    question: str,
+    system: str = IMPROVED,
 ) -> dict[str, dict[str, Any]]:
     """How well each metric agrees with people, on pairs of original and improved pictures.
 
@@ -114,11 +118,10 @@ def agreement_with_metrics(
         gains: by metric, then by prompt index and seed: improved less original, higher being
             better.
         question: which.
+        system: that drew the improved pictures.
     """
-    votes = [
-        vote for vote in study.store.votes() if {vote.left, vote.right} == {ORIGINAL, IMPROVED}
-    ]
-    people = mean_preferences(votes, question=question)
+    votes = [vote for vote in study.store.votes() if {vote.left, vote.right} == {ORIGINAL, system}]
+    people = mean_preferences(votes, question=question, system=system)
     seeds = {str(pair.id): pair.seed for pair in study.store.pairs()}
     found = {}
     for metric, values in gains.items():

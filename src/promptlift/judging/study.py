@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -31,8 +31,9 @@ class Study:
 
     def __init__(self, folder: Path, store: VoteStore) -> None:
         self.folder, self.store = folder, store
-        settings = store.settings()
-        self.questions: tuple[str, ...] = tuple(json.loads(settings["config"])["questions"])
+        config = json.loads(store.settings()["config"])
+        self.questions: tuple[str, ...] = tuple(config["questions"])
+        self._names = _names(map(Path, config["runs"]))
 
     @classmethod
     def open(
@@ -54,10 +55,10 @@ class Study:
             ConfigError: the study was dealt with other settings.
         """
         path = runs[0] / FILE
-        if config is None and not path.is_file():
-            raise InputError(f"{runs[0]} has no votes yet. Judge it: promptlift judge {runs[0]}")
         store = VoteStore(path) if path.is_file() else None
         settings = store.settings() if store else {}
+        if not settings and config is None:  # a file without them: killed before pairs were dealt
+            raise InputError(f"{runs[0]} has no votes yet. Judge it: promptlift judge {runs[0]}")
         if not settings:
             assert config is not None
             pairs = pairs_of(runs)  # what is wrong with the runs is said before a file is made
@@ -67,6 +68,10 @@ class Study:
             _check(path, settings, config, runs)
         assert store is not None
         return cls(runs[0], store)
+
+    def system_of(self, picture: Picture) -> str:
+        """The name under which a picture of the first run is judged."""
+        return _system(picture, self._names[0])
 
 
 def _set_up(
@@ -121,13 +126,17 @@ def pairs_of(runs: Sequence[Path]) -> list[Pair]:
     of a prompt "improved 2" and so on. Of originals those of the first run count.
 
     Raises:
-        InputError: there are none.
+        InputError: there are none, or two runs have the same name.
     """
     found: dict[tuple[str, int], dict[str, tuple[Path, Picture]]] = {}
-    names = [run.resolve().name for run in runs]
+    names = _names(runs)
+    if len(set(names)) < len(runs):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"two of the runs are named {twice}, and votes could not tell them "
+                         "apart; rename a folder")  # fmt: skip
     for run, name in zip(runs, names, strict=True):
         for picture in read_index(run / "pictures"):
-            system = _system(picture, name if len(runs) > 1 else None)
+            system = _system(picture, name)
             place = found.setdefault((picture.source, picture.seed), {})
             place.setdefault(system, (run, picture))
     pairs = []
@@ -152,6 +161,12 @@ def pairs_of(runs: Sequence[Path]) -> list[Pair]:
             f"Draw them: promptlift illustrate {runs[0]}"
         )
     return pairs
+
+
+def _names(runs: Iterable[Path]) -> list[str | None]:
+    """What tells runs apart in the names of systems; None for one alone."""
+    names: list[str | None] = [run.resolve().name for run in runs]
+    return names if len(names) > 1 else [None]
 
 
 def _system(picture: Picture, run: str | None) -> str:

@@ -1,6 +1,7 @@
 """What people prefer: their votes beside the paper's, and how metrics agree with them."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,29 @@ from promptlift.judging.rates import TIES_HALF, TIES_LOSE, WITHOUT_TIES
 from promptlift.judging.records import PERSON, QUESTIONS
 from promptlift.judging.results import agreement_with_metrics, results_of
 from promptlift.judging.study import FILE, Study
-from promptlift.reporting.page import Section, figures, heading, join, paragraph, table
+from promptlift.reporting.compare_page import p_text
+from promptlift.reporting.page import (
+    Html,
+    Section,
+    bullets,
+    figures,
+    heading,
+    join,
+    paragraph,
+    table,
+)
 from promptlift.reporting.picture_data import PictureData
 from promptlift.reporting.plots import interval_plot
 from promptlift.reporting.training_sections import Draw
 
+TITLE = "What people prefer"
 _PAPER_WINS, _PAPER_VOTES = 79, 100
 _RULES = {TIES_LOSE: "ties to the original", WITHOUT_TIES: "without ties",
           TIES_HALF: "ties as half"}  # fmt: skip
+_LISTED = 6  # kappas of two raters; of more the range is given
+
+Found = Mapping[str, Any]
+_Gains = dict[str, dict[str, dict[tuple[int, int], float]]]
 
 
 def preference(folder: Path, shown: PictureData, draw: Draw) -> Section | None:
@@ -26,91 +42,172 @@ def preference(folder: Path, shown: PictureData, draw: Draw) -> Section | None:
         return None
     try:
         study = Study.open([folder], None)
-        results = results_of(study)
     except PromptliftError as error:
-        return Section("What people prefer", paragraph(f"No figures: {error}"))
-    programs = sum(vote.kind != PERSON for vote in study.store.votes())
+        return Section(TITLE, paragraph(f"No figures: {error}"))
+    try:
+        return Section(TITLE, join(_of_study(study, shown, draw)))
+    except PromptliftError as error:
+        return Section(TITLE, paragraph(f"No figures: {error}"))
+    finally:
+        study.store.close()
+
+
+def _of_study(study: Study, shown: PictureData, draw: Draw) -> list[Html]:
+    results, votes = results_of(study), study.store.votes()
     low, high = wilson(_PAPER_WINS, _PAPER_VOTES)
     parts = [
         paragraph(
             f"Blind votes on {results['pairs']} pairs. The paper's {_PAPER_WINS} of "
             f"{_PAPER_VOTES} ({_share(_PAPER_WINS / _PAPER_VOTES, low, high)}) are the votes of "
-            "its author, who knew which picture was which, and gave ties to the original.",
+            "one rater, its author, who knew which picture was which, and gave ties to the "
+            "original; the two pictures of a pair came from different noise.",
             note=True,
         )
     ]
-    if programs:
-        parts.append(paragraph(f"{programs} votes of programs are not counted.", note=True))
+    if programs := [vote for vote in votes if vote.kind != PERSON]:
+        names = ", ".join(sorted({vote.rater for vote in programs}))
+        parts.append(
+            paragraph(
+                f"{len(programs)} votes are of programs ({names}) and in no figure here: "
+                "promptlift votes show --kind simulated.",
+                note=True,
+            )
+        )
+    gains = _gains(study, shown)
     for question, found in results["questions"].items():
         parts.append(heading(QUESTIONS.get(question, question)))
+        several = len(found["systems"]) > 1
         for system, part in found["systems"].items():
-            parts += _rates(system, part, f"preference-{question}-{system}", draw)
+            parts += _rates(system, part, _file_name(f"preference-{question}-{system}"), draw)
         if strengths := found.get("bradley_terry"):
             parts.append(_strengths(strengths))
         parts.append(_raters(found["raters"]))
-        gains = _gains(shown)
-        agreed = agreement_with_metrics(study, gains, question=question) if gains else {}
-        if agreed:
-            parts.append(_metrics(agreed, shown))
-    return Section("What people prefer", join(parts))
+        skipped = sum(
+            (vote.answer, vote.question, vote.kind) == ("skip", question, PERSON) for vote in votes
+        )
+        if skipped:
+            parts.append(paragraph(f"Skipped, and in no figure: {skipped}.", note=True))
+        for system, of_system in gains.items():
+            agreed = agreement_with_metrics(study, of_system, question=question, system=system)
+            if agreed:
+                name = _file_name(f"metrics-and-people-{question}-{system}")
+                parts += _metrics(agreed, shown, system if several else "", name, draw)
+    return parts
 
 
-def _rates(system: str, part: Mapping[str, Any], name: str, draw: Draw) -> list[Any]:
+def _rates(system: str, part: Found, name: str, draw: Draw) -> list[Html]:
     together, by_rater = part["rates"]["together"], part["rates"]["by_rater"]
-    rows, plotted = [], []
-    for rule, said in _RULES.items():
-        rate = together["rates"][rule]
-        crossed = _share(None, rate["crossed_low"], rate["crossed_high"])
-        rows.append((said, _rate(rate), crossed, rate["n"]))
-        if rate["rate"] is not None:
-            plotted.append((said, rate["rate"], rate["low"], rate["high"]))
-    rows += [
-        (f"{rater}, {_RULES[TIES_LOSE]}", _rate(tally["rates"][TIES_LOSE]), "-", tally["votes"])
-        for rater, tally in by_rater.items()
-    ]
+    rates = together["rates"]
+    over = "raters and prompts" if together["raters"] > 1 else "prompts"
+    crossed = [_share(None, rates[rule]["crossed_low"], rates[rule]["crossed_high"])
+               for rule in _RULES]  # fmt: skip
+    rows = [_row("all raters", together), (f"all, over {over}", *[""] * 5, *crossed, "")]
+    if len(by_rater) > 1:
+        rows += [_row(rater, tally) for rater, tally in by_rater.items()]
     low, high = wilson(_PAPER_WINS, _PAPER_VOTES)
     paper = _PAPER_WINS / _PAPER_VOTES
-    rows.append(("the paper, not blind, ties to the original", _share(paper, low, high), "-",
-                 _PAPER_VOTES))  # fmt: skip
-    plotted.append(("the paper, not blind", paper, low, high))
+    rows.append(("the paper, not blind", _PAPER_VOTES, _PAPER_WINS, "-", "-", "-",
+                 _share(paper, low, high), "-", "-", "-"))  # fmt: skip
     counts = (
-        f"{system}: won {together['wins']}, lost {together['losses']}, tied {together['ties']}, "
-        f"{together['both_bad']} of these both bad; {together['raters']} raters, "
-        f"{together['prompts']} prompts; exact sign test, ties left out: p "
-        f"{together['sign_test']:.2g}."
+        f"{system}: won {together['wins']}, lost {together['losses']}, tied {together['ties']}; "
+        f"{together['raters']} raters, {together['prompts']} prompts."
     )
-    alpha, evidence = part["agreement"]["alpha"], part["evidence"]
-    notes = [] if alpha is None else [f"Raters agree: Krippendorff's alpha {alpha:.2f}."]
-    notes.append(
-        f"Evidence against no difference, which may be looked at after every vote: e-value "
-        f"{evidence['e_value']:.3g} (20 decides)."
+    note = (
+        "In brackets Wilson's 95% intervals, which take votes as independent; in the second row "
+        f"95% intervals of a bootstrap over {over}, which has no width where all votes agree and "
+        "is too narrow where few raters differ much. p: exact two-sided sign test, ties left out."
     )
-    header = ("win rate", "Wilson 95%", "over raters and prompts 95%", "votes")
-    plot = interval_plot(f"Win rate of {system}", plotted, x="share of votes",
-                         marked=len(plotted) - 1, line=0.5)  # fmt: skip
-    caption = f"Wilson 95% intervals. n = {together['votes']} votes. Grey: the paper."
-    return [paragraph(counts), table(rows, header, numbers=True),
-            paragraph(" ".join(notes), note=True),
+    header = ("win rate", "votes", "won", "lost", "tied", "of these both bad", *_RULES.values(),
+              "p")  # fmt: skip
+    plotted = [
+        (said, rates[rule]["rate"], rates[rule]["low"], rates[rule]["high"])
+        for rule, said in _RULES.items()
+        if rates[rule]["rate"] is not None
+    ]
+    plot = interval_plot(
+        f"Votes won by {system}",
+        [_percent(row) for row in [*plotted, ("the paper, not blind", paper, low, high)]],
+        x="% of votes", marked=len(plotted), line=50,
+    )  # fmt: skip
+    caption = (
+        f"n = {together['votes']} votes, Wilson's 95% intervals. Grey: the paper, ties to the "
+        "original. Dotted: what a coin gives where ties are left out or count as half."
+    )
+    return [paragraph(counts), paragraph(note, note=True), table(rows, header, numbers=True),
+            bullets([*_agreement(part["agreement"]), _evidence(part["evidence"])]),
             figures([draw(plot, name, caption)])]  # fmt: skip
 
 
-def _raters(checks: list[Mapping[str, Any]]) -> Any:
+def _row(name: str, tally: Found) -> tuple[object, ...]:
+    shares = [
+        _share(rate["rate"], rate["low"], rate["high"])
+        for rate in (tally["rates"][rule] for rule in _RULES)
+    ]
+    return (name, tally["votes"], tally["wins"], tally["losses"], tally["ties"],
+            tally["both_bad"], *shares, p_text(tally["sign_test"]))  # fmt: skip
+
+
+def _agreement(found: Found) -> list[str]:
+    if len(found["raters"]) < 2:
+        return ["One rater alone: nobody to agree with."]
+    lines = [
+        "Krippendorff's alpha "
+        f"{_number(found['alpha'], found['alpha_low'], found['alpha_high'])}, "
+        f"n = {found['pairs']} pairs that two raters or more judged; 1 is perfect, 0 is chance."
+    ]
+    if found["fleiss"] is not None:
+        lines.append(
+            f"Fleiss' kappa {found['fleiss']:.2f}, n = {found['fleiss_pairs']} pairs that all "
+            "judged."
+        )
+    kappas = [two for two in found["cohen"] if two["kappa"] is not None]
+    if kappas and len(kappas) <= _LISTED:
+        said = [f"{two['first']} and {two['second']} {two['kappa']:.2f} (n = {two['pairs']})"
+                for two in kappas]  # fmt: skip
+        lines.append(f"Cohen's kappa: {', '.join(said)}.")
+    elif kappas:
+        values = sorted(two["kappa"] for two in kappas)
+        lines.append(f"Cohen's kappa of {len(values)} twos: {values[0]:.2f} to {values[-1]:.2f}.")
+    return lines
+
+
+def _evidence(found: Found) -> str:
+    if not found["prompts"]:
+        return "No first vote on a prompt was decided: no evidence yet."
+    reached = (
+        f"20 was reached after {found['stop']}, enough to stop"
+        if found["stop"]
+        else "20 would be enough to stop"
+    )
+    return (
+        "Evidence that may be looked at after every vote, of the first vote on each prompt: "
+        f"e-value {found['e_value']:.3g} against no difference, n = {found['prompts']} decided; "
+        f"{reached}. Win rate without ties {found['low']:.1%} to {found['high']:.1%} "
+        "(95% confidence sequence)."
+    )
+
+
+def _raters(checks: Sequence[Found]) -> Html:
     rows = [
         (
             check["rater"],
-            f"{check['alike']} of {check['repeats']}" if check["repeats"] else "-",
+            f"{check['alike']} of {check['repeats']} ({check['consistency_low']:.0%} to "
+            f"{check['consistency_high']:.0%})"
+            if check["repeats"]
+            else "-",
             "-" if check["chance"] is None else f"{check['chance']:.0%}",
             _share(check["left_share"], check["left_low"], check["left_high"]),
+            "-" if check["left_share"] is None else p_text(check["left_test"]),
             f"{check['attention_passed']} of {check['attention']}" if check["attention"] else "-",
         )
         for check in checks
     ]
-    header = ("rater", "repeated pairs answered alike", "by chance", "left preferred",
+    header = ("rater", "repeats answered alike", "by chance", "left preferred", "p of side bias",
               "known pairs right")  # fmt: skip
     return table(rows, header, numbers=True)
 
 
-def _strengths(found: Mapping[str, Any]) -> Any:
+def _strengths(found: Found) -> Html:
     if "missing" in found:
         return paragraph(f"No Bradley-Terry strengths: {found['missing']}", note=True)
     ends = zip(found["low"], found["high"], strict=True)
@@ -123,38 +220,62 @@ def _strengths(found: Mapping[str, Any]) -> Any:
     return table(rows, ("system", "Bradley-Terry strength, log-odds", "95%"), numbers=True)
 
 
-def _metrics(agreed: Mapping[str, Mapping[str, Any]], shown: PictureData) -> Any:
-    rows = [
-        (
-            shown.title(metric),
-            _share(found["accuracy"], found["accuracy_low"], found["accuracy_high"]),
-            _number(found["tau"], found["tau_low"], found["tau_high"]),
-            f"{found['decided']} of {found['pairs']}",
-        )
-        for metric, found in agreed.items()
-    ]
-    header = ("metric", "finds the picture that people prefer", "Kendall's tau-b", "decided pairs")
-    note = "95% bootstrap intervals over prompts; chance is 50%."
-    return join([table(rows, header, numbers=True), paragraph(note, note=True)])
+def _metrics(
+    agreed: Mapping[str, Found], shown: PictureData, system: str, name: str, draw: Draw
+) -> list[Html]:
+    rows, plotted = [], []
+    for metric, found in agreed.items():
+        accuracy = (found["accuracy"], found["accuracy_low"], found["accuracy_high"])
+        tau = _number(found["tau"], found["tau_low"], found["tau_high"])
+        decided = f"{found['decided']} of {found['pairs']}"
+        rows.append((shown.title(metric), _share(*accuracy), tau, decided, found["prompts"]))
+        if None not in accuracy:
+            plotted.append(_percent((shown.title(metric), *accuracy)))
+    header = (f"metric{f', of {system}' if system else ''}", "finds the preferred picture",
+              "Kendall's tau-b", "decided pairs", "prompts")  # fmt: skip
+    note = (
+        "Whether each automatic metric finds the picture that people prefer, where they are not "
+        "evenly split, and how its differences rank beside their mean votes. 95% bootstrap "
+        "intervals over prompts; a metric that tosses a coin has 50% and 0."
+    )
+    parts = [paragraph(note, note=True), table(rows, header, numbers=True)]
+    if plotted:
+        plot = interval_plot("Preferred pictures found by metrics", plotted,
+                             x="% of decided pairs", marked=len(plotted), line=50)  # fmt: skip
+        n = "/".join(str(count) for count in sorted({row["decided"] for row in agreed.values()}))
+        caption = f"n = {n} decided pairs, 95% intervals; dotted: a coin."
+        parts.append(figures([draw(plot, name, caption)]))
+    return parts
 
 
-def _gains(shown: PictureData) -> dict[str, dict[tuple[int, int], float]]:
-    """By metric, how much better the first variant's picture is, by prompt and seed."""
-    gains: dict[str, dict[tuple[int, int], float]] = {}
+def _gains(study: Study, shown: PictureData) -> _Gains:
+    """By system and metric how much better its picture is, by prompt and seed.
+
+    Metrics of pairs, such as directional similarity, prefer neither picture.
+    """
+    gains: _Gains = {}
     for pair in shown.pairs:
-        if pair.improved.variant == 0:
-            for metric, gain in pair.gains.items():
+        of_system = gains.setdefault(study.system_of(pair.improved), {})
+        for metric in pair.values:
+            if metric in pair.gains:
                 key = (pair.improved.prompt_index, pair.improved.seed)
-                gains.setdefault(metric, {})[key] = gain
+                of_system.setdefault(metric, {})[key] = pair.gains[metric]
     return gains
 
 
-def _rate(rate: Mapping[str, Any]) -> str:
-    return "no votes" if rate["rate"] is None else _share(rate["rate"], rate["low"], rate["high"])
+def _file_name(text: str) -> str:
+    """Systems have spaces and brackets in their names, which addresses within SVG cannot have."""
+    return re.sub(r"[^\w.]+", "-", text).strip("-")
+
+
+def _percent(row: tuple[str, float, float, float]) -> tuple[str, float, float, float]:
+    name, value, low, high = row
+    return name, 100 * value, 100 * low, 100 * high
 
 
 def _share(value: float | None, low: float | None, high: float | None) -> str:
-    if low is None or high is None:
+    """A share with its interval; the interval alone where there is no value."""
+    if low is None or high is None or (value is None and (low, high) == (0.0, 1.0)):
         return "-"
     ends = f"{low:.1%} to {high:.1%}"
     return ends if value is None else f"{value:.1%} ({ends})"
