@@ -108,7 +108,9 @@ def measure_vae(models: Path, scenes: list[Scene], pictures: Pictures) -> dict[s
     vae = AutoencoderKL.from_pretrained(models / "base", subfolder="vae").float().eval()
     latents = encode(vae, pictures)
     with torch.no_grad():
-        parts = [to_pictures(vae.decode(part).sample) for part in latents.split(50)]
+        parts = [
+            to_pictures(vae.decode(latents[at : at + 50]).sample) for at in range(0, COUNT, 50)
+        ]
     decoded = np.concatenate(parts)
     error = decoded.astype(np.float64) - pictures
     squares = (error**2).mean((1, 2, 3))
@@ -125,8 +127,11 @@ def measure_vae(models: Path, scenes: list[Scene], pictures: Pictures) -> dict[s
             judge(truth(scene), reading)
             for scene, reading in zip(scenes, oracle.read(shown), strict=True)
         ]
+        clean = [scene.fault == "clean" for scene in scenes]
         for fact in ("shape", "colour", "style", "background"):
-            found[f"{fact} found in {name}"] = share([one[fact] for one in facts])
+            values = [one[fact] for one in facts]
+            found[f"{fact} found in {name}"] = share(values)
+            found[f"{fact} found in clean {name}"] = share(np.array(values)[clean])
     return found
 
 
