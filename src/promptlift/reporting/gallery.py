@@ -24,6 +24,7 @@ from promptlift.scoring.picture_files import Picture, PictureReader
 # At about 10 kB a thumbnail a page of so many pairs has about 8 MB.
 MOST_PAIRS = 300
 THUMBNAIL_PX = 256  # longest side; cards show it at that size or smaller
+_SMALL = 128  # pixels: such pictures are not blown up to the width of the page
 _QUALITY = 80
 _FEW = 20  # pairs that are "best" or "worst", or a quarter of all where those are fewer
 _PROGRESS = 100  # pairs between lines of progress
@@ -151,8 +152,9 @@ class _Thumbnails:
         except InputError as error:
             self.faults.append(str(error))
             return Html(f'<span class=lost role=img aria-label="{escape(text)}">no picture</span>')
+        small = " class=small" if width <= _SMALL else ""
         return Html(
-            f'<img src="data:image/jpeg;base64,{data}" width={width} height={height} '
+            f'<img{small} src="data:image/jpeg;base64,{data}" width={width} height={height} '
             f'alt="{escape(text)}" decoding=async>'
         )
 
