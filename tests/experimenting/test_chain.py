@@ -186,7 +186,7 @@ def test_a_run_killed_anywhere_ends_with_the_same_files(whole: Path, tmp_path: P
     path, folder = tmp_path / "tiny.toml", tmp_path / "run"
     path.write_text(TINY)
     line = command("experiment", path, "-o", folder)
-    for part in ("step ", "stage 3", "stage 4", "stage 6", "stage 7"):
+    for part in ("generated 3", "stage 3", "stage 4", "stage 6", "stage 7"):
         with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
             assert process.stderr is not None
             assert any(part in said for said in process.stderr), part
