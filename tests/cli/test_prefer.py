@@ -8,6 +8,7 @@ import pytest
 
 from promptlift.judging.config import JudgingConfig
 from promptlift.judging.study import Study
+from promptlift.tables import Row, read_rows, write_rows
 from tests.cli.conftest import Run
 from tests.judging.runs import draw_run
 from tests.judging.test_results import vote_all
@@ -45,15 +46,34 @@ def test_the_set_has_the_columns_of_trl(run: Run, many: Path, tmp_path: Path) ->
     assert kept["kind"] == "person" and kept["held_out"]["prompts"] == 60
 
 
-def test_variants_are_put_in_order_when_asked(run: Run, many: Path, tmp_path: Path) -> None:
+def test_what_is_only_length_puts_nothing_in_order(run: Run, many: Path, tmp_path: Path) -> None:
     best = tmp_path / "best.jsonl"
     result = run("prefer", many, "--rerank", variants(tmp_path / "n.jsonl"), "--best", best)
-    assert result.exit_code == 0, result.stderr
-    rows = [json.loads(line) for line in best.read_text().splitlines()]
-    assert rows[0]["prompt"] == "a barn, sharp focus" and len(rows) == 3
-    assert [row["preference"] for row in rows] == sorted(
-        (row["preference"] for row in rows), reverse=True
-    )
+    assert result.exit_code == 1 and not best.exists()
+    assert "no better than taking the longer text" in result.stdout
+    assert "cannot put variants in order" in result.stderr
+
+
+def test_variants_are_put_in_order_when_asked(run: Run, tmp_path: Path) -> None:
+    """Raters who like improved prompts but those that add "fog"."""
+    folder = draw_run(tmp_path / "run", 80)
+    index = folder / "pictures" / "index.parquet"
+    rows = [
+        dict(row.value)
+        for row in read_rows(index)
+        if isinstance(row, Row) and not isinstance(row.value, str)
+    ]
+    for row in rows:
+        if row["side"] == "improved" and row["prompt_index"] % 2:
+            row["prompt"] = f"{row['source']}, fog"
+    write_rows(index, rows, list(rows[0]))
+    study = Study.open([folder], JudgingConfig(raters=("ada",), repeats=0.0))
+    vote_all(study, lambda pair: 0.1 if pair.prompt_index % 2 else 0.95)
+    best = tmp_path / "best.jsonl"
+    result = run("prefer", folder, "--rerank", variants(tmp_path / "n.jsonl"), "--best", best)
+    assert result.exit_code == 0, result.stderr + result.stdout
+    ordered = [json.loads(line)["prompt"] for line in best.read_text().splitlines()]
+    assert ordered == ["a barn, sharp focus", "a barn", "a barn, fog"]
 
 
 def test_few_votes_make_a_set_but_no_order(run: Run, tmp_path: Path) -> None:
@@ -61,7 +81,7 @@ def test_few_votes_make_a_set_but_no_order(run: Run, tmp_path: Path) -> None:
     result = run(
         "prefer", folder, "--rerank", variants(tmp_path / "n.jsonl"), "--best", tmp_path / "b.jsonl"
     )
-    assert result.exit_code == 1 and "too few votes" in result.stderr
+    assert result.exit_code == 1 and "cannot put variants in order" in result.stderr
     assert (folder / "judging" / "preferences.jsonl").is_file()
     assert not (tmp_path / "b.jsonl").exists()
     assert not (folder / "judging" / "reranker.json").exists()

@@ -98,6 +98,7 @@ def test_the_fit_is_that_of_statsmodels() -> None:
 def test_a_known_preference_is_found_on_held_out_prompts() -> None:
     measured = held_out(preferences(200, LIKED))
     assert measured["accuracy"] > 0.7 and measured["low"] > 0.6 and measured["p"] < 0.02
+    assert measured["p_longer"] < 0.01
     reranker = Reranker.fit(preferences(200, LIKED))
     assert reranker.score("a house", "a house, sharp, neon") > 0
     assert reranker.score("a house", "a house, sharp, neon") > reranker.score(

@@ -1,18 +1,22 @@
 """Statistics of a whole study."""
 
 import random
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from promptlift.errors import InputError
 from promptlift.judging.config import JudgingConfig
+from promptlift.judging.records import SIMULATED
 from promptlift.judging.results import agreement_with_metrics, results_of, write_results
+from promptlift.judging.store import Pair
 from promptlift.judging.study import Study
 from tests.judging.runs import draw_run
 
 
-def vote_all(study: Study, prefers: float, seed: int = 0) -> None:
+def vote_all(study: Study, prefers: float | Callable[[Pair], float], seed: int = 0) -> None:
     """Raters who prefer improved pictures so often, and answer the same of repeated pairs."""
     rng = random.Random(seed)
     for rater in study.store.raters():
@@ -21,7 +25,8 @@ def vote_all(study: Study, prefers: float, seed: int = 0) -> None:
             found = study.store.task(rater, place.position)
             assert found is not None
             task, pair = found
-            better = "improved" if rng.random() < prefers else "original"
+            share = prefers(pair) if callable(prefers) else prefers
+            better = "improved" if rng.random() < share else "original"
             better = likes.setdefault(pair.id, better)
             systems = ("spoiled", "whole") if task.purpose == "attention" else pair.systems
             liked = "whole" if task.purpose == "attention" else better
@@ -101,3 +106,60 @@ def test_nobody_voted_yet(tmp_path: Path) -> None:
     study = Study.open([draw_run(tmp_path / "run", 3)], JudgingConfig())
     with pytest.raises(InputError, match="no votes of a person yet"):
         results_of(study)
+
+
+def test_votes_of_a_copy_leave_the_first_open_pair_open(tmp_path: Path) -> None:
+    run = draw_run(tmp_path / "run", 4)
+    here = Study.open([run], JudgingConfig(raters=("ada",), questions=("match",), repeats=0.0))
+    [ada] = here.store.raters()
+    here.store.close()
+    copy = Study.open([Path(shutil.copytree(run, tmp_path / "copy"))], None)
+    vote_all(copy, 1.0)
+    there = copy.store.records()
+    here = Study.open([run], None)
+    assert here.store.add_records([there[1]]) == 1
+    place = here.store.place(ada, here.questions)
+    assert (place.position, place.total) == (0, 4)
+    answer(here, 0)
+    assert here.store.place(ada, here.questions).position == 2
+    with pytest.raises(InputError, match=r"pair 1 would have two votes of a rater on 'match'"):
+        here.store.add_records(there)
+    assert len(here.store.votes()) == 2
+
+
+def test_an_undo_on_both_copies_is_one(tmp_path: Path) -> None:
+    run = draw_run(tmp_path / "run", 3)
+    here = Study.open([run], JudgingConfig(raters=("ada",), questions=("match",), repeats=0.0))
+    answer(here, 0)
+    here.store.close()
+    copy = Study.open([Path(shutil.copytree(run, tmp_path / "copy"))], None)
+    here = Study.open([run], None)
+    for study in (here, copy):
+        [ada] = study.store.raters()
+        study.store.undo(ada, study.questions, page_version="test", key=f"undo-{study.folder.name}")
+    assert here.store.add_records(copy.store.records()) == 0
+
+
+def test_votes_of_programs_are_not_imported_as_those_of_people(tmp_path: Path) -> None:
+    run = draw_run(tmp_path / "run", 3)
+    config = JudgingConfig(raters=("ada",), questions=("match",), repeats=0.0)
+    study = Study.open([run], config, kind=SIMULATED)
+    vote_all(study, 1.0)
+    assert {vote.kind for vote in study.store.votes()} == {SIMULATED}
+    rows = [{**row, "kind": "person"} for row in study.store.records()]
+    with pytest.raises(InputError, match="is a vote of a person, and ada is a simulated here"):
+        study.store.add_records(rows)
+
+
+def answer(study: Study, position: int) -> None:
+    [rater] = study.store.raters()
+    study.store.vote(
+        rater,
+        study.questions,
+        position=position,
+        question="match",
+        answer="tie",
+        seconds=1.0,
+        page_version="test",
+        key=f"own-key-{position:08d}",
+    )

@@ -10,6 +10,7 @@ import typer
 from promptlift.cli.door import guarded, say
 from promptlift.errors import MissingExtraError
 from promptlift.judging.config import JudgingConfig
+from promptlift.judging.records import PERSON, SIMULATED
 
 if TYPE_CHECKING:
     from promptlift.judging.study import Study
@@ -33,6 +34,12 @@ def judge(
     sample: Annotated[int | None, _opt("sample", "all")] = None,
     repeats: Annotated[float, _opt("repeats", "0.1")] = 0.1,
     attention: Annotated[int, _opt("attention", "0")] = 0,
+    simulated: Annotated[
+        bool,
+        typer.Option(
+            "--simulated", help="The raters are programs: their votes never count as people's."
+        ),
+    ] = False,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for raters on other machines.")
     ] = "127.0.0.1",
@@ -67,7 +74,7 @@ def judge(
             from promptlift.web.serving import serve
         except ImportError as error:
             raise MissingExtraError("Judging", "web") from error
-        study = Study.open(runs, config, say)
+        study = Study.open(runs, config, say, kind=SIMULATED if simulated else PERSON)
         serve(
             judging_app(study),
             host,

@@ -82,9 +82,7 @@ def prefer(
         reranker = _learn(rows, run / "judging" / "reranker.json", kind, asked)
         if rerank is not None and best is not None:
             if reranker is None:
-                raise InputError(
-                    "there are too few votes to put variants in order; ask more people"
-                )
+                raise InputError("these votes cannot put variants in order; ask more people")
             write_rows(best, _ordered(reranker, rerank), [])
             say(f"the best variant first in {best}")
 
@@ -104,9 +102,16 @@ def _learn(rows: "list[Preference]", path: Path, kind: str, question: str) -> "R
         f"[{measured['low']:.1%}, {measured['high']:.1%}] of {measured['n']} preferences, "
         f"p {measured['p']:.2g}; the longer text is it in {measured['longer']:.1%}"
     )
+    say(f"weights in {path}")
     if measured["p"] > 0.05:
         print("that is no better than chance: what is learned here says nothing")
-    say(f"weights in {path}")
+        return None
+    if measured["accuracy"] <= measured["longer"] or measured["p_longer"] > 0.05:
+        print(
+            "that is no better than taking the longer text "
+            f"(p {measured['p_longer']:.2g}), so it says nothing about the order of variants"
+        )
+        return None
     return reranker
 
 

@@ -127,7 +127,11 @@ def _evidence(evidence: Mapping[str, Any]) -> str:
         if stop
         else "20 not reached: more votes may decide it, and looking again costs nothing"
     )
-    return f"  evidence against no difference: e-value {evidence['e_value']:.3g}; {verdict}"
+    return (
+        f"  evidence against no difference: e-value {evidence['e_value']:.3g}; {verdict}\n"
+        f"  win rate of first decided votes, however often you look: "
+        f"[{evidence['low']:.1%}, {evidence['high']:.1%}] of {evidence['prompts']} prompts"
+    )
 
 
 def _check(check: Mapping[str, Any]) -> str:

@@ -167,7 +167,9 @@ def _config(file: str, values: Mapping[str, Any]) -> ExperimentConfig:
     train, judge = parts["train"], parts["judge"]
     preset = str(train.pop("preset", "pocket"))
     encoder = {name: train.pop(name) for name in ("encoder", "layer") if name in train}
-    judged = bool(judge.pop("enabled", False))
+    judged = _flag(file, "[judge] enabled", judge.pop("enabled", False))
+    if isinstance(judge.get("raters", []), str):
+        raise ConfigError(f'{file} [judge]: raters must be a list, as ["me"]')
     made: dict[str, Any] = {}
     for section, make in (
         ("pairs", lambda: PairsChoice(**parts["pairs"])),
@@ -188,11 +190,17 @@ def _config(file: str, values: Mapping[str, Any]) -> ExperimentConfig:
         raise ConfigError(f"{file}: threads is {threads!r} and must be 1 or more")
     return ExperimentConfig(
         name=str(values.get("name", Path(file).stem)),
-        gpu=bool(values.get("gpu", False)),
+        gpu=_flag(file, "gpu", values.get("gpu", False)),
         threads=threads,
         judged=judged,
         **made,
     )
+
+
+def _flag(file: str, name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{file}: {name} is {value!r} and must be true or false")
+    return value
 
 
 def _check_names(file: str, where: str, given: Mapping[str, Any], known: set[str]) -> None:

@@ -83,7 +83,11 @@ def downloads_of(config: ExperimentConfig) -> list[Download]:
         encoders.append(config.encoder.encoder)
     names = [config.train.model, config.improve.improver, *encoders]
     pipelines = [draw.refiner, None if preset else draw.model]
-    found += [Download(name, kind="pipeline") for name in pipelines if name and name != "none"]
+    found += [
+        Download(name, kind="pipeline")
+        for name in pipelines
+        if name not in (None, "none", "pocket")
+    ]
     names += [clip] if config.pictures.metrics is None or "clip" in config.pictures.metrics else []
     found += [Download(name, _GIGABYTES.get(name)) for name in names if name and _is_named(name)]
     return [item for item in dict.fromkeys(found) if not Path(item.name).expanduser().exists()]

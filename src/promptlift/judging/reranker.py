@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from promptlift.errors import InputError
 from promptlift.files import write_json
-from promptlift.judging.binomial import wilson
+from promptlift.judging.binomial import sign_test, wilson
 from promptlift.judging.preferences import Preference
 from promptlift.scoring.words import words_of
 
@@ -87,8 +87,9 @@ def held_out(preferences: Sequence[Preference], *, seed: int = 0) -> dict[str, A
         seed: of parts and permutations.
 
     Returns:
-        `n` preferences, `prompts`, `accuracy` with `low` and `high` (Wilson's 95%), `p`, and
-        `longer`: how often the longer text is the preferred one.
+        `n` preferences, `prompts`, `accuracy` with `low` and `high` (Wilson's 95%), `p`,
+        `longer`: how often the longer text is the preferred one, and `p_longer`: of an exact sign
+        test between the model and that rule, on the preferences that one of them alone finds.
     """
     rng = np.random.default_rng(seed)
     prompts = np.array([row.prompt_index for row in preferences])
@@ -99,7 +100,9 @@ def held_out(preferences: Sequence[Preference], *, seed: int = 0) -> dict[str, A
     turned = rng.choice([-1.0, 1.0], (_SHUFFLES, len(unique)))[:, place]
     by_chance = [_right(rows * signs[:, None], parts).mean() for signs in turned]
     low, high = wilson(float(found.sum()), len(found))
-    longer = [0.5 + 0.5 * np.sign(len(row.chosen) - len(row.rejected)) for row in preferences]
+    longer = np.array(
+        [0.5 + 0.5 * np.sign(len(row.chosen) - len(row.rejected)) for row in preferences]
+    )
     return {
         "n": len(preferences),
         "prompts": len(unique),
@@ -107,7 +110,8 @@ def held_out(preferences: Sequence[Preference], *, seed: int = 0) -> dict[str, A
         "low": low,
         "high": high,
         "p": (1 + sum(one >= found.mean() for one in by_chance)) / (1 + _SHUFFLES),
-        "longer": float(np.mean(longer)),
+        "longer": float(longer.mean()),
+        "p_longer": sign_test(int((found > longer).sum()), int((found < longer).sum())),
     }
 
 

@@ -60,11 +60,13 @@ class ShownPictures:
         return both if both is None or not task.swapped else both[::-1]
 
     def _make(self, pair: Pair, *, spoiled: bool) -> tuple[bytes, bytes]:
-        first = self._read(pair.files[0], pair.sha256[0])
         if spoiled:
-            first, second = _spoiled(first), first
+            # Of either system: which one is as random as the last digit of a hash.
+            one = int(pair.sha256[0][-1], 16) % 2
+            second = self._read(pair.files[one], pair.sha256[one])
+            first = _spoiled(second)
         else:
-            second = self._read(pair.files[1], pair.sha256[1])
+            first, second = map(self._read, pair.files, pair.sha256)
         files = _png(first), _png(second)
         # Pictures of few colours pack better, whichever side they are on.
         length = max(map(len, files)) + _END
@@ -78,7 +80,9 @@ class ShownPictures:
             data = path.read_bytes()
             if hashlib.sha256(data).hexdigest() != sha256:
                 raise InputError(f"{path} is not the picture that was dealt; draw it again")
-            return Image.open(io.BytesIO(data)).convert("RGB")
+            image = Image.open(io.BytesIO(data)).convert("RGB")
+            image.info = {}  # a colour profile would be written again
+            return image
         except OSError as error:
             raise InputError(f"{path} cannot be read as a picture: {error}") from error
 

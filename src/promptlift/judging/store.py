@@ -238,13 +238,14 @@ class VoteStore:
         (total,) = connection.execute(
             "SELECT count(*) FROM tasks WHERE rater = ?", (rater.id,)
         ).fetchone()
-        # Questions are answered in their order, so the number of votes says which is next.
-        (done,) = connection.execute(
-            f"SELECT count(*) FROM votes WHERE rater = ? AND {_STANDING}", (rater.id,)
-        ).fetchone()
-        position, at = divmod(done, len(questions))
-        question = questions[at] if position < total else None
-        return Place(position=position, question=question, total=total, can_undo=done > 0)
+        rows = connection.execute(
+            f"SELECT position, question FROM votes WHERE rater = ? AND {_STANDING}", (rater.id,)
+        )
+        # The first that is open: votes of a copy of the run may have been added further on.
+        answered = {(row["position"], row["question"]) for row in rows}
+        every = ((position, name) for position in range(total) for name in questions)
+        position, question = next((one for one in every if one not in answered), (total, None))
+        return Place(position=position, question=question, total=total, can_undo=bool(answered))
 
     def vote(
         self,
@@ -297,7 +298,8 @@ class VoteStore:
             how many are new: records are known by their key.
 
         Raises:
-            InputError: a row is of another study, or of a task that is not in this one.
+            InputError: a row is of another study, of a task that is not in this one, of a program
+                where a person votes, or a second vote on one question.
         """
         study, added = self.settings().get("study"), 0
         raters = {rater.name: rater for rater in self.raters()}
@@ -312,6 +314,11 @@ class VoteStore:
                     raise InputError(
                         f"row {number} is of another study than {self.path}; nothing was added"
                     )
+                if row["kind"] != rater.kind:
+                    raise InputError(
+                        f"row {number} is a vote of a {row['kind']}, and {rater.name} is a "
+                        f"{rater.kind} here; nothing was added"
+                    )
                 if self._is_known(str(row["key"])):
                     continue
                 undone = connection.execute(
@@ -321,6 +328,8 @@ class VoteStore:
                     (row["answer"] == "undo") != (undone is not None)
                 ):
                     raise InputError(f"row {number} is no vote and no undo; nothing was added")
+                if undone is not None and self._is_undone(undone["id"]):
+                    continue  # on both copies
                 connection.execute(
                     _INSERT,
                     (
@@ -330,7 +339,20 @@ class VoteStore:
                     ),
                 )
                 added += 1
+            twice = connection.execute(
+                f"SELECT position, question FROM votes WHERE {_STANDING} "
+                "GROUP BY rater, position, question HAVING count(*) > 1"
+            ).fetchone()
+            if twice:
+                raise InputError(
+                    f"pair {twice['position'] + 1} would have two votes of a rater on "
+                    f"{twice['question']!r}: it was judged here and there; nothing was added"
+                )
         return added
+
+    def _is_undone(self, vote: int) -> bool:
+        found = self._connection.execute("SELECT 1 FROM votes WHERE undoes = ?", (vote,)).fetchone()
+        return found is not None
 
     def _is_known(self, key: str) -> bool:
         found = self._connection.execute("SELECT 1 FROM votes WHERE key = ?", (key,)).fetchone()

@@ -13,7 +13,7 @@ import numpy as np
 from promptlift.errors import ConfigError, InputError
 from promptlift.judging.config import JudgingConfig
 from promptlift.judging.deal import deal
-from promptlift.judging.records import IMPROVED, ORIGINAL
+from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON
 from promptlift.judging.store import Pair, VoteStore
 from promptlift.scoring.picture_files import Picture, read_index
 
@@ -41,6 +41,8 @@ class Study:
         runs: Sequence[Path],
         config: JudgingConfig | None,
         report: Callable[[str], None] = lambda line: None,
+        *,
+        kind: str = PERSON,
     ) -> "Study":
         """The study of the first run, dealt now where there is none.
 
@@ -49,6 +51,7 @@ class Study:
                 paired across runs, each system with each.
             config: how pairs are dealt; None for a study that is there already.
             report: is told what is done.
+            kind: of the raters of a study that is dealt now, "person" or "simulated".
 
         Raises:
             InputError: there is nothing to judge.
@@ -63,7 +66,7 @@ class Study:
             assert config is not None
             pairs = pairs_of(runs)  # what is wrong with the runs is said before a file is made
             store = store or VoteStore(path)
-            _set_up(store, pairs, config, runs, report)
+            _set_up(store, pairs, config, runs, report, kind)
         elif config is not None:
             _check(path, settings, config, runs)
         assert store is not None
@@ -80,6 +83,7 @@ def _set_up(
     config: JudgingConfig,
     runs: Sequence[Path],
     report: Callable[[str], None],
+    kind: str,
 ) -> None:
     # Raters who could guess the seed could tell the sides; the deal itself is kept.
     rng = np.random.default_rng(secrets.randbits(128))
@@ -95,7 +99,7 @@ def _set_up(
         rng=rng,
     )
     settings = {"study": secrets.token_hex(8), "config": _as_text(config, runs)}
-    store.set_up(settings, pairs, config.raters, tasks)
+    store.set_up(settings, pairs, config.raters, tasks, kind=kind)
     report(f"{len(pairs)} pairs dealt to {len(config.raters)} raters, {config.per_pair} to a pair")
 
 
@@ -140,6 +144,7 @@ def pairs_of(runs: Sequence[Path]) -> list[Pair]:
             place = found.setdefault((picture.source, picture.seed), {})
             place.setdefault(system, (run, picture))
     pairs = []
+    numbers = {prompt: at for at, prompt in enumerate(dict.fromkeys(key[0] for key in found))}
     for (prompt, seed), systems in found.items():
         for first, second in combinations(systems, 2):
             if len(runs) == 1 and ORIGINAL not in (first, second):
@@ -148,7 +153,8 @@ def pairs_of(runs: Sequence[Path]) -> list[Pair]:
             pairs.append(
                 Pair(
                     prompt=prompt,
-                    prompt_index=two[0][1].prompt_index,
+                    # Runs number their prompts each in its own way.
+                    prompt_index=two[0][1].prompt_index if len(runs) == 1 else numbers[prompt],
                     seed=seed,
                     systems=(first, second),
                     files=_pair_of([_name(runs[0], *one) for one in two]),

@@ -10,6 +10,7 @@ const KEYS = { 1: "left", 2: "right", 0: "tie", b: "both_bad", s: "skip" };
 let state = null;
 let shownAt = 0;
 let busy = true;
+let unseen = false; // a picture of the pair could not be loaded
 const loaded = new Map();
 
 function picture(address) {
@@ -68,6 +69,7 @@ async function show(next) {
   at("progress-text").textContent =
     `${Math.min(state.position + 1, state.total)} of ${state.total}`;
   at("done").hidden = state.question !== null;
+  if (!samePair && at("large").open) at("large").close(); // it shows the pair before
   if (state.question === null) {
     at("pair").hidden = true;
     at("progress-text").textContent = `${state.total} of ${state.total}`;
@@ -81,7 +83,10 @@ async function show(next) {
       at("left").src = left.src;
       at("right").src = right.src;
       document.querySelector(".pictures").classList.toggle("small", left.naturalWidth < SMALL);
+      unseen = false;
     } catch {
+      unseen = true;
+      for (const side of ["left", "right"]) at(side).removeAttribute("src");
       problem("A picture of this pair cannot be shown. Skip it, or reload the page.");
     }
     at("prompt").textContent = state.prompt;
@@ -101,6 +106,7 @@ async function show(next) {
 
 async function answer(choice) {
   if (busy || !state || state.question === null) return;
+  if (unseen && choice !== "skip") return; // nobody votes on what was not shown
   busy = true;
   const seconds = (performance.now() - shownAt) / 1000;
   const button = document.querySelector(`[data-answer="${choice}"]`);
