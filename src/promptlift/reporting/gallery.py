@@ -154,8 +154,8 @@ class _Thumbnails:
             return Html(f'<span class=lost role=img aria-label="{escape(text)}">no picture</span>')
         small = " class=small" if width <= _SMALL else ""
         return Html(
-            f'<img{small} src="data:image/jpeg;base64,{data}" width={width} height={height} '
-            f'alt="{escape(text)}" decoding=async>'
+            f'<img src="data:image/jpeg;base64,{data}" width={width} height={height} '
+            f'alt="{escape(text)}" decoding=async{small}>'
         )
 
     def _made(self, picture: Picture) -> tuple[str, int, int]:
