@@ -43,13 +43,21 @@ from promptlift.world.captions import (
 from promptlift.world.oracle import load_oracle
 from promptlift.world.renders import PROMPTS
 from promptlift.world.scenes import draw_scene
+from promptlift.world.wanted import wanted_of
 
 COUNT = 300
+PARTS = ("score", "shown", "clean")
 SUFFIX = "highly detailed, sharp focus, 8k, best quality"
 _NAMED = 0.15  # share of prompts that name the background, as of the world's plain captions
 STYLES = {words for several in STYLE_WORDS.values() for words in several} | {*PAINTERS.values()}
 SURROUNDINGS = {*PLACES.values(), *BACKGROUND_WORDS.values()}
 BLAMES = {words for several in BLAME.values() for words in several} | {"low quality", "amateur"}
+OWN = "this world's own rewriter"
+ORDER = (
+    "original", "improved", "shuffled additions", "fixed suffix", "praise alone", "styles alone",
+    "surroundings alone", "budget of 10 tokens", "long additions", "styles never", "rewrite",
+    "rewrite, no lock", OWN,
+)  # fmt: skip
 # Two pictures of each prompt in these arms, one in the others.
 TWICE = ("original", "improved", "shuffled additions", "fixed suffix")
 
@@ -96,7 +104,7 @@ def arms_of(sources: Sequence[str], improver: Improver, own: Improver) -> dict[s
         "praise alone": only("praise"),
         "styles alone": only("style"),
         "surroundings alone": only("surroundings"),
-        "this world's own rewriter": [result.prompt for result in results(own)],
+        OWN: [result.prompt for result in results(own)],
         "rewrite": [result.prompt for result in results(mode="rewrite")],
         "rewrite, no lock": [result.prompt for result in results(mode="rewrite", lock=False)],
         "budget of 10 tokens": [result.prompt for result in results(budget=10)],
@@ -105,80 +113,146 @@ def arms_of(sources: Sequence[str], improver: Improver, own: Improver) -> dict[s
     }
 
 
-def seeds_of(arm: str, count: int) -> list[int]:
-    """Noise of each picture: those of a prompt are alike in all arms, and no two prompts' are."""
-    return list(range(count * (2 if arm in TWICE else 1)))
-
-
 def draw(args: argparse.Namespace) -> None:
-    """Draw the arms of one world into `WORK/WORLD`, and list them in its arms.json."""
+    """Draw the arms of one world into `WORK/WORLD`, and list them in its arms.json.
+
+    The noise of a prompt is the same in all arms, and that of no other prompt.
+    """
     folder = args.work / args.world
     sources = prompts(args.count)
-    own = Improver.load(args.own)
-    arms = arms_of(sources, Improver.load(args.rewriter), own)
+    arms = arms_of(sources, Improver.load(args.rewriter), Improver.load(args.own))
     album = Album(folder, args.models / "base", args.refiner, guidance=args.guidance)
-    listed: dict[str, Any] = {"settings": album.settings, "sources": sources, "arms": {}}
-    listed["own rewriter"] = own.model_id
-    for arm in args.arms or arms:
-        seeds = seeds_of(arm, len(sources))
-        texts = [arms[arm][seed % len(sources)] for seed in seeds]
-        name = arm.replace(",", "").replace(" ", "-")
-        file = album.path(name, texts, seeds)
-        album.pictures(name, texts, seeds)
-        listed["arms"][arm] = {"prompts": texts, "seeds": seeds, "file": file.name}
-        if (folder / "arms.json").exists():
-            kept = json.loads((folder / "arms.json").read_text())
-            if kept["sources"] == sources and kept["settings"] == album.settings:
-                listed["arms"] = {**kept["arms"], **listed["arms"]}
-        write_json(folder / "arms.json", listed)
-        print(f"{args.world}: {arm} drawn", flush=True)
+    for seed in range(2):
+        for arm in args.arms or arms:
+            if seed and arm not in TWICE:
+                continue
+            name = arm.replace(",", "").replace(" ", "-")
+            noise = range(seed * len(sources), (seed + 1) * len(sources))
+            album.pictures(name, arms[arm], noise)
+            kept = listed(folder)
+            if (kept["sources"], kept["settings"]) != (sources, album.settings):
+                kept = {"sources": sources, "settings": album.settings, "arms": {}}
+            row = kept["arms"].get(arm, {})
+            file = album.path(name, arms[arm], noise).name
+            files = [] if row.get("prompts") != arms[arm] else row["files"]
+            files = sorted({*files, file}, key=[*files, file].index)
+            kept["arms"][arm] = {"prompts": arms[arm], "files": files}
+            write_json(folder / "arms.json", kept)
+            print(f"{args.world}: {arm} drawn, seed {seed}", flush=True)
+
+
+def listed(folder: Path) -> dict[str, Any]:
+    """What was drawn in a world's folder."""
+    path = folder / "arms.json"
+    found = json.loads(path.read_text()) if path.exists() else {"sources": [], "settings": {}}
+    return {"arms": {}, **found}
 
 
 def drawn(folder: Path) -> tuple[list[str], dict[str, tuple[list[str], Pictures]], dict[str, Any]]:
-    """Sources, of each arm its prompts and pictures, and the settings, from a world's folder."""
-    listed = json.loads((folder / "arms.json").read_text())
-    arms = {
-        arm: (row["prompts"], np.load(folder / row["file"])) for arm, row in listed["arms"].items()
+    """Sources, of each arm its prompts and pictures, and the settings, from a world's folder.
+
+    Pictures of the second seed follow those of the first, with the same prompts again.
+    """
+    found = listed(folder)
+    arms = {}
+    for arm, row in sorted(found["arms"].items(), key=lambda item: ORDER.index(item[0])):
+        files = [np.load(folder / file) for file in row["files"]]
+        arms[arm] = row["prompts"] * len(files), np.concatenate(files)
+    return found["sources"], arms, found["settings"]
+
+
+def less(
+    before: dict[str, Any], after: dict[str, Any], groups: Sequence[int]
+) -> dict[str, dict[str, float]]:
+    """Paired differences of score, shown and clean; the first pictures where one has more."""
+    count = len(groups)
+    return {
+        name: {
+            key: round(value, 4)
+            for key, value in paired_test(before[name][:count], after[name][:count], groups).items()
+        }
+        for name in PARTS
     }
-    return listed["sources"], arms, listed["settings"]
+
+
+def places_of(arm: str, gains: dict[str, dict[str, Any]], sources: Sequence[str]) -> list[int]:
+    """Prompt of each picture that both worlds drew of an arm."""
+    count = min(len(one[arm]["score"]) for one in gains.values())
+    return [place % len(sources) for place in range(count)]
 
 
 def compared(sources: Sequence[str], arms: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Means of each arm and differences to the originals of the same noise."""
+    """Means of each arm, and differences to pictures of the same noise."""
     found = {}
     for arm, values in arms.items():
         count = len(values["score"])
         groups = [place % len(sources) for place in range(count)]
         row: dict[str, Any] = {"pictures": count, "prompts": len(sources)}
-        facts = [name for name in values if name not in ("score", "shown", "clean")]
-        row |= {name: interval(values[name], groups) for name in ("score", "shown", "clean")}
-        row["facts"] = {name: interval(values[name], groups) for name in facts}
+        row |= {name: interval(values[name], groups) for name in PARTS}
+        row["facts"] = {
+            name: interval(values[name], groups) for name in values if name not in PARTS
+        }
         if arm != "original":
-            row["less the original"] = {
-                name: {
-                    key: round(value, 4)
-                    for key, value in paired_test(
-                        arms["original"][name][:count], values[name], groups
-                    ).items()
-                }
-                for name in ("score", "shown", "clean")
-            }
+            row["less the original"] = less(arms["original"], values, groups)
+        if arm not in ("original", "improved") and "improved" in arms:
+            row["improved less this"] = less(values, arms["improved"], groups)
         found[arm] = row
     return found
 
 
+def split_by_praise(
+    sources: Sequence[str], texts: Sequence[str], values: dict[str, Any], original: dict[str, Any]
+) -> dict[str, Any]:
+    """Differences of those pictures whose prompt has a word of praise, and of the others."""
+    praised = np.array([any(kind_of(p) == "praise" for p in text.split(", ")) for text in texts])
+    found: dict[str, Any] = {}
+    for name, chosen in (("with praise", praised), ("without praise", ~praised)):
+        groups = [place % len(sources) for place in np.flatnonzero(chosen).tolist()]
+        found[name] = {"prompts": len(set(groups))}
+        if groups:
+            before, after = (
+                {part: one[part][: len(texts)][chosen] for part in PARTS}
+                for one in (original, values)
+            )
+            found[name] |= less(before, after, groups)
+    return found
+
+
+def of_the_lock(
+    arms: dict[str, tuple[list[str], Pictures]], values: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Differences of rewritings with the lock to those without, of prompts where they differ."""
+    (locked, _), (free, _) = arms["rewrite"], arms["rewrite, no lock"]
+    places = [at for at, pair in enumerate(zip(locked, free, strict=True)) if pair[0] != pair[1]]
+    before, after = (
+        {part: values[arm][part][places] for part in PARTS}
+        for arm in ("rewrite, no lock", "rewrite")
+    )
+    return {"prompts": len(places), **less(before, after, places)}
+
+
+def things_of(prompt: str) -> tuple[Any, ...]:
+    """The things that a prompt asks for, and how they stand."""
+    found = wanted_of(prompt)
+    first = (found.shape, found.colour, found.number, found.size)
+    return (*first, found.relation, found.other_shape, found.other_colour)
+
+
 def words(sources: Sequence[str], texts: Sequence[str]) -> dict[str, Any]:
-    """Tokens of the prompts, and how many phrases of each kind were added, in the mean."""
+    """What became of the prompts: tokens, phrases of each kind that were added, in the mean, and
+    the share that still asks for the same things."""
     added = [
         kind_of(phrase)
         for source, text in zip(sources, texts, strict=True)
         for phrase in text.split(", ")
         if phrase not in source.split(", ")
     ]
-    kinds = ("praise", "style", "surroundings", "blame")
+    kinds = ("praise", "style", "surroundings", "blame", "other")
+    same = [things_of(one) == things_of(text) for one, text in zip(sources, texts, strict=True)]
     return {
         "CLIP tokens": round(float(np.mean([count_clip_tokens(text) for text in texts])), 2),
         **{kind: round(added.count(kind) / len(sources), 3) for kind in kinds},
+        "same things": round(float(np.mean(same)), 4),
     }
 
 
@@ -186,6 +260,7 @@ def measure(args: argparse.Namespace) -> None:
     """Read every picture, compare the arms, write the figures and the plot."""
     oracle = load_oracle(args.oracle)
     found: dict[str, Any] = {"suffix": SUFFIX}
+    gains: dict[str, dict[str, Any]] = {}
     for world in ("world", "control"):
         if not (args.work / world / "arms.json").exists():
             continue
@@ -197,8 +272,26 @@ def measure(args: argparse.Namespace) -> None:
         rows = compared(sources, values)
         for arm, (texts, _) in arms.items():
             rows[arm]["words"] = words(sources, texts[: len(sources)])
+            if arm != "original":
+                rows[arm]["less the original, by praise"] = split_by_praise(
+                    sources, texts, values[arm], values["original"]
+                )
         found[world] = {"settings": settings, "arms": rows}
+        if "rewrite" in arms and "rewrite, no lock" in arms:
+            found[world]["what the lock brings where it acted"] = of_the_lock(arms, values)
+        gains[world] = {
+            arm: {name: one[name] - values["original"][name][: len(one[name])] for name in PARTS}
+            for arm, one in values.items()
+        }
         print(table(world, rows))
+    if len(gains) == 2 and sources == drawn(args.work / "world")[0]:
+        # The same words and noise: what differs is what words of praise mean.
+        both = [arm for arm in gains["world"] if arm in gains["control"] and arm != OWN]
+        found["gain in the world less gain in the control world"] = {
+            arm: less(gains["control"][arm], gains["world"][arm], places_of(arm, gains, sources))
+            for arm in both
+            if arm != "original"
+        }
     args.output.mkdir(parents=True, exist_ok=True)
     write_json(args.output / "answers.json", found)
     plot(found, args.output / "answers.svg")
@@ -213,11 +306,11 @@ def table(world: str, rows: dict[str, Any]) -> str:
     ]
     for arm, row in rows.items():
         cells = [str(row["pictures"])]
-        cells += [f"{row[name][0]:.3f}" for name in ("score", "shown", "clean")]
+        cells += [f"{row[name][0]:.3f}" for name in PARTS]
         less = row.get("less the original", {})
         cells += [
             "{difference:+.3f} ({low:+.3f} to {high:+.3f})".format(**less[name]) if less else ""
-            for name in ("score", "shown", "clean")
+            for name in PARTS
         ]
         lines.append(f"| {arm} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -230,7 +323,8 @@ def plot(found: dict[str, Any], path: Path) -> None:
     from promptlift.reporting.plots import COLOURS, styled
 
     worlds = [world for world in ("world", "control") if world in found]
-    arms = [arm for arm in found[worlds[0]]["arms"] if arm != "original"]
+    shown = {arm for world in worlds for arm in found[world]["arms"]}
+    arms = [arm for arm in ORDER[1:] if arm in shown]
     with styled():
         drawing = Figure(figsize=(8.6, 0.3 * len(arms) + 1.3), layout="constrained")
         titles = {
@@ -290,6 +384,8 @@ def main() -> None:
     other.add_argument("-o", "--output", type=Path, default=Path("docs/world"))
     other.set_defaults(run=measure)
     args = parser.parse_args()
+    if getattr(args, "world", None) == "control" and args.models == bundle.MODELS:
+        parser.error("the control world's models are not shipped: name their folder with --models")
     run: Callable[[argparse.Namespace], None] = args.run
     run(args)
 

@@ -35,11 +35,13 @@ from promptlift.world.captions import BACKGROUND_WORDS, PRAISE, STYLE_WORDS, sub
 from promptlift.world.oracle import Oracle, load_oracle
 from promptlift.world.render import render
 from promptlift.world.renders import HELD_OUT
-from promptlift.world.scenes import Scene, draw_scene
+from promptlift.world.scenes import COLOURS, SHAPES, Scene, draw_scene
 
 DECIDED = 0.05  # oracle's scores that differ by less are no better and no worse
 RENDERS = 500
+ALWAYS = "always the improved"
 NAMES = {
+    ALWAYS: "Always the improved picture",
     "clipscore_original_prompt": "CLIPScore (original prompt)",
     "clipscore_improved_prompt": "CLIPScore (improved prompt)",
     "clipscore_own_prompt": "CLIPScore (each with its own)",
@@ -110,6 +112,7 @@ def of_pairs(original: Arm, improved: Arm) -> dict[str, Values]:
         "clipscore_improved_prompt": clip_score(told, new) - clip_score(told, old),
         "clipscore_own_prompt": clip_score(told, new) - clip_score(asked, old),
         "directional_similarity": directional_similarity(asked, told, old, new),
+        ALWAYS: np.ones(len(old)),
         **{name: improved.measures[name] - original.measures[name] for name in improved.measures},
     }
 
@@ -122,13 +125,9 @@ def differences(original: Arm, improved: Arm) -> dict[str, Values]:
 
 
 def measure_pairs(original: Arm, improved: Arm, groups: Sequence[int]) -> dict[str, Any]:
-    """Agreement of each metric that is not the same for all pairs."""
-    better = differences(original, improved)
-    return {
-        name: agreement(groups, values, better)
-        for name, values in of_pairs(original, improved).items()
-        if len(np.unique(values[~np.isnan(values)])) > 1 and name in NAMES
-    }
+    """Agreement of each metric, and of one that likes every improved picture better."""
+    better, found = differences(original, improved), of_pairs(original, improved)
+    return {name: agreement(groups, found[name], better) for name in NAMES}
 
 
 def measure_seeds(original: Arm, count: int) -> dict[str, Any]:
@@ -179,11 +178,16 @@ def pairings(original: Arm, improved: Arm, groups: Sequence[int]) -> dict[str, A
         found = paired_test(scores[other], scores[one], groups)
         return {name: round(value, 4) for name, value in found.items()}
 
+    direction = of_pairs(original, improved)["directional_similarity"]
+    known = ~np.isnan(direction)
     return {
         "means": {
             f"{text}, {picture}": rounded(*mean_interval(values, groups))
             for (text, picture), values in scores.items()
         },
+        "directional similarity": rounded(
+            *mean_interval(direction[known], np.asarray(groups)[known].tolist())
+        ),
         "improved with its prompt, less original with its": less(new, old),
         "improved picture less original, both with the original prompt": less(
             (old[0], new[1]), old
@@ -241,7 +245,13 @@ def words_alone(encoder: ClipEncoder) -> dict[str, Any]:
         name: clip_score(encoder.texts([", ".join(one) for one in zip(*parts)]), images)  # noqa: B905
         for name, parts in kinds.items()
     }
-    found = {}
+    found: dict[str, Any] = {"true subject above one with another": {}}
+    for what, names in (("shape", SHAPES), ("colour", tuple(COLOURS))):
+        wrong = [another(text, names, rng) for text, rng in zip(plain, rngs, strict=True)]
+        above = scores["subject"] > clip_score(encoder.texts(wrong), images)
+        found["true subject above one with another"][what] = rounded(
+            *mean_interval(above.astype(np.float64))
+        )
     for name, values in scores.items():
         less = paired_test(scores["subject"], values)
         found[name] = {
@@ -249,6 +259,12 @@ def words_alone(encoder: ClipEncoder) -> dict[str, Any]:
             "less the subject's": rounded(less["difference"], less["low"], less["high"]),
         }
     return found
+
+
+def another(text: str, names: Sequence[str], rng: np.random.Generator) -> str:
+    """A caption with another name in place of the first of these names."""
+    first = min((name for name in names if name in text), key=text.index)
+    return text.replace(first, str(rng.choice([name for name in names if name not in text])), 1)
 
 
 def measure_world(folder: Path, clip: Path, oracle: Oracle) -> dict[str, Any]:
@@ -316,7 +332,7 @@ def plot(found: dict[str, Any], path: Path) -> None:
                     label = {"world": "world", "control": "control world"}[world]
                     axes.plot(
                         value, y, "os"[number], color=COLOURS[number], markersize=4,
-                        label=label if key == "tau" and place == 0 else None,
+                        label=label if key == "accuracy" and place == 0 else None,
                     )  # fmt: skip
             axes.axvline(0.5 if key == "accuracy" else 0, color="#1b1f24", lw=1, linestyle=":")
             axes.set_title(titles[key], fontsize=9.5)

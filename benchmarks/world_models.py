@@ -25,6 +25,8 @@ from benchmarks.side_by_side import wilson
 from benchmarks.world_drawing import GUIDANCE, STEPS, Album, Pictures, interval, judged
 from promptlift.files import atomic_path, write_json
 from promptlift.scoring.clip import load_clip, unit
+from promptlift.scoring.pair_scores import Values
+from promptlift.scoring.scores import paired_test
 from promptlift.world import bundle
 from promptlift.world.captions import caption
 from promptlift.world.oracle import judge, load_oracle
@@ -123,15 +125,23 @@ def measure_vae(models: Path, scenes: list[Scene], pictures: Pictures) -> dict[s
         ),
     }
     for name, shown in (("renders", pictures), ("decoded", decoded)):
+        readings = oracle.read(shown)
         facts = [
-            judge(truth(scene), reading)
-            for scene, reading in zip(scenes, oracle.read(shown), strict=True)
+            judge(truth(scene), reading) for scene, reading in zip(scenes, readings, strict=True)
         ]
-        clean = [scene.fault == "clean" for scene in scenes]
+        clean = np.array([scene.fault == "clean" for scene in scenes])
         for fact in ("shape", "colour", "style", "background"):
             values = [one[fact] for one in facts]
             found[f"{fact} found in {name}"] = share(values)
             found[f"{fact} found in clean {name}"] = share(np.array(values)[clean])
+        called = np.array([reading.fault == "clean" for reading in readings])
+        found[f"clean {name} called clean"] = share(called[clean])
+        found[f"faulty {name} called clean"] = share(called[~clean])
+        for what in ("style", "background"):  # what a prompt adds changes what the VAE blurs
+            kinds = np.array([getattr(scene, what) for scene in scenes])
+            found[f"clean {name} called clean, by {what}"] = {
+                kind: share(called[clean & (kinds == kind)]) for kind in np.unique(kinds).tolist()
+            }
     return found
 
 
@@ -183,6 +193,7 @@ def measure_drawing(models: Path, work: Path) -> list[dict[str, Any]]:
     """What the oracle finds in pictures of one thing, by settings; intervals over prompts."""
     oracle = load_oracle(models / "oracle")
     found = []
+    scores: dict[tuple[str, bool], Values] = {}
 
     def add(refiner: bool, guidance: float, steps: int, seeds: int, suffix: str = "") -> None:
         album = Album(
@@ -217,6 +228,11 @@ def measure_drawing(models: Path, work: Path) -> list[dict[str, Any]]:
             shape: values["shape"][[one.endswith(f" {shape}") for one in asked]].mean()
             for shape in SHAPES
         }
+        if (guidance, steps) == (GUIDANCE, STEPS):
+            scores[suffix, refiner] = values["score"]
+        if refiner:
+            less = paired_test(scores[suffix, False], values["score"], asked)
+            row["score less without the refiner"] = {k: round(v, 4) for k, v in less.items()}
         row["shape found, by shape"] = {name: round(v, 3) for name, v in by_shape.items()}
         found.append(row)
         print(json.dumps(row), flush=True)

@@ -12,11 +12,10 @@ from benchmarks.world_answers import (
     kind_of,
     measure,
     prompts,
-    seeds_of,
     words,
 )
 from benchmarks.world_drawing import interval, judged
-from benchmarks.world_metrics import Arm, agreement, differences, pairings
+from benchmarks.world_metrics import Arm, agreement, another, differences, pairings
 from benchmarks.world_models import COMBINATIONS, measure_oracle, retrieval, truth
 from promptlift.world.bundle import MODELS
 from promptlift.world.captions import PRAISE
@@ -71,11 +70,8 @@ def test_added_phrases_are_counted_by_kind() -> None:
     assert kind_of(sorted(STYLES)[0]) == "style"
     row = words(["red star", "blue ring, sea"], ["red star, 4k, sea", "blue ring, sea"])
     assert (row["praise"], row["surroundings"], row["style"]) == (0.5, 0.5, 0.0)
-
-
-def test_a_prompts_noise_is_its_own_and_alike_in_all_arms() -> None:
-    twice, once = seeds_of("improved", 5), seeds_of("praise alone", 5)
-    assert len(set(twice)) == 10 and twice[:5] == once
+    swapped = words(["red star above a blue ring"], ["blue ring above a red star, 4k"])
+    assert (row["same things"], swapped["same things"]) == (1.0, 0.0)
 
 
 def test_differences_are_to_the_original_of_the_same_noise() -> None:
@@ -95,6 +91,12 @@ def test_agreement_leaves_out_pairs_of_equal_pictures_and_pairs_without_a_value(
     assert found["accuracy"][0] == pytest.approx(2 / 3, abs=1e-4)
     # Of six comparisons three tie in the metric; the others are concordant: 3 / sqrt(3 * 6).
     assert found["tau"][0] == pytest.approx(3 / 18**0.5, abs=1e-4)
+
+
+def test_another_name_is_put_in_the_place_of_the_first() -> None:
+    found = another("a red star above a blue ring", SHAPES, np.random.default_rng(0))
+    assert found != "a red star above a blue ring" and found.endswith(" above a blue ring")
+    assert found.split()[2] in SHAPES
 
 
 def test_the_oracle_is_asked_for_what_is_true() -> None:
@@ -133,6 +135,7 @@ def test_a_change_of_clipscore_is_the_sum_of_its_parts() -> None:
     def arm() -> Arm:
         made = Arm.__new__(Arm)
         made.texts, made.features = (rng.random((8, 4), np.float32) for _ in range(2))
+        made.measures = {}
         made.oracle = {name: rng.random(8) for name in ("score", "shown", "clean")}
         return made
 
@@ -152,11 +155,12 @@ def test_kept_pictures_are_measured_and_plotted(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     sources = ["red star", "blue ring"]
     arms = {}
-    for arm, count in (("original", 4), ("improved", 4), ("praise alone", 2)):
-        texts = [sources[place % 2] for place in range(count)]
-        shown = [render(draw_scene(number)) for number in range(count)]
-        np.save(folder / f"{arm}.npy", np.stack(shown))
-        arms[arm] = {"prompts": texts, "seeds": list(range(count)), "file": f"{arm}.npy"}
+    for arm, seeds in (("original", 2), ("improved", 2), ("praise alone", 1)):
+        files = [f"{arm}-{seed}.npy" for seed in range(seeds)]
+        for seed, file in enumerate(files):
+            shown = [render(draw_scene(2 * seed + number)) for number in range(2)]
+            np.save(folder / file, np.stack(shown))
+        arms[arm] = {"prompts": sources, "files": files}
     listed = {"settings": {}, "sources": sources, "arms": arms}
     (folder / "arms.json").write_text(json.dumps(listed))
     options = {"work": tmp_path / "work", "oracle": MODELS / "oracle", "output": tmp_path / "docs"}
