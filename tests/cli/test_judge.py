@@ -30,7 +30,7 @@ def call(*arguments: object, code: int = 0) -> str:
 def test_votes_show_says_what_people_prefer(run: Path) -> None:
     text = call("votes", "show", run)
     assert "picture: improved won" in text
-    assert "ties to the original, as the paper: " in text
+    assert "ties go to the original: " in text
     assert "over raters and prompts [" in text
     assert "ada 22/22, ben 22/22" in text
     assert (run / "judging" / "results.json").is_file()

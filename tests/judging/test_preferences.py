@@ -1,57 +1,23 @@
 """Votes as a preference set, and what is learned from it."""
 
-import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 import statsmodels.api as sm
 
+from benchmarks.preference_learning import LIKED, votes
 from promptlift.errors import InputError
 from promptlift.judging.config import JudgingConfig
-from promptlift.judging.preferences import Preference, preferences_of
+from promptlift.judging.preferences import preferences_of
 from promptlift.judging.reranker import (
     Reranker,
     fit_ridge_logistic,
     held_out,
-    load_reranker,
-    save_reranker,
 )
 from promptlift.judging.study import Study
 from tests.judging.runs import draw_run
 from tests.judging.test_results import vote_all
-
-WORDS = ("sharp", "soft", "night", "neon", "oil", "crisp", "fog", "gold", "calm", "vast")
-LIKED = {"sharp": 2.0, "neon": 1.5, "fog": -2.0}
-
-
-def preferences(count: int, liked: dict[str, float], seed: int = 0) -> list[Preference]:
-    """Simulated votes on two lists of words: the log odds are the sums of what is liked."""
-    rng = random.Random(seed)
-    found = []
-    for index in range(count):
-        two = [rng.sample(WORDS, 3) for _ in range(2)]
-        odds = sum(liked.get(word, 0) for word in two[0]) - sum(
-            liked.get(word, 0) for word in two[1]
-        )
-        if rng.random() > 1 / (1 + np.exp(-odds)):
-            two.reverse()
-        source = f"a house, number {index}"
-        chosen, rejected = (", ".join([source, *words]) for words in two)
-        found.append(
-            Preference(
-                prompt=source,
-                chosen=chosen,
-                rejected=rejected,
-                margin=1.0,
-                votes=1,
-                ties=0,
-                prompt_index=index,
-                question="picture",
-                kind="simulated",
-            )
-        )
-    return found
 
 
 @pytest.fixture
@@ -73,7 +39,7 @@ def test_what_votes_do_not_decide_is_counted(study: Study) -> None:
     vote_all(study, 0.5)
     rows, undecided = preferences_of(study, "picture")
     assert len(rows) + undecided == 20 and undecided > 0
-    assert all(0 < row.margin < 1 or row.margin == 1 for row in rows)
+    assert {row.margin for row in rows} <= {0.5, 1.0}  # 3 or 4 of 4 votes
 
 
 def test_votes_of_programs_are_no_preferences_of_people(study: Study) -> None:
@@ -96,10 +62,10 @@ def test_the_fit_is_that_of_statsmodels() -> None:
 
 
 def test_a_known_preference_is_found_on_held_out_prompts() -> None:
-    measured = held_out(preferences(200, LIKED))
+    measured = held_out(votes(200, LIKED, 0)[0])
     assert measured["accuracy"] > 0.7 and measured["low"] > 0.6 and measured["p"] < 0.02
     assert measured["p_longer"] < 0.01
-    reranker = Reranker.fit(preferences(200, LIKED))
+    reranker = Reranker.fit(votes(200, LIKED, 0)[0])
     assert reranker.score("a house", "a house, sharp, neon") > 0
     assert reranker.score("a house", "a house, sharp, neon") > reranker.score(
         "a house", "a house, soft, fog"
@@ -108,15 +74,5 @@ def test_a_known_preference_is_found_on_held_out_prompts() -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_votes_by_chance_teach_nothing(seed: int) -> None:
-    measured = held_out(preferences(120, {}, seed))
+    measured = held_out(votes(120, {}, seed)[0])
     assert measured["p"] > 0.01 and measured["accuracy"] < 0.65
-
-
-def test_it_is_kept_in_a_file(tmp_path: Path) -> None:
-    reranker = Reranker.fit(preferences(60, LIKED))
-    path = tmp_path / "reranker.json"
-    save_reranker(reranker, path, {}, kind="simulated", question="picture")
-    assert load_reranker(path) == reranker
-    path.write_text("[]")
-    with pytest.raises(InputError, match="is no reranker"):
-        load_reranker(path)

@@ -9,9 +9,8 @@ import pytest
 
 from promptlift.errors import InputError
 from promptlift.judging.config import JudgingConfig
-from promptlift.judging.records import SIMULATED
+from promptlift.judging.records import SIMULATED, Pair
 from promptlift.judging.results import agreement_with_metrics, results_of, write_results
-from promptlift.judging.store import Pair
 from promptlift.judging.study import Study
 from tests.judging.runs import draw_run
 

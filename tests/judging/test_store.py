@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from promptlift.errors import ConfigError, InputError
 from promptlift.judging.config import JudgingConfig
-from promptlift.judging.records import ANSWERS
-from promptlift.judging.store import Conflict, Rater, VoteStore
+from promptlift.judging.records import ANSWERS, Rater
+from promptlift.judging.store import Conflict, VoteStore
 from promptlift.judging.study import FILE, Study
 from promptlift.judging.tables import export_votes, import_votes
-from promptlift.tables import read_rows
+from promptlift.tables import read_rows, write_rows
 from tests.judging.runs import draw_run
 
 
@@ -230,6 +230,25 @@ def test_votes_of_another_study_are_refused(study: Study, tmp_path: Path) -> Non
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="no exported vote"):
         import_votes(other.store, tmp_path / "bad.csv")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"question": "beauty"}, "row 1 is no vote and no undo; nothing was added"),
+        ({"answer": "both"}, "row 1 is no vote and no undo; nothing was added"),
+        ({"seconds": "nan"}, r"no exported vote \(seconds is nan\)"),
+    ],
+)
+def test_rows_that_are_no_votes_are_refused(
+    study: Study, run: Path, tmp_path: Path, change: dict[str, str], said: str
+) -> None:
+    answer(study, study.store.raters()[0], "left", "key-0001")
+    [row] = study.store.records()
+    write_rows(tmp_path / "votes.csv", [{**row, "key": "key-0002", **change}], list(row))
+    with pytest.raises(InputError, match=said):
+        import_votes(study.store, tmp_path / "votes.csv")
+    assert len(study.store.records()) == 1
 
 
 def test_other_settings_are_refused(study: Study, run: Path) -> None:

@@ -180,5 +180,12 @@ def test_the_page_by_keyboard_and_by_eye(tmp_path: Path, browsers: list[Browser]
     before = standing(browser)
     browser.press("1")
     answered(browser, before)
+    # Zoomed pictures are those of the pair that is asked about: with the next pair they go.
+    browser.press("z")
+    browser.wait("at('large').open")
+    place = browser.run("state.position")
+    browser.press("2")
+    browser.wait(f"state.position === {place + 1} && !busy")
+    assert not browser.run("at('large').open")
     assert browser.complaints == []
     server.stop()

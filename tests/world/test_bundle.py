@@ -1,5 +1,6 @@
 """The models that the package carries: what is drawn and scored when nothing else is named."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,11 @@ HELD_OUT = 10_000_000
 def test_the_models_fit_into_30_megabytes() -> None:
     size = sum(path.stat().st_size for path in bundle.MODELS.rglob("*") if path.is_file())
     assert size < 30e6
+
+
+def test_no_file_says_where_it_was_made() -> None:
+    for path in bundle.MODELS.rglob("*.json"):
+        assert not json.loads(path.read_text("utf-8")).get("_name_or_path"), path
 
 
 def test_the_oracle_reads_renders_it_never_saw() -> None:

@@ -85,6 +85,8 @@ def import_(
 
 
 def _text(results: Mapping[str, Any]) -> str:
+    from promptlift.judging.rates import RULES
+
     lines = []
     for question, found in results["questions"].items():
         for system, part in found["systems"].items():
@@ -95,11 +97,7 @@ def _text(results: Mapping[str, Any]) -> str:
                 f"{tally['raters']} raters, {tally['prompts']} prompts; "
                 f"sign test p {tally['sign_test']:.2g}"
             )
-            for name, rule in (
-                ("ties_lose", "ties to the original, as the paper"),
-                ("without_ties", "without ties"),
-                ("ties_half", "ties as half"),
-            ):
+            for name, rule in RULES.items():
                 lines.append(f"  {rule}: {_rate(tally['rates'][name])}")
             lines.append(_evidence(part["evidence"]))
             alpha = part["agreement"]["alpha"]

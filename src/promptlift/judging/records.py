@@ -1,4 +1,4 @@
-"""A pair of pictures to be judged, and a vote on it."""
+"""What a study is made of: pairs of pictures, raters, where each stands, and votes."""
 
 from dataclasses import dataclass
 
@@ -49,3 +49,60 @@ class Vote:
     def is_tie(self) -> bool:
         """Whether neither was preferred, whether both were good or bad."""
         return self.answer in ("tie", "both_bad")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """Two pictures of one prompt from one seed.
+
+    Attributes:
+        id: number; 0 until it is stored.
+        prompt: the original prompt, which is shown above them.
+        prompt_index: of the prompt.
+        seed: of the noise.
+        systems: names of what drew them, as "original" and "improved".
+        files: theirs, absolute or relative to the folder of the store's run.
+        sha256: of the files.
+    """
+
+    id: int = 0
+    prompt: str
+    prompt_index: int
+    seed: int
+    systems: tuple[str, str]
+    files: tuple[str, str]
+    sha256: tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rater:
+    """Someone who votes.
+
+    Attributes:
+        id: number.
+        name: as given.
+        token: secret part of their link.
+        kind: "person" or "simulated".
+    """
+
+    id: int
+    name: str
+    token: str
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a rater stands.
+
+    Attributes:
+        position: of the task, from 0; the number of tasks when all are done.
+        question: to be answered now; None when all are done.
+        total: tasks of the rater.
+        can_undo: whether there is a vote to take back.
+    """
+
+    position: int
+    question: str | None
+    total: int
+    can_undo: bool

@@ -5,7 +5,6 @@ prompt are the difference of their scores, and a score is linear in the added wo
 number. The weights are those of a logistic regression with a ridge penalty.
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from promptlift.errors import InputError
 from promptlift.files import write_json
 from promptlift.judging.binomial import sign_test, wilson
 from promptlift.judging.preferences import Preference
@@ -129,21 +127,6 @@ def save_reranker(
             "weights": reranker.weights,
         },
     )
-
-
-def load_reranker(path: Path) -> Reranker:
-    """What `save_reranker` wrote.
-
-    Raises:
-        InputError: it is missing or no such file.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return Reranker({str(name): float(value) for name, value in found["weights"].items()})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{path} is no reranker that can be read ({error}). Make it: promptlift prefer RUN"
-        ) from error
 
 
 def _right(rows: Array, parts: npt.NDArray[np.int64]) -> Array:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from promptlift.errors import InputError
 from promptlift.judging.deal import ATTENTION, Task
-from promptlift.judging.store import Pair
+from promptlift.judging.records import Pair
 
 if TYPE_CHECKING:
     from PIL.Image import Image

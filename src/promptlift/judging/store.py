@@ -4,19 +4,19 @@ Each vote is on the disk before the next pair is shown (write-ahead log, full sy
 Votes are only ever added: an undo is a record of its own that names the vote it takes back.
 """
 
+import json
 import secrets
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from promptlift.errors import InputError, PromptliftError
 from promptlift.judging.deal import ATTENTION, SPOILED, WHOLE, Task
-from promptlift.judging.records import ANSWERS, PERSON, Vote
+from promptlift.judging.records import ANSWERS, PERSON, Pair, Place, Rater, Vote
 
 SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -54,64 +54,7 @@ _INSERT = f"INSERT INTO votes (rater, {', '.join(_RECORDED)}, undoes) VALUES (?{
 _MOST_SECONDS = 86400.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """Two pictures of one prompt from one seed.
-
-    Attributes:
-        id: number; 0 until it is stored.
-        prompt: the original prompt, which is shown above them.
-        prompt_index: of the prompt.
-        seed: of the noise.
-        systems: names of what drew them, as "original" and "improved".
-        files: theirs, absolute or relative to the folder of the store's run.
-        sha256: of the files.
-    """
-
-    id: int = 0
-    prompt: str
-    prompt_index: int
-    seed: int
-    systems: tuple[str, str]
-    files: tuple[str, str]
-    sha256: tuple[str, str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rater:
-    """Someone who votes.
-
-    Attributes:
-        id: number.
-        name: as given.
-        token: secret part of their link.
-        kind: "person" or "simulated".
-    """
-
-    id: int
-    name: str
-    token: str
-    kind: str
-
-
 _NOBODY = Rater(id=0, name="", token="", kind=PERSON)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a rater stands.
-
-    Attributes:
-        position: of the task, from 0; the number of tasks when all are done.
-        question: to be answered now; None when all are done.
-        total: tasks of the rater.
-        can_undo: whether there is a vote to take back.
-    """
-
-    position: int
-    question: str | None
-    total: int
-    can_undo: bool
 
 
 class Conflict(PromptliftError):
@@ -301,7 +244,8 @@ class VoteStore:
             InputError: a row is of another study, of a task that is not in this one, of a program
                 where a person votes, or a second vote on one question.
         """
-        study, added = self.settings().get("study"), 0
+        settings, added = self.settings(), 0
+        study, questions = settings.get("study"), json.loads(settings["config"])["questions"]
         raters = {rater.name: rater for rater in self.raters()}
         with self._writing() as connection:
             for number, row in enumerate(rows, 1):
@@ -324,8 +268,10 @@ class VoteStore:
                 undone = connection.execute(
                     "SELECT id FROM votes WHERE key = ?", (row["undoes"],)
                 ).fetchone()
-                if row["answer"] not in (*ANSWERS, "undo") or (
-                    (row["answer"] == "undo") != (undone is not None)
+                if (
+                    row["question"] not in questions
+                    or row["answer"] not in (*ANSWERS, "undo")
+                    or (row["answer"] == "undo") != (undone is not None)
                 ):
                     raise InputError(f"row {number} is no vote and no undo; nothing was added")
                 if undone is not None and self._is_undone(undone["id"]):

@@ -13,8 +13,8 @@ import numpy as np
 from promptlift.errors import ConfigError, InputError
 from promptlift.judging.config import JudgingConfig
 from promptlift.judging.deal import deal
-from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON
-from promptlift.judging.store import Pair, VoteStore
+from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, Pair
+from promptlift.judging.store import VoteStore
 from promptlift.scoring.picture_files import Picture, read_index
 
 FILE = "judging/votes.sqlite"

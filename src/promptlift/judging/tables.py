@@ -1,5 +1,6 @@
 """Votes as files: CSV, TSV, JSONL or Parquet, written and read back."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,13 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
             raise InputError(f"{path} row {row.number} is no exported vote; nothing was added")
         try:
             values = {name: row.value[name] for name in COLUMNS}
+            seconds = float(values["seconds"])
+            if not math.isfinite(seconds):
+                raise ValueError(f"seconds is {seconds}")
             yield {
                 **values,
                 "position": int(values["position"]),
-                "seconds": float(values["seconds"]),
+                "seconds": seconds,
                 "undoes": values["undoes"] or None,
             }
         except (KeyError, TypeError, ValueError) as error:

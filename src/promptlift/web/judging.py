@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from promptlift import __version__
 from promptlift.errors import InputError
-from promptlift.judging.records import QUESTIONS
+from promptlift.judging.records import QUESTIONS, Place, Rater
 from promptlift.judging.shown import ShownPictures
-from promptlift.judging.store import Conflict, Place, Rater
+from promptlift.judging.store import Conflict
 from promptlift.judging.study import Study
 from promptlift.web.serving import SafeHeaders
 

@@ -208,6 +208,7 @@ def _train(
 
 def save_base(drawer: Drawer, vae: AutoencoderKL, folder: Path) -> None:
     """Save as a folder that diffusers loads, in half precision."""
+    vae.register_to_config(_name_or_path="")  # diffusers would save where it was loaded from
     StableDiffusionXLPipeline(
         unet=drawer.unet,
         scheduler=new_scheduler(),
