@@ -24,6 +24,7 @@ from tests.illustrating.models import DIFFUSERS_WARNS
 pytestmark = [DIFFUSERS_WARNS, pytest.mark.slow]
 TINY = """
 name = "tiny"
+threads = 1
 [pairs]
 world = "pocket"
 count = 40

@@ -14,6 +14,7 @@ from promptlift.judging.reranker import (
     Reranker,
     fit_ridge_logistic,
     held_out,
+    orders_variants,
 )
 from promptlift.judging.study import Study
 from tests.judging.runs import draw_run
@@ -64,7 +65,7 @@ def test_the_fit_is_that_of_statsmodels() -> None:
 def test_a_known_preference_is_found_on_held_out_prompts() -> None:
     measured = held_out(votes(200, LIKED, 0)[0])
     assert measured["accuracy"] > 0.7 and measured["low"] > 0.6 and measured["p"] < 0.02
-    assert measured["p_longer"] < 0.01
+    assert orders_variants(measured)
     reranker = Reranker.fit(votes(200, LIKED, 0)[0])
     assert reranker.score("a house", "a house, sharp, neon") > 0
     assert reranker.score("a house", "a house, sharp, neon") > reranker.score(
@@ -72,7 +73,7 @@ def test_a_known_preference_is_found_on_held_out_prompts() -> None:
     )
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_votes_by_chance_teach_nothing(seed: int) -> None:
-    measured = held_out(votes(120, {}, seed)[0])
-    assert measured["p"] > 0.01 and measured["accuracy"] < 0.65
+def test_votes_by_chance_seldom_teach() -> None:
+    measured = [held_out(votes(60, {}, seed)[0]) for seed in range(8)]
+    assert sum(map(orders_variants, measured)) <= 1  # one in twenty, and fewer
+    assert sum(one["accuracy"] for one in measured) / len(measured) < 0.6

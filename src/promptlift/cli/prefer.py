@@ -88,7 +88,13 @@ def prefer(
 
 
 def _learn(rows: "list[Preference]", path: Path, kind: str, question: str) -> "Reranker | None":
-    from promptlift.judging.reranker import MIN_PROMPTS, Reranker, held_out, save_reranker
+    from promptlift.judging.reranker import (
+        MIN_PROMPTS,
+        Reranker,
+        held_out,
+        orders_variants,
+        save_reranker,
+    )
 
     prompts = len({row.prompt_index for row in rows})
     if prompts < MIN_PROMPTS:
@@ -103,13 +109,10 @@ def _learn(rows: "list[Preference]", path: Path, kind: str, question: str) -> "R
         f"p {measured['p']:.2g}; the longer text is it in {measured['longer']:.1%}"
     )
     say(f"weights in {path}")
-    if measured["p"] > 0.05:
-        print("that is no better than chance: what is learned here says nothing")
-        return None
-    if measured["accuracy"] <= measured["longer"] or measured["p_longer"] > 0.05:
+    if not orders_variants(measured):
         print(
-            "that is no better than taking the longer text "
-            f"(p {measured['p_longer']:.2g}), so it says nothing about the order of variants"
+            "that is no better than chance, or than taking the longer text "
+            f"(p {measured['p_longer']:.2g}), so it says nothing of the order of variants"
         )
         return None
     return reranker

@@ -6,7 +6,7 @@ number. The weights are those of a logistic regression with a ridge penalty.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ _SEEN = 3  # prompts that a word must be added to
 _RIDGE = 3.0  # standard deviation of a weight about 0.6, before any vote is seen
 _FOLDS = 5
 _SHUFFLES = 100
+_ALPHA = 0.05
 _LENGTH = "number of added words, in tens"
 
 Array = npt.NDArray[np.float64]
@@ -111,6 +112,21 @@ def held_out(preferences: Sequence[Preference], *, seed: int = 0) -> dict[str, A
         "longer": float(longer.mean()),
         "p_longer": sign_test(int((found > longer).sum()), int((found < longer).sum())),
     }
+
+
+def orders_variants(measured: Mapping[str, Any]) -> bool:
+    """Whether a model is worth using: better than votes turned around, and than length alone.
+
+    Where improved prompts win, the longer text wins, which says nothing of variants.
+
+    Args:
+        measured: what `held_out` returned.
+    """
+    return bool(
+        measured["p"] <= _ALPHA
+        and measured["accuracy"] > measured["longer"]
+        and measured["p_longer"] <= _ALPHA
+    )
 
 
 def save_reranker(
