@@ -53,9 +53,7 @@ async def rate(link: str, seconds: float, start: float, times: dict[str, list[fl
 
 async def load(links: list[str], seconds: float) -> tuple[dict[str, list[float]], int]:
     times: dict[str, list[float]] = {"vote": [], "picture": []}
-    raters = [
-        rate(link, seconds, place / len(links), times) for place, link in enumerate(links)
-    ]
+    raters = [rate(link, seconds, place / len(links), times) for place, link in enumerate(links)]
     return times, sum(await asyncio.gather(*raters))
 
 
