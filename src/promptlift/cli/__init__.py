@@ -19,6 +19,7 @@ from promptlift.cli import (
     receipts,
     report,
     score,
+    serve,
     train,
     votes,
     world,
@@ -69,6 +70,7 @@ app.command()(illustrate.illustrate)
 app.command()(pick.pick)
 app.command()(score.score)
 app.command()(judge.judge)
+app.command()(serve.serve)
 app.command()(report.report)
 app.command()(compare.compare)
 app.command()(doctor.doctor)
