@@ -93,8 +93,8 @@ def create_app(service: Service, *, pages: Sequence[APIRouter] = ()) -> FastAPI:
     _refuse_in_one_line(app)
     # The last one added is the first that a request meets.
     app.add_middleware(Guard, token=config.token, hosts=config.allow_host, max_body=config.max_body)
-    app.add_middleware(SafeHeaders)
     app.add_middleware(RequestLog, log_prompts=config.log_prompts)
+    app.add_middleware(SafeHeaders)
     return app
 
 

@@ -7,7 +7,6 @@ are each prompt's own. No result depends on its neighbours (`improving.batching`
 
 import asyncio
 import contextlib
-import logging
 import math
 import time
 from collections import deque
@@ -21,7 +20,6 @@ from promptlift.improving.improver import Improver
 from promptlift.improving.session import Ask, Session
 from promptlift.records import Improvement
 
-_log = logging.getLogger("promptlift.web")
 _LONGEST_RETRY_S = 60
 
 
@@ -52,6 +50,8 @@ class _Waiting:
 class Batcher:
     """A bounded queue of prompts and the one thread that improves them.
 
+    `batches` says how many were begun.
+
     Args:
         improver: the model.
         batch_size: results that are decoded together.
@@ -64,6 +64,7 @@ class Batcher:
     ) -> None:
         self.improver = improver
         self.batch_size, self.wait_s, self.max_queue = batch_size, wait_s, max_queue
+        self.batches = 0
         self._queue: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "improve")
@@ -119,6 +120,7 @@ class Batcher:
                 await asyncio.sleep(self.wait_s)
             if not (batch := self._take()):
                 continue
+            self.batches += 1
             began = time.monotonic()
             options, asks = batch[0].options, [item.ask for item in batch]
             results = await loop.run_in_executor(self._thread, self._improve, options, asks)

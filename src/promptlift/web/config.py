@@ -26,7 +26,7 @@ class ServeConfig:
     allow_host: tuple[str, ...] = _setting(
         (), "Name under which the server may be called, beside localhost and addresses in digits."
     )
-    batch_size: int = _setting(32, "Results decoded together; 1 shares no batch.")
+    batch_size: int = _setting(64, "Results decoded together; 1 shares no batch.")
     wait_ms: float = _setting(5.0, "How long an idle server waits for requests to share a batch.")
     max_queue: int = _setting(512, "Results that may wait; more are refused with 429.")
     timeout_s: float = _setting(30.0, "A request that is not done after so long gets 503.")
