@@ -98,7 +98,7 @@ def test_requests_that_share_batches_get_what_they_would_get_alone(
     answers = asyncio.run(ask_all())
     assert service.batcher.batches <= 4  # for 21 requests
     for body, answer in zip(asked, answers, strict=True):
-        alone = improver.improve(body.pop("prompts"), **body)  # type: ignore[arg-type]
+        alone = improver.improve(body.pop("prompts"), **body)
         found = answer.json()["results"]
         assert found == [
             {"index": 0, **json.loads(json.dumps(one.to_dict())), "schema_version": 2}
@@ -202,6 +202,21 @@ def test_malformed_bodies_are_refused(client: TestClient, body: bytes, status: i
     answer = client.post("/v1/improve", content=body, headers=headers)
     assert answer.status_code == status
     assert list(answer.json()) == ["error"]
+
+
+def test_numbers_of_json_are_of_one_kind(client: TestClient) -> None:
+    answers = [
+        client.post("/v1/improve", json={"prompts": "a cat", "seed": seed, **SHORT}).json()
+        for seed in (3, 3.0)
+    ]
+    assert answers[0] == answers[1]
+    assert answers[0]["results"][0]["seed"] == 3
+
+
+def test_other_methods_are_told_which_there_are(client: TestClient) -> None:
+    answer = client.put("/v1/illustrate/x")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, DELETE"
 
 
 def test_what_is_no_json_is_refused(client: TestClient) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -19,7 +20,7 @@ from promptlift.web.service import Service
 from tests.illustrating.models import DIFFUSERS_WARNS, save_sd15
 
 pytestmark = DIFFUSERS_WARNS
-STEPS = {"num_inference_steps": 2}
+STEPS: dict[str, Any] = {"num_inference_steps": 2}
 ENDED = ("done", "failed")
 
 
@@ -87,7 +88,11 @@ def test_a_job_draws_what_the_illustrator_draws(client: TestClient, pipeline: Pa
 
 def test_a_job_is_cancelled_in_the_middle_of_a_picture(exported: Path, pipeline: Path) -> None:
     with client_of(exported, str(pipeline), few_steps=False, max_jobs=1) as client:
-        begin = lambda: client.post("/v1/illustrate", json={"prompts": "a cat"})  # noqa: E731
+
+        def begin() -> httpx.Response:
+            answer: httpx.Response = client.post("/v1/illustrate", json={"prompts": "a cat"})
+            return answer
+
         first = begin().headers["location"]
         awaited(client, first, lambda job: job["progress"] > 0)
         second = begin().headers["location"]

@@ -124,7 +124,12 @@ def _refuse_in_one_line(app: FastAPI) -> None:
 
     @app.exception_handler(StarletteHTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        return refusal(error.status_code, str(error.detail), error.headers)
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+        if error.status_code == 405:  # of routes with one path, Starlette names the first alone
+            path = getattr(request.scope.get("route"), "path", None)
+            methods = app.openapi()["paths"].get(path, {})
+            headers["allow"] = ", ".join(map(str.upper, methods)) or headers.get("allow", "")
+        return refusal(error.status_code, str(error.detail), headers)
 
 
 def _mistake(item: dict[str, Any]) -> str:

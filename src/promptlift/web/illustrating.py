@@ -4,11 +4,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from promptlift.errors import InputError
 from promptlift.improving.reading import check_prompt
-from promptlift.web.answers import errors, refusal
+from promptlift.web.answers import Body, Prompts, errors, refusal
 from promptlift.web.logs import note
 from promptlift.web.picture_jobs import Job, job_as_json
 from promptlift.web.service import Service
@@ -18,12 +18,10 @@ _NOWHERE = "there is no such job, or no longer"
 _Id = Annotated[str, Path(max_length=64, description="As the answer to POST has it.")]
 
 
-class IllustrateRequest(BaseModel):
+class IllustrateRequest(Body):
     """Prompts to draw. Pictures of one seed begin with the same noise, so they can be compared."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    prompts: str | list[str] = Field(description="One prompt, or a list of them.")
+    prompts: Prompts
     seed: int = Field(0, ge=0, lt=2**62, description="First seed of the noise.")
     seeds: int = Field(1, ge=1, le=2**31, description="Pictures of each prompt.")
     negative: str | None = Field(None, description="What is not to be seen.")

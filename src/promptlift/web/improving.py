@@ -9,14 +9,14 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from promptlift.errors import ConfigError, InputError
 from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
 from promptlift.improving.reading import check_prompt
 from promptlift.improving.session import Ask
 from promptlift.records import SCHEMA_VERSION, Improvement
-from promptlift.web.answers import errors, refusal
+from promptlift.web.answers import Body, Prompts, errors, refusal
 from promptlift.web.batcher import Options
 from promptlift.web.logs import note
 from promptlift.web.service import Service
@@ -41,12 +41,10 @@ _Phrase = Annotated[str, Field(min_length=1, max_length=_PHRASE_CHARS)]
 _Phrases = Annotated[list[_Phrase], Field(max_length=_MOST_PHRASES)]
 
 
-class ImproveRequest(BaseModel):
+class ImproveRequest(Body):
     """Prompts and the options of `promptlift improve`; what is left out is the model's default."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-    prompts: str | list[str] = Field(description="One prompt, or a list of them.")
+    prompts: Prompts
     n: int = Field(1, ge=1, le=_MOST, description="Variants of each prompt.")
     seed: int | None = Field(
         None, ge=0, lt=2**63, description="Repeats a result; drawn and recorded otherwise."
