@@ -303,14 +303,16 @@ def test_a_failure_is_500_for_its_own_request_alone(
 
     async def ask_all() -> list[httpx.Response]:
         async with asking(service) as client:
-            prompts = ["a cat", "poison", "a dog"]
-            return await asyncio.gather(
-                *(client.post("/v1/improve", json={"prompts": p, **SHORT}) for p in prompts)
-            )
+            bodies: list[dict[str, Any]] = [
+                {"prompts": prompt, **SHORT} for prompt in ("a cat", "poison", "a dog")
+            ]
+            bodies.append({"prompts": ["poison", "a cat", "poison"], "stream": True, **SHORT})
+            return await asyncio.gather(*(client.post("/v1/improve", json=body) for body in bodies))
 
     with caplog.at_level(logging.INFO, "promptlift.web"):
         answers = asyncio.run(ask_all())
-    assert [answer.status_code for answer in answers] == [200, 500, 200]
+    assert [answer.status_code for answer in answers] == [200, 500, 200, 200]
+    assert events(answers[3].text)[-1] == ("error", {"error": "something went wrong here"})
     number = answers[1].headers["x-request-id"]
     assert number in answers[1].json()["error"]
     assert "secret" not in answers[1].text
@@ -318,6 +320,7 @@ def test_a_failure_is_500_for_its_own_request_alone(
     lines = [json.loads(JsonLines().format(record)) for record in caplog.records]
     [failed] = [line for line in lines if line.get("id") == number]
     assert failed["exception"] == "RuntimeError"
+    assert sum("exception" in line for line in lines) == 2
     assert ("secret" in json.dumps(failed)) == log_prompts
 
 

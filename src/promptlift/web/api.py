@@ -147,7 +147,9 @@ def _models_router(service: Service) -> APIRouter:
         "max_jobs", "max_pictures", "timeout_s",
     )  # fmt: skip
 
-    @router.get("/v1/models", response_model=Models, responses=errors())
+    @router.get(
+        "/v1/models", summary="Models and limits", response_model=Models, responses=errors()
+    )
     async def models() -> Response:
         """What can be asked for, and how much of it."""
         found = [
@@ -186,7 +188,7 @@ def _models_router(service: Service) -> APIRouter:
 def _health_router(service: Service) -> APIRouter:
     router = APIRouter(tags=["health"])
 
-    @router.get("/healthz", response_model=Health, responses=errors())
+    @router.get("/healthz", summary="Health", response_model=Health, responses=errors())
     async def healthz() -> Response:
         """Whether the process answers."""
         return JSONResponse({"status": "ok"})

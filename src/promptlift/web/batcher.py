@@ -131,6 +131,7 @@ class Batcher:
                     continue
                 if isinstance(result, Exception):
                     item.result.set_exception(result)
+                    item.result.exception()  # asyncio logs those that nobody looked at
                 else:
                     item.result.set_result(result)
 

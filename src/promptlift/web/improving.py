@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
@@ -18,7 +18,7 @@ from promptlift.improving.session import Ask
 from promptlift.records import SCHEMA_VERSION, Improvement
 from promptlift.web.answers import Body, Prompts, errors, refusal
 from promptlift.web.batcher import Options
-from promptlift.web.logs import note
+from promptlift.web.logs import describe, note
 from promptlift.web.service import Service
 
 _HELP = {
@@ -145,7 +145,11 @@ def improve_router(service: Service) -> APIRouter:
             note(request.scope, sources=[ask.prompt for ask in asks])
         if body.stream:
             return StreamingResponse(
-                _events(futures, config.timeout_s),
+                _events(
+                    futures,
+                    config.timeout_s,
+                    lambda error: note(request.scope, **describe(error, told=config.log_prompts)),
+                ),
                 media_type="text/event-stream",
                 headers={**_NO_CACHE, "x-accel-buffering": "no"},
             )
@@ -153,6 +157,8 @@ def improve_router(service: Service) -> APIRouter:
             done = await _all(futures, config.timeout_s, request)
         except asyncio.TimeoutError:
             return refusal(503, _late(config.timeout_s), {"retry-after": "5"})
+        except _Gone:
+            return refusal(499, "the caller left")  # for the log; the number is nginx's
         results = [item for index, found in enumerate(done) for item in _objects(index, found)]
         if config.log_prompts:
             note(request.scope, improved=[item["prompt"] for item in results])
@@ -203,6 +209,10 @@ def _check_length(name: str, text: str, service: Service) -> None:
 _Futures = list["asyncio.Future[list[Improvement]]"]
 
 
+class _Gone(Exception):
+    """The caller went away."""
+
+
 async def _all(futures: _Futures, timeout_s: float, request: Request) -> list[list[Improvement]]:
     """All results; what waits is given up when the time is over, or the caller went away."""
     results = asyncio.gather(*futures)
@@ -210,12 +220,13 @@ async def _all(futures: _Futures, timeout_s: float, request: Request) -> list[li
     ends: set[asyncio.Future[Any]] = {results, gone}
     try:
         await asyncio.wait(ends, timeout=timeout_s, return_when="FIRST_COMPLETED")
-        if not results.done():
-            raise asyncio.TimeoutError
-        return results.result()
+        if results.done():
+            return results.result()
+        raise _Gone if gone.done() else asyncio.TimeoutError
     finally:
         gone.cancel()
-        results.cancel()
+        for future in futures:
+            future.cancel()
 
 
 async def _disconnected(request: Request) -> None:
@@ -223,7 +234,9 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-async def _events(futures: _Futures, timeout_s: float) -> AsyncIterator[str]:
+async def _events(
+    futures: _Futures, timeout_s: float, failed: Callable[[Exception], None]
+) -> AsyncIterator[str]:
     """Server-sent events; results come as they are done, in any order."""
     loop = asyncio.get_running_loop()
     end, left = loop.time() + timeout_s, set(futures)
@@ -245,6 +258,9 @@ async def _events(futures: _Futures, timeout_s: float) -> AsyncIterator[str]:
         yield _event("done", {"results": count})
     except (ConfigError, InputError) as error:
         yield _event("error", {"error": str(error)})
+    except Exception as error:  # too late for a status of its own
+        failed(error)
+        yield _event("error", {"error": "something went wrong here"})
     finally:
         for future in futures:
             future.cancel()

@@ -47,18 +47,17 @@ class RequestLog:
                 ]  # fmt: skip
             await send(message)
 
-        failed: dict[str, Any] = {}
         try:
             await self._app(scope, receive, numbered)
         except Exception as error:
-            failed = describe(error, told=self._log_prompts)
+            note(scope, **describe(error, told=self._log_prompts))
             if not status:
                 line = f"something went wrong here; the server's log has it under {number}"
                 await refusal(500, line)(scope, receive, numbered)
         finally:
-            route = scope.get("route")
+            route, noted = scope.get("route"), state.get("noted", {})
             _log.log(
-                logging.ERROR if failed else logging.INFO,
+                logging.ERROR if "exception" in noted else logging.INFO,
                 "request",
                 extra={
                     "fields": {
@@ -67,8 +66,7 @@ class RequestLog:
                         "route": getattr(route, "path", None),
                         "status": status or None,  # None: the caller went away
                         "ms": round(1000 * (time.perf_counter() - began), 1),
-                        **state.get("noted", {}),
-                        **failed,
+                        **noted,
                     }
                 },
             )
