@@ -29,6 +29,14 @@ _HELP = {
 _MOST = 2**31 - 1
 _PHRASE_CHARS, _MOST_PHRASES = 200, 64
 _NO_CACHE = {"cache-control": "no-store"}
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["result", "done", "error"]},
+        "data": {"type": "string", "description": "JSON: a Result, or how many there were, or why"},
+    },
+    "required": ["event", "data"],
+}
 
 
 def _option(name: str, **limits: Any) -> Any:
@@ -129,7 +137,7 @@ def improve_router(service: Service) -> APIRouter:
             200: {
                 "model": ImproveAnswer,
                 "description": f"All results. With `stream`: {events}",
-                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                "content": {"text/event-stream": {"schema": _EVENT}},
             },
             **errors(404, 422, 429, 503),
         },
