@@ -21,6 +21,7 @@ from promptlift.cli import (
     receipts,
     report,
     score,
+    serve,
     train,
     votes,
     world,
@@ -73,6 +74,7 @@ app.command()(score.score)
 app.command()(judge.judge)
 app.command()(prefer.prefer)
 app.command()(experiment.experiment)
+app.command()(serve.serve)
 app.command()(report.report)
 app.command()(compare.compare)
 app.command()(doctor.doctor)

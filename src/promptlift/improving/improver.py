@@ -15,7 +15,7 @@ from promptlift.improving.config import ControlConfig, resolve_options
 from promptlift.improving.decoding import log_probabilities
 from promptlift.improving.engine import Engine, IntArray
 from promptlift.improving.manifest import Manifest, ModelCard, is_exported
-from promptlift.improving.session import Session
+from promptlift.improving.session import Ask, Session
 from promptlift.improving.wishes import Wishes
 from promptlift.records import Improvement
 
@@ -151,17 +151,15 @@ class Improver:
         decoding, control = resolve_options(self.card.decoding, preset, options)
         self.prefix(mode)
         # Checked here, before the first prompt is drawn: a generator would complain only later.
+        if n < 1:
+            raise ConfigError(f"n is {n} and must be 1 or more")
         session = Session(
-            self,
-            n=n,
-            seed=secrets.randbits(32) if seed is None else seed,
-            mode=mode,
-            decoding=decoding,
-            control=control,
-            batch_size=batch_size,
-            negative=negative,
+            self, mode=mode, decoding=decoding, control=control, batch_size=batch_size
         )
-        return session.improve(iter(prompts))
+        seed = secrets.randbits(32) if seed is None else seed
+        return session.improve(
+            Ask(prompt=prompt, seed=seed, n=n, negative=negative) for prompt in prompts
+        )
 
     def log_probability(
         self, sources: Sequence[str], targets: Sequence[str], *, mode: str = "extend"

@@ -1,11 +1,17 @@
-"""What all servers share: safe headers, a socket that is bound before its address is told."""
+"""What all servers share: safe headers, patience with limits, a socket bound before it is told."""
 
+import asyncio
+import signal
 import socket
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from promptlift.errors import ConfigError
 
@@ -18,7 +24,9 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-_STOP_S = 5  # seconds that requests have to end when the server stops
+_STOP_S = 5.0  # seconds that requests have to end when the server stops
+_PATIENCE_S = 15.0
+_MOST_CONNECTIONS = 1000
 
 
 class SafeHeaders:
@@ -37,14 +45,51 @@ class SafeHeaders:
         await self._app(scope, receive, with_headers)
 
 
-def serve(app: FastAPI, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C or SIGTERM.
+class PatientProtocol(H11Protocol):
+    """HTTP that ends a connection on which nothing has moved for a while.
+
+    uvicorn waits without end for the head of a request, and for a caller to take its answer.
+    """
+
+    _seen: object = None
+    _watch: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        super().connection_lost(exc)
+
+    def _look(self) -> None:
+        untaken = self.transport.get_write_buffer_size()
+        between = self.cycle is None or self.cycle.response_complete
+        seen = (self.cycle, untaken)
+        if (between or untaken) and seen == self._seen:
+            self.transport.abort()
+            return
+        self._seen = seen
+        self._watch = self.loop.call_later(_PATIENCE_S, self._look)
+
+
+def serve(
+    app: FastAPI,
+    host: str,
+    port: int,
+    ready: Callable[[str], None],
+    *,
+    stop_s: float = _STOP_S,
+) -> None:
+    """Serve until Ctrl-C or SIGTERM; what was begun is then finished.
 
     Args:
         app: what is served.
         host: address to listen on.
         port: 0 for any that is free.
         ready: is told the address, as "http://127.0.0.1:8080", once it can be opened.
+        stop_s: seconds that requests have to end when the server stops.
 
     Raises:
         ConfigError: the address cannot be listened on.
@@ -61,12 +106,39 @@ def serve(app: FastAPI, host: str, port: int, ready: Callable[[str], None]) -> N
             f"{host}:{port} cannot be listened on: {error.strerror}. Give another --port"
         ) from error
     shown = f"[{host}]" if ":" in host else host
-    ready(f"http://{shown}:{listener.getsockname()[1]}")
     config = uvicorn.Config(
         app,
+        http=PatientProtocol,
+        ws="none",
+        log_config=None,
         log_level="warning",
         server_header=False,
         access_log=False,
-        timeout_graceful_shutdown=_STOP_S,
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_graceful_shutdown=int(stop_s),
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    with _terminable():
+        ready(f"http://{shown}:{listener.getsockname()[1]}")
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+class _Terminated(Exception):
+    pass
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the block, as an orderly end: uvicorn raises it again when it has stopped."""
+
+    def end(*_: Any) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with suppress(_Terminated):
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

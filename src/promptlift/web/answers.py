@@ -1,0 +1,58 @@
+"""What requests and answers have in common; refusals are one line as JSON."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import Response
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+_LONGEST = 500
+
+
+class Body(BaseModel):
+    """What a request sends: known fields alone, nothing converted but 3.0 to 3."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, given: Any) -> Any:
+        """JSON has one kind of number."""
+        if not isinstance(given, dict):
+            return given
+        return {
+            name: int(value) if isinstance(value, float) and value.is_integer() else value
+            for name, value in given.items()
+        }
+
+
+class Error(BaseModel):
+    """Why a request was refused."""
+
+    error: str
+
+
+def refusal(status: int, line: str, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer with one line of text.
+
+    ASCII, as a line may quote what was sent, and that need not be valid Unicode.
+    """
+    line = " ".join(line.split())
+    line = line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return Response(
+        json.dumps({"error": line}), status, dict(headers or {}), media_type="application/json"
+    )
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How a route may refuse, for its description."""
+    return {status: {"model": Error} for status in (*statuses, 400, 401, 403, 408, 413, 421, 500)}
+
+
+_Text = Annotated[str, Field(json_schema_extra={"pattern": r"\S"})]
+# Described for tools; what is amiss is said by `check_prompt`, in plainer words.
+Prompts = Annotated[
+    _Text | list[_Text],
+    Field(description="One prompt, or a list of them.", json_schema_extra={"minItems": 1}),
+]
