@@ -82,13 +82,12 @@ class Improver:
 
     @classmethod
     def _load_exported(cls, folder: Path, threads: int | None) -> "Improver":
-        from tokenizers import Tokenizer
-
         from promptlift.improving.onnx_engine import OnnxEngine
+        from promptlift.improving.tokenizer_file import read_tokenizer
 
         manifest = Manifest.read(folder)
         engine = OnnxEngine(folder, threads=threads)
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer = read_tokenizer(folder / "tokenizer.json")
         tokens = SpecialTokens(**manifest.tokens)
         return cls(engine, tokenizer, manifest.card, tokens, manifest.model_id)
 
