@@ -22,6 +22,7 @@ from promptlift.cli import (
     report,
     score,
     serve,
+    studio,
     train,
     votes,
     world,
@@ -74,6 +75,7 @@ app.command()(score.score)
 app.command()(judge.judge)
 app.command()(prefer.prefer)
 app.command()(experiment.experiment)
+app.command()(studio.studio)
 app.command()(serve.serve)
 app.command()(report.report)
 app.command()(compare.compare)

@@ -102,7 +102,7 @@ def serve(
     with guarded("stopped"):
         options = {name: value for name, value in given.items() if value is not None}
         config = ServeConfig(
-            token=_token(token_file), allow_host=tuple(allow_host or ()), **options
+            token=read_token(token_file), allow_host=tuple(allow_host or ()), **options
         )
         if offline:  # the improver's own libraries read this, when they are imported
             os.environ["HF_HUB_OFFLINE"] = "1"
@@ -150,7 +150,8 @@ def _ready(address: str, config: ServeConfig) -> None:
         say(f"{config.host} can be reached by others; they need the token, and see it without TLS")
 
 
-def _token(file: Path | None) -> str | None:
+def read_token(file: Path | None) -> str | None:
+    """The token of a file, or of the environment."""
     if file is None:
         return os.environ.get("PROMPTLIFT_TOKEN") or None
     try:

@@ -77,7 +77,7 @@ def comfyui_workflow(improvement: Improvement) -> dict[str, Any]:
 def node_options(improvement: Improvement) -> ToolOptions | None:
     """The options with which ComfyUI's node makes an improvement again; None where it cannot."""
     manifest = _bundled()
-    if improvement.model != manifest.model_id:
+    if improvement.model != manifest.model_id or improvement.checks.get("removed"):
         return None
     settings = {k: v for k, v in improvement.settings.items() if k != "versions"}
     strengths = {"free": 0.0, "never": 1.0}
@@ -90,10 +90,10 @@ def node_options(improvement: Improvement) -> ToolOptions | None:
             budget=settings["budget"],
             variant=improvement.variant,
         )
-    except (ConfigError, KeyError):
+        given = {k: v for k, v in options.given().items() if k not in ("n", "mode")}
+        decoding, control = resolve_options(manifest.card.decoding, None, given)
+    except (ConfigError, KeyError, TypeError):  # settings that it does not offer, or none
         return None
-    given = {k: v for k, v in options.given().items() if k not in ("n", "mode")}
-    decoding, control = resolve_options(manifest.card.decoding, None, given)
     theirs = json.loads(json.dumps({**vars(decoding), **vars(control)}))
     return options if _same(settings, theirs) else None
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from promptlift.errors import ConfigError
 from promptlift.improving.batching import batches, padded
+from promptlift.improving.checks import check_result
 from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.decoding import generate, random_stream
 from promptlift.improving.lock import ATTEMPTS, mend, new_clauses, rewriting
-from promptlift.improving.phrases import fit, new_terms, select
-from promptlift.improving.reading import Reading, check_prompt, longest_part, read
+from promptlift.improving.phrases import fit, select
+from promptlift.improving.reading import Reading, check_prompt, read
 from promptlift.pairs.cut import split_clauses
 from promptlift.records import Dropped, Improvement
 
@@ -239,8 +240,8 @@ class Session:
         return self._result(row, ask.prompt, [])
 
     def _result(self, row: _Row, prompt: str, additions: list[str]) -> Improvement:
-        reading, limit = row.reading, self.control.max_tokens
-        tokens = longest_part(prompt)
+        reading = row.reading
+        tokens, checks = check_result(reading, prompt, additions, self.control.max_tokens)
         return Improvement(
             source=reading.prompt,
             prompt=prompt,
@@ -253,12 +254,7 @@ class Session:
             dropped=tuple(row.dropped),
             notes=tuple(row.notes),
             negative=row.ask.negative,
-            checks={
-                "lost": [want.text for want in reading.lost(prompt)],
-                "painters": new_terms(additions, reading, ("painter",)),
-                "styles": new_terms(additions, reading, ("style", "medium")),
-                "over_budget": limit is not None and tokens > limit,
-            },
+            checks=checks,
             settings=self.settings,
         )
 

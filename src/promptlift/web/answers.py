@@ -7,6 +7,10 @@ from typing import Annotated, Any
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from promptlift.improving.reading import check_prompt
+from promptlift.improving.receipts import parse_receipt
+from promptlift.records import Improvement
+
 _LONGEST = 500
 
 
@@ -25,6 +29,43 @@ class Body(BaseModel):
             name: int(value) if isinstance(value, float) and value.is_integer() else value
             for name, value in given.items()
         }
+
+
+class DroppedPhrase(BaseModel):
+    """A phrase that the model wrote and that was left out."""
+
+    phrase: str
+    reason: str
+
+
+class Receipt(BaseModel):
+    """An improvement and all that is needed to make it again."""
+
+    source: str
+    prompt: str
+    additions: list[str]
+    clip_tokens: int
+    seed: int
+    variant: int
+    mode: str
+    model: str
+    dropped: list[DroppedPhrase]
+    notes: list[str]
+    negative: str | None
+    checks: dict[str, Any]
+    settings: dict[str, Any]
+    schema_version: int
+
+    def improvement(self) -> Improvement:
+        """It as the record; what it holds beside is left out.
+
+        Raises:
+            InputError: it is of another version, or one of its prompts is blank.
+        """
+        found = parse_receipt(json.dumps(self.model_dump()), "the receipt")
+        check_prompt(found.source, "source")
+        check_prompt(found.prompt, "prompt")
+        return found
 
 
 class Error(BaseModel):

@@ -38,6 +38,7 @@ class Model(BaseModel):
     kind: str = Field(description="improve or illustrate.")
     ready: bool
     note: str | None = Field(description="Why it is not ready.")
+    notice: str | None = Field(description="What is always said of its pictures.")
     modes: list[str] = Field(description="What an improver has learned.")
     defaults: dict[str, Any] = Field(description="Options where a request leaves them out.")
 
@@ -158,6 +159,7 @@ def _models_router(service: Service) -> APIRouter:
                 "kind": "improve",
                 "ready": service.batcher.running,
                 "note": None,
+                "notice": None,
                 "modes": list(improver.card.modes),
                 "defaults": {**asdict(decoding), **asdict(control)},
             }
@@ -170,6 +172,7 @@ def _models_router(service: Service) -> APIRouter:
                     "kind": "illustrate",
                     "ready": reason is None,
                     "note": reason,
+                    "notice": pictures.notice,
                     "modes": [],
                     "defaults": {},
                 }

@@ -10,9 +10,10 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from promptlift.errors import ConfigError
 from promptlift.improving.config import ControlConfig, DecodingConfig
@@ -21,6 +22,8 @@ from promptlift.improving.session import Ask, Session
 from promptlift.records import Improvement
 
 _LONGEST_RETRY_S = 60
+_MOST_OTHERS = 16
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Batcher:
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "improve")
         self._worker: asyncio.Task[None] | None = None
+        self._others = 0
         self._results_a_second = 10.0  # a guess until the first batch is done
 
     @property
@@ -110,6 +114,20 @@ class Batcher:
         self._queue += items
         self._arrived.set()
         return [item.result for item in items]
+
+    async def between(self, work: Callable[[], _T]) -> _T:
+        """Something else for the model, done in the thread that improves, between two batches.
+
+        Raises:
+            Full: enough of this waits already.
+        """
+        if self._others >= _MOST_OTHERS:
+            raise Full(1)
+        self._others += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        finally:
+            self._others -= 1
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()

@@ -8,7 +8,8 @@ from pydantic import BaseModel, Field
 
 from promptlift.errors import InputError
 from promptlift.improving.reading import check_prompt
-from promptlift.web.answers import Body, Prompts, errors, refusal
+from promptlift.records import Improvement
+from promptlift.web.answers import Body, Prompts, Receipt, errors, refusal
 from promptlift.web.logs import note
 from promptlift.web.picture_jobs import Job, job_as_json
 from promptlift.web.service import Service
@@ -25,6 +26,9 @@ class IllustrateRequest(Body):
     seed: int = Field(0, ge=0, lt=2**62, description="First seed of the noise.")
     seeds: int = Field(1, ge=1, le=2**31, description="Pictures of each prompt.")
     negative: str | None = Field(None, description="What is not to be seen.")
+    receipts: list[Receipt | None] | None = Field(
+        None, description="Of each prompt its receipt, which its pictures then carry."
+    )
 
 
 class PictureOfJob(BaseModel):
@@ -90,7 +94,12 @@ def illustrate_router(service: Service) -> APIRouter:
                     f"{name} has {len(text)} characters; "
                     f"this server allows {config.max_prompt_chars}"
                 )
-        job = Job(prompts, list(range(body.seed, body.seed + body.seeds)), body.negative)
+        job = Job(
+            prompts,
+            list(range(body.seed, body.seed + body.seeds)),
+            body.negative,
+            _receipts(prompts, body.receipts),
+        )
         jobs.put(job)
         note(request.scope, pictures=job.total)
         if config.log_prompts:
@@ -131,3 +140,15 @@ def illustrate_router(service: Service) -> APIRouter:
         return Response(job.pictures[index].png, media_type="image/png", headers=headers)
 
     return router
+
+
+def _receipts(prompts: list[str], given: list[Receipt | None] | None) -> list[Improvement | None]:
+    if given is None:
+        return [None] * len(prompts)
+    if len(given) != len(prompts):
+        raise InputError(f"{len(prompts)} prompts and {len(given)} receipts: give as many")
+    found = [item.improvement() if item else None for item in given]
+    for place, (prompt, receipt) in enumerate(zip(prompts, found, strict=True)):
+        if receipt is not None and receipt.prompt != prompt:
+            raise InputError(f"receipt {place} is of another prompt")
+    return found

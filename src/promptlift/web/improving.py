@@ -16,7 +16,7 @@ from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_o
 from promptlift.improving.reading import check_prompt
 from promptlift.improving.session import Ask
 from promptlift.records import SCHEMA_VERSION, Improvement
-from promptlift.web.answers import Body, Prompts, errors, refusal
+from promptlift.web.answers import Body, Prompts, Receipt, errors, refusal
 from promptlift.web.batcher import Options
 from promptlift.web.logs import describe, note
 from promptlift.web.service import Service
@@ -91,31 +91,10 @@ class ImproveRequest(Body):
     chunks: int | None = _option("chunks", ge=1, le=_MOST)
 
 
-class DroppedPhrase(BaseModel):
-    """A phrase that the model wrote and that was left out."""
-
-    phrase: str
-    reason: str
-
-
-class Result(BaseModel):
+class Result(Receipt):
     """An improved prompt with its receipt, as `promptlift improve --json` prints it."""
 
     index: int = Field(description="Position of its prompt in the request, from 0.")
-    source: str
-    prompt: str
-    additions: list[str]
-    clip_tokens: int
-    seed: int
-    variant: int
-    mode: str
-    model: str
-    dropped: list[DroppedPhrase]
-    notes: list[str]
-    negative: str | None
-    checks: dict[str, Any]
-    settings: dict[str, Any]
-    schema_version: int
 
 
 class ImproveAnswer(BaseModel):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptlift.errors import InputError, MissingExtraError, PromptliftError
+from promptlift.illustrating.presets import PRESETS
 from promptlift.improving.clip_tokens import count_clip_tokens
 from promptlift.records import Improvement
 from promptlift.web.batcher import Full
@@ -51,6 +52,7 @@ class Job:
 
     Attributes:
         id: cannot be guessed.
+        receipts: of each prompt, where it was improved.
         status: queued, running, done, failed or cancelled.
         step: denoising steps of the picture in hand.
         error: why it failed.
@@ -59,6 +61,7 @@ class Job:
     prompts: list[str]
     seeds: list[int]
     negative: str | None
+    receipts: list[Improvement | None]
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     status: str = "queued"
     step: int = 0
@@ -98,6 +101,12 @@ class PictureJobs:
         if self.model is None:
             return None
         return Path(self.model).name if Path(self.model).exists() else self.model
+
+    @property
+    def notice(self) -> str | None:
+        """What is always said of the model's pictures."""
+        preset = PRESETS.get(self.model or "")
+        return preset.notice if preset else None
 
     @property
     def steps(self) -> int | None:
@@ -215,12 +224,12 @@ class PictureJobs:
         illustrator.on_step = step
         # By seed, then by prompt: what is to be compared is there together.
         for seed in job.seeds:
-            for prompt in job.prompts:
+            for prompt, receipt in zip(job.prompts, job.receipts, strict=True):
                 if job.status != "running":
                     raise _Cancelled
                 picture = illustrator.draw(prompt, seed=seed, negative=job.negative)
                 self._seconds += 0.3 * (picture.seconds - self._seconds)
-                job.pictures.append(self._drawn(len(job.pictures), picture, illustrator))
+                job.pictures.append(self._drawn(len(job.pictures), picture, receipt, illustrator))
                 job.step = 0
 
     def _loaded(self) -> "Illustrator":
@@ -230,16 +239,19 @@ class PictureJobs:
             self._illustrator = illustrator
         return self._illustrator
 
-    def _drawn(self, index: int, picture: "Picture", illustrator: "Illustrator") -> Drawn:
+    def _drawn(
+        self, index: int, picture: "Picture", receipt: Improvement | None, illustrator: "Illustrator"
+    ) -> Drawn:
         from promptlift.illustrating.receipts import Drawing, png_bytes
 
         request, (width, height) = picture.request, picture.image.size
         drawing = Drawing(
             prompt_index=index,
             seed=request.seed,
-            side="original",
-            variant=None,
-            improvement=Improvement(
+            side="original" if receipt is None else "improved",
+            variant=None if receipt is None else receipt.variant,
+            improvement=receipt
+            or Improvement(
                 source=request.prompt,
                 prompt=request.prompt,
                 additions=(),
