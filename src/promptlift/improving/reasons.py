@@ -82,9 +82,9 @@ def reasons(improver: Improver, improvement: Improvement) -> list[Reason]:
 
 
 def _asked_for(improvement: Improvement) -> list[str]:
-    settings = improvement.settings
-    wishes = [*settings.get("prefer", ()), settings.get("style")]
-    return [wish.lower() for wish in wishes if wish]
+    prefer, style = (improvement.settings.get(name) for name in ("prefer", "style"))
+    wishes = [*(prefer if isinstance(prefer, list | tuple) else []), style]
+    return [wish.lower() for wish in wishes if isinstance(wish, str) and wish]
 
 
 def _lifts(improver: Improver, improvement: Improvement) -> Sequence[float]:
@@ -101,7 +101,8 @@ def _lifts(improver: Improver, improvement: Improvement) -> Sequence[float]:
     logs = np.array(rows)  # [sources, tokens]
     result = []
     for start, end in spans:
-        inside = [start <= first < end for first, _ in offsets[: logs.shape[1]]]
+        # A token begins with the blank before it; that of the end has no width.
+        inside = [start - 1 <= first < last <= end for first, last in offsets]
         own, *others = logs[:, inside].sum(axis=1)
         result.append(float(np.exp(own - _log_mean(np.array(others)))))
     return result

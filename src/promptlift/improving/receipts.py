@@ -169,7 +169,7 @@ def parse_receipt(text: str, place: str) -> Improvement:
         if not isinstance(known["settings"], dict):
             raise TypeError("settings")
         return Improvement(**known)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else "is no receipt"
         raise InputError(
             f"{place} {what}. A receipt is a line that `promptlift improve --json` printed."

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptlift.errors import InputError, MissingExtraError, PromptliftError
-from promptlift.illustrating.presets import PRESETS
 from promptlift.improving.clip_tokens import count_clip_tokens
 from promptlift.records import Improvement
 from promptlift.web.batcher import Full
 from promptlift.web.logs import describe
+from promptlift.world.bundle import drawing_notice
 
 if TYPE_CHECKING:
     from promptlift.illustrating.illustrator import Illustrator
@@ -105,8 +105,7 @@ class PictureJobs:
     @property
     def notice(self) -> str | None:
         """What is always said of the model's pictures."""
-        preset = PRESETS.get(self.model or "")
-        return preset.notice if preset else None
+        return drawing_notice("--image-model") if self.model == "pocket" else None
 
     @property
     def steps(self) -> int | None:
@@ -240,7 +239,11 @@ class PictureJobs:
         return self._illustrator
 
     def _drawn(
-        self, index: int, picture: "Picture", receipt: Improvement | None, illustrator: "Illustrator"
+        self,
+        index: int,
+        picture: "Picture",
+        receipt: Improvement | None,
+        illustrator: "Illustrator",
     ) -> Drawn:
         from promptlift.illustrating.receipts import Drawing, png_bytes
 

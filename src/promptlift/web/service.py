@@ -59,10 +59,13 @@ class Service:
             assert image_model is not None
             return Illustrator.load(image_model, **(drawing or {}))
 
+        improver = Improver.load(model, threads=threads)
+        # Word lists are read with the first prompt: no caller shall wait for that.
+        improver.improve("a cat", mode=next(iter(improver.card.modes)), max_new_tokens=1)
         return cls(
             config,
             Batcher(
-                Improver.load(model, threads=threads),
+                improver,
                 batch_size=config.batch_size,
                 wait_s=config.wait_ms / 1000,
                 max_queue=config.max_queue,

@@ -98,8 +98,12 @@ export class Card {
     additions.forEach((phrase, index) => {
       const start = prompt.indexOf(phrase, place);
       if (start < 0) return;
-      text.append(prompt.slice(place, start), this.#chip(phrase, index));
-      place = start + phrase.length;
+      const end = start + phrase.length;
+      const comma = prompt[end] === "," ? "," : "";
+      const whole = document.createElement("span"); // keeps the comma on the line of its phrase
+      whole.append(this.#chip(phrase, index), comma);
+      text.append(prompt.slice(place, start), whole);
+      place = end + comma.length;
     });
     text.append(prompt.slice(place));
   }

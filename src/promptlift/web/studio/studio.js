@@ -15,6 +15,7 @@ const RANGES = ["painters", "styles", "variety"];
 const steps = new Steps();
 let cards = [];
 let shown = null; // the request whose results are shown, as text
+let asked = null; // the state that it was made from
 let forced = null; // a prompt that is improved though it seems to need nothing
 let drawNotice = "";
 let round = null; // aborts the requests in hand
@@ -107,6 +108,7 @@ async function improve() {
     const removed = pending;
     pending = [];
     show(results, text, removed);
+    asked = found;
     failures = 0;
     problem("");
     at("state").textContent =
@@ -177,8 +179,8 @@ function note() {
 function keep() {
   clearTimeout(keeping);
   if (cards.length) {
-    const { removed, ...asked } = state();
-    history.add(asked, cards.map((card) => card.edited.prompt));
+    const { removed, ...entry } = asked;
+    history.add(entry, cards.map((card) => card.edited.prompt));
   }
 }
 
