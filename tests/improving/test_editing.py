@@ -44,7 +44,8 @@ def test_what_is_left_is_the_prompt_with_the_other_additions(
 def test_clauses_of_a_rewriting_are_cut_out() -> None:
     rewritten = Improvement(
         source="cat", prompt="a cat, on a roof, sharp focus",
-        additions=("on a roof", "sharp focus"), clip_tokens=8, seed=0, variant=0, mode="rewrite", model="m",
+        additions=("on a roof", "sharp focus"), clip_tokens=8, seed=0, variant=0, mode="rewrite",
+        model="m",
     )  # fmt: skip
     assert without(rewritten, {0}).prompt == "a cat, sharp focus"
     assert without(rewritten, {0, 1}).prompt == "a cat"
