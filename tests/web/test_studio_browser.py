@@ -1,9 +1,6 @@
 """The studio in a real browser, against the real command and the bundled model."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from promptlift.improving.receipts import receipt_text
 from promptlift.png_text import read_png_text, write_png_text
 from promptlift.records import Improvement
 from tests.browser import CHROMIUM, Browser
+from tests.web.studio_process import Studio
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 TOKEN = "a-token-of-some-length"
@@ -27,25 +25,6 @@ READY = (
     "[...document.querySelectorAll('article')].every((one) => "
     "!one.querySelector('.chip') || one.querySelector('.why li'))"
 )
-
-
-class Studio:
-    """`promptlift studio` in a process of its own."""
-
-    def __init__(self, *options: str, **environment: str) -> None:
-        line = [
-            sys.executable, "-m", "promptlift", "studio", "--no-open", "--port", "0",
-            "--threads", "1", *options,
-        ]  # fmt: skip
-        self.process = subprocess.Popen(
-            line, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
-        )
-        assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.communicate()
 
 
 @pytest.fixture(scope="module")
