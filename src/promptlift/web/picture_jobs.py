@@ -240,7 +240,11 @@ class PictureJobs:
         return self._illustrator
 
     def _drawn(
-        self, index: int, picture: "Picture", receipt: Improvement | None, illustrator: "Illustrator"
+        self,
+        index: int,
+        picture: "Picture",
+        receipt: Improvement | None,
+        illustrator: "Illustrator",
     ) -> Drawn:
         from promptlift.illustrating.receipts import Drawing, png_bytes
 
