@@ -155,6 +155,23 @@ def test_the_example_of_the_docs_runs(api: Api) -> None:
     assert len(done.stdout.splitlines()) == 3
 
 
+def test_what_the_protocol_refuses_is_refused_as_all_else(api: Api) -> None:
+    head, _, body = api.raw(b"nonsense\r\n\r\n").partition(b"\r\n\r\n")
+    assert list(json.loads(body)) == ["error"]
+    for line in (b"content-type: application/json", b"x-content-type-options: nosniff"):
+        assert line in head.lower()
+
+
+@pytest.mark.parametrize("options", [("--port", "70000"), ("--timeout-s", "inf")])
+def test_settings_that_cannot_be_used_are_one_line(
+    exported: Path, options: tuple[str, str]
+) -> None:
+    status, errors = Api(exported, *options).end()
+    assert status == 2
+    assert options[0] in errors
+    assert "Traceback" not in errors
+
+
 def test_a_second_request_cannot_be_smuggled_in(api: Api) -> None:
     inner = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
     sent = HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + inner
