@@ -5,10 +5,12 @@ import json
 import logging
 import re
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -17,9 +19,11 @@ from fastapi.testclient import TestClient
 
 from promptlift.errors import ConfigError
 from promptlift.improving.config import ControlConfig, DecodingConfig
+from promptlift.improving.decoding import GivenUp
 from promptlift.improving.improver import Improver
+from promptlift.improving.session import Ask
 from promptlift.web.api import create_app
-from promptlift.web.batcher import Batcher
+from promptlift.web.batcher import Batcher, Options
 from promptlift.web.config import ServeConfig
 from promptlift.web.improving import ImproveRequest, Result
 from promptlift.web.logs import JsonLines
@@ -277,6 +281,84 @@ def test_a_request_that_takes_too_long_is_told_and_given_up(make: Make) -> None:
             assert (await client.post("/v1/improve", json=body)).status_code == 200
 
     asyncio.run(ask_all())
+
+
+# Some seconds of work.
+LONG = {"prompts": "a cat", "n": 64, "variety": 1, "min_new_tokens": 256, "max_new_tokens": 256}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_work_ends_with_the_wait_for_it(make: Make, stream: bool) -> None:
+    service = make(timeout_s=1)
+
+    async def ask_all() -> None:
+        async with asking(service) as client:
+            late = await client.post("/v1/improve", json={**LONG, "stream": stream})
+            assert "not done within 1 s" in late.text
+            body = {"prompts": "a dog", **SHORT}
+            assert (await client.post("/v1/improve", json=body)).status_code == 200
+
+    asyncio.run(ask_all())
+
+
+def test_stopping_finishes_what_is_waited_for(make: Make) -> None:
+    service = make()
+
+    async def ask_all() -> httpx.Response:
+        async with asking(service) as client:
+            body = {"prompts": "a cat", "min_new_tokens": 200, "max_new_tokens": 200}
+            asked = asyncio.create_task(client.post("/v1/improve", json=body))
+            while not service.batcher.batches:
+                await asyncio.sleep(0)
+            assert not asked.done()
+        assert not service.batcher.running
+        return await asked
+
+    assert asyncio.run(ask_all()).status_code == 200
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_stopping_does_not_take_longer_than_it_may(make: Make, waits: bool) -> None:
+    batcher = make().batcher
+    decoding = DecodingConfig(min_new_tokens=256, max_new_tokens=256)
+    options = Options("extend", decoding, ControlConfig(variety=1))
+
+    async def stop() -> None:
+        batcher.start()
+        [result] = batcher.put(options, [Ask(prompt="a cat", seed=1, n=64)])
+        while not batcher.batches:
+            await asyncio.sleep(0.01)
+        if not waits:
+            result.cancel()
+        began = time.monotonic()
+        await batcher.stop(0.3 if waits else 60)
+        assert time.monotonic() - began < 3
+        assert result.cancelled() or isinstance(result.exception(), GivenUp)
+
+    asyncio.run(stop())
+
+
+@pytest.mark.parametrize("name", ["time", "_improve"])
+def test_the_worker_outlives_what_nobody_foresaw(
+    make: Make, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    service, body = make(), {"prompts": "a cat", **SHORT}
+
+    async def ask_all() -> None:
+        async with asking(service) as client:
+            with monkeypatch.context() as patch:
+                if name == "time":  # a clock that ticks seldom
+                    stopped = SimpleNamespace(monotonic=lambda: 0.0)
+                    patch.setattr("promptlift.web.batcher.time", stopped)
+                else:
+                    patch.setattr(service.batcher, name, None)
+                status = (await client.post("/v1/improve", json=body)).status_code
+                assert status == (200 if name == "time" else 500)
+            assert (await client.post("/v1/improve", json=body)).status_code == 200
+
+    with caplog.at_level(logging.INFO, "promptlift.web"):
+        asyncio.run(ask_all())
+    assert [record.message for record in caplog.records].count("batch") == (name == "_improve")
 
 
 class _Breaking:

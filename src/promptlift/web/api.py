@@ -71,7 +71,7 @@ def create_app(service: Service, *, pages: Sequence[APIRouter] = ()) -> FastAPI:
         try:
             yield
         finally:
-            await service.batcher.stop()
+            await service.batcher.stop(config.timeout_s)  # nobody waits longer
             await run_in_threadpool(service.pictures.stop)
 
     config = service.config

@@ -3,16 +3,18 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
+from starlette.types import Receive, Scope, Send
 
 from promptlift.errors import ConfigError, InputError
 from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
+from promptlift.improving.decoding import GivenUp
 from promptlift.improving.reading import check_prompt
 from promptlift.improving.session import Ask
 from promptlift.records import SCHEMA_VERSION, Improvement
@@ -129,20 +131,13 @@ def improve_router(service: Service) -> APIRouter:
         futures = batcher.put(options, asks)
         note(request.scope, prompts=len(asks), results=len(asks) * body.n)
         if config.log_prompts:
-            note(request.scope, sources=[ask.prompt for ask in asks])
+            negative = {} if body.negative is None else {"negative": body.negative}
+            note(request.scope, sources=[ask.prompt for ask in asks], **negative)
         if body.stream:
-            return StreamingResponse(
-                _events(
-                    futures,
-                    config.timeout_s,
-                    lambda error: note(request.scope, **describe(error, told=config.log_prompts)),
-                ),
-                media_type="text/event-stream",
-                headers={**_NO_CACHE, "x-accel-buffering": "no"},
-            )
+            return _Stream(futures, config, request.scope)
         try:
             done = await _all(futures, config.timeout_s, request)
-        except asyncio.TimeoutError:
+        except (asyncio.TimeoutError, GivenUp):
             return refusal(503, _late(config.timeout_s), {"retry-after": "5"})
         except _Gone:
             return refusal(499, "the caller left")  # for the log; the number is nginx's
@@ -221,36 +216,52 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-async def _events(
-    futures: _Futures, timeout_s: float, failed: Callable[[Exception], None]
-) -> AsyncIterator[str]:
+class _Stream(StreamingResponse):
     """Server-sent events; results come as they are done, in any order."""
-    loop = asyncio.get_running_loop()
-    end, left = loop.time() + timeout_s, set(futures)
-    order = {future: index for index, future in enumerate(futures)}
-    count = 0
-    try:
-        while left:
-            done, _ = await asyncio.wait(
-                left, timeout=end - loop.time(), return_when="FIRST_COMPLETED"
-            )
-            if not done:
-                yield _event("error", {"error": _late(timeout_s)})
-                return
-            for future in sorted(done, key=lambda one: order[one]):
-                left.remove(future)
-                for item in _objects(order[future], future.result()):
-                    count += 1
-                    yield _event("result", item)
-        yield _event("done", {"results": count})
-    except (ConfigError, InputError) as error:
-        yield _event("error", {"error": str(error)})
-    except Exception as error:  # too late for a status of its own
-        failed(error)
-        yield _event("error", {"error": "something went wrong here"})
-    finally:
-        for future in futures:
-            future.cancel()
+
+    def __init__(self, futures: _Futures, config: ServeConfig, scope: Scope) -> None:
+        super().__init__(
+            self._events(),
+            media_type="text/event-stream",
+            headers={**_NO_CACHE, "x-accel-buffering": "no"},
+        )
+        self._futures, self._config, self._request = futures, config, scope
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:  # not in the generator, which never runs if the caller leaves before it begins
+            for future in self._futures:
+                future.cancel()
+
+    async def _events(self) -> AsyncIterator[str]:
+        told, late = self._config.log_prompts, _late(self._config.timeout_s)
+        loop = asyncio.get_running_loop()
+        end, left = loop.time() + self._config.timeout_s, set(self._futures)
+        order = {future: index for index, future in enumerate(self._futures)}
+        improved: list[str] = []
+        if told:
+            note(self._request, improved=improved)
+        try:
+            while left:
+                done, _ = await asyncio.wait(
+                    left, timeout=end - loop.time(), return_when="FIRST_COMPLETED"
+                )
+                if not done:
+                    raise GivenUp
+                for future in sorted(done, key=lambda one: order[one]):
+                    left.remove(future)
+                    for item in _objects(order[future], future.result()):
+                        improved.append(item["prompt"])
+                        yield _event("result", item)
+            yield _event("done", {"results": len(improved)})
+        except GivenUp:
+            yield _event("error", {"error": late})
+        except (ConfigError, InputError) as error:
+            yield _event("error", {"error": str(error)})
+        except Exception as error:  # too late for a status of its own
+            note(self._request, **describe(error, told=told))
+            yield _event("error", {"error": "something went wrong here"})
 
 
 def _event(name: str, data: dict[str, Any]) -> str:
