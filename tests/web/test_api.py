@@ -176,6 +176,7 @@ def test_results_are_described_as_they_are(client: TestClient) -> None:
         ({"like": "x" * 4001}, "like has 4001 characters"),
         ({"mode": "shorten"}, "mode: "),
         ({"unknown": 1}, "unknown: "),
+        ({str(place): 1 for place in range(90_000)}, "it has 90002 fields and may have"),
     ],
 )
 def test_wrong_requests_get_one_line(client: TestClient, change: Any, words: str) -> None:
@@ -185,6 +186,28 @@ def test_wrong_requests_get_one_line(client: TestClient, change: Any, words: str
     assert name == "error"
     assert words in line
     assert len(line.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("improve", {"prompts": [1] * 300_000}),
+        ("improve", {"prompts": "a cat", "avoid": [1] * 300_000}),
+        ("illustrate", {"prompts": "a cat", "receipts": [1] * 300_000}),
+        ("illustrate", {"prompts": "a cat", "receipts": [{"notes": [1] * 300_000}]}),
+        ("illustrate", {"prompts": "a cat", "receipts": [{"additions": [1] * 300_000}]}),
+        ("illustrate", {"prompts": "a cat", "receipts": [{"dropped": [1] * 300_000}]}),
+    ],
+)
+def test_a_hundred_thousand_mistakes_are_as_one(
+    client: TestClient, path: str, body: dict[str, Any]
+) -> None:
+    began = time.process_time()
+    answer = client.post(f"/v1/{path}", json=body)
+    assert time.process_time() - began < 1
+    assert answer.status_code == 422
+    more = re.search("and ([0-9]+) more", answer.json()["error"])
+    assert more is None or int(more[1]) < 20
 
 
 @pytest.mark.parametrize(
