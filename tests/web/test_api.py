@@ -1,6 +1,7 @@
 """The API in this process, with a tiny model: what it answers, shares, refuses and logs."""
 
 import asyncio
+import gc
 import json
 import logging
 import re
@@ -142,6 +143,12 @@ def test_a_request_takes_all_options_that_improving_has() -> None:
     options = {item.name for config in (DecodingConfig, ControlConfig) for item in fields(config)}
     own = {"prompts", "n", "seed", "mode", "preset", "model", "negative", "stream"}
     assert set(ImproveRequest.model_fields) == options | own
+
+
+def test_null_asks_for_no_budget(client: TestClient) -> None:
+    for sent, wanted in (({}, 75), ({"budget": None}, None), ({"budget": 40}, 40)):
+        answer = client.post("/v1/improve", json={"prompts": "a cat", **SHORT, **sent})
+        assert answer.json()["results"][0]["settings"]["budget"] == wanted
 
 
 def test_results_are_described_as_they_are(client: TestClient) -> None:
@@ -437,15 +444,74 @@ def test_the_log_has_prompts_only_where_asked(make: Make, caplog: pytest.LogCapt
             caplog.at_level(logging.INFO, "promptlift.web"),
             TestClient(app, base_url="http://localhost") as client,
         ):
-            client.post("/v1/improve", json={"prompts": "a zebra", **SHORT})
+            body = {"prompts": "a zebra", "negative": "an okapi", **SHORT}
+            client.post("/v1/improve", json=body)
+            client.post("/v1/improve", json={**body, "stream": True})
             client.get("/v1/illustrate/zebra")
             client.get("/zebra?zebra=1", headers={"user-agent": "zebra"})
         lines = [JsonLines().format(record) for record in caplog.records]
         found = [json.loads(line) for line in lines if "request" in line]
-        assert [line["status"] for line in found] == [200, 404, 404]
-        assert found[0]["route"] == "/v1/improve"
-        assert found[0]["results"] == 1
-        assert ("zebra" in "".join(lines)) == told
+        assert [line["status"] for line in found] == [200, 200, 404, 404]
+        for line in found[:2]:
+            assert (line["route"], line["results"]) == ("/v1/improve", 1)
+            assert (line.get("negative") == "an okapi") == told
+            assert ("a zebra" in line.get("improved", [""])[0]) == told
+        assert ("zebra" in "".join(lines)) == ("okapi" in "".join(lines)) == told
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_callers_who_leave_at_once_leave_nothing_behind(
+    make: Make, caplog: pytest.LogCaptureFixture, stream: bool
+) -> None:
+    """As uvicorn tells it: the body has come, and then nobody is there."""
+    service = make()
+    app = create_app(service)
+    body = json.dumps({"prompts": ["a cat", "a dog"], "stream": stream}).encode()
+    scope = {
+        "type": "http", "asgi": {"spec_version": "2.3"}, "http_version": "1.1", "method": "POST",
+        "path": "/v1/improve", "query_string": b"", "scheme": "http",
+        "headers": [
+            (b"host", b"localhost"), (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+        ],
+    }  # fmt: skip
+
+    async def leave() -> None:
+        messages: list[dict[str, Any]] = [
+            {"type": "http.disconnect"},
+            {"type": "http.request", "body": body},
+        ]
+
+        async def receive() -> dict[str, Any]:
+            return messages.pop() if len(messages) > 1 else messages[0]
+
+        async def send(message: dict[str, Any]) -> None:
+            await asyncio.sleep(0)
+
+        async with app.router.lifespan_context(app):
+            free = held(service.batcher)
+            await app(scope, receive, send)  # type: ignore[arg-type]
+            assert service.batcher.waiting == 0
+            free.set()
+        gc.collect()
+        await asyncio.sleep(0)
+
+    with caplog.at_level(logging.WARNING, "asyncio"):
+        asyncio.run(leave())
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
+
+
+def test_what_asyncio_complains_of_is_a_line_without_what_it_is_about() -> None:
+    try:
+        raise ValueError("a zebra")
+    except ValueError as error:
+        text = f"never retrieved\nfuture: <Future exception={error!r}>"
+        told = (ValueError, error, error.__traceback__)
+    record = logging.LogRecord("asyncio", logging.ERROR, "", 0, text, (), told)
+    line = JsonLines().format(record)
+    assert "zebra" not in line
+    found = json.loads(line)
+    assert (found["event"], found["exception"]) == ("never retrieved", "ValueError")
 
 
 @pytest.mark.parametrize(
@@ -540,6 +606,7 @@ def test_markup_in_prompts_stays_text(client: TestClient) -> None:
     "path",
     [
         "/docs/..%2f..%2fapi.py",
+        "/docs/",
         "/docs/api.html/",
         "/docs/%00",
         "/docs/__init__.py",
@@ -549,7 +616,7 @@ def test_markup_in_prompts_stays_text(client: TestClient) -> None:
 )
 def test_no_path_leads_to_a_file(client: TestClient, path: str) -> None:
     answer = client.get(path, follow_redirects=False)
-    assert answer.status_code in (307, 404)
+    assert answer.status_code == 404
     assert "promptlift" not in answer.text
 
 
@@ -579,9 +646,11 @@ def test_models_say_what_there_is(client: TestClient, improver: Improver, export
         ({"host": "0.0.0.0"}, "a token is needed"),
         ({"token": "short"}, "16 characters"),
         ({"token": "with spaces in the middle"}, "letters, digits"),
-        ({"batch_size": 0}, "batch_size is 0"),
-        ({"max_queue": 3}, "max_queue is 3"),
-        ({"timeout_s": float("nan")}, "timeout_s is nan"),
+        ({"batch_size": 0}, "--batch-size is 0"),
+        ({"max_queue": 3}, "--max-queue is 3"),
+        ({"timeout_s": float("nan")}, "--timeout-s is nan"),
+        ({"timeout_s": float("inf")}, "--timeout-s is inf"),
+        ({"wait_ms": float("inf")}, "--wait-ms is inf"),
     ],
 )
 def test_settings_that_cannot_be_used_are_refused(config: dict[str, Any], words: str) -> None:

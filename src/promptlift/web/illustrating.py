@@ -103,7 +103,8 @@ def illustrate_router(service: Service) -> APIRouter:
         jobs.put(job)
         note(request.scope, pictures=job.total)
         if config.log_prompts:
-            note(request.scope, sources=prompts)
+            negative = {} if body.negative is None else {"negative": body.negative}
+            note(request.scope, sources=prompts, **negative)
         return JSONResponse(state(job), 202, {**_NO_CACHE, "location": f"/v1/illustrate/{job.id}"})
 
     @router.get(

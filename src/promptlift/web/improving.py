@@ -20,6 +20,7 @@ from promptlift.improving.session import Ask
 from promptlift.records import SCHEMA_VERSION, Improvement
 from promptlift.web.answers import Body, Prompts, Receipt, errors, refusal
 from promptlift.web.batcher import Options
+from promptlift.web.config import ServeConfig
 from promptlift.web.logs import describe, note
 from promptlift.web.service import Service
 
@@ -89,7 +90,9 @@ class ImproveRequest(Body):
     lock: bool | None = _option("lock")
     force: bool | None = _option("force")
     guards: bool | None = _option("guards")
-    budget: int | None = _option("budget", ge=1, le=_MOST)
+    budget: int | None = Field(
+        None, ge=1, le=_MOST, description=f"{_HELP['budget']} null, where it is sent: any number."
+    )
     chunks: int | None = _option("chunks", ge=1, le=_MOST)
 
 
@@ -152,7 +155,10 @@ def improve_router(service: Service) -> APIRouter:
 
 
 def _options(body: ImproveRequest, service: Service) -> Options:
-    given = {name: getattr(body, name) for name in _HELP if getattr(body, name) is not None}
+    nulls = {"budget"} & body.model_fields_set  # the one option of which null says something
+    given = {
+        name: value for name in _HELP if (value := getattr(body, name)) is not None or name in nulls
+    }
     improver, most = service.batcher.improver, service.config.max_new_tokens
     improver.prefix(body.mode)
     if body.like is not None:
@@ -198,6 +204,8 @@ class _Gone(Exception):
 async def _all(futures: _Futures, timeout_s: float, request: Request) -> list[list[Improvement]]:
     """All results; what waits is given up when the time is over, or the caller went away."""
     results = asyncio.gather(*futures)
+    # asyncio complains of what nobody asks for, and when a caller leaves nobody does.
+    results.add_done_callback(lambda done: done.cancelled() or done.exception())
     gone = asyncio.ensure_future(_disconnected(request))
     ends: set[asyncio.Future[Any]] = {results, gone}
     try:
