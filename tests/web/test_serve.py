@@ -171,7 +171,7 @@ def example(word: str, api: Api) -> str:
     blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     [code] = [block for block in blocks if word in block]
     assert "http://127.0.0.1:8017" in code
-    return code.replace("http://127.0.0.1:8017", api.address)
+    return str(code.replace("http://127.0.0.1:8017", api.address))
 
 
 def test_what_the_protocol_refuses_is_refused_as_all_else(api: Api) -> None:
