@@ -31,7 +31,6 @@ class PromptliftImprove:
         """The node's inputs, as ComfyUI asks for them."""
         prompt = {
             "multiline": True,
-            "dynamicPrompts": True,
             "tooltip": "What the picture should show. Weights, tags and wildcards stay as they "
             "are. Negative prompts are no business of this node.",
         }

@@ -66,6 +66,14 @@ def test_what_the_node_cannot_make_stands_as_text(
     assert widgets(result) == {"CLIPTextEncode": [[result.prompt]]}
 
 
+@pytest.mark.parametrize(("seed", "offered"), [(2**53 - 1, True), (2**53, False)])
+def test_seeds_that_the_page_would_round_stand_as_text(
+    bundled: Improver, seed: int, offered: bool
+) -> None:
+    [result] = bundled.improve("a cat", seed=seed)
+    assert (node_options(result) is not None) == offered
+
+
 def test_another_models_improvement_stands_as_text(improver: Improver) -> None:
     [result] = improver.improve("a cat", seed=1)
     assert [node["type"] for node in comfyui_workflow(result)["nodes"]] == ["CLIPTextEncode"]

@@ -90,6 +90,48 @@ def test_a_job_that_is_done_again_is_not_improved_twice(script: Any) -> None:
     assert p.all_prompts == once != ["a cat in armor"]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "arguments"),
+    [
+        ("a dog", [False, *DEFAULTS]),
+        (" ", [True, *DEFAULTS]),
+        ("a dog", [True, "sing"]),
+        ("a dog", []),
+    ],
+)
+def test_a_job_that_is_used_again_has_nothing_of_the_one_before(
+    script: Any, prompt: str, arguments: list[Any]
+) -> None:
+    """Loops draw several jobs with one `p`."""
+    p = Processing("a cat in armor", extra_generation_params={"Mask blur": 4})
+    drawn(p, script)
+    p.prompt = prompt
+    [picture] = process_images(p, script, arguments)
+    assert picture.prompt == prompt
+    assert p.extra_generation_params == {"Mask blur": 4}
+    [again] = drawn(p, script) if prompt.strip() else [picture]
+    assert ("promptlift source: a dog" in again.parameters) == bool(prompt.strip())
+
+
+@pytest.mark.parametrize("second", [[], ["a cat"], ["fur", "a cat", "a cat"]])
+def test_second_passes_of_another_number_stop_nothing(script: Any, second: list[str]) -> None:
+    p = Processing("", all_prompts=["a cat", "a cat"], all_seeds=[1, 2], all_hr_prompts=second)
+    script.process(p, True, *DEFAULTS)
+    first, other = p.all_prompts
+    assert "a cat" not in (first, other)
+    assert p.all_hr_prompts == {0: [], 1: [first], 3: ["fur", other, "a cat"]}[len(second)]
+
+
+def test_a_failure_half_way_leaves_the_job_as_it_was(
+    script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("promptlift.improving.tools.infotext", None)
+    p = Processing("a cat in armor", hr_prompt="")
+    [picture] = drawn(p, script)
+    assert (picture.prompt, picture.second_prompt) == ("a cat in armor", "a cat in armor")
+    assert p.main_prompt == "a cat in armor" and "promptlift" not in picture.parameters
+
+
 @pytest.mark.parametrize("values", [("extend", 1, 0, "any", 0, 0), ("sing", 1, 0, "any", 75, 0)])
 def test_what_goes_wrong_is_one_line_and_the_prompt_stays(
     script: Any, capsys: pytest.CaptureFixture[str], values: tuple[Any, ...]

@@ -51,6 +51,8 @@ def test_every_input_has_a_tooltip_and_every_class_a_name(module: Any) -> None:
     inputs = module.NODE_CLASS_MAPPINGS[NODE].INPUT_TYPES()["required"]
     assert [*inputs][2:] == [field.name for field in fields(ToolOptions)]
     assert all(about["tooltip"] for _, about in inputs.values())
+    # The page would expand wildcards and cut comments out of the prompt, as from `//` on.
+    assert "dynamicPrompts" not in inputs["prompt"][1]
     assert inputs["seed"][1]["control_after_generate"] is True
     assert not hasattr(module.NODE_CLASS_MAPPINGS[NODE], "IS_CHANGED")
 

@@ -145,14 +145,50 @@ def test_requests_out_of_order_are_refused_at_once(
 
 
 def test_the_example_of_the_docs_runs(api: Api) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text("utf-8")
-    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    code = code.replace("http://127.0.0.1:8017", api.address).replace(
-        "n=3", "n=3, max_new_tokens=4"
-    )
+    code = example("improve(", api).replace("n=3", "n=3, max_new_tokens=4")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 3
+
+
+@pytest.mark.slow
+def test_the_example_of_pictures_runs(exported: Path, tmp_path: Path) -> None:
+    pipeline = save_sd15(tmp_path / "sd15")
+    api = Api(exported, "--image-steps", "1", "--offline", image_model=str(pipeline))
+    code = example("/v1/illustrate", api)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    for number in range(2):
+        assert (tmp_path / f"lighthouse-{number}.png").read_bytes().startswith(b"\x89PNG")
+    assert api.end()[0] == 0
+
+
+def example(word: str, api: Api) -> str:
+    """The example of the docs that has a word, for this server."""
+    page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text("utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    [code] = [block for block in blocks if word in block]
+    assert "http://127.0.0.1:8017" in code
+    return str(code.replace("http://127.0.0.1:8017", api.address))
+
+
+def test_what_the_protocol_refuses_is_refused_as_all_else(api: Api) -> None:
+    head, _, body = api.raw(b"nonsense\r\n\r\n").partition(b"\r\n\r\n")
+    assert list(json.loads(body)) == ["error"]
+    for line in (b"content-type: application/json", b"x-content-type-options: nosniff"):
+        assert line in head.lower()
+
+
+@pytest.mark.parametrize("options", [("--port", "70000"), ("--timeout-s", "inf")])
+def test_settings_that_cannot_be_used_are_one_line(
+    exported: Path, options: tuple[str, str]
+) -> None:
+    status, errors = Api(exported, *options).end()
+    assert status == 2
+    assert options[0] in errors
+    assert "Traceback" not in errors
 
 
 def test_a_second_request_cannot_be_smuggled_in(api: Api) -> None:

@@ -38,7 +38,10 @@ class PromptliftScript(scripts.Script):
 
     def process(self, p: Any, enabled: bool = False, *values: Any) -> None:
         """Improve the prompts of all pictures of a job, each with its picture's seed."""
-        if not enabled or p.all_prompts == getattr(p, "promptlift_prompts", None):
+        if enabled and p.all_prompts == getattr(p, "promptlift_prompts", None):
+            return  # the host does a job again, and kept our prompts
+        _forget(p)
+        if not enabled:
             return
         try:
             _improve(p, values)
@@ -51,9 +54,7 @@ class PromptliftScript(scripts.Script):
         place = getattr(p, "iteration", 0) * p.batch_size + getattr(p, "batch_index", 0)
         notes = getattr(p, "promptlift_notes", [])
         if place < len(notes):
-            for key in [key for key in p.extra_generation_params if key.startswith(_OURS)]:
-                del p.extra_generation_params[key]
-            p.extra_generation_params.update(notes[place])
+            _write(p, notes[place])
 
 
 def _improve(p: Any, values: tuple[Any, ...]) -> None:
@@ -67,17 +68,31 @@ def _improve(p: Any, values: tuple[Any, ...]) -> None:
         source if result is None else result.prompt
         for source, result in zip(sources, results, strict=True)
     ]
-    p.promptlift_notes = [{} if result is None else dict(infotext(result)) for result in results]
-    p.all_prompts = improved
-    p.promptlift_prompts = list(improved)
-    p.extra_generation_params.update(p.promptlift_notes[0])
+    notes = [{} if result is None else dict(infotext(result)) for result in results]
+    later = list(getattr(p, "all_hr_prompts", None) or [])  # of the second pass
+    for place, (source, new) in enumerate(zip(sources, improved, strict=True)):
+        if place < len(later) and later[place] == source:  # it has none of its own
+            later[place] = new
+    # Only now is the job changed: whatever failed above left it as it was.
     if getattr(p, "main_prompt", None) == sources[0]:
         p.main_prompt = improved[0]  # named by grids
-    if later := getattr(p, "all_hr_prompts", None):  # of the second pass, where it has no own
-        p.all_hr_prompts = [
-            new if second == source else second
-            for second, source, new in zip(later, sources, improved, strict=True)
-        ]
+    if later:
+        p.all_hr_prompts = later
+    p.all_prompts, p.promptlift_prompts, p.promptlift_notes = improved, list(improved), notes
+    _write(p, notes[0])
+
+
+def _forget(p: Any) -> None:
+    """Take out what an earlier job left, as loops draw several with one `p`."""
+    p.promptlift_prompts, p.promptlift_notes = None, []
+    _write(p, {})
+
+
+def _write(p: Any, notes: dict[str, str]) -> None:
+    """Let the parameters of pictures say this of us, and nothing else."""
+    for key in [key for key in p.extra_generation_params if key.startswith(_OURS)]:
+        del p.extra_generation_params[key]
+    p.extra_generation_params.update(notes)
 
 
 def _control(gr: Any, option: Any) -> Any:

@@ -36,7 +36,10 @@ def _setting(name: str, panel: str = "What is allowed") -> Any:
 def serve(
     host: Annotated[str | None, _setting("host", "Where")] = None,
     port: Annotated[
-        int, typer.Option(help="Port; 0 for any that is free.", rich_help_panel="Where")
+        int,
+        typer.Option(
+            help="Port; 0 for any that is free.", min=0, max=65535, rich_help_panel="Where"
+        ),
     ] = 8017,
     token_file: Annotated[
         Path | None,

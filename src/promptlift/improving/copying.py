@@ -15,6 +15,7 @@ from promptlift.records import Improvement
 NODE = "PromptliftImprove"  # as integrations/comfyui names it
 FORMS = ("plain", "a1111", "comfyui")
 _ENCODE = "CLIPTextEncode"
+_MOST_SEED = 2**53 - 1  # the largest that the page, whose numbers are doubles, keeps as it is
 _SIZES = {NODE: (420, 340), _ENCODE: (420, 180)}
 
 
@@ -78,6 +79,8 @@ def node_options(improvement: Improvement) -> ToolOptions | None:
     """The options with which ComfyUI's node makes an improvement again; None where it cannot."""
     manifest = _bundled()
     if improvement.model != manifest.model_id or improvement.checks.get("removed"):
+        return None
+    if improvement.seed > _MOST_SEED:
         return None
     settings = {k: v for k, v in improvement.settings.items() if k != "versions"}
     strengths = {"free": 0.0, "never": 1.0}

@@ -1,6 +1,6 @@
 """One call of improving: prompts and options in, improvements out, a window at a time."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
@@ -68,6 +68,7 @@ class Session:
         decoding: how tokens are chosen.
         control: what is asked of the results.
         batch_size: results that are decoded together.
+        given_up: asked before each token whether to stop, which raises `GivenUp`.
     """
 
     def __init__(
@@ -78,11 +79,12 @@ class Session:
         decoding: DecodingConfig,
         control: ControlConfig,
         batch_size: int,
+        given_up: Callable[[], bool] | None = None,
     ) -> None:
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size} and must be 1 or more")
         self.improver, self.mode, self.batch_size = improver, mode, batch_size
-        self.decoding, self.control = decoding, control
+        self.decoding, self.control, self.given_up = decoding, control, given_up
         self.wishes = improver.wishes(control)
         self.settings = {
             "versions": _versions(improver.engine.libraries),
@@ -230,6 +232,7 @@ class Session:
                 suppressed=improver.suppressed(self.control),
                 phrases=self.wishes.rule([(row.reading.terms, row.used) for row in part]),
                 forced=self.wishes.forced if part[0].mode == "extend" else None,
+                given_up=self.given_up,
             )
             for row, item in zip(part, drawn, strict=True):
                 row.text = improver.tokenizer.decode(item.tokens, skip_special_tokens=True)

@@ -6,12 +6,16 @@ from typing import Annotated, Any
 
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from promptlift.improving.reading import check_prompt
 from promptlift.improving.receipts import parse_receipt
 from promptlift.records import Improvement
 
 _LONGEST = 500
+# One mistake is enough: one for each item takes seconds and hundreds of megabytes.
+FAIL_FAST = Field(fail_fast=True)
+_Texts = Annotated[list[str], FAIL_FAST]
 
 
 class Body(BaseModel):
@@ -22,9 +26,15 @@ class Body(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _whole(cls, given: Any) -> Any:
-        """JSON has one kind of number."""
+        """JSON has one kind of number. Too many fields are one mistake, not one each."""
         if not isinstance(given, dict):
             return given
+        if len(given) > (most := len(cls.model_fields)):
+            raise PydanticCustomError(
+                "too_many_fields",
+                "it has {given} fields and may have {most}",
+                {"given": len(given), "most": most},
+            )
         return {
             name: int(value) if isinstance(value, float) and value.is_integer() else value
             for name, value in given.items()
@@ -43,14 +53,14 @@ class Receipt(BaseModel):
 
     source: str
     prompt: str
-    additions: list[str]
+    additions: _Texts
     clip_tokens: int
     seed: int
     variant: int
     mode: str
     model: str
-    dropped: list[DroppedPhrase]
-    notes: list[str]
+    dropped: Annotated[list[DroppedPhrase], FAIL_FAST]
+    notes: _Texts
     negative: str | None
     checks: dict[str, Any]
     settings: dict[str, Any]
@@ -94,6 +104,6 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 _Text = Annotated[str, Field(json_schema_extra={"pattern": r"\S"})]
 # Described for tools; what is amiss is said by `check_prompt`, in plainer words.
 Prompts = Annotated[
-    _Text | list[_Text],
+    _Text | Annotated[list[_Text], FAIL_FAST],
     Field(description="One prompt, or a list of them.", json_schema_extra={"minItems": 1}),
 ]

@@ -71,7 +71,7 @@ def create_app(service: Service, *, pages: Sequence[APIRouter] = ()) -> FastAPI:
         try:
             yield
         finally:
-            await service.batcher.stop()
+            await service.batcher.stop(config.timeout_s)  # nobody waits longer
             await run_in_threadpool(service.pictures.stop)
 
     config = service.config
@@ -82,6 +82,7 @@ def create_app(service: Service, *, pages: Sequence[APIRouter] = ()) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        redirect_slashes=False,  # a redirect would name the host
     )
     app.state.service = service
     protected = [Security(HTTPBearer(auto_error=False))] if config.token is not None else []

@@ -6,7 +6,7 @@ are each prompt's own. No result depends on its neighbours (`improving.batching`
 """
 
 import asyncio
-import contextlib
+import logging
 import math
 import time
 from collections import deque
@@ -17,13 +17,16 @@ from typing import TypeVar
 
 from promptlift.errors import ConfigError
 from promptlift.improving.config import ControlConfig, DecodingConfig
+from promptlift.improving.decoding import GivenUp
 from promptlift.improving.improver import Improver
 from promptlift.improving.session import Ask, Session
 from promptlift.records import Improvement
+from promptlift.web.logs import describe
 
 _LONGEST_RETRY_S = 60
 _MOST_OTHERS = 16
 _T = TypeVar("_T")
+_log = logging.getLogger("promptlift.web")
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Batcher:
         self._thread = ThreadPoolExecutor(1, "improve")
         self._worker: asyncio.Task[None] | None = None
         self._others = 0
+        self._stopping = self._overdue = False
         self._results_a_second = 10.0  # a guess until the first batch is done
 
     @property
@@ -89,12 +93,14 @@ class Batcher:
         """Begin; needs a running event loop."""
         self._worker = asyncio.create_task(self._work())
 
-    async def stop(self) -> None:
-        """Finish the batch in hand, and end."""
+    async def stop(self, within_s: float) -> None:
+        """Finish the batch in hand, as far as somebody waits for it and it is done in time."""
         assert self._worker is not None
-        self._worker.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._worker
+        self._stopping = True
+        self._arrived.set()
+        await asyncio.wait([self._worker], timeout=within_s)
+        self._overdue = True
+        await self._worker
         await asyncio.to_thread(self._thread.shutdown)
 
     def put(
@@ -130,28 +136,36 @@ class Batcher:
             self._others -= 1
 
     async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
+        while not self._stopping:
             if not self._queue:
                 self._arrived.clear()
                 await self._arrived.wait()
                 await asyncio.sleep(self.wait_s)
-            if not (batch := self._take()):
+            if batch := self._take():
+                await self._do(batch)
+
+    async def _do(self, batch: list[_Waiting]) -> None:
+        """Improve a batch. Whatever goes wrong is its callers' to know, and the worker goes on."""
+        self.batches += 1
+        began = time.monotonic()
+        loop = asyncio.get_running_loop()
+        results: Sequence[list[Improvement] | Exception]
+        try:
+            results = await loop.run_in_executor(self._thread, self._improve, batch)
+        except Exception as error:
+            _log.error("batch", extra={"fields": describe(error, told=False)})
+            results = [error] * len(batch)
+        # Some clocks tick so seldom that no time has passed.
+        rate = sum(item.ask.n for item in batch) / max(time.monotonic() - began, 1e-3)
+        self._results_a_second += 0.2 * (rate - self._results_a_second)
+        for item, result in zip(batch, results, strict=True):
+            if item.result.done():
                 continue
-            self.batches += 1
-            began = time.monotonic()
-            options, asks = batch[0].options, [item.ask for item in batch]
-            results = await loop.run_in_executor(self._thread, self._improve, options, asks)
-            rate = sum(ask.n for ask in asks) / (time.monotonic() - began)
-            self._results_a_second += 0.2 * (rate - self._results_a_second)
-            for item, result in zip(batch, results, strict=True):
-                if item.result.done():
-                    continue
-                if isinstance(result, Exception):
-                    item.result.set_exception(result)
-                    item.result.exception()  # asyncio logs those that nobody looked at
-                else:
-                    item.result.set_result(result)
+            if isinstance(result, Exception):
+                item.result.set_exception(result)
+                item.result.exception()  # asyncio logs those that nobody looked at
+            else:
+                item.result.set_result(result)
 
     def _take(self) -> list[_Waiting]:
         """The oldest prompt, and those that may share its batch."""
@@ -172,9 +186,8 @@ class Batcher:
         self._queue = left
         return batch
 
-    def _improve(
-        self, options: Options, asks: list[Ask]
-    ) -> "Sequence[list[Improvement] | Exception]":
+    def _improve(self, batch: list[_Waiting]) -> "Sequence[list[Improvement] | Exception]":
+        options, asks = batch[0].options, [item.ask for item in batch]
         try:
             session = Session(
                 self.improver,
@@ -182,12 +195,13 @@ class Batcher:
                 decoding=options.decoding,
                 control=options.control,
                 batch_size=self.batch_size,
+                given_up=lambda: self._overdue or all(item.result.done() for item in batch),
             )
             return list(session.improve(asks))
-        except ConfigError as error:  # of the options, which all share
-            return [error] * len(asks)
+        except (ConfigError, GivenUp) as error:  # what holds for all of them
+            return [error] * len(batch)
         except Exception as error:
-            if len(asks) == 1:
+            if len(batch) == 1:
                 return [error]
             # One prompt shall not spoil the batch of the others.
-            return [self._improve(options, [ask])[0] for ask in asks]
+            return [self._improve([item])[0] for item in batch]

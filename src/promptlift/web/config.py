@@ -1,5 +1,6 @@
 """Settings of the API: the home of each default, its help and its check."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,17 +41,17 @@ class ServeConfig:
 
     def __post_init__(self) -> None:
         wrong = [
-            f"{name} is {getattr(self, name)} and must be {least} or more"
+            f"{_flag(name)} is {getattr(self, name)} and must be a number of {least} or more"
             for name, least in (
                 ("batch_size", 1), ("wait_ms", 0), ("timeout_s", 1), ("max_body", 1_000),
                 ("max_results", 1), ("max_prompt_chars", 1), ("max_new_tokens", 1),
                 ("max_jobs", 1), ("max_pictures", 1),
             )
-            if not getattr(self, name) >= least
+            if not least <= getattr(self, name) < math.inf
         ]  # fmt: skip
         if self.max_queue < self.max_results:
             wrong.append(
-                f"max_queue is {self.max_queue} and must be max_results, {self.max_results}, "
+                f"--max-queue is {self.max_queue} and must be --max-results, {self.max_results}, "
                 "or more"
             )
         if self.token is not None and not _is_token(self.token):
@@ -65,6 +66,10 @@ class ServeConfig:
             )
         if wrong:
             raise ConfigError("; ".join(wrong))
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _is_token(text: str) -> bool:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from promptlift.errors import InputError
 from promptlift.improving.reading import check_prompt
 from promptlift.records import Improvement
-from promptlift.web.answers import Body, Prompts, Receipt, errors, refusal
+from promptlift.web.answers import FAIL_FAST, Body, Prompts, Receipt, errors, refusal
 from promptlift.web.logs import note
 from promptlift.web.picture_jobs import Job, job_as_json
 from promptlift.web.service import Service
@@ -26,7 +26,7 @@ class IllustrateRequest(Body):
     seed: int = Field(0, ge=0, lt=2**62, description="First seed of the noise.")
     seeds: int = Field(1, ge=1, le=2**31, description="Pictures of each prompt.")
     negative: str | None = Field(None, description="What is not to be seen.")
-    receipts: list[Receipt | None] | None = Field(
+    receipts: Annotated[list[Receipt | None], FAIL_FAST] | None = Field(
         None, description="Of each prompt its receipt, which its pictures then carry."
     )
 
@@ -103,7 +103,8 @@ def illustrate_router(service: Service) -> APIRouter:
         jobs.put(job)
         note(request.scope, pictures=job.total)
         if config.log_prompts:
-            note(request.scope, sources=prompts)
+            negative = {} if body.negative is None else {"negative": body.negative}
+            note(request.scope, sources=prompts, **negative)
         return JSONResponse(state(job), 202, {**_NO_CACHE, "location": f"/v1/illustrate/{job.id}"})
 
     @router.get(

@@ -3,21 +3,24 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
+from starlette.types import Receive, Scope, Send
 
 from promptlift.errors import ConfigError, InputError
 from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
+from promptlift.improving.decoding import GivenUp
 from promptlift.improving.reading import check_prompt
 from promptlift.improving.session import Ask
 from promptlift.records import SCHEMA_VERSION, Improvement
 from promptlift.web.answers import Body, Prompts, Receipt, errors, refusal
 from promptlift.web.batcher import Options
+from promptlift.web.config import ServeConfig
 from promptlift.web.logs import describe, note
 from promptlift.web.service import Service
 
@@ -87,7 +90,9 @@ class ImproveRequest(Body):
     lock: bool | None = _option("lock")
     force: bool | None = _option("force")
     guards: bool | None = _option("guards")
-    budget: int | None = _option("budget", ge=1, le=_MOST)
+    budget: int | None = Field(
+        None, ge=1, le=_MOST, description=f"{_HELP['budget']} null, where it is sent: any number."
+    )
     chunks: int | None = _option("chunks", ge=1, le=_MOST)
 
 
@@ -129,20 +134,13 @@ def improve_router(service: Service) -> APIRouter:
         futures = batcher.put(options, asks)
         note(request.scope, prompts=len(asks), results=len(asks) * body.n)
         if config.log_prompts:
-            note(request.scope, sources=[ask.prompt for ask in asks])
+            negative = {} if body.negative is None else {"negative": body.negative}
+            note(request.scope, sources=[ask.prompt for ask in asks], **negative)
         if body.stream:
-            return StreamingResponse(
-                _events(
-                    futures,
-                    config.timeout_s,
-                    lambda error: note(request.scope, **describe(error, told=config.log_prompts)),
-                ),
-                media_type="text/event-stream",
-                headers={**_NO_CACHE, "x-accel-buffering": "no"},
-            )
+            return _Stream(futures, config, request.scope)
         try:
             done = await _all(futures, config.timeout_s, request)
-        except asyncio.TimeoutError:
+        except (asyncio.TimeoutError, GivenUp):
             return refusal(503, _late(config.timeout_s), {"retry-after": "5"})
         except _Gone:
             return refusal(499, "the caller left")  # for the log; the number is nginx's
@@ -157,7 +155,10 @@ def improve_router(service: Service) -> APIRouter:
 
 
 def _options(body: ImproveRequest, service: Service) -> Options:
-    given = {name: getattr(body, name) for name in _HELP if getattr(body, name) is not None}
+    nulls = {"budget"} & body.model_fields_set  # the one option of which null says something
+    given = {
+        name: value for name in _HELP if (value := getattr(body, name)) is not None or name in nulls
+    }
     improver, most = service.batcher.improver, service.config.max_new_tokens
     improver.prefix(body.mode)
     if body.like is not None:
@@ -203,6 +204,8 @@ class _Gone(Exception):
 async def _all(futures: _Futures, timeout_s: float, request: Request) -> list[list[Improvement]]:
     """All results; what waits is given up when the time is over, or the caller went away."""
     results = asyncio.gather(*futures)
+    # asyncio complains of what nobody asks for, and when a caller leaves nobody does.
+    results.add_done_callback(lambda done: done.cancelled() or done.exception())
     gone = asyncio.ensure_future(_disconnected(request))
     ends: set[asyncio.Future[Any]] = {results, gone}
     try:
@@ -221,36 +224,52 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-async def _events(
-    futures: _Futures, timeout_s: float, failed: Callable[[Exception], None]
-) -> AsyncIterator[str]:
+class _Stream(StreamingResponse):
     """Server-sent events; results come as they are done, in any order."""
-    loop = asyncio.get_running_loop()
-    end, left = loop.time() + timeout_s, set(futures)
-    order = {future: index for index, future in enumerate(futures)}
-    count = 0
-    try:
-        while left:
-            done, _ = await asyncio.wait(
-                left, timeout=end - loop.time(), return_when="FIRST_COMPLETED"
-            )
-            if not done:
-                yield _event("error", {"error": _late(timeout_s)})
-                return
-            for future in sorted(done, key=lambda one: order[one]):
-                left.remove(future)
-                for item in _objects(order[future], future.result()):
-                    count += 1
-                    yield _event("result", item)
-        yield _event("done", {"results": count})
-    except (ConfigError, InputError) as error:
-        yield _event("error", {"error": str(error)})
-    except Exception as error:  # too late for a status of its own
-        failed(error)
-        yield _event("error", {"error": "something went wrong here"})
-    finally:
-        for future in futures:
-            future.cancel()
+
+    def __init__(self, futures: _Futures, config: ServeConfig, scope: Scope) -> None:
+        super().__init__(
+            self._events(),
+            media_type="text/event-stream",
+            headers={**_NO_CACHE, "x-accel-buffering": "no"},
+        )
+        self._futures, self._config, self._request = futures, config, scope
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:  # not in the generator, which never runs if the caller leaves before it begins
+            for future in self._futures:
+                future.cancel()
+
+    async def _events(self) -> AsyncIterator[str]:
+        told, late = self._config.log_prompts, _late(self._config.timeout_s)
+        loop = asyncio.get_running_loop()
+        end, left = loop.time() + self._config.timeout_s, set(self._futures)
+        order = {future: index for index, future in enumerate(self._futures)}
+        improved: list[str] = []
+        if told:
+            note(self._request, improved=improved)
+        try:
+            while left:
+                done, _ = await asyncio.wait(
+                    left, timeout=end - loop.time(), return_when="FIRST_COMPLETED"
+                )
+                if not done:
+                    raise GivenUp
+                for future in sorted(done, key=lambda one: order[one]):
+                    left.remove(future)
+                    for item in _objects(order[future], future.result()):
+                        improved.append(item["prompt"])
+                        yield _event("result", item)
+            yield _event("done", {"results": len(improved)})
+        except GivenUp:
+            yield _event("error", {"error": late})
+        except (ConfigError, InputError) as error:
+            yield _event("error", {"error": str(error)})
+        except Exception as error:  # too late for a status of its own
+            note(self._request, **describe(error, told=told))
+            yield _event("error", {"error": "something went wrong here"})
 
 
 def _event(name: str, data: dict[str, Any]) -> str:

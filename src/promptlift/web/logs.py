@@ -90,17 +90,24 @@ class JsonLines(logging.Formatter):
         line = {
             "time": when.isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
-            "event": record.getMessage(),
+            # The first line alone: asyncio shows in others what it is about, which may be a prompt.
+            "event": record.getMessage().partition("\n")[0],
             **getattr(record, "fields", {}),
         }
+        if record.exc_info and record.exc_info[1] is not None:
+            line |= describe(record.exc_info[1], told=False)
         return json.dumps(line)
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:
-    """Write the log of the server, and uvicorn's own warnings, to stderr."""
+    """Write the log of the server, and warnings of uvicorn and asyncio, to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
-    for name, least in (("promptlift.web", level), ("uvicorn", logging.WARNING)):
+    for name, least in (
+        ("promptlift.web", level),
+        ("uvicorn", logging.WARNING),
+        ("asyncio", logging.WARNING),
+    ):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False
         logger.setLevel(least)
