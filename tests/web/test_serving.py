@@ -4,12 +4,13 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 import pytest
 import uvicorn
 
 from promptlift.web.answers import refusal
-from promptlift.web.serving import PatientProtocol
+from promptlift.web.serving import PatientProtocol, reachable
 
 ASKED = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -66,3 +67,9 @@ def test_what_is_no_http_is_told(port: int) -> None:
     head, _, body = found.partition(b"\r\n\r\n")
     assert json.loads(body) == {"error": "Invalid HTTP request received."}
     assert b"x-content-type-options: nosniff" in head
+
+
+def test_of_all_addresses_one_is_shown_that_others_can_open() -> None:
+    assert reachable("127.0.0.1") == "127.0.0.1" and reachable("prompts") == "prompts"
+    for host in ("0.0.0.0", "::"):
+        assert not ip_address(reachable(host)).is_unspecified

@@ -126,7 +126,8 @@ def serve(
         raise ConfigError(
             f"{host}:{port} cannot be listened on: {error.strerror}. Give another --port"
         ) from error
-    shown = f"[{host}]" if ":" in host else host
+    shown = reachable(host)
+    shown = f"[{shown}]" if ":" in shown else shown
     config = uvicorn.Config(
         app,
         http=PatientProtocol,
@@ -141,6 +142,22 @@ def serve(
     with _terminable():
         ready(f"http://{shown}:{listener.getsockname()[1]}")
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def reachable(host: str) -> str:
+    """An address that others can open: of all addresses, that by which the network is reached."""
+    everywhere = {"0.0.0.0": ("192.0.2.1", "127.0.0.1"), "::": ("2001:db8::1", "::1")}
+    if host not in everywhere:
+        return host
+    elsewhere, here = everywhere[host]  # the first is for examples; nothing is sent to it
+    try:
+        with socket.socket(
+            socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM
+        ) as way:
+            way.connect((elsewhere, 9))
+            return str(way.getsockname()[0])
+    except OSError:
+        return here
 
 
 class _Terminated(Exception):
