@@ -5,6 +5,7 @@ from importlib.resources import files
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 
 from promptlift.errors import InputError
@@ -19,13 +20,13 @@ from promptlift.improving.receipts import (
     parse_receipt,
 )
 from promptlift.png_text import png_texts
-from promptlift.records import SCHEMA_VERSION
+from promptlift.records import SCHEMA_VERSION, Improvement
 from promptlift.web.answers import Body, Receipt, errors
 from promptlift.web.service import Service
 
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".html": "text/html"}
 _NO_CACHE = {"cache-control": "no-store"}
-_MOST_ADDITIONS = 200
+_MOST_ADDITIONS, _MOST_ADDED = 200, 4_000  # phrases, characters
 
 
 class Edit(Body):
@@ -89,7 +90,17 @@ def _page_router() -> APIRouter:
 
 def _work_router(service: Service) -> APIRouter:
     router = APIRouter(tags=["studio"])
-    batcher = service.batcher
+    batcher, most = service.batcher, service.config.max_prompt_chars
+
+    def checked(given: Receipt) -> Improvement:
+        """Reading a prompt takes the longer the longer it is, so there is an end to it."""
+        found = given.improvement()
+        for text, limit in ((found.source, most), (found.prompt, most + _MOST_ADDED)):
+            if len(text) > limit:
+                raise InputError(f"a prompt has {len(text)} characters; this server allows {limit}")
+        if len(found.additions) > _MOST_ADDITIONS:
+            raise InputError(f"a receipt may have {_MOST_ADDITIONS} additions")
+        return found
 
     @router.post(
         "/v1/edit",
@@ -98,11 +109,16 @@ def _work_router(service: Service) -> APIRouter:
         responses=errors(422),
     )
     async def edit(body: Edit) -> Response:
-        edited = without(body.receipt.improvement(), body.removed)
-        copies = {form: copy_text(edited, form) for form in FORMS}
-        return _answer(
-            {"receipt": {**edited.to_dict(), "schema_version": SCHEMA_VERSION}, "copies": copies}
-        )
+        receipt = checked(body.receipt)
+
+        def make() -> dict[str, Any]:
+            edited = without(receipt, body.removed)
+            return {
+                "receipt": {**edited.to_dict(), "schema_version": SCHEMA_VERSION},
+                "copies": {form: copy_text(edited, form) for form in FORMS},
+            }
+
+        return _answer(await run_in_threadpool(make))
 
     @router.post(
         "/v1/reasons",
@@ -111,11 +127,7 @@ def _work_router(service: Service) -> APIRouter:
         responses=errors(422, 429),
     )
     async def why(body: Why) -> Response:
-        receipt, most = body.receipt.improvement(), service.config.max_prompt_chars
-        if max(len(receipt.source), len(receipt.prompt)) > most:
-            raise InputError(f"the receipt's prompts may have {most} characters")
-        if len(receipt.additions) > _MOST_ADDITIONS:
-            raise InputError(f"the receipt may have {_MOST_ADDITIONS} additions")
+        receipt = checked(body.receipt)
         found = await batcher.between(lambda: reasons(batcher.improver, receipt))
         return _answer(
             {

@@ -1,6 +1,8 @@
 // Requests to the server that sent this page, and to no other.
 
-let token = sessionStorage.getItem("token");
+import { session } from "/studio/history.js";
+
+let token = session.read("token", null);
 
 /** What the server refused, or that it was not reached (`status` 0). */
 export class Refused extends Error {
@@ -9,27 +11,34 @@ export class Refused extends Error {
     this.status = status;
     this.retryAfter = retryAfter;
   }
+
+  /** Whether the same request may do later. */
+  get passes() { return [0, 429, 503].includes(this.status); }
 }
 
 /** The answer to a request; asks for the token where the server wants one. */
 export async function ask(path, { method = "GET", body, type = "application/json", signal } = {}) {
   for (;;) {
+    const sent = token;
     const headers = {};
     if (body !== undefined) headers["Content-Type"] = type;
-    if (token) headers.Authorization = `Bearer ${token}`;
-    const sent = type === "application/json" && body !== undefined ? JSON.stringify(body) : body;
+    if (sent) headers.Authorization = `Bearer ${sent}`;
     let answer;
     try {
-      answer = await fetch(path, { method, body: sent, headers, signal });
+      answer = await fetch(path, {
+        method, headers, signal,
+        body: type === "application/json" && body !== undefined ? JSON.stringify(body) : body,
+      });
     } catch (error) {
       if (error.name === "AbortError") throw error;
       throw new Refused(0, "The server is not reached. Your text is kept.");
     }
-    if (answer.ok) return answer;
     if (answer.status === 401) {
-      await signIn();
+      await signIn(sent);
       continue;
     }
+    if (sent) session.write("token", sent);
+    if (answer.ok) return answer;
     const told = await answer.json().catch(() => ({}));
     const after = Number(answer.headers.get("retry-after")) || null;
     throw new Refused(answer.status, told.error || `The server answers ${answer.status}.`, after);
@@ -43,14 +52,15 @@ export async function post(path, body, signal) {
 
 let asking = null; // several requests can miss the token at once
 
-function signIn() {
+function signIn(refused) {
+  if (refused !== token) return null; // another was given meanwhile
   asking ||= new Promise((done) => {
     const dialog = document.getElementById("sign-in");
     const field = document.getElementById("token");
+    document.getElementById("refused").hidden = !refused;
     field.value = "";
     dialog.addEventListener("close", () => {
       token = field.value.trim();
-      sessionStorage.setItem("token", token);
       asking = null;
       done();
     }, { once: true });

@@ -3,28 +3,34 @@
 import { post } from "/studio/api.js";
 import { Drawing } from "/studio/pictures.js";
 
+const CAN_BE_FORCED = /^left alone: it (is detailed|looks like)/;
 let count = 0; // for ids
 
 export class Card {
-  /** `removed` are indices of additions; `changed` is called when the user changes them. */
-  constructor(receipt, { removed = [], changed, notice, force }) {
+  /**
+   * `removed` are indices of additions that are out; of `page`, `changed` is called when the user
+   * takes one out or in, `busy` says whether these results are about to be replaced, `say` takes
+   * what is worth hearing, `fail` errors, `force` improves all the same, and `notice` gives what
+   * is said of pictures.
+   */
+  constructor(receipt, removed, page) {
     this.receipt = receipt;
     this.edited = receipt;
-    this.removed = new Set(removed);
-    this.copies = null;
+    const last = receipt.additions.length;
+    this.removed = new Set([removed].flat().filter((one) => Number.isInteger(one) && one >= 0 && one < last));
+    this.explained = false;
+    this.page = page;
     this.room = (receipt.settings.budget || 75) * (receipt.settings.chunks || 1);
     this.ownTokens = 0;
-    this.changed = changed;
-    this.force = force;
+    this.turn = 0;
+    this.editing = null;
     this.id = `card-${count += 1}`;
     this.root = document.getElementById("card").content.firstElementChild.cloneNode(true);
     this.find("h2").textContent = `Variant ${receipt.variant + 1}`;
     this.find("h2").id = this.id;
     this.root.setAttribute("aria-labelledby", this.id);
     this.drawing = new Drawing(this.find(".drawing"));
-    this.find("[data-draw]").addEventListener("click", () => {
-      this.drawing.start(this.edited, receipt.seed, notice());
-    });
+    this.find("[data-draw]").addEventListener("click", () => this.draw());
     for (const button of this.root.querySelectorAll("[data-copy]")) {
       button.addEventListener("click", () => this.copy(button));
     }
@@ -40,54 +46,57 @@ export class Card {
   remove(places) {
     this.removed = new Set(places);
     for (const chip of this.root.querySelectorAll(".chip")) this.#mark(chip);
-    return this.#edit();
+    this.#edit();
+  }
+
+  /** Until `edited` and `copies` are of what is out now. */
+  async settled() {
+    if (!this.editing) this.#edit();
+    await this.editing.catch(() => this.#edit());
   }
 
   /** Show why each addition was offered, and how many tokens are the user's own. */
   explain({ reasons, source_tokens }) {
+    this.explained = true;
     this.ownTokens = source_tokens;
     this.#measure();
-    const list = this.find(".why");
-    list.replaceChildren(...this.receipt.additions.map((phrase, place) => {
-      const item = document.createElement("li");
-      const name = document.createElement("b");
-      name.textContent = phrase;
-      const text = document.createElement("span");
+    const offered = this.receipt.additions.map((phrase, place) => {
+      const [item, text] = entry(phrase, reasons[place] || "the model's own choice");
       text.id = `${this.id}-why-${place}`;
-      text.textContent = reasons[place] || "the model's own choice";
-      item.append(name, " ", text);
       return item;
-    }));
+    });
+    const left = this.receipt.dropped.map(({ phrase, reason }) => {
+      const [item] = entry(phrase, `left out: ${reason}`);
+      item.className = "left-out";
+      return item;
+    });
+    this.find(".why").replaceChildren(...offered, ...left);
     for (const chip of this.root.querySelectorAll(".chip")) {
       chip.setAttribute("aria-describedby", `${this.id}-why-${chip.dataset.place}`);
       chip.dataset.why = reasons[chip.dataset.place] || "";
     }
-    for (const { phrase, reason } of this.receipt.dropped) {
-      const item = document.createElement("li");
-      item.className = "left-out";
-      const name = document.createElement("b");
-      name.textContent = phrase;
-      item.append(name, ` left out: ${reason}`);
-      list.append(item);
-    }
   }
 
   async copy(button) {
-    const form = button.dataset.copy;
     try {
-      if (!this.copies) await this.#edit();
-      await toClipboard(this.copies[form]);
-      this.#flash(button, "Copied");
+      await this.settled();
+      await toClipboard(this.copies[button.dataset.copy]);
+      this.page.say("Copied");
+      button.dataset.label ||= button.textContent;
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = button.dataset.label; }, 1500);
     } catch (error) {
-      this.#flash(button, "Not copied");
-      this.find(".reason").textContent = error.message;
+      this.page.fail(error);
     }
   }
 
-  #flash(button, text) {
-    button.dataset.label ||= button.textContent;
-    button.textContent = text;
-    setTimeout(() => { button.textContent = button.dataset.label; }, 1500);
+  async draw() {
+    try {
+      await this.settled();
+      await this.drawing.start(this.edited, this.receipt.seed, await this.page.notice());
+    } catch (error) {
+      this.page.fail(error);
+    }
   }
 
   /** The prompt, with each addition as a button where it stands. */
@@ -116,10 +125,11 @@ export class Card {
     chip.dataset.place = index;
     this.#mark(chip);
     chip.addEventListener("click", () => {
+      if (this.page.busy()) return;
       if (!this.removed.delete(index)) this.removed.add(index);
       this.#mark(chip);
-      this.changed();
-      this.#edit().catch((error) => { this.find(".reason").textContent = error.message; });
+      this.#edit();
+      this.page.changed();
     });
     const why = () => { this.find(".reason").textContent = chip.dataset.why || ""; };
     chip.addEventListener("pointerenter", why);
@@ -131,13 +141,19 @@ export class Card {
     chip.setAttribute("aria-pressed", String(!this.removed.has(Number(chip.dataset.place))));
   }
 
-  async #edit() {
-    const removed = [...this.removed];
-    const found = await post("/v1/edit", { receipt: this.receipt, removed });
-    if (removed.join() !== [...this.removed].join()) return; // changed again meanwhile
-    this.edited = found.receipt;
-    this.copies = found.copies;
-    this.#measure();
+  #edit() {
+    const turn = this.turn += 1;
+    this.editing = post("/v1/edit", { receipt: this.receipt, removed: [...this.removed] })
+      .then((found) => {
+        if (turn !== this.turn) return this.editing; // a later one is on its way
+        this.edited = found.receipt;
+        this.copies = found.copies;
+        this.#measure();
+        this.drawing.compare(this.edited.prompt);
+        return null;
+      });
+    this.editing.catch(() => {}); // `settled` tries again
+    return this.editing;
   }
 
   #measure() {
@@ -153,14 +169,23 @@ export class Card {
   #notes() {
     const notes = this.find(".notes");
     notes.textContent = this.receipt.notes.join("; ");
-    const left = this.receipt.notes.some((note) => /^left alone: it (is detailed|looks like)/.test(note));
-    if (!left) return;
+    if (!this.receipt.notes.some((note) => CAN_BE_FORCED.test(note))) return;
     const button = document.createElement("button");
     button.type = "button";
     button.textContent = "Improve it all the same";
-    button.addEventListener("click", this.force);
+    button.addEventListener("click", this.page.force);
     notes.append(" ", button);
   }
+}
+
+function entry(phrase, said) {
+  const item = document.createElement("li");
+  const name = document.createElement("b");
+  name.textContent = phrase;
+  const text = document.createElement("span");
+  text.textContent = said;
+  item.append(name, " ", text);
+  return [item, text];
 }
 
 async function toClipboard(text) {

@@ -1,39 +1,61 @@
-// Prompts that were improved before, in this browser's storage, the latest first; and steps back.
+// What this browser keeps: prompts that were improved before, the latest first; the page as it was
+// left; and steps back.
 
 const KEY = "promptlift.history";
+const STATE = "promptlift.state";
 const MOST = 300;
 const MOST_STEPS = 100;
 
-function stored(key, otherwise) {
-  try {
-    return JSON.parse(localStorage.getItem(key)) ?? otherwise;
-  } catch {
-    return otherwise; // not ours, or storage is off
+/** A storage that may be full, off, or hold what is not ours: then there is nothing in it. */
+class Kept {
+  #place;
+
+  constructor(place) { this.#place = place; }
+
+  read(key, otherwise) {
+    try {
+      return JSON.parse(window[this.#place].getItem(key)) ?? otherwise;
+    } catch {
+      return otherwise;
+    }
+  }
+
+  write(key, value) {
+    try {
+      window[this.#place].setItem(key, JSON.stringify(value));
+    } catch {
+      // The page works on without.
+    }
   }
 }
 
-function store(key, value) {
-  try {
-    localStorage.setItem(key, JSON.stringify(value));
-  } catch {
-    // Storage is full or off: the page works on without.
-  }
-}
+export const session = new Kept("sessionStorage");
+const local = new Kept("localStorage");
 
-/** What was last on the page. */
-export const kept = {
-  read: () => stored("promptlift.state", null),
-  write: (state) => store("promptlift.state", state),
+/** What was last on the page: in this tab, otherwise in any. */
+export const page = {
+  read: () => session.read(STATE, null) || local.read(STATE, null),
+  write(state) {
+    session.write(STATE, state);
+    local.write(STATE, state);
+  },
 };
+
+const textOf = (state) => JSON.stringify({ ...state, removed: null });
+let forgotten = new Set(); // what shall not come back by itself
 
 /** Entries `{state, prompts, time}`; one for each prompt and set of options. */
 export const history = {
-  entries: () => stored(KEY, []),
+  entries() {
+    const found = local.read(KEY, []);
+    return Array.isArray(found) ? found : [];
+  },
 
   add(state, prompts) {
-    const same = JSON.stringify(state);
-    const others = this.entries().filter((entry) => JSON.stringify(entry.state) !== same);
-    store(KEY, [{ state, prompts, time: Date.now() }, ...others].slice(0, MOST));
+    const same = textOf(state);
+    if (forgotten.has(same)) return;
+    const others = this.entries().filter((entry) => textOf(entry.state) !== same);
+    local.write(KEY, [{ state, prompts, time: Date.now() }, ...others].slice(0, MOST));
   },
 
   search(words) {
@@ -47,15 +69,18 @@ export const history = {
   /** Forget one entry, or all; gives back what there was, for `restore`. */
   forget(time) {
     const before = this.entries();
-    store(KEY, time === undefined ? [] : before.filter((entry) => entry.time !== time));
+    const gone = before.filter((entry) => time === undefined || entry.time === time);
+    for (const entry of gone) forgotten.add(textOf(entry.state));
+    local.write(KEY, before.filter((entry) => !gone.includes(entry)));
     return before;
   },
 
   restore(entries) {
+    forgotten = new Set();
     const now = this.entries();
     const times = new Set(now.map((entry) => entry.time));
     const all = [...now, ...entries.filter((entry) => !times.has(entry.time))];
-    store(KEY, all.sort((a, b) => b.time - a.time).slice(0, MOST));
+    local.write(KEY, all.sort((a, b) => b.time - a.time).slice(0, MOST));
   },
 };
 

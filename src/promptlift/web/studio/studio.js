@@ -2,7 +2,7 @@
 
 import { Refused, ask, post } from "/studio/api.js";
 import { Card } from "/studio/cards.js";
-import { Steps, history, kept } from "/studio/history.js";
+import { Steps, history, page } from "/studio/history.js";
 import { withoutPixels } from "/studio/png.js";
 
 const at = (id) => document.getElementById(id);
@@ -16,8 +16,9 @@ const steps = new Steps();
 let cards = [];
 let shown = null; // the request whose results are shown, as text
 let asked = null; // the state that it was made from
+let coming = { text: null, removed: [] }; // additions that are out in results that are to come
+let expected = null; // what a receipt says that one of them is
 let forced = null; // a prompt that is improved though it seems to need nothing
-let drawNotice = "";
 let round = null; // aborts the requests in hand
 let timer = 0;
 let keeping = 0;
@@ -25,20 +26,30 @@ let failures = 0;
 
 // --- state and fields
 
+/** All that the user has set; which additions are out belongs to the results of just that. */
 function state() {
   const found = { length: document.querySelector("[name=length]:checked").value };
   for (const name of FIELDS) found[name] = at(name).value;
   for (const name of RANGES) found[name] = Number(at(name).value);
-  found.removed = cards.map((card) => [...card.removed]);
+  found.force = forced !== null && forced === found.prompt;
+  const text = textOf(found);
+  if (text === shown) found.removed = cards.map((card) => [...card.removed]);
+  else found.removed = text === coming.text ? coming.removed : [];
   return found;
 }
 
 function apply(found) {
   for (const name of [...FIELDS, ...RANGES]) {
-    if (found[name] !== undefined) at(name).value = found[name];
+    if (found[name] === undefined) continue;
+    const field = at(name);
+    field.value = found[name];
+    if (field.tagName === "SELECT" && field.value !== String(found[name])) {
+      field.add(new Option(found[name], found[name], false, true)); // such as nine variants
+    }
   }
   const length = document.querySelector(`[name=length][value="${CSS.escape(found.length || "")}"]`);
-  if (length) length.checked = true;
+  if (length && found.length !== undefined) length.checked = true;
+  if (found.force !== undefined) forced = found.force ? found.prompt : null;
   say();
   grow();
 }
@@ -56,7 +67,10 @@ function grow() {
 }
 
 const phrases = (text) => text.split(",").map((phrase) => phrase.trim()).filter(Boolean);
+const isSeed = (text) => /^\d+$/.test(text) && Number(text) <= Number.MAX_SAFE_INTEGER;
+const isLocked = () => at("lock").getAttribute("aria-pressed") === "true";
 const newSeed = () => { at("seed").value = crypto.getRandomValues(new Uint32Array(1))[0]; };
+const save = () => page.write({ ...state(), locked: isLocked() });
 
 // The range says how far they may come; the server is told how firmly they are kept out.
 function strength(allowed) {
@@ -65,7 +79,7 @@ function strength(allowed) {
 
 function request(found) {
   const body = {
-    prompts: found.prompt, n: Number(found.n), seed: Number(found.seed) || 0, mode: found.mode,
+    prompts: found.prompt, n: Number(found.n), seed: Number(found.seed), mode: found.mode,
     painters: strength(found.painters), styles: strength(found.styles),
     chunks: Number(found.chunks), variety: found.variety / 100,
   };
@@ -74,9 +88,11 @@ function request(found) {
   for (const name of ["prefer", "avoid"]) {
     if (phrases(found[name]).length) body[name] = phrases(found[name]);
   }
-  if (forced === found.prompt) body.force = true;
+  if (found.force) body.force = true;
   return body;
 }
+
+const textOf = (found) => JSON.stringify(request(found));
 
 // --- improving
 
@@ -85,69 +101,96 @@ function later(milliseconds = PAUSE_MS) {
   timer = setTimeout(improve, milliseconds);
 }
 
-async function improve() {
+/** Nothing is asked for any more. */
+function stop() {
   clearTimeout(timer);
-  const found = state();
-  kept.write({ ...found, locked: at("lock").getAttribute("aria-pressed") === "true" });
   round?.abort();
+  round = null;
+  at("results").setAttribute("aria-busy", "false");
+}
+
+async function improve() {
+  stop();
+  const found = state();
+  save();
+  at("seed").setAttribute("aria-invalid", String(!isSeed(found.seed)));
+  if (!isSeed(found.seed)) return problem("The seed must be a whole number, 0 or more.");
   if (!found.prompt.trim()) {
     show([], null);
     problem("");
-    return;
+    return note();
   }
-  const body = request(found);
-  const text = JSON.stringify(body);
-  if (text === shown) return note();
+  const text = textOf(found);
   round = new AbortController();
   const { signal } = round;
+  if (text === shown) {
+    problem("");
+    note();
+    return explain(signal);
+  }
   at("results").setAttribute("aria-busy", "true");
   const began = performance.now();
   try {
-    const { results } = await post("/v1/improve", body, signal);
+    const { results } = await post("/v1/improve", request(found), signal);
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
-    const removed = pending;
-    pending = [];
-    show(results, text, removed);
+    show(results, text, text === coming.text ? coming.removed : []);
     asked = found;
     failures = 0;
     problem("");
-    at("state").textContent =
-      `${results.length} ${results.length === 1 ? "variant" : "variants"} in ${seconds} s`;
+    tell(`${results.length} ${results.length === 1 ? "variant" : "variants"} in ${seconds} s`);
     note();
-    await explain(signal);
+    at("results").setAttribute("aria-busy", "false");
+    await compare();
   } catch (error) {
     if (error.name !== "AbortError") failed(error);
-  } finally {
-    if (round?.signal === signal) at("results").setAttribute("aria-busy", "false");
+    return null;
+  }
+  return explain(signal);
+}
+
+/** Reasons come behind the results, and results stay where they do not come. */
+async function explain(signal) {
+  try {
+    for (const card of cards.filter((one) => !one.explained)) {
+      const why = await post("/v1/reasons", { receipt: card.receipt }, signal);
+      card.explain(why);
+      const yours = why.source_tokens === 1 ? "token is" : "tokens are";
+      at("own-tokens").textContent = `${why.source_tokens} CLIP ${yours} yours`;
+    }
+  } catch (error) {
+    if (error.passes) setTimeout(() => signal.aborted || explain(signal), 1000 * (error.retryAfter || 2));
   }
 }
 
-let pending = []; // additions that are out in the results to come, after a step back
-
-async function explain(signal) {
-  for (const card of cards) {
-    const why = await post("/v1/reasons", { receipt: card.receipt }, signal);
-    card.explain(why);
-    at("own-tokens").textContent =
-      `${why.source_tokens} CLIP ${why.source_tokens === 1 ? "token is" : "tokens are"} yours`;
-  }
+/** Say so where a receipt could not be made again. */
+async function compare() {
+  if (!expected) return;
+  const { variant, prompt } = expected;
+  expected = null;
+  await cards[variant]?.settled();
+  if (cards[variant]?.edited.prompt === prompt) return;
+  problem(`It came out otherwise: by another model or version, or with options that this page does not have. The picture's prompt: ${prompt}`);
 }
 
 function show(results, text, removed = []) {
-  cards = results.map((receipt, place) => new Card(receipt, {
-    removed: removed[place] || [],
-    changed: note,
-    notice: () => drawNotice,
+  const within = at("results").contains(document.activeElement);
+  for (const card of cards) card.drawing.close();
+  const page = {
+    changed: note, fail, say: tell, notice,
+    busy: () => at("results").getAttribute("aria-busy") === "true",
     force: () => { forced = at("prompt").value; improve(); },
-  }));
+  };
+  cards = results.map((receipt, place) => new Card(receipt, removed[place] || [], page));
   shown = text;
   at("results").replaceChildren(...cards.map((card) => card.root));
+  if (within) at("results").focus({ preventScroll: true });
   at("empty").hidden = cards.length > 0;
   if (!cards.length) at("own-tokens").textContent = at("state").textContent = "";
 }
 
 function failed(error) {
-  if (error instanceof Refused && (error.status === 0 || error.status === 429 || error.status === 503)) {
+  at("results").setAttribute("aria-busy", "false");
+  if (error instanceof Refused && error.passes) {
     const wait = error.retryAfter || RETRY_S[Math.min(failures, RETRY_S.length - 1)];
     failures += 1;
     problem(`${error.message} Trying again in ${wait} s.`);
@@ -159,44 +202,73 @@ function failed(error) {
   problem(error.message);
 }
 
+function fail(error) { problem(error.message); }
+function tell(text) { at("state").textContent = text; }
+
 function problem(text) {
   at("problem").textContent = text;
   at("problem").hidden = !text;
 }
 
+let said = null; // of pictures; asked for when it is first needed
+
+async function notice() {
+  if (said === null) await readModels();
+  return said;
+}
+
+async function readModels() {
+  const { models } = await (await ask("/v1/models")).json();
+  said = models.find((model) => model.kind === "illustrate")?.notice || "";
+  const { modes } = models.find((model) => model.kind === "improve");
+  for (const option of at("mode").options) option.disabled = !modes.includes(option.value);
+}
+
 // --- steps and history
 
 function note() {
-  const found = state();
-  kept.write({ ...found, locked: at("lock").getAttribute("aria-pressed") === "true" });
-  steps.note(found);
-  at("undo").disabled = !steps.canUndo;
-  at("redo").disabled = !steps.canRedo;
+  save();
+  steps.note(state());
+  arrows();
   clearTimeout(keeping);
   if (cards.length) keeping = setTimeout(keep, KEEP_MS);
 }
 
-function keep() {
-  clearTimeout(keeping);
-  if (cards.length) {
-    const { removed, ...entry } = asked;
-    history.add(entry, cards.map((card) => card.edited.prompt));
-  }
-}
-
-async function go(found) {
-  if (!found) return;
-  apply(found);
-  if (JSON.stringify(request(state())) === shown) {
-    await Promise.all(cards.map((card, place) => card.remove(found.removed?.[place] || [])))
-      .catch((error) => problem(error.message));
-    note();
-  } else {
-    pending = found.removed || [];
-    improve();
-  }
+function arrows() {
+  const active = document.activeElement;
   at("undo").disabled = !steps.canUndo;
   at("redo").disabled = !steps.canRedo;
+  if (active?.disabled) at("results").focus({ preventScroll: true });
+}
+
+function keep() {
+  clearTimeout(keeping);
+  if (!cards.length) return;
+  const removed = cards.map((card) => [...card.removed]);
+  history.add({ ...asked, removed }, cards.map((card) => card.edited.prompt));
+}
+
+/** Another state of the page; what is on it now can be had back. */
+function go(found) {
+  stop();
+  steps.note(state());
+  change(found);
+}
+
+function step(back) {
+  stop();
+  steps.note(state()); // words that were not improved yet
+  const found = back ? steps.undo() : steps.redo();
+  if (found) change(found);
+}
+
+function change(found) {
+  apply(found);
+  const text = textOf(state());
+  coming = { text, removed: found.removed || [] };
+  if (text === shown) cards.forEach((card, place) => card.remove(coming.removed[place] || []));
+  arrows();
+  improve();
 }
 
 function listHistory() {
@@ -215,7 +287,7 @@ function listHistory() {
     again.append(title, result, time);
     again.addEventListener("click", () => {
       at("history").close();
-      go({ ...entry.state, removed: [] });
+      go(entry.state);
     });
     const forget = document.createElement("button");
     forget.type = "button";
@@ -233,7 +305,7 @@ function listHistory() {
   }
 }
 
-let before = []; // what the last "Forget" took
+let before = []; // what there was before the last "Forget"
 
 function forgotten(entries) {
   before = entries;
@@ -270,29 +342,33 @@ function showPicture({ prompt, negative, settings, receipt }) {
   }));
   at("use").onclick = () => {
     at("found").close();
-    go({ prompt, negative, removed: [] });
+    go({ prompt, negative, force: false, removed: [] });
   };
-  const made = receipt && receipt.mode !== "original";
-  at("again").hidden = !made;
+  at("again").hidden = !receipt || receipt.mode === "original";
   at("again").onclick = () => {
     at("found").close();
+    expected = { variant: receipt.variant, prompt: receipt.prompt };
     go(fromReceipt(receipt));
   };
-  at("found").showModal();
+  if (!at("found").open) at("found").showModal();
 }
 
-/** The page's state from which a receipt comes again. */
+/** The page's state from which a receipt comes again, as far as the page has its options. */
 function fromReceipt({ source, seed, variant, mode, negative, settings, checks }) {
-  const allowed = (value) => (value === "never" ? 0 : value === "free" ? 100 : 100 - 100 * value);
+  const allowed = (value, otherwise) => {
+    if (value === "never" || value === "free") return value === "never" ? 0 : 100;
+    return Number.isFinite(value) ? Math.round(100 - 100 * value) : otherwise;
+  };
+  const list = (value) => (Array.isArray(value) ? value.join(", ") : "");
   const n = [...at("n").options].map((one) => Number(one.value)).find((one) => one > variant);
   const removed = [];
   removed[variant] = checks.removed || [];
   return {
     prompt: source, seed: String(seed), n: String(n || variant + 1), mode, removed,
     negative: negative || "", length: settings.length || "", chunks: String(settings.chunks || 1),
-    painters: allowed(settings.painters), styles: allowed(settings.styles),
-    variety: 100 * (settings.variety || 0),
-    prefer: (settings.prefer || []).join(", "), avoid: (settings.avoid || []).join(", "),
+    painters: allowed(settings.painters, 0), styles: allowed(settings.styles, 100),
+    variety: Math.round(100 * (settings.variety || 0)), force: Boolean(settings.force),
+    prefer: list(settings.prefer), avoid: list(settings.avoid),
   };
 }
 
@@ -305,7 +381,7 @@ function dice() {
 
 at("prompt").addEventListener("input", () => {
   grow();
-  if (at("lock").getAttribute("aria-pressed") !== "true") newSeed();
+  if (!isLocked()) newSeed();
   later();
 });
 for (const name of ["seed", "prefer", "avoid", "negative"]) at(name).addEventListener("input", () => later());
@@ -315,12 +391,11 @@ for (const one of document.querySelectorAll("[name=length]")) one.addEventListen
 at("options").addEventListener("submit", (event) => event.preventDefault());
 at("dice").addEventListener("click", dice);
 at("lock").addEventListener("click", () => {
-  const locked = at("lock").getAttribute("aria-pressed") !== "true";
-  at("lock").setAttribute("aria-pressed", String(locked));
-  kept.write({ ...state(), locked });
+  at("lock").setAttribute("aria-pressed", String(!isLocked()));
+  save();
 });
-at("undo").addEventListener("click", () => go(steps.undo()));
-at("redo").addEventListener("click", () => go(steps.redo()));
+at("undo").addEventListener("click", () => step(true));
+at("redo").addEventListener("click", () => step(false));
 at("show-history").addEventListener("click", () => {
   keep();
   at("search").value = "";
@@ -358,37 +433,30 @@ addEventListener("drop", (event) => {
 });
 addEventListener("keydown", (event) => {
   const control = event.ctrlKey || event.metaKey;
+  if (document.querySelector("dialog[open]")) return;
   const writing = event.target.matches?.("textarea, input:not([type=range], [type=radio])");
   if (control && event.key === "Enter") dice();
   else if (control && event.key.toLowerCase() === "z" && !writing) {
     event.preventDefault();
-    go(event.shiftKey ? steps.redo() : steps.undo());
+    step(!event.shiftKey);
   }
 });
 addEventListener("online", () => improve());
-addEventListener("pagehide", keep);
+addEventListener("pagehide", () => { save(); keep(); });
 
-async function begin() {
-  const before = kept.read();
+function begin() {
+  const before = page.read();
   if (before) {
     apply(before);
     at("lock").setAttribute("aria-pressed", String(Boolean(before.locked)));
-    pending = before.removed || [];
+    coming = { text: textOf(state()), removed: before.removed || [] };
   } else {
     newSeed();
   }
   say();
   grow();
   if (at("prompt").value) improve();
-  try {
-    const { models } = await (await ask("/v1/models")).json();
-    const draws = models.find((model) => model.kind === "illustrate");
-    drawNotice = draws?.notice || "";
-    const improver = models.find((model) => model.kind === "improve");
-    for (const option of at("mode").options) option.disabled = !improver.modes.includes(option.value);
-  } catch (error) {
-    if (!at("prompt").value) failed(error);
-  }
+  readModels().catch((error) => { if (!at("prompt").value) problem(error.message); });
 }
 
 begin();
