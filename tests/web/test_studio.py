@@ -113,6 +113,14 @@ def test_odd_receipts_are_answered_or_refused_in_a_line(
         assert answer.status_code in (200, 422), (path, answer.text)
 
 
+@pytest.mark.parametrize("field", ["source", "prompt", "additions"])
+def test_receipts_have_an_end(client: TestClient, receipt: dict[str, Any], field: str) -> None:
+    long: Any = ["cat"] * 201 if field == "additions" else "[a|b] " * 30_000
+    for path in ("/v1/edit", "/v1/reasons"):
+        answer = client.post(path, json={"receipt": {**receipt, field: long}})
+        assert answer.status_code == 422 and answer.elapsed.total_seconds() < 2
+
+
 def test_a_picture_tells_its_prompt(client: TestClient, receipt: dict[str, Any]) -> None:
     told = tell(client, png(promptlift=json.dumps(receipt))).json()
     assert told["prompt"] == receipt["prompt"] and told["receipt"]["source"] == receipt["source"]

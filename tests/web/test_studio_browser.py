@@ -1,6 +1,7 @@
 """The studio in a real browser, against the real command and the bundled model."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -209,6 +210,15 @@ def test_a_dropped_picture_tells_its_prompt_and_is_made_again(
     browser.click("#again")
     browser.wait(f"document.querySelectorAll('article').length === 2 && {READY}")
     assert shown(browser)[1] == receipt.prompt
+    assert browser.run("document.getElementById('problem').hidden")
+
+    [hot] = Improver.load().improve("bowl of fruit", seed=5, temperature=3.0)
+    browser.drop(picture(tmp_path / "hot.png", hot), "main")
+    browser.wait("document.getElementById('found').open")
+    browser.click("#again")
+    browser.wait("!document.getElementById('problem').hidden")
+    assert "It came out otherwise" in text_of(browser, "#problem")
+    assert hot.prompt in text_of(browser, "#problem")
 
     other = "a dog\nNegative prompt: blur\nSteps: 20, Sampler: Euler a, Seed: 5, Size: 64x64"
     browser.drop(picture(tmp_path / "other.png", None, parameters=other), "main")
@@ -278,6 +288,107 @@ def test_both_prompts_are_drawn_from_the_same_noise_with_progress_and_cancel(
 
 
 @pytest.mark.slow
+def test_what_is_shown_belongs_to_what_stands_there(
+    address: str, open_page: Callable[[str], Browser]
+) -> None:
+    browser = open_page(address)
+    ask(browser, "a red fox")
+    ask(browser, "a blue whale")
+    # Back and forth at once: the answer to the step back comes when nobody wants it.
+    browser.run("document.getElementById('undo').click(); document.getElementById('redo').click()")
+    time.sleep(2)
+    assert browser.run("document.getElementById('prompt').value") == "a blue whale"
+    assert all(text.startswith("a blue whale") for text in shown(browser))
+
+    # An addition that is out of one prompt's results is not taken out of another's.
+    browser.click(".chip")
+    browser.click("#prompt")
+    browser.press("End")
+    browser.type(" at dusk")
+    browser.visit(address)  # left while the answer is on its way
+    browser.wait(
+        f"document.querySelector('article .text')?.textContent.includes('dusk') && {READY}"
+    )
+    assert not browser.run("document.querySelector('.chip[aria-pressed=false]')")
+
+    # Words that were not improved yet can be had back.
+    browser.offline(True)
+    browser.click("#prompt")
+    browser.press("End")
+    browser.type(" and a boat")
+    browser.click("#undo")
+    browser.click("#redo")
+    assert (
+        browser.run("document.getElementById('prompt').value") == "a blue whale at dusk and a boat"
+    )
+    browser.offline(False)
+
+
+@pytest.mark.slow
+def test_what_is_copied_is_what_is_shown(address: str, open_page: Callable[[str], Browser]) -> None:
+    browser = open_page(address)
+    ask(browser, "an old harbour")
+    browser.run(
+        "document.querySelectorAll('.chip')[1].click();"
+        "document.querySelector('[data-copy=plain]').click()"
+    )
+    browser.wait("document.querySelector('[data-copy=plain]').textContent === 'Copied'")
+    second = browser.run("document.querySelectorAll('.chip')[1].textContent")
+    assert second not in clipboard(browser, address).removeprefix("an old harbour").split(", ")
+    browser.offline(True)
+    browser.click(".chip")
+    browser.click("[data-copy=a1111]")
+    browser.wait("!document.getElementById('problem').hidden")
+    browser.offline(False)
+    browser.click("[data-copy=a1111]")
+    browser.wait("document.querySelector('[data-copy=a1111]').textContent === 'Copied'")
+    first = browser.run("document.querySelector('.chip').textContent")
+    assert f", {first}," not in clipboard(browser, address).split("promptlift")[0]
+
+
+@pytest.mark.slow
+def test_what_is_forgotten_stays_so_and_what_was_edited_comes_back(
+    address: str, open_page: Callable[[str], Browser]
+) -> None:
+    browser = open_page(address)
+    ask(browser, "a paper boat")
+    browser.click(".chip")
+    browser.click("#show-history")
+    browser.click("#history .shut")
+    ask(browser, "a tin robot")
+    browser.click("#show-history")
+    browser.click("#entries li:last-child button")
+    browser.wait(f"document.querySelector('article .text').textContent.includes('boat') && {READY}")
+    assert browser.run("document.querySelector('.chip').getAttribute('aria-pressed')") == "false"
+    browser.click("#show-history")
+    browser.click("#forget")
+    browser.click("#history .shut")
+    browser.visit(address)
+    browser.wait(f"document.querySelector('article') && {READY}")
+    browser.click("#show-history")
+    assert text_of(browser, "#entries") == "Nothing yet."
+
+
+@pytest.mark.slow
+def test_a_prompt_is_improved_all_the_same_and_stays_so(
+    address: str, open_page: Callable[[str], Browser]
+) -> None:
+    browser = open_page(address)
+    ask(browser, "ein kleines Haus am Meer mit einem roten Dach")
+    assert "left alone: it looks like" in text_of(browser, ".notes")
+    browser.click(".notes button")
+    browser.wait(f"document.querySelector('.chip') && {READY}")
+    found = shown(browser)
+    browser.visit(address)
+    browser.wait(f"document.querySelector('.chip') && {READY}")
+    assert shown(browser) == found
+    browser.click("#seed")
+    browser.type("x")
+    browser.wait("!document.getElementById('problem').hidden")
+    assert "must be a whole number" in text_of(browser, "#problem") and shown(browser) == found
+
+
+@pytest.mark.slow
 def test_markup_in_a_prompt_stays_text(address: str, open_page: Callable[[str], Browser]) -> None:
     browser = open_page(address)
     ask(browser, "<img src=x onerror=alert(1)><script>document.title='x'</script> cat")
@@ -294,6 +405,10 @@ def test_a_server_with_a_token_asks_for_it(open_page: Callable[[str], Browser]) 
     try:
         browser = open_page(studio.address)
         browser.wait("document.getElementById('sign-in').open")
+        browser.click("#token")
+        browser.type("another-token-altogether")
+        browser.press("Enter")
+        browser.wait("!document.getElementById('refused').hidden")
         browser.click("#token")
         browser.type(TOKEN)
         browser.press("Enter")

@@ -42,7 +42,9 @@ export const page = {
 };
 
 const textOf = (state) => JSON.stringify({ ...state, removed: null });
-let forgotten = new Set(); // what shall not come back by itself
+// What shall not come back by itself; the page may still show it when it is loaded again.
+const GONE = "promptlift.forgotten";
+const gone = () => session.read(GONE, []);
 
 /** Entries `{state, prompts, time}`; one for each prompt and set of options. */
 export const history = {
@@ -53,7 +55,7 @@ export const history = {
 
   add(state, prompts) {
     const same = textOf(state);
-    if (forgotten.has(same)) return;
+    if (gone().includes(same)) return;
     const others = this.entries().filter((entry) => textOf(entry.state) !== same);
     local.write(KEY, [{ state, prompts, time: Date.now() }, ...others].slice(0, MOST));
   },
@@ -69,14 +71,14 @@ export const history = {
   /** Forget one entry, or all; gives back what there was, for `restore`. */
   forget(time) {
     const before = this.entries();
-    const gone = before.filter((entry) => time === undefined || entry.time === time);
-    for (const entry of gone) forgotten.add(textOf(entry.state));
-    local.write(KEY, before.filter((entry) => !gone.includes(entry)));
+    const taken = before.filter((entry) => time === undefined || entry.time === time);
+    session.write(GONE, [...gone(), ...taken.map((entry) => textOf(entry.state))].slice(-MOST));
+    local.write(KEY, before.filter((entry) => !taken.includes(entry)));
     return before;
   },
 
   restore(entries) {
-    forgotten = new Set();
+    session.write(GONE, []);
     const now = this.entries();
     const times = new Set(now.map((entry) => entry.time));
     const all = [...now, ...entries.filter((entry) => !times.has(entry.time))];
