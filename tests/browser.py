@@ -12,7 +12,7 @@ from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 _TIMEOUT_S = 120.0
-_KEYS = {"Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "Enter": 13, "Tab": 9}
+_KEYS = {"Escape": 27, "ArrowLeft": 37, "ArrowRight": 39, "Enter": 13, "Tab": 9, "End": 35}
 
 
 class Browser:
@@ -92,8 +92,10 @@ class Browser:
         return x, y
 
     def run(self, script: str) -> Any:
-        """The value of an expression."""
-        found = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        """The value of an expression, or of the promise that it is."""
+        found = self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in found, found
         return found["result"].get("value")
 
@@ -103,13 +105,32 @@ class Browser:
         while not self.run(script):
             assert time.monotonic() < end, f"never true: {script}"
 
-    def press(self, key: str) -> None:
+    def press(self, key: str, *, control: bool = False) -> None:
         """A key, as a person presses it."""
         code = _KEYS.get(key) or ord(key.upper())
-        about = {"key": key, "code": key, "windowsVirtualKeyCode": code}
-        text = {"text": "\r" if key == "Enter" else key} if key == "Enter" or len(key) == 1 else {}
+        about: dict[str, Any] = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        if control:
+            about["modifiers"] = 2
+        writes = not control and (key == "Enter" or len(key) == 1)
+        text = {"text": "\r" if key == "Enter" else key} if writes else {}
         self.call("Input.dispatchKeyEvent", type="keyDown", **about, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", **about)
+
+    def type(self, text: str) -> None:
+        """Text where the cursor is."""
+        self.call("Input.insertText", text=text)
+
+    def drop(self, file: Path, selector: str) -> None:
+        """A file, dragged from outside onto an element."""
+        x, y = self._middle(selector)
+        data = {"items": [], "files": [str(file)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+
+    def offline(self, off: bool) -> None:
+        """Cut the browser off from the network, or connect it again."""
+        about = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self.call("Network.emulateNetworkConditions", offline=off, **about)
 
     def click(self, selector: str) -> None:
         """A click with the mouse in the middle of an element."""

@@ -29,13 +29,18 @@ def read_png_text(path: Path) -> dict[str, str]:
     Raises:
         InputError: the file is no PNG or is damaged.
     """
+    return png_texts(Path(path).read_bytes(), f"{path}")
+
+
+def png_texts(data: bytes, place: str) -> dict[str, str]:
+    """As `read_png_text`, of a PNG's bytes; `place` names it in errors."""
     texts: dict[str, str] = {}
-    for name, body in _chunks(path):
+    for name, body in _chunks(data, place):
         if name in _TEXT:
             try:
                 keyword, text = _parse(name, body)
             except (ValueError, IndexError, zlib.error) as error:
-                raise InputError(f"{path} has a damaged text chunk: {error}") from error
+                raise InputError(f"{place} has a damaged text chunk: {error}") from error
             texts.setdefault(keyword, text)
     return texts
 
@@ -48,7 +53,7 @@ def write_png_text(path: Path, texts: Mapping[str, str], output: Path | None = N
         texts: what is set; texts with other keywords stay.
         output: where to write it, atomically; over `path` where None.
     """
-    chunks = list(_chunks(path))
+    chunks = list(_chunks(path.read_bytes(), f"{path}"))
     new = [_chunk(keyword, text) for keyword, text in texts.items()]
     with atomic_path(output or path) as temporary, open(temporary, "wb") as file:
         file.write(_SIGNATURE)
@@ -60,9 +65,8 @@ def write_png_text(path: Path, texts: Mapping[str, str], output: Path | None = N
                 file.write(struct.pack(">I", zlib.crc32(kind + content)))
 
 
-def _chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
+def _chunks(data: bytes, path: str) -> Iterator[tuple[bytes, bytes]]:
     """Name and content of each chunk, the header first, the end last."""
-    data = Path(path).read_bytes()
     if not data.startswith(_SIGNATURE):
         raise InputError(f"{path} is no PNG picture")
     place, name = len(_SIGNATURE), b""

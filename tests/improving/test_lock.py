@@ -17,6 +17,19 @@ def test_a_sound_rewriting_stays() -> None:
     assert reading.intent.lost(text) == ()
 
 
+def test_without_guards_only_what_is_unwanted_goes() -> None:
+    reading = read("a red cat")
+    control = ControlConfig(guards=False, styles="never", budget=4)
+    as_written = "a blue dog. 4k, 4k"
+    assert rewriting(as_written, False, reading, control)[0] == as_written
+    text, chosen = rewriting("a red cat. flat style, by greg rutkowski, 4k", True, reading, control)
+    assert text == "a red cat, 4k"
+    assert [(item.phrase, item.reason) for item in chosen.dropped] == [
+        ("flat style", "style"),
+        ("by greg rutkowski", "painter"),
+    ]
+
+
 def test_what_is_lost_is_put_back_where_little_is() -> None:
     reading = read("a red cat in snow")
     assert mend("a red cat, soft light", reading, CONTROL) == (

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from promptlift.improving.config import ControlConfig
 from promptlift.improving.engine import FloatArray
 from promptlift.improving.improver import Improver
 from promptlift.improving.phrase_rule import PhraseRule, PhraseTree, beginnings
@@ -64,6 +65,61 @@ def test_what_the_prompt_names_is_free_and_its_neighbours_are_not() -> None:
         assert scores[ord(letter) - ord("a")] == 0
         assert all(scores[ord(other) - ord("a")] == -np.inf for other in others)
         rule.advance(0, ord(letter) - ord("a"))
+
+
+# "k" and "l" go on with a word: "ak" is one of two pieces.
+WITHIN = frozenset(encode(["kl"])[0])
+
+
+@pytest.mark.parametrize(("phrase", "banned"), [("ab", "a"), ("abk", "a"), ("akb", ""), ("ak", "")])
+def test_only_whole_words_at_a_beginning_are_banned(phrase: str, banned: str) -> None:
+    tree = PhraseTree(encode, continues=WITHIN)
+    tree.lower([phrase], 1.0)
+    rule = rule_for(tree)
+    found = ""
+    for letter in phrase:
+        [token] = encode([letter])[0]
+        found += letter if scores_of(rule)[token] == -np.inf else ""
+        rule.advance(0, token)
+    assert found == banned
+
+
+@pytest.mark.parametrize(("phrase", "banned"), [("ab", True), ("ak", False), ("a", True)])
+def test_an_end_is_banned_where_it_is_a_word(phrase: str, banned: bool) -> None:
+    tree = PhraseTree(encode, continues=WITHIN, ends_only=True)
+    tree.lower([phrase], 1.0)
+    rule = rule_for(tree)
+    *before, last = encode([phrase])[0]
+    for token in before:
+        rule.advance(0, token)
+    assert (scores_of(rule)[last] == -np.inf) == banned
+
+
+@pytest.mark.parametrize(("likeliest", "grows"), [("a", False), ("c", True)])
+def test_a_word_does_not_grow_where_the_next_one_is_banned(likeliest: str, grows: bool) -> None:
+    tree = PhraseTree(encode, continues=WITHIN)
+    tree.lower(["a"], 1.0)
+    rule = PhraseRule([[tree]], SIZE, continues=np.isin(np.arange(SIZE), list(WITHIN)))
+    scores: FloatArray = np.zeros((1, SIZE), dtype=np.float32)
+    scores[0, encode([likeliest])[0]] = 1.0
+    touched = rule.adjust(scores, np.arange(SIZE)[None], np.array([0]))
+    assert np.isfinite(scores[0, sorted(WITHIN)]).all() == grows
+    assert touched[0, sorted(WITHIN)].all() != grows
+    assert np.isfinite(scores[0, 1:10]).all()
+
+
+@pytest.mark.parametrize("phrase", ["4K", "High detail", "as if painted", "car on a hill"])
+def test_a_piece_of_a_painters_name_bans_no_other_word(bundled: Improver, phrase: str) -> None:
+    """Each begins with a piece with which a painter or an unsafe word begins."""
+    rule = bundled.wishes(ControlConfig()).rule([(frozenset(), ())])
+    assert rule is not None
+    [tokens] = bundled.encode([phrase])
+    ids = np.arange(bundled.engine.vocab_size)[None]
+    for token in tokens:
+        scores: FloatArray = np.zeros(ids.shape, dtype=np.float32)
+        rule.adjust(scores, ids, np.array([0]))
+        assert scores[0, token] == 0
+        rule.advance(0, token)
 
 
 @given(

@@ -10,6 +10,7 @@ from promptlift.improving.config import ControlConfig
 from promptlift.improving.phrases import Selection, fit, select
 from promptlift.improving.reading import longest_part, read
 from promptlift.pairs.cut import split_clauses
+from promptlift.records import Dropped
 
 TEXTS = st.text(st.sampled_from("ab cd,.;é🐱\n()"), max_size=80)
 
@@ -36,6 +37,11 @@ def test_guards_drop_repeated_broken_and_unfinished_phrases() -> None:
 
 def test_without_guards_the_text_is_kept() -> None:
     assert reasons("a cat", "4k", "4k", guards=False) == {}
+
+
+def test_without_guards_too_no_phrase_of_another_variant_comes() -> None:
+    chosen = select(["soft light", "4k"], read("a cat"), ControlConfig(guards=False), used=["4k"])
+    assert chosen.dropped == [Dropped("4k", "in another variant")]
 
 
 @pytest.mark.parametrize(

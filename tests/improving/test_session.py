@@ -2,10 +2,14 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from promptlift.improving.config import resolve_options
+from promptlift.improving.decoding import GivenUp
 from promptlift.improving.improver import Improver, bundled_model_path
+from promptlift.improving.session import Ask, Session
 from tests.conftest import HEADS
 
 WORDS = ("red", "old", "quiet", "glass", "cat", "tower", "river", "owl", "boat", "robot")
@@ -90,3 +94,41 @@ def test_variety_lets_no_variant_say_what_another_said(bundled: Improver) -> Non
 def test_a_negative_prompt_is_given_back_as_it_is(improver: Improver) -> None:
     results = improver.improve(HEADS, seed=0, negative="blurry, (bad:1.3)")
     assert {variant.negative for [variant] in results} == {"blurry, (bad:1.3)"}
+
+
+@pytest.mark.parametrize("variety", [0.0, 1.0])
+def test_what_is_given_up_ends_at_the_next_token(improver: Improver, variety: float) -> None:
+    decoding, control = resolve_options(improver.card.decoding, None, {"variety": variety})
+    asked = iter([False, False, True])
+    session = Session(
+        improver,
+        mode="extend",
+        decoding=decoding,
+        control=control,
+        batch_size=4,
+        given_up=lambda: next(asked),
+    )
+    with pytest.raises(GivenUp):
+        list(session.improve([Ask(prompt="a cat", seed=1, n=2)]))
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"), [("extend", {}), ("rewrite", {}), ("extend", {"variety": 0.5})]
+)
+def test_asks_of_other_seeds_and_counts_share_a_batch_and_nothing_else(
+    improver: Improver, mode: str, options: dict[str, Any]
+) -> None:
+    options = {"max_new_tokens": 8, **options}
+    decoding, control = resolve_options(improver.card.decoding, None, options)
+    asks = [
+        Ask(prompt=prompt, seed=5 + place % 2, n=1 + place % 3, negative=f"not {place}")
+        for place, prompt in enumerate(prompts(12) + HEADS)
+    ]
+    session = Session(improver, mode=mode, decoding=decoding, control=control, batch_size=16)
+    alone = [
+        improver.improve(
+            ask.prompt, seed=ask.seed, n=ask.n, negative=ask.negative, mode=mode, **options
+        )
+        for ask in asks
+    ]
+    assert list(session.improve(asks)) == alone

@@ -27,6 +27,7 @@ from promptlift.reporting.gallery import (
     gallery,
     gallery_script,
 )
+from promptlift.reporting.glance import SOME
 from promptlift.reporting.page import printable
 from promptlift.reporting.picture_data import ShownPair, average_ranks, read_pictures
 from promptlift.reporting.prompt_marks import marked_prompt
@@ -194,7 +195,7 @@ def test_thumbnails_are_inline_and_whole_pictures_beside(scored: Path, page: str
         assert link.startswith("../pictures/")
         assert (scored / "report" / link).is_file()
     inline = re.findall(r'<img src="data:image/jpeg;base64,([^"]+)" width=(\d+)', page)
-    assert len(inline) == len(links)
+    assert len(inline) == len(links) + 2 * SOME  # at a glance
     for data, width in inline:
         with Image.open(io.BytesIO(base64.b64decode(data))) as image:
             assert max(image.size) <= THUMBNAIL_PX and image.width == int(width)
@@ -351,7 +352,7 @@ def test_a_picture_that_is_gone_is_named(scored: Path, tmp_path: Path) -> None:
     pictures[1].write_bytes(b"no picture")
     said: list[str] = []
     found = write_report(run, report=said.append).read_text(encoding="utf-8")
-    assert found.count("class=lost") == 2
+    assert found.count("class=lost") == 4  # at a glance, and in the gallery
     for path in pictures[:2]:
         assert any(str(path) in line for line in said)
 

@@ -21,6 +21,8 @@ from promptlift.cli import (
     receipts,
     report,
     score,
+    serve,
+    studio,
     train,
     votes,
     world,
@@ -73,6 +75,8 @@ app.command()(score.score)
 app.command()(judge.judge)
 app.command()(prefer.prefer)
 app.command()(experiment.experiment)
+app.command()(studio.studio)
+app.command()(serve.serve)
 app.command()(report.report)
 app.command()(compare.compare)
 app.command()(doctor.doctor)

@@ -14,6 +14,7 @@ from promptlift.cli.door import FAILED, guarded
 PACKAGES = (
     "promptlift", "onnxruntime", "tokenizers", "numpy", "typer", "rich",
     "pyarrow", "torch", "transformers", "accelerate", "onnx", "peft", "nltk", "diffusers",
+    "fastapi", "uvicorn",
 )  # fmt: skip
 _CPUINFO = Path("/proc/cpuinfo")
 # Products of 8-bit numbers summed in one instruction, on x86 and on ARM.
@@ -30,6 +31,7 @@ STAGES: dict[str, tuple[tuple[str, ...], str | None]] = {
         "score",
     ),
     "draw pictures": (("torch", "diffusers", "accelerate", "PIL", "pyarrow"), "illustrate"),
+    "judge pictures, serve the API": (("fastapi", "uvicorn", "PIL", "pyarrow"), "web"),
     "train": (("torch", "transformers", "accelerate", "sentencepiece", "peft"), "train"),
     "export": (("torch", "transformers", "onnx"), "train"),
 }

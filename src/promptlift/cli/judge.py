@@ -43,7 +43,7 @@ def judge(
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for raters on other machines.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 for any that is free.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")] = 0,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
 ) -> None:
     """Ask people, blind, which picture they prefer; the same command again goes on.

@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from inspect import signature
 from itertools import groupby, islice
 from pathlib import Path
@@ -38,6 +38,8 @@ class Illustrator:
         self, pipelines: Pipelines, config: IllustrationConfig, report: Report = lambda line: None
     ) -> None:
         self.pipelines, self.config, self._report = pipelines, config, report
+        # Called after each denoising step; what it raises ends the drawing.
+        self.on_step: Callable[[], None] | None = None
         base = pipelines.base
         self.width, self.height = config.width or _own_size(base), config.height or _own_size(base)
         own = signature(base.__call__).parameters.get("guidance_scale")
@@ -238,6 +240,7 @@ class Illustrator:
             "num_inference_steps": self.config.num_inference_steps,
             "guidance_scale": self.guidance_scale,
             "generator": list(generators),
+            "callback_on_step_end": self._after_step,
         }
         latents = torch.cat(noise).to(getattr(torch, self.pipelines.dtype))
         size = {"width": self.width, "height": self.height}
@@ -319,6 +322,7 @@ class Illustrator:
             "guidance_scale": self.guidance_scale,
             "width": self.width,
             "height": self.height,
+            "callback_on_step_end": self._after_step,
         }
         for name, texts in (
             ("negative_prompt", [request.negative for request in batch]),
@@ -330,6 +334,13 @@ class Illustrator:
                 given[name] = texts
         images = base(**{name: value for name, value in given.items() if name in takes}).images
         return list(images)
+
+    def _after_step(
+        self, pipeline: Any, step: int, timestep: Any, tensors: dict[str, Any]
+    ) -> dict[str, Any]:
+        if self.on_step is not None:
+            self.on_step()
+        return tensors
 
     def _halve(self) -> None:
         import torch

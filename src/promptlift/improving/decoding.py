@@ -1,6 +1,7 @@
 """The decoding loop: one for all engines, with a random stream for each row."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,10 @@ from promptlift.improving.config import DecodingConfig
 from promptlift.improving.engine import Engine, FloatArray, IntArray, StepLogits
 from promptlift.improving.phrase_rule import PhraseRule
 from promptlift.improving.rules import History, choose, enough_candidates, penalize_and_ban
+
+
+class GivenUp(Exception):
+    """Nobody waits for the results any more."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ def generate(
     suppressed: IntArray | None = None,
     phrases: PhraseRule | None = None,
     forced: list[int] | None = None,
+    given_up: Callable[[], bool] | None = None,
 ) -> list[Generated]:
     """Decode a batch of sources.
 
@@ -57,9 +63,13 @@ def generate(
         suppressed: tokens that are never chosen.
         phrases: makes phrases less or more likely; its rows are those of `streams`.
         forced: tokens that every result begins with.
+        given_up: asked before each token whether to stop.
 
     Returns:
         A result a row. It does not depend on the other rows as far as the engine's logits do not.
+
+    Raises:
+        GivenUp: `given_up` said so.
     """
     state = engine.start(input_ids, attention_mask)
     if copies is not None:
@@ -70,6 +80,8 @@ def generate(
     # Position in the engine's batch -> row. Rows that ended stay in it until enough have.
     rows = np.arange(len(streams))
     for step in range(config.max_new_tokens):
+        if given_up is not None and given_up():
+            raise GivenUp
         last = np.array([history.tokens[row][-1] for row in rows], dtype=np.int64)
         logits = state.step(last)
         running = [place for place, row in enumerate(rows) if results[row] is None]
@@ -102,7 +114,7 @@ def generate(
     return [result for result in results if result is not None]
 
 
-def log_probabilities(
+def token_log_probabilities(
     engine: Engine,
     input_ids: IntArray,
     attention_mask: IntArray,
@@ -110,21 +122,25 @@ def log_probabilities(
     *,
     decoder_start: int = 0,
 ) -> npt.NDArray[np.float64]:
-    """Natural-log probability of each target's tokens, float64 [batch]; targets include the end."""
+    """Natural-log probability of each target's tokens, float64 [batch, longest target].
+
+    Targets include the end; behind the end of a shorter one are zeros.
+    """
     state = engine.start(input_ids, attention_mask)
     lengths = np.array([len(target) for target in targets])
     padded = np.zeros((len(targets), int(lengths.max())), dtype=np.int64)
     for row, target in enumerate(targets):
         padded[row, : len(target)] = target
-    total = np.zeros(len(targets))
+    result = np.zeros(padded.shape)
     tokens = np.full(len(targets), decoder_start, dtype=np.int64)
     for step in range(padded.shape[1]):
         logits = state.step(tokens).all().astype(np.float64)
         tokens = padded[:, step]
         top = logits.max(axis=1)
         normalizer = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-        total += np.where(step < lengths, logits[np.arange(len(tokens)), tokens] - normalizer, 0.0)
-    return total
+        chosen = logits[np.arange(len(tokens)), tokens] - normalizer
+        result[:, step] = np.where(step < lengths, chosen, 0.0)
+    return result
 
 
 def _next_tokens(

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.improving.batching import batches, padded
 from promptlift.improving.config import ControlConfig, resolve_options
-from promptlift.improving.decoding import log_probabilities
+from promptlift.improving.decoding import token_log_probabilities
 from promptlift.improving.engine import Engine, IntArray
 from promptlift.improving.manifest import Manifest, ModelCard, is_exported
-from promptlift.improving.session import Session
+from promptlift.improving.session import Ask, Session
 from promptlift.improving.wishes import Wishes
 from promptlift.records import Improvement
 
@@ -82,13 +82,12 @@ class Improver:
 
     @classmethod
     def _load_exported(cls, folder: Path, threads: int | None) -> "Improver":
-        from tokenizers import Tokenizer
-
         from promptlift.improving.onnx_engine import OnnxEngine
+        from promptlift.improving.tokenizer_file import read_tokenizer
 
         manifest = Manifest.read(folder)
         engine = OnnxEngine(folder, threads=threads)
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        tokenizer = read_tokenizer(folder / "tokenizer.json")
         tokens = SpecialTokens(**manifest.tokens)
         return cls(engine, tokenizer, manifest.card, tokens, manifest.model_id)
 
@@ -151,17 +150,15 @@ class Improver:
         decoding, control = resolve_options(self.card.decoding, preset, options)
         self.prefix(mode)
         # Checked here, before the first prompt is drawn: a generator would complain only later.
+        if n < 1:
+            raise ConfigError(f"n is {n} and must be 1 or more")
         session = Session(
-            self,
-            n=n,
-            seed=secrets.randbits(32) if seed is None else seed,
-            mode=mode,
-            decoding=decoding,
-            control=control,
-            batch_size=batch_size,
-            negative=negative,
+            self, mode=mode, decoding=decoding, control=control, batch_size=batch_size
         )
-        return session.improve(iter(prompts))
+        seed = secrets.randbits(32) if seed is None else seed
+        return session.improve(
+            Ask(prompt=prompt, seed=seed, n=n, negative=negative) for prompt in prompts
+        )
 
     def log_probability(
         self, sources: Sequence[str], targets: Sequence[str], *, mode: str = "extend"
@@ -170,23 +167,32 @@ class Improver:
 
         It is the model's own, before temperature and other rules; float64 [targets].
         """
+        found = self.token_log_probability(sources, targets, mode=mode)
+        return np.array([tokens.sum() for tokens in found])
+
+    def token_log_probability(
+        self, sources: Sequence[str], targets: Sequence[str], *, mode: str = "extend"
+    ) -> list[npt.NDArray[np.float64]]:
+        """As `log_probability`, for each token of a target: float64 [tokens], the end's last."""
         if len(sources) != len(targets):
             raise InputError(f"{len(sources)} sources and {len(targets)} targets: give as many.")
         prefix = self.prefix(mode)
         encoded = self.encode([prefix + source for source in sources])
         ids = [item.ids for item in self.tokenizer.encode_batch(list(targets))]  # never cut
-        result = np.zeros(len(sources))
+        result: list[npt.NDArray[np.float64]] = [np.zeros(0)] * len(sources)
         # Alike in padded source length, then in target length, so that little is padding.
         order = sorted(range(len(sources)), key=lambda i: (padded(encoded[i]), len(ids[i])))
         for batch in batches(order, encoded, BATCH_SIZE):
             input_ids, mask = self.pad([encoded[index] for index in batch])
-            result[batch] = log_probabilities(
+            found = token_log_probabilities(
                 self.engine,
                 input_ids,
                 mask,
                 [ids[index] for index in batch],
                 decoder_start=self.tokens.decoder_start,
             )
+            for index, row in zip(batch, found, strict=True):
+                result[index] = row[: len(ids[index])]
         return result
 
     def wishes(self, control: ControlConfig) -> Wishes:

@@ -1,5 +1,7 @@
 """Rewriting: the model's text as a prompt of its own, and what was lost in it put back."""
 
+from dataclasses import replace
+
 from promptlift.improving.clip_tokens import count_clip_tokens
 from promptlift.improving.config import ControlConfig
 from promptlift.improving.intent import Intent
@@ -18,12 +20,14 @@ def rewriting(
 ) -> tuple[str, Selection]:
     """The sound clauses of a text, joined, within the budget; and what was dropped.
 
-    At least the first clause stays; a text without any sound clause gives the prompt back.
+    At least the first clause stays; a text without any sound clause gives the prompt back. Without
+    guards the text is as the model wrote it, but for what is not wanted.
     """
-    if not control.guards:
-        return text, Selection(split_clauses(text))
-    chosen = select(split_clauses(text), reading, control, ended=ended, said="")
-    limit = control.max_tokens
+    asked = control if control.guards else replace(control, lock=False, budget=None)
+    chosen = select(split_clauses(text), reading, asked, ended=ended, said="")
+    if not control.guards and not chosen.dropped:
+        return text, chosen
+    limit = asked.max_tokens
     while limit and len(chosen.kept) > 1 and count_clip_tokens(", ".join(chosen.kept)) > limit:
         chosen.dropped.append(Dropped(chosen.kept.pop(), "budget"))
     return ", ".join(chosen.kept) or reading.words, chosen

@@ -3,6 +3,11 @@
 As the repetition penalty lowers tokens that were used, this lowers (or raises) tokens that begin,
 continue or end a phrase. A strength s makes such a token 1 - s times as likely as it was against
 the others; at 1 it never comes. The paper's section 5 asks for it.
+
+A ban leaves the model what it would not have said: where an unwanted phrase begins that is another
+word, within it one that is none ("flahit style") or a phrase that means nothing. So at strength 1
+only whole words with which a phrase begins are banned. Where one comes in another way it is
+written to its end, and whoever reads the text drops it.
 """
 
 import math
@@ -49,6 +54,8 @@ class PhraseTree:
         encode: tokens of texts, without special ones.
         ordinary: beginnings of phrases that shall not suffer, as `beginnings` gives them: only
             the token with which an unwanted phrase parts from them is lowered.
+        continues: tokens that go on with a word; where they are not known, all of a phrase is
+            banned at strength 1.
         ends_only: only the last token of a phrase is lowered.
     """
 
@@ -57,13 +64,14 @@ class PhraseTree:
         encode: Encode,
         ordinary: frozenset[tuple[int, ...]] = frozenset(),
         *,
+        continues: frozenset[int] | None = None,
         ends_only: bool = False,
     ) -> None:
         self.root = Node()
         self.encode = encode
         self.boosts = False
         self.ends_only = ends_only
-        self._ordinary = ordinary
+        self._ordinary, self._continues = ordinary, continues
 
     def lower(self, phrases: Iterable[str], strength: float) -> None:
         """Make phrases less likely; `strength` from 0, no change, to 1, never."""
@@ -86,8 +94,17 @@ class PhraseTree:
         for size, token in enumerate(tokens, 1):
             node = node.children.setdefault(token, Node())
             within = not self.ends_only and tuple(tokens[:size]) not in self._ordinary
-            if within or size == len(tokens):
+            lowered = within or size == len(tokens)
+            if lowered and (weight > -math.inf or self._may_be_banned(tokens, size)):
                 node.weight = min(node.weight, weight)
+
+    def _may_be_banned(self, tokens: Sequence[int], size: int) -> bool:
+        """Whether to ban the last of so many tokens leaves words and phrases whole."""
+        if self._continues is None:
+            return True
+        if self.ends_only:
+            return tokens[-1] not in self._continues
+        return size == 1 and self._continues.isdisjoint(tokens[1:2])
 
 
 class PhraseRule:
@@ -100,6 +117,8 @@ class PhraseRule:
         by_weight: what is then added to its logit.
         after: tokens behind which "by" says how something looks ("lit by") and may stay.
         commas: tokens that end a phrase; raised phrases begin behind them, or at the start.
+        continues: bool [vocabulary], tokens that go on with a word. They are banned too where the
+            likeliest token is: it would have ended the word, which must not grow instead.
         named: for each row a tree of phrases that its prompt names: they are not lowered.
     """
 
@@ -112,12 +131,14 @@ class PhraseRule:
         by_weight: float = 0.0,
         after: frozenset[int] = frozenset(),
         commas: frozenset[int] = frozenset(),
+        continues: BoolArray | None = None,
         named: Sequence[PhraseTree | None] | None = None,
     ) -> None:
         self.trees = [list(row) for row in trees]
         self.vocab_size = vocab_size
         self.boosts = any(tree.boosts for row in trees for tree in row)
         self.by, self.by_weight, self.after, self.commas = by, by_weight, after, commas
+        self._continues = continues
         self._within: list[list[tuple[PhraseTree, Node]]] = [[] for _ in trees]
         self._last: list[int | None] = [None] * len(trees)
         self._named = list(named or [None] * len(trees))
@@ -144,6 +165,11 @@ class PhraseRule:
                 for node in (named.root, *self._within_named[row]):
                     free = node.weights(self.vocab_size).take(ids[place]) < 0
                     change[place, free & (change[place] < 0)] = 0.0
+        if self._continues is not None:
+            best = scores.argmax(axis=1)[:, None]
+            ends = np.isneginf(np.take_along_axis(change, best, axis=1))
+            if ends.any():
+                change[ends & self._continues[ids]] = -np.inf
         scores += change
         touched: BoolArray = change != 0
         return touched

@@ -60,10 +60,10 @@ def select(
                 reason = "broken"
             elif words in before:
                 reason = "repeated"
-            elif words in used:
-                reason = "in another variant"
             elif _has_syntax(phrase):
                 reason = "syntax"
+        if reason is None and words in used:
+            reason = "in another variant"
         if reason is None and words != given:
             reason = _unwanted(phrase, words, reading, control)
             if reason is None and control.lock:

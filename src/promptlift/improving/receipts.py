@@ -8,6 +8,7 @@ from pathlib import Path
 
 from promptlift.errors import InputError, ModelError
 from promptlift.improving.config import ControlConfig, DecodingConfig
+from promptlift.improving.editing import without
 from promptlift.improving.improver import Improver
 from promptlift.png_text import is_png, read_png_text
 from promptlift.records import SCHEMA_VERSION, Dropped, Improvement
@@ -58,7 +59,7 @@ def read_receipts(path: Path) -> list[Improvement]:
         text = read_png_text(path).get(KEYWORD)
         if text is None:
             raise InputError(f"{path} carries no receipt of promptlift")
-        return [_parse(text, f"{path}")]
+        return [parse_receipt(text, f"{path}")]
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -69,11 +70,11 @@ def read_receipts(path: Path) -> list[Improvement]:
         except ValueError:
             pass
         else:
-            return [_parse(text, f"{path}")]
+            return [parse_receipt(text, f"{path}")]
     lines = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not lines:
         raise InputError(f"{path} is empty and holds no receipt")
-    return [_parse(line, f"{path}, line {number}") for number, line in lines]
+    return [parse_receipt(line, f"{path}, line {number}") for number, line in lines]
 
 
 def replay(receipt: Improvement, improver: Improver) -> Replay:
@@ -96,7 +97,7 @@ def replay(receipt: Improvement, improver: Improver) -> Replay:
         negative=receipt.negative,
         **options,
     )
-    again = variants[receipt.variant]
+    again = without(variants[receipt.variant], receipt.checks.get("removed", ()))
     then, now = receipt.settings.get("versions", {}), again.settings["versions"]
     differing = {
         name: (str(then.get(name, "none")), str(now.get(name, "none")))
@@ -140,7 +141,16 @@ def parse_a1111_parameters(text: str) -> tuple[str, str, dict[str, str]]:
     return "\n".join(prompt), "\n".join(negative or []), settings
 
 
-def _parse(text: str, place: str) -> Improvement:
+def parse_receipt(text: str, place: str) -> Improvement:
+    """A receipt from its JSON.
+
+    Args:
+        text: as `receipt_text` makes it.
+        place: where it was found, for the error.
+
+    Raises:
+        InputError: it is no receipt, or of another version.
+    """
     try:
         value = json.loads(text)
         if value["schema_version"] != SCHEMA_VERSION:
@@ -159,7 +169,7 @@ def _parse(text: str, place: str) -> Improvement:
         if not isinstance(known["settings"], dict):
             raise TypeError("settings")
         return Improvement(**known)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else "is no receipt"
         raise InputError(
             f"{place} {what}. A receipt is a line that `promptlift improve --json` printed."

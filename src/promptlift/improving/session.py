@@ -1,21 +1,21 @@
 """One call of improving: prompts and options in, improvements out, a window at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from promptlift.errors import ConfigError
 from promptlift.improving.batching import batches, padded
+from promptlift.improving.checks import check_result
 from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.decoding import generate, random_stream
 from promptlift.improving.lock import ATTEMPTS, mend, new_clauses, rewriting
-from promptlift.improving.phrases import fit, new_terms, select
-from promptlift.improving.reading import Reading, check_prompt, longest_part, read
+from promptlift.improving.phrases import fit, select
+from promptlift.improving.reading import Reading, check_prompt, read
 from promptlift.pairs.cut import split_clauses
 from promptlift.records import Dropped, Improvement
 
@@ -26,10 +26,28 @@ if TYPE_CHECKING:
 WINDOW_BATCHES = 16
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """A prompt to improve, with what its neighbours in a batch need not share.
+
+    Attributes:
+        prompt: its text.
+        seed: of its random numbers.
+        n: variants of it.
+        negative: negative prompt, given back with every variant.
+    """
+
+    prompt: str
+    seed: int
+    n: int = 1
+    negative: str | None = None
+
+
 @dataclass
 class _Row:
     """A variant of a prompt on its way."""
 
+    ask: Ask
     reading: Reading
     variant: int
     mode: str
@@ -42,69 +60,78 @@ class _Row:
 
 
 class Session:
-    """What all prompts of a call have in common.
+    """What prompts that are improved together have in common.
 
     Args:
         improver: model, engine and tokenizer.
-        n: variants of each prompt.
-        seed: of the random numbers.
         mode: "extend" or "rewrite".
         decoding: how tokens are chosen.
         control: what is asked of the results.
         batch_size: results that are decoded together.
-        negative: negative prompt, given back with every result.
+        given_up: asked before each token whether to stop, which raises `GivenUp`.
     """
 
     def __init__(
         self,
         improver: "Improver",
         *,
-        n: int,
-        seed: int,
         mode: str,
         decoding: DecodingConfig,
         control: ControlConfig,
         batch_size: int,
-        negative: str | None,
+        given_up: Callable[[], bool] | None = None,
     ) -> None:
-        self.improver, self.n, self.seed, self.mode = improver, n, seed, mode
-        self.decoding, self.control, self.batch_size = decoding, control, batch_size
-        self.negative = negative
+        if batch_size < 1:
+            raise ConfigError(f"batch_size is {batch_size} and must be 1 or more")
+        self.improver, self.mode, self.batch_size = improver, mode, batch_size
+        self.decoding, self.control, self.given_up = decoding, control, given_up
         self.wishes = improver.wishes(control)
-        for name, value in (("n", n), ("batch_size", batch_size)):
-            if value < 1:
-                raise ConfigError(f"{name} is {value} and must be 1 or more")
         self.settings = {
             "versions": _versions(improver.engine.libraries),
             **asdict(decoding),
             **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(control).items()},
         }
 
-    def improve(self, prompts: Iterator[str]) -> Iterator[list[Improvement]]:
+    def improve(self, asks: Iterable[Ask]) -> Iterator[list[Improvement]]:
         """The variants of each prompt, in order."""
         first = 0
-        while window := list(islice(prompts, max(1, WINDOW_BATCHES * self.batch_size // self.n))):
-            for index, prompt in enumerate(window, first):
-                check_prompt(prompt, f"prompt {index}")
+        for window in self._windows(asks):
+            for index, ask in enumerate(window, first):
+                check_prompt(ask.prompt, f"prompt {index}")
             first += len(window)
-            yield from self._window([read(prompt) for prompt in window])
+            yield from self._window(window)
 
-    def _window(self, readings: Sequence[Reading]) -> list[list[Improvement]]:
-        results: list[list[Improvement]] = [[] for _ in readings]
+    def _windows(self, asks: Iterable[Ask]) -> Iterator[list[Ask]]:
+        window: list[Ask] = []
+        rows = 0
+        for ask in asks:
+            window.append(ask)
+            rows += ask.n
+            if rows >= WINDOW_BATCHES * self.batch_size:
+                yield window
+                window, rows = [], 0
+        if window:
+            yield window
+
+    def _window(self, asks: Sequence[Ask]) -> list[list[Improvement]]:
+        readings = [read(ask.prompt) for ask in asks]
+        results: list[list[Improvement]] = [[] for _ in asks]
         waiting = []
-        for index, reading in enumerate(readings):
+        for index, (ask, reading) in enumerate(zip(asks, readings, strict=True)):
             if reason := reading.reason_to_leave(self.control):
-                results[index] = [self._left(reading, v, reason) for v in range(self.n)]
+                results[index] = [self._left(ask, reading, v, reason) for v in range(ask.n)]
             else:
                 waiting.append(index)
         # With variety a variant avoids what the ones before it said, so they come in turn.
-        in_turn = self.control.variety > 0 and self.n > 1
-        for turn in [[v] for v in range(self.n)] if in_turn else [list(range(self.n))]:
+        most = max(ask.n for ask in asks)
+        turns = [[v] for v in range(most)] if self.control.variety > 0 else [list(range(most))]
+        for turn in turns:
             rows, places = [], []
             for index in waiting:
+                ask = asks[index]
                 used = tuple(p for result in results[index] for p in result.additions)
-                for variant in turn:
-                    rows.append(_Row(readings[index], variant, self.mode, used=used))
+                for variant in (v for v in turn if v < ask.n):
+                    rows.append(_Row(ask, readings[index], variant, self.mode, used=used))
                     places.append(index)
             done = self._rewrite(rows) if self.mode == "rewrite" else self._extend(rows)
             for index, result in zip(places, done, strict=True):
@@ -196,7 +223,7 @@ class Session:
                 mask,
                 self.decoding,
                 [
-                    random_stream(self.seed, row.variant, row.reading.prompt, row.attempt)
+                    random_stream(row.ask.seed, row.variant, row.ask.prompt, row.attempt)
                     for row in part
                 ],
                 copies=copies if len(sources) < len(part) else None,
@@ -205,35 +232,32 @@ class Session:
                 suppressed=improver.suppressed(self.control),
                 phrases=self.wishes.rule([(row.reading.terms, row.used) for row in part]),
                 forced=self.wishes.forced if part[0].mode == "extend" else None,
+                given_up=self.given_up,
             )
             for row, item in zip(part, drawn, strict=True):
                 row.text = improver.tokenizer.decode(item.tokens, skip_special_tokens=True)
                 row.ended = item.ended
 
-    def _left(self, reading: Reading, variant: int, reason: str) -> Improvement:
-        return self._result(_Row(reading, variant, self.mode, notes=[reason]), reading.prompt, [])
+    def _left(self, ask: Ask, reading: Reading, variant: int, reason: str) -> Improvement:
+        row = _Row(ask, reading, variant, self.mode, notes=[reason])
+        return self._result(row, ask.prompt, [])
 
     def _result(self, row: _Row, prompt: str, additions: list[str]) -> Improvement:
-        reading, limit = row.reading, self.control.max_tokens
-        tokens = longest_part(prompt)
+        reading = row.reading
+        tokens, checks = check_result(reading, prompt, additions, self.control.max_tokens)
         return Improvement(
             source=reading.prompt,
             prompt=prompt,
             additions=tuple(additions),
             clip_tokens=tokens,
-            seed=self.seed,
+            seed=row.ask.seed,
             variant=row.variant,
             mode=self.mode,
             model=self.improver.model_id,
             dropped=tuple(row.dropped),
             notes=tuple(row.notes),
-            negative=self.negative,
-            checks={
-                "lost": [want.text for want in reading.lost(prompt)],
-                "painters": new_terms(additions, reading, ("painter",)),
-                "styles": new_terms(additions, reading, ("style", "medium")),
-                "over_budget": limit is not None and tokens > limit,
-            },
+            negative=row.ask.negative,
+            checks=checks,
             settings=self.settings,
         )
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from promptlift.errors import ConfigError
 from promptlift.improving.config import ControlConfig
 from promptlift.improving.phrase_rule import PhraseRule, PhraseTree, beginnings
@@ -52,6 +54,10 @@ class Wishes:
         pieces = tokenizer.get_vocab()
         ends = (",", ";", "|", ".")
         self._commas = frozenset(i for piece, i in pieces.items() if piece.strip("▁") in ends)
+        self._continues = self._tokens_within_words(pieces)
+        self._is_within = None
+        if self._continues is not None:
+            self._is_within = np.isin(np.arange(vocab_size), list(self._continues))
         [found] = self._encode(["by"])
         self._by = found[0] if len(found) == 1 and control.painter_strength > 0 else None
         single = self._encode(sorted(words_before_by()))
@@ -69,7 +75,7 @@ class Wishes:
         for _, used in rows:
             row = [*([self._unwanted] if self._unwanted else []), *self._wanted]
             if used:
-                before = PhraseTree(self._encode, ends_only=True)
+                before = PhraseTree(self._encode, continues=self._continues, ends_only=True)
                 before.lower(used, self.control.variety)
                 row.append(before)
             trees.append(row)
@@ -83,6 +89,7 @@ class Wishes:
             by_weight=-math.inf if strength >= 1 else math.log(1 - strength),
             after=self._after_by,
             commas=self._commas,
+            continues=self._is_within,
             named=[self._named_tree(named) if named else None for named, _ in rows],
         )
 
@@ -97,7 +104,7 @@ class Wishes:
         if not any(strength > 0 and names for names, strength in unwanted):
             return None
         ordinary = beginnings(self._encode, _ordinary(control.style_strength > 0))
-        tree = PhraseTree(self._encode, ordinary)
+        tree = PhraseTree(self._encode, ordinary, continues=self._continues)
         for names, strength in unwanted:
             tree.lower(names, strength)
         return tree
@@ -106,6 +113,13 @@ class Wishes:
         tree = PhraseTree(self._encode)
         tree.lower(named, 1.0)
         return tree
+
+    def _tokens_within_words(self, pieces: dict[str, int]) -> frozenset[int] | None:
+        """Tokens that go on with a word; None for a vocabulary that does not mark beginnings."""
+        if not any(piece.startswith("▁") for piece in pieces):
+            return None
+        others = self._commas.union(self.tokenizer.get_added_tokens_decoder())
+        return frozenset(i for piece, i in pieces.items() if not piece.startswith("▁")) - others
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         encoded = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)

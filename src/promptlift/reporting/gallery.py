@@ -52,7 +52,7 @@ def gallery(
     """
     chosen = choose(shown.pairs, most)
     metrics = [name for name in shown.metrics if any(name in pair.gains for pair in chosen)]
-    thumbnails = _Thumbnails(folder)
+    thumbnails = Thumbnails(folder)
     cards = []
     for done, pair in enumerate(chosen):
         if done and done % _PROGRESS == 0:
@@ -130,8 +130,11 @@ def _about(shown: PictureData, count: int) -> str:
     )
 
 
-class _Thumbnails:
-    """Thumbnails as markup, and addresses of the pictures beside the page."""
+class Thumbnails:
+    """Thumbnails as markup, and addresses of the pictures beside the page.
+
+    `faults` says which pictures could not be read.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -139,6 +142,7 @@ class _Thumbnails:
         self.faults: list[str] = []
 
     def address(self, picture: Picture) -> str:
+        """Where the page finds the whole picture."""
         path, start = picture.path.resolve(), self._folder.resolve()
         try:
             found = Path(os.path.relpath(path, start)).as_posix()
@@ -147,6 +151,7 @@ class _Thumbnails:
         return quote(found)
 
     def markup(self, picture: Picture, text: str) -> Html:
+        """The thumbnail, with a text in its place for who cannot see it."""
         try:
             data, width, height = self._made(picture)
         except InputError as error:
@@ -171,7 +176,7 @@ class _Thumbnails:
 
 
 def _card(
-    shown: PictureData, pair: ShownPair, metrics: Sequence[str], thumbnails: _Thumbnails
+    shown: PictureData, pair: ShownPair, metrics: Sequence[str], thumbnails: Thumbnails
 ) -> Html:
     gains = [pair.gains.get(name) for name in metrics]
     choice = str(pair.verdict["choice"]) if pair.verdict else ""

@@ -15,7 +15,8 @@ from promptlift.reporting import (
     training_sections,
     word_section,
 )
-from promptlift.reporting.gallery import gallery, gallery_script, gallery_style
+from promptlift.reporting.gallery import Thumbnails, gallery, gallery_script, gallery_style
+from promptlift.reporting.glance import glance
 from promptlift.reporting.page import Html, figure, page, paragraph
 from promptlift.reporting.picture_data import read_pictures
 from promptlift.reporting.plots import save
@@ -56,13 +57,12 @@ def write_report(
 
     report(f"drawing the plots of {run.name}")
     sections = [
-        training_sections.summary(run),
-        score_sections.scores(run),
         picture_sections.drawing(shown) if shown.pictures else None,
         picture_sections.clip_row(shown, draw),
         picture_sections.metrics(shown, draw),
         picture_sections.verdicts(shown, draw),
         preference_section.preference(run_folder, shown, draw),
+        score_sections.scores(run),
         training_sections.windows(run, draw),
         training_sections.epochs(run, draw),
         training_sections.optimizer(run, draw),
@@ -72,15 +72,21 @@ def write_report(
         text_sections.painters(run, draw),
         text_sections.examples(run),
     ]
+    summary = training_sections.summary(run)
     style = script = ""
     if shown.pairs:
         report(f"making thumbnails of {run.name}")
-        sections.append(gallery(shown, folder, report=report))
+        pictures = gallery(shown, folder, report=report)
+        # What was found comes first, and how it was made behind it.
+        sections = [glance(run, shown, Thumbnails(folder)), *sections, summary, pictures]
         style, script = gallery_style(), gallery_script()
+    else:
+        sections = [summary, *sections]
     found = [section for section in sections if section is not None]
     path = folder / "index.html"
     lead = paragraph(_lead(run))
-    write_text(path, page(f"Run {run.name}", found, lead=lead, style=style, script=script))
+    kind = "Experiment" if "experiment" in run.stages else "Run"
+    write_text(path, page(f"{kind} {run.name}", found, lead=lead, style=style, script=script))
     return path
 
 
@@ -89,6 +95,8 @@ def _lead(run: RunData) -> str:
     if state is None and run.stages:
         return "A run of promptlift in which nothing was trained."
     if state == "done":
+        if "experiment" in run.stages:
+            return "A whole experiment of promptlift: pairs, training, pictures and scores."
         return "A training run of promptlift, complete."
     return (
         f"A training run of promptlift; state: {state or 'not begun'}. "

@@ -17,7 +17,7 @@ from promptlift.files import atomic_path, write_json
 from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
 from promptlift.improving.improver import Improver, SpecialTokens
 from promptlift.improving.manifest import ModelCard
-from promptlift.improving.session import Session
+from promptlift.improving.session import Ask, Session
 from promptlift.records import Pair
 from promptlift.training.config import TrainingConfig
 from promptlift.training.models import Start
@@ -199,14 +199,11 @@ class EpochEvaluation:
         results = {
             mode: Session(
                 self.improver,
-                n=1,
-                seed=self.seed,
                 mode=mode,
                 decoding=self.decoding,
                 control=self.control,
                 batch_size=BATCH_SIZE,
-                negative=None,
-            ).improve(iter([pair.source for pair in pairs if pair.mode == mode]))
+            ).improve([Ask(prompt=p.source, seed=self.seed) for p in pairs if p.mode == mode])
             for mode in {pair.mode for pair in pairs}
         }
         for pair in pairs:

@@ -7,10 +7,16 @@ MODELS = Path(__file__).parents[1] / "models" / NAME
 BASE, REFINER, CLIP, ORACLE = (MODELS / part for part in ("base", "refiner", "clip", "oracle"))
 LICENCE = "Apache-2.0"
 
-DRAWING_NOTICE = (
-    "the pocket world draws coloured shapes, 64 pixels wide, and nothing else; pictures of "
-    "anything else need real weights, for example: promptlift illustrate --model sdxl (11.4 GB)"
-)
+
+def drawing_notice(option: str) -> str:
+    """What is said whenever it draws; `option` is that which names another model."""
+    return (
+        "the pocket world draws coloured shapes, 64 pixels wide, and nothing else; pictures of "
+        f"anything else need real weights, for example: {option} sdxl (11.4 GB)"
+    )
+
+
+DRAWING_NOTICE = drawing_notice("promptlift illustrate --model")
 SCORING_NOTICE = (
     "the pocket world's CLIP knows coloured shapes and nothing else; pictures of other models "
     "need real weights, for example: promptlift score --clip openai/clip-vit-base-patch16 (0.6 GB)"

@@ -1,0 +1,166 @@
+"""`promptlift serve`."""
+
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from promptlift.cli.door import guarded, say
+from promptlift.errors import ConfigError, InputError, MissingExtraError
+from promptlift.web.config import DEFAULT_IMAGE_MODEL, LOOPBACK, ServeConfig
+
+_HELP = {item.name: item.metadata["help"] for item in fields(ServeConfig)}
+_DEFAULT = {item.name: item.default for item in fields(ServeConfig)}
+_STOP_S = 5  # beyond the time that a request may take
+
+
+def _setting(name: str, panel: str = "What is allowed") -> Any:
+    default = _DEFAULT[name]
+    shown = (
+        ""
+        if default in (None, False, ())
+        else f" [{default:g}]"
+        if isinstance(default, float)
+        else f" [{default}]"
+    )
+    return typer.Option(
+        f"--{name.replace('_', '-')}",
+        help=_HELP[name] + shown,
+        show_default=False,
+        rich_help_panel=panel,
+    )
+
+
+def serve(
+    host: Annotated[str | None, _setting("host", "Where")] = None,
+    port: Annotated[
+        int,
+        typer.Option(
+            help="Port; 0 for any that is free.", min=0, max=65535, rich_help_panel="Where"
+        ),
+    ] = 8017,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the token that callers must send; or set PROMPTLIFT_TOKEN.",
+            show_default=False,
+            rich_help_panel="Where",
+        ),
+    ] = None,
+    allow_host: Annotated[list[str] | None, _setting("allow_host", "Where")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Exported folder, T5 folder or Hub name [the bundled model].",
+            show_default=False,
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Processor threads [all cores].", show_default=False)
+    ] = None,
+    image_model: Annotated[
+        str, typer.Option(help="Preset, folder, file or Hub name that draws; none for no pictures.")
+    ] = DEFAULT_IMAGE_MODEL,
+    image_steps: Annotated[
+        int | None,
+        typer.Option(help="Denoising steps of a picture [the model's].", show_default=False),
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(help="Pixels of a picture's side [the model's].", show_default=False),
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Never reach for the network.")
+    ] = False,
+    batch_size: Annotated[int | None, _setting("batch_size", "Batches")] = None,
+    wait_ms: Annotated[float | None, _setting("wait_ms", "Batches")] = None,
+    max_queue: Annotated[int | None, _setting("max_queue", "Batches")] = None,
+    timeout_s: Annotated[float | None, _setting("timeout_s")] = None,
+    max_body: Annotated[int | None, _setting("max_body")] = None,
+    max_results: Annotated[int | None, _setting("max_results")] = None,
+    max_prompt_chars: Annotated[int | None, _setting("max_prompt_chars")] = None,
+    max_new_tokens: Annotated[int | None, _setting("max_new_tokens")] = None,
+    max_jobs: Annotated[int | None, _setting("max_jobs")] = None,
+    max_pictures: Annotated[int | None, _setting("max_pictures")] = None,
+    log_prompts: Annotated[bool, _setting("log_prompts", "Log")] = False,
+) -> None:
+    """Serve the API: improved prompts and pictures over HTTP, described at /docs.
+
+    The log goes to stderr, a JSON object a line.
+
+    Examples:
+
+      promptlift serve
+
+      PROMPTLIFT_TOKEN=$(cat token) promptlift serve --host 0.0.0.0 --allow-host prompts.example
+
+      promptlift serve --image-model sd-turbo --offline
+    """
+    names = set(_DEFAULT) - {"token", "allow_host"}
+    given = {name: value for name, value in locals().items() if name in names}
+    with guarded("stopped"):
+        options = {name: value for name, value in given.items() if value is not None}
+        config = ServeConfig(
+            token=read_token(token_file), allow_host=tuple(allow_host or ()), **options
+        )
+        if offline:  # the improver's own libraries read this, when they are imported
+            os.environ["HF_HUB_OFFLINE"] = "1"
+        drawing = {
+            "num_inference_steps": image_steps,
+            "width": image_size,
+            "height": image_size,
+            "offline": offline,
+        }
+        _run(config, port, model, threads, None if image_model == "none" else image_model, drawing)
+        say("stopped")
+
+
+def _run(
+    config: ServeConfig,
+    port: int,
+    model: str | None,
+    threads: int | None,
+    image_model: str | None,
+    drawing: dict[str, Any],
+) -> None:
+    try:
+        from promptlift.web.api import create_app
+        from promptlift.web.logs import log_to_stderr
+        from promptlift.web.service import Service
+        from promptlift.web.serving import serve as listen
+    except ImportError as error:
+        raise MissingExtraError("Serving", "web") from error
+    service = Service.load(
+        config, model=model, threads=threads, image_model=image_model, drawing=drawing
+    )
+    log_to_stderr()
+    listen(
+        create_app(service),
+        config.host,
+        port,
+        lambda address: _ready(address, config),
+        stop_s=config.timeout_s + _STOP_S,
+    )
+
+
+def _ready(address: str, config: ServeConfig) -> None:
+    print(address, flush=True)
+    if config.host not in LOOPBACK:
+        say(f"{config.host} can be reached by others; they need the token, and see it without TLS")
+
+
+def read_token(file: Path | None) -> str | None:
+    """The token of a file, or of the environment."""
+    if file is None:
+        return os.environ.get("PROMPTLIFT_TOKEN") or None
+    try:
+        token = file.read_text("utf-8").strip()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is no text") from error
+    if not token:
+        raise ConfigError(f"{file} is empty; it must hold the token")
+    return token

@@ -1,0 +1,56 @@
+"""Additions taken out by hand."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from promptlift.errors import InputError
+from promptlift.improving.checks import check_result
+from promptlift.improving.reading import read
+from promptlift.pairs.cut import split_clauses
+from promptlift.records import Improvement
+
+
+def without(improvement: Improvement, removed: Collection[int]) -> Improvement:
+    """An improvement less some of its additions; `checks` says which, under `removed`.
+
+    Args:
+        improvement: as it was made.
+        removed: indices of its additions.
+
+    Raises:
+        InputError: there is no such addition.
+    """
+    additions = improvement.additions
+    if wrong := [place for place in removed if not 0 <= place < len(additions)]:
+        raise InputError(f"there is no addition {wrong[0]}: there are {len(additions)}, from 0")
+    if not removed:
+        return improvement
+    kept = tuple(phrase for place, phrase in enumerate(additions) if place not in removed)
+    gone = tuple(phrase for place, phrase in enumerate(additions) if place in removed)
+    reading = read(improvement.source)
+    if improvement.prompt == reading.extended(list(additions)):
+        prompt = reading.extended(list(kept))
+    else:
+        prompt = _cut(improvement.prompt, gone)
+    tokens, checks = check_result(reading, prompt, kept, _limit(improvement))
+    return replace(
+        improvement,
+        prompt=prompt,
+        additions=kept,
+        clip_tokens=tokens,
+        checks={**checks, "removed": sorted(removed)},
+    )
+
+
+def _limit(improvement: Improvement) -> int | None:
+    budget, chunks = improvement.settings.get("budget"), improvement.settings.get("chunks", 1)
+    return budget * chunks if isinstance(budget, int) and isinstance(chunks, int) else None
+
+
+def _cut(prompt: str, phrases: tuple[str, ...]) -> str:
+    """A rewriting less some of its clauses; one that is all of it stays."""
+    clauses = split_clauses(prompt)
+    for phrase in phrases:
+        if phrase in clauses and len(clauses) > 1:
+            clauses.remove(phrase)
+    return ", ".join(clauses)

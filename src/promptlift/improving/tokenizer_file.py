@@ -1,0 +1,49 @@
+"""A model's `tokenizer.json`, read by the tokenizers library of today and of image tools.
+
+A1111 and Forge pin transformers, which pins tokenizers (0.13.3 with transformers 4.30.2), and a
+newer one would break them. Its format names one thing otherwise.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from promptlift.errors import ModelError
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer of a model.
+
+    With tokenizers before 0.15 a Unigram has no bytes to fall back to: characters that the model
+    has no piece for are read as unknown, and prompts with such characters get other additions.
+
+    Raises:
+        ModelError: this tokenizers cannot read it.
+    """
+    text = path.read_text(encoding="utf-8")
+    try:
+        return Tokenizer.from_str(text)
+    except Exception:  # tokenizers raises no class of its own
+        try:
+            return Tokenizer.from_str(in_old_format(text))
+        except Exception as error:
+            import tokenizers
+
+            raise ModelError(
+                f"{path} cannot be read by tokenizers {tokenizers.__version__}: {error}. "
+                "Export the model again."
+            ) from error
+
+
+def in_old_format(text: str) -> str:
+    """As tokenizers before 0.19 has it: `Metaspace` has `add_prefix_space` and no scheme."""
+
+    def rename(value: dict[str, Any]) -> dict[str, Any]:
+        if value.get("type") == "Metaspace" and "prepend_scheme" in value:
+            old = {"add_prefix_space": value["prepend_scheme"] != "never"}
+            return {k: v for k, v in value.items() if k not in ("prepend_scheme", "split")} | old
+        return value
+
+    return json.dumps(json.loads(text, object_hook=rename))

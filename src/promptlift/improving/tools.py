@@ -1,0 +1,130 @@
+"""What the plug-ins of image tools share: their options, and one model that stays loaded.
+
+The plug-ins themselves are copied into the tools and hold as little as can be.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from promptlift.errors import ConfigError
+from promptlift.improving.clip_tokens import CLIP_BUDGET
+from promptlift.improving.config import LENGTHS
+from promptlift.improving.improver import Improver
+from promptlift.records import Improvement
+
+MODES = ("extend", "rewrite")
+ANY_LENGTH = "any"
+MOST_TOKENS = 10 * CLIP_BUDGET
+MOST_VARIANTS = 32
+
+
+def _option(default: Any, text: str, **more: Any) -> Any:
+    return field(default=default, metadata={"help": text, **more})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolOptions:
+    """What a plug-in offers, in the order it does.
+
+    Fields carry what a user interface needs: `help`, and `choices`, or `least` and `most`.
+    """
+
+    mode: str = _option(
+        "extend", "extend keeps your words and adds to them; rewrite writes anew.", choices=MODES
+    )
+    painters: float = _option(
+        1.0,
+        "How firmly painters that the prompt does not name are kept out: 0 free, 1 never.",
+        least=0.0,
+        most=1.0,
+    )
+    styles: float = _option(
+        0.0,
+        "How firmly styles and mediums that it does not name are kept out: 0 free, 1 never.",
+        least=0.0,
+        most=1.0,
+    )
+    length: str = _option(
+        ANY_LENGTH, "How much is added; any leaves it to the model.", choices=(ANY_LENGTH, *LENGTHS)
+    )
+    budget: int = _option(
+        CLIP_BUDGET,
+        "CLIP tokens that the prompt may have with its additions; more than 75 where the tool "
+        "chains chunks.",
+        least=1,
+        most=MOST_TOKENS,
+    )
+    variant: int = _option(
+        0, "Another result for the same seed, counted from 0.", least=0, most=MOST_VARIANTS - 1
+    )
+
+    def __post_init__(self) -> None:
+        wrong = [
+            f"{name} is {value!r} and must be a whole number from {least} to {most}"
+            for name, value, least, most in (
+                ("budget", self.budget, 1, MOST_TOKENS),
+                ("variant", self.variant, 0, MOST_VARIANTS - 1),
+            )
+            if value not in range(least, most + 1)
+        ]
+        if wrong:
+            raise ConfigError("; ".join(wrong))
+
+    def given(self) -> dict[str, Any]:
+        """The options as `Improver.improve` takes them."""
+        return {
+            "n": int(self.variant) + 1,  # as many as are needed to have this one
+            "mode": self.mode,
+            "painters": self.painters,
+            "styles": self.styles,
+            "length": None if self.length == ANY_LENGTH else self.length,
+            "budget": int(self.budget),
+        }
+
+
+def improve_in_tool(
+    prompts: Sequence[str], seeds: Sequence[int], options: ToolOptions
+) -> list[Improvement | None]:
+    """Improve the prompt of each picture with the bundled model, on the processor.
+
+    Args:
+        prompts: one for each picture.
+        seeds: of the pictures: each prompt is improved with its own.
+        options: of the plug-in.
+
+    Returns:
+        An improvement for each picture, None where the prompt is blank.
+
+    Raises:
+        PromptliftError: an option or a prompt cannot be used.
+    """
+    improver = bundled_improver()
+    by_seed: dict[int, list[str]] = {}
+    for prompt, seed in zip(prompts, seeds, strict=True):
+        if prompt.strip():
+            by_seed.setdefault(int(seed), []).append(prompt)
+    found: dict[tuple[int, str], Improvement] = {}
+    for seed, own in by_seed.items():
+        distinct = list(dict.fromkeys(own))
+        results = improver.improve(distinct, seed=seed, **options.given())
+        found.update({(seed, p): v[-1] for p, v in zip(distinct, results, strict=True)})
+    return [found.get((int(s), p)) for p, s in zip(prompts, seeds, strict=True)]
+
+
+@cache
+def bundled_improver() -> Improver:
+    """The bundled model, loaded when it is first needed."""
+    return Improver.load()
+
+
+def infotext(improvement: Improvement) -> Mapping[str, str]:
+    """What A1111's parameters say of an improvement, beside its prompt and negative prompt."""
+    return {
+        "promptlift source": improvement.source,
+        "promptlift model": improvement.model,
+        "promptlift result": (
+            f"{improvement.mode} seed {improvement.seed} variant {improvement.variant}"
+        ),
+    }

@@ -1,0 +1,111 @@
+"""What a run found, before its details: a few sentences, and some pairs of pictures."""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from promptlift.reporting.gallery import Thumbnails
+from promptlift.reporting.page import Html, Section, bullets, join, paragraph
+from promptlift.reporting.picture_data import PictureData, ShownPair
+from promptlift.reporting.prompt_marks import marked_prompt
+from promptlift.reporting.run_data import Row, RunData
+from promptlift.reporting.score_sections import interval, systems
+
+SOME = 6  # pairs
+_TEXT = ("meteor_target", "METEOR")
+
+
+def glance(run: RunData, shown: PictureData, thumbnails: Thumbnails) -> Section:
+    """The section, of a run with pairs of pictures."""
+    lines = [*_learned(run), *_texts(run), *_added(run), *_pictures(shown), *_kept(shown)]
+    pairs = spread(shown.pairs, SOME)
+    note = (
+        f"{len(pairs)} of the {len(shown.pairs):,} pairs, at equal distances, not chosen by what "
+        "they show: the original on the left, the improved prompt's picture, from the same noise, "
+        "on the right. All are in the gallery."
+    )
+    strip = join(_pair(pair, thumbnails) for pair in pairs)
+    body = [bullets(lines), paragraph(note, note=True), Html(f"<div class=strip>{strip}</div>")]
+    return Section("At a glance", join(body))
+
+
+def spread(pairs: Sequence[ShownPair], most: int) -> list[ShownPair]:
+    """At most so many, at equal distances."""
+    count = min(most, len(pairs))
+    return [pairs[place * len(pairs) // count] for place in range(count)]
+
+
+def _pair(pair: ShownPair, thumbnails: Thumbnails) -> Html:
+    pictures = "".join(
+        thumbnails.markup(picture, f"{side} picture: {picture.prompt}")
+        for side, picture in (("original", pair.original), ("improved", pair.improved))
+    )
+    caption = marked_prompt(pair.improved.source, pair.improved.prompt)
+    return Html(
+        f'<figure><a href=#pair-{pair.number} aria-label="Pair {pair.number} in the gallery">'
+        f"{pictures}</a><figcaption dir=auto>{caption}</figcaption></figure>"
+    )
+
+
+def _learned(run: RunData) -> list[str]:
+    results, config = run.training.get("results") or {}, run.training.get("config") or {}
+    if "parameters" not in results:
+        return []
+    pairs = results.get("pairs") or {}
+    count = sum(pairs.values()) if isinstance(pairs, dict) else pairs
+    what = config.get("model") or "A T5 from scratch"
+    text = f"{what}, {results['parameters']:,} parameters, learned {count:,} pairs"
+    loss = results.get("validation_loss")
+    return [text + (f"; validation loss {loss:.3f}." if isinstance(loss, float) else ".")]
+
+
+def _texts(run: RunData) -> list[str]:
+    metric, title = _TEXT
+    found = {
+        system["name"]: score
+        for system in systems(run)
+        for score in system["scores"]
+        if score["metric"] == metric
+    }
+    if "model" not in found or "source itself" not in found:
+        return []
+    return [
+        f"{title} of its texts against the detailed prompts of test pairs: "
+        f"{interval(found['model'])}; of the plain prompts themselves: "
+        f"{interval(found['source itself'])} (n = {found['model'].get('n')})."
+    ]
+
+
+def _added(run: RunData) -> list[str]:
+    rows = [row for row in run.improvements if isinstance(row.get("additions"), list)]
+    if not rows:
+        return []
+    phrases = fmean(len(row["additions"]) for row in rows)
+    return [f"{len(rows):,} prompts were improved, with {phrases:.1f} phrases more in the mean."]
+
+
+def _pictures(shown: PictureData) -> list[str]:
+    lines = []
+    for row in (shown.scores or {}).get("comparisons") or []:
+        if row["metric"] in shown.opinions:
+            lines.append(
+                f"{shown.title(row['metric'])}, improved pictures less original ones: "
+                f"{interval({**row, 'value': row['difference']})}, n = {row['n']}: "
+                f"{_verdict(row)}."
+            )
+    return lines
+
+
+def _verdict(row: Row) -> str:
+    if row["low"] > 0:
+        return "more"
+    return "less" if row["high"] < 0 else "no clear difference"
+
+
+def _kept(shown: PictureData) -> list[str]:
+    found = (shown.scores or {}).get("verdicts")
+    if not found:
+        return []
+    total, kept = sum(found["choices"].values()), found["choices"].get("improved", 0)
+    judges = ", ".join(map(shown.title, found["metrics"])) or "nothing"
+    return [f"Where the original stays unless the gain is clear, judged by {judges}, "
+            f"{kept:,} of {total:,} improved prompts are used."]  # fmt: skip

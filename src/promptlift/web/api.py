@@ -1,0 +1,227 @@
+"""The API: an app of routers over one `Service`. A page joins with routers of its own."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from importlib.resources import files
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response, Security
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from promptlift import __version__
+from promptlift.errors import ConfigError, InputError
+from promptlift.improving.config import resolve_options
+from promptlift.web.answers import errors, refusal
+from promptlift.web.batcher import Full
+from promptlift.web.guard import Guard
+from promptlift.web.illustrating import illustrate_router
+from promptlift.web.improving import improve_router
+from promptlift.web.logs import RequestLog
+from promptlift.web.service import Service
+from promptlift.web.serving import SafeHeaders
+
+_FILES = {"api.html": "text/html", "api.css": "text/css", "api.js": "text/javascript"}
+_MOST_MISTAKES = 3
+_BUSY = "too much waits already"
+
+
+class Model(BaseModel):
+    """A model of the server."""
+
+    id: str = Field(description="Its name, and where it is known its hash.")
+    kind: str = Field(description="improve or illustrate.")
+    ready: bool
+    note: str | None = Field(description="Why it is not ready.")
+    notice: str | None = Field(description="What is always said of its pictures.")
+    modes: list[str] = Field(description="What an improver has learned.")
+    defaults: dict[str, Any] = Field(description="Options where a request leaves them out.")
+
+
+class Models(BaseModel):
+    """What the server has, and what it allows."""
+
+    models: list[Model]
+    limits: dict[str, float]
+    version: str
+
+
+class Health(BaseModel):
+    """`ok`, or why not."""
+
+    status: str
+
+
+def create_app(service: Service, *, pages: Sequence[APIRouter] = ()) -> FastAPI:
+    """The API of a service.
+
+    Args:
+        service: its batcher is started and stopped with the app.
+        pages: routers that join it, behind the same guard and headers.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service.batcher.start()
+        try:
+            yield
+        finally:
+            await service.batcher.stop(config.timeout_s)  # nobody waits longer
+            await run_in_threadpool(service.pictures.stop)
+
+    config = service.config
+    app = FastAPI(
+        title="promptlift",
+        version=__version__,
+        description="Improves text-to-image prompts.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,  # a redirect would name the host
+    )
+    app.state.service = service
+    protected = [Security(HTTPBearer(auto_error=False))] if config.token is not None else []
+    for router in (improve_router(service), illustrate_router(service), _models_router(service)):
+        app.include_router(router, dependencies=protected)
+    app.include_router(_health_router(service))
+    app.include_router(_docs_router())
+    for router in pages:
+        app.include_router(router)
+    _refuse_in_one_line(app)
+    # The last one added is the first that a request meets.
+    app.add_middleware(Guard, token=config.token, hosts=config.allow_host, max_body=config.max_body)
+    app.add_middleware(RequestLog, log_prompts=config.log_prompts)
+    app.add_middleware(SafeHeaders)
+    return app
+
+
+def _refuse_in_one_line(app: FastAPI) -> None:
+    @app.exception_handler(Full)
+    async def full(request: Request, error: Full) -> Response:
+        headers = {"retry-after": str(error.retry_after_s)}
+        return refusal(429, f"{_BUSY}; {error}", headers)
+
+    @app.exception_handler(ConfigError)
+    @app.exception_handler(InputError)
+    async def wrong(request: Request, error: Exception) -> Response:
+        return refusal(422, str(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        if (
+            request.headers.get("content-length") != "0"
+            and "json" not in request.headers.get("content-type", "")
+            and request.method == "POST"
+        ):
+            return refusal(415, "send JSON, with Content-Type: application/json")
+        found = error.errors()
+        lines = [_mistake(item) for item in found[:_MOST_MISTAKES]]
+        more = len(found) - len(lines)
+        return refusal(422, "; ".join(lines) + (f"; and {more} more" if more > 0 else ""))
+
+    @app.exception_handler(StarletteHTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+        if error.status_code == 405:  # of routes with one path, Starlette names the first alone
+            path = getattr(request.scope.get("route"), "path", None)
+            methods = app.openapi()["paths"].get(path, {})
+            headers["allow"] = ", ".join(map(str.upper, methods)) or headers.get("allow", "")
+        return refusal(error.status_code, str(error.detail), headers)
+
+
+def _mistake(item: dict[str, Any]) -> str:
+    """A mistake that pydantic found, with its place, and without what was sent."""
+    place = ".".join(str(part)[:40] for part in item["loc"] if part != "body")
+    return f"{place or 'the body'}: {item['msg']}"
+
+
+def _models_router(service: Service) -> APIRouter:
+    router = APIRouter(tags=["models"])
+    improver, pictures, config = service.batcher.improver, service.pictures, service.config
+    decoding, control = resolve_options(improver.card.decoding, None, {})
+    limits = (
+        "max_body", "max_queue", "max_results", "max_prompt_chars", "max_new_tokens",
+        "max_jobs", "max_pictures", "timeout_s",
+    )  # fmt: skip
+
+    @router.get(
+        "/v1/models", summary="Models and limits", response_model=Models, responses=errors()
+    )
+    async def models() -> Response:
+        """What can be asked for, and how much of it."""
+        found = [
+            {
+                "id": improver.model_id,
+                "kind": "improve",
+                "ready": service.batcher.running,
+                "note": None,
+                "notice": None,
+                "modes": list(improver.card.modes),
+                "defaults": {**asdict(decoding), **asdict(control)},
+            }
+        ]
+        if pictures.name is not None:
+            reason = pictures.why_not()
+            found.append(
+                {
+                    "id": pictures.name,
+                    "kind": "illustrate",
+                    "ready": reason is None,
+                    "note": reason,
+                    "notice": pictures.notice,
+                    "modes": [],
+                    "defaults": {},
+                }
+            )
+        return JSONResponse(
+            {
+                "models": found,
+                "limits": {name: getattr(config, name) for name in limits},
+                "version": __version__,
+            }
+        )
+
+    return router
+
+
+def _health_router(service: Service) -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz", summary="Health", response_model=Health, responses=errors())
+    async def healthz() -> Response:
+        """Whether the process answers."""
+        return JSONResponse({"status": "ok"})
+
+    @router.get("/readyz", response_model=Health, responses={503: {"model": Health}, **errors()})
+    async def readyz() -> Response:
+        """Whether prompts are improved and there is room for more."""
+        if not service.batcher.running:
+            return JSONResponse({"status": "stopped"}, 503)
+        if service.batcher.waiting >= service.config.max_queue:
+            return JSONResponse({"status": "full"}, 503)
+        return JSONResponse({"status": "ok"})
+
+    return router
+
+
+def _docs_router() -> APIRouter:
+    """The page of the API: our own, as FastAPI's loads scripts of another host."""
+    router = APIRouter(include_in_schema=False)
+    folder = files("promptlift.web") / "api_page"
+
+    @router.get("/docs")
+    async def docs() -> Response:
+        return Response((folder / "api.html").read_bytes(), media_type="text/html")
+
+    @router.get("/docs/{name}")
+    async def file(name: str) -> Response:
+        if name not in _FILES:
+            raise HTTPException(404, "there is no such file")
+        return Response((folder / name).read_bytes(), media_type=_FILES[name])
+
+    return router

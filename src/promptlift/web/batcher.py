@@ -1,0 +1,207 @@
+"""Dynamic batching: prompts of requests that arrive together are improved in one batch.
+
+An idle server waits a few milliseconds for company; a busy one takes all that came while it
+worked. What may share a batch has the same mode and options; seeds, variants and negative prompts
+are each prompt's own. No result depends on its neighbours (`improving.batching`).
+"""
+
+import asyncio
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from promptlift.errors import ConfigError
+from promptlift.improving.config import ControlConfig, DecodingConfig
+from promptlift.improving.decoding import GivenUp
+from promptlift.improving.improver import Improver
+from promptlift.improving.session import Ask, Session
+from promptlift.records import Improvement
+from promptlift.web.logs import describe
+
+_LONGEST_RETRY_S = 60
+_MOST_OTHERS = 16
+_T = TypeVar("_T")
+_log = logging.getLogger("promptlift.web")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the prompts of a batch have in common."""
+
+    mode: str
+    decoding: DecodingConfig
+    control: ControlConfig
+
+
+class Full(Exception):
+    """More waits than may. `retry_after_s` says when it should be done."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(f"try again in {retry_after_s} s")
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    options: Options
+    ask: Ask
+    result: "asyncio.Future[list[Improvement]]"
+
+
+class Batcher:
+    """A bounded queue of prompts and the one thread that improves them.
+
+    `batches` says how many were begun.
+
+    Args:
+        improver: the model.
+        batch_size: results that are decoded together.
+        wait_s: how long an idle server waits for company.
+        max_queue: results that may wait.
+    """
+
+    def __init__(
+        self, improver: Improver, *, batch_size: int, wait_s: float, max_queue: int
+    ) -> None:
+        self.improver = improver
+        self.batch_size, self.wait_s, self.max_queue = batch_size, wait_s, max_queue
+        self.batches = 0
+        self._queue: deque[_Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, "improve")
+        self._worker: asyncio.Task[None] | None = None
+        self._others = 0
+        self._stopping = self._overdue = False
+        self._results_a_second = 10.0  # a guess until the first batch is done
+
+    @property
+    def running(self) -> bool:
+        """Whether prompts that are put are going to be improved."""
+        return self._worker is not None and not self._worker.done()
+
+    @property
+    def waiting(self) -> int:
+        """Results that wait; those that were given up do not count."""
+        return sum(item.ask.n for item in self._queue if not item.result.done())
+
+    def start(self) -> None:
+        """Begin; needs a running event loop."""
+        self._worker = asyncio.create_task(self._work())
+
+    async def stop(self, within_s: float) -> None:
+        """Finish the batch in hand, as far as somebody waits for it and it is done in time."""
+        assert self._worker is not None
+        self._stopping = True
+        self._arrived.set()
+        await asyncio.wait([self._worker], timeout=within_s)
+        self._overdue = True
+        await self._worker
+        await asyncio.to_thread(self._thread.shutdown)
+
+    def put(
+        self, options: Options, asks: Sequence[Ask]
+    ) -> "list[asyncio.Future[list[Improvement]]]":
+        """Queue prompts. A future that is cancelled gives its place up.
+
+        Raises:
+            Full: they do not fit into the queue.
+        """
+        waiting = self.waiting
+        if waiting + sum(ask.n for ask in asks) > self.max_queue:
+            seconds = math.ceil(waiting / self._results_a_second)
+            raise Full(min(max(seconds, 1), _LONGEST_RETRY_S))
+        loop = asyncio.get_running_loop()
+        items = [_Waiting(options, ask, loop.create_future()) for ask in asks]
+        self._queue += items
+        self._arrived.set()
+        return [item.result for item in items]
+
+    async def between(self, work: Callable[[], _T]) -> _T:
+        """Something else for the model, done in the thread that improves, between two batches.
+
+        Raises:
+            Full: enough of this waits already.
+        """
+        if self._others >= _MOST_OTHERS:
+            raise Full(1)
+        self._others += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        finally:
+            self._others -= 1
+
+    async def _work(self) -> None:
+        while not self._stopping:
+            if not self._queue:
+                self._arrived.clear()
+                await self._arrived.wait()
+                await asyncio.sleep(self.wait_s)
+            if batch := self._take():
+                await self._do(batch)
+
+    async def _do(self, batch: list[_Waiting]) -> None:
+        """Improve a batch. Whatever goes wrong is its callers' to know, and the worker goes on."""
+        self.batches += 1
+        began = time.monotonic()
+        loop = asyncio.get_running_loop()
+        results: Sequence[list[Improvement] | Exception]
+        try:
+            results = await loop.run_in_executor(self._thread, self._improve, batch)
+        except Exception as error:
+            _log.error("batch", extra={"fields": describe(error, told=False)})
+            results = [error] * len(batch)
+        # Some clocks tick so seldom that no time has passed.
+        rate = sum(item.ask.n for item in batch) / max(time.monotonic() - began, 1e-3)
+        self._results_a_second += 0.2 * (rate - self._results_a_second)
+        for item, result in zip(batch, results, strict=True):
+            if item.result.done():
+                continue
+            if isinstance(result, Exception):
+                item.result.set_exception(result)
+                item.result.exception()  # asyncio logs those that nobody looked at
+            else:
+                item.result.set_result(result)
+
+    def _take(self) -> list[_Waiting]:
+        """The oldest prompt, and those that may share its batch."""
+        batch: list[_Waiting] = []
+        left: deque[_Waiting] = deque()
+        rows = 0
+        for item in self._queue:
+            if item.result.done():
+                continue
+            fits = not batch or (
+                rows + item.ask.n <= self.batch_size and item.options == batch[0].options
+            )
+            if fits:
+                batch.append(item)
+                rows += item.ask.n
+            else:
+                left.append(item)
+        self._queue = left
+        return batch
+
+    def _improve(self, batch: list[_Waiting]) -> "Sequence[list[Improvement] | Exception]":
+        options, asks = batch[0].options, [item.ask for item in batch]
+        try:
+            session = Session(
+                self.improver,
+                mode=options.mode,
+                decoding=options.decoding,
+                control=options.control,
+                batch_size=self.batch_size,
+                given_up=lambda: self._overdue or all(item.result.done() for item in batch),
+            )
+            return list(session.improve(asks))
+        except (ConfigError, GivenUp) as error:  # what holds for all of them
+            return [error] * len(batch)
+        except Exception as error:
+            if len(batch) == 1:
+                return [error]
+            # One prompt shall not spoil the batch of the others.
+            return [self._improve([item])[0] for item in batch]

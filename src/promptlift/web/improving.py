@@ -1,0 +1,284 @@
+"""`POST /v1/improve`: one prompt or many, at once or as events."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import fields
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
+from starlette.types import Receive, Scope, Send
+
+from promptlift.errors import ConfigError, InputError
+from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
+from promptlift.improving.decoding import GivenUp
+from promptlift.improving.reading import check_prompt
+from promptlift.improving.session import Ask
+from promptlift.records import SCHEMA_VERSION, Improvement
+from promptlift.web.answers import Body, Prompts, Receipt, errors, refusal
+from promptlift.web.batcher import Options
+from promptlift.web.config import ServeConfig
+from promptlift.web.logs import describe, note
+from promptlift.web.service import Service
+
+_HELP = {
+    item.name: item.metadata["help"]
+    for config in (DecodingConfig, ControlConfig)
+    for item in fields(config)
+}
+_MOST = 2**31 - 1
+_PHRASE_CHARS, _MOST_PHRASES = 200, 64
+_NO_CACHE = {"cache-control": "no-store"}
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["result", "done", "error"]},
+        "data": {"type": "string", "description": "JSON: a Result, or how many there were, or why"},
+    },
+    "required": ["event", "data"],
+}
+
+
+def _option(name: str, **limits: Any) -> Any:
+    return Field(None, description=_HELP[name], **limits)
+
+
+_Count = Annotated[int, Field(ge=0, le=_MOST)]
+_Strength = Annotated[float, Field(ge=0, le=1)] | Literal["free", "never"]
+_Phrase = Annotated[str, Field(min_length=1, max_length=_PHRASE_CHARS)]
+_Phrases = Annotated[list[_Phrase], Field(max_length=_MOST_PHRASES)]
+
+
+class ImproveRequest(Body):
+    """Prompts and the options of `promptlift improve`; what is left out is the model's default."""
+
+    prompts: Prompts
+    n: int = Field(1, ge=1, le=_MOST, description="Variants of each prompt.")
+    seed: int | None = Field(
+        None, ge=0, lt=2**63, description="Repeats a result; drawn and recorded otherwise."
+    )
+    mode: Literal["extend", "rewrite"] = Field(
+        "extend", description="extend keeps your words and adds; rewrite writes anew."
+    )
+    preset: Literal["paper"] | None = Field(None, description="paper: the paper's decoding.")
+    model: str | None = Field(None, description="Refuse unless the server has this model.")
+    negative: str | None = Field(None, description="Negative prompt: given back, never improved.")
+    stream: bool = Field(
+        False, description="Answer with an event for each result, once it is done."
+    )
+
+    do_sample: bool | None = _option("do_sample")
+    temperature: float | None = _option("temperature", ge=0.01, le=100)
+    top_k: _Count | None = _option("top_k")
+    top_p: float | None = _option("top_p", gt=0, le=1)
+    min_new_tokens: _Count | None = _option("min_new_tokens")
+    max_new_tokens: int | None = _option("max_new_tokens", ge=1, le=_MOST)
+    repetition_penalty: float | None = _option("repetition_penalty", ge=1, le=100)
+    no_repeat_ngram_size: _Count | None = _option("no_repeat_ngram_size")
+    painters: _Strength | None = _option("painters")
+    styles: _Strength | None = _option("styles")
+    avoid: _Phrases | None = _option("avoid")
+    prefer: _Phrases | None = _option("prefer")
+    safe: bool | None = _option("safe")
+    style: _Phrase | None = _option("style")
+    like: str | None = _option("like")
+    length: Literal["short", "medium", "long"] | None = _option("length")
+    variety: float | None = _option("variety", ge=0, le=1)
+    lock: bool | None = _option("lock")
+    force: bool | None = _option("force")
+    guards: bool | None = _option("guards")
+    budget: int | None = Field(
+        None, ge=1, le=_MOST, description=f"{_HELP['budget']} null, where it is sent: any number."
+    )
+    chunks: int | None = _option("chunks", ge=1, le=_MOST)
+
+
+class Result(Receipt):
+    """An improved prompt with its receipt, as `promptlift improve --json` prints it."""
+
+    index: int = Field(description="Position of its prompt in the request, from 0.")
+
+
+class ImproveAnswer(BaseModel):
+    """All results, in the order of their prompts and variants."""
+
+    results: list[Result]
+
+
+def improve_router(service: Service) -> APIRouter:
+    """The route."""
+    router = APIRouter(tags=["improve"])
+    config, batcher = service.config, service.batcher
+    events = "An event `result` for each result once it is done, then `done` or `error`."
+
+    @router.post(
+        "/v1/improve",
+        summary="Improve prompts",
+        responses={
+            200: {
+                "model": ImproveAnswer,
+                "description": f"All results. With `stream`: {events}",
+                "content": {"text/event-stream": {"schema": _EVENT}},
+            },
+            **errors(404, 422, 429, 503),
+        },
+    )
+    async def improve(body: ImproveRequest, request: Request) -> Response:
+        if body.model is not None and body.model not in service.improver_names():
+            return refusal(404, f"this server has the model {batcher.improver.model_id}")
+        options = _options(body, service)
+        asks = _asks(body, service)
+        futures = batcher.put(options, asks)
+        note(request.scope, prompts=len(asks), results=len(asks) * body.n)
+        if config.log_prompts:
+            negative = {} if body.negative is None else {"negative": body.negative}
+            note(request.scope, sources=[ask.prompt for ask in asks], **negative)
+        if body.stream:
+            return _Stream(futures, config, request.scope)
+        try:
+            done = await _all(futures, config.timeout_s, request)
+        except (asyncio.TimeoutError, GivenUp):
+            return refusal(503, _late(config.timeout_s), {"retry-after": "5"})
+        except _Gone:
+            return refusal(499, "the caller left")  # for the log; the number is nginx's
+        results = [item for index, found in enumerate(done) for item in _objects(index, found)]
+        if config.log_prompts:
+            note(request.scope, improved=[item["prompt"] for item in results])
+        return Response(
+            json.dumps({"results": results}), media_type="application/json", headers=_NO_CACHE
+        )
+
+    return router
+
+
+def _options(body: ImproveRequest, service: Service) -> Options:
+    nulls = {"budget"} & body.model_fields_set  # the one option of which null says something
+    given = {
+        name: value for name in _HELP if (value := getattr(body, name)) is not None or name in nulls
+    }
+    improver, most = service.batcher.improver, service.config.max_new_tokens
+    improver.prefix(body.mode)
+    if body.like is not None:
+        _check_length("like", body.like, service)
+    decoding, control = resolve_options(improver.card.decoding, body.preset, given)
+    if decoding.max_new_tokens > most:
+        raise ConfigError(f"max_new_tokens is {decoding.max_new_tokens}; this server allows {most}")
+    return Options(body.mode, decoding, control)
+
+
+def _asks(body: ImproveRequest, service: Service) -> list[Ask]:
+    prompts = [body.prompts] if isinstance(body.prompts, str) else body.prompts
+    most = service.config.max_results
+    if not prompts:
+        raise InputError('there is nothing to improve. Give prompts: {"prompts": "a cat in armor"}')
+    if len(prompts) * body.n > most:
+        raise InputError(
+            f"{len(prompts)} prompts times {body.n} are more than the {most} results "
+            "that this server gives a request"
+        )
+    for index, prompt in enumerate(prompts):
+        check_prompt(prompt, f"prompt {index}")
+        _check_length(f"prompt {index}", prompt, service)
+    if body.negative is not None:
+        _check_length("negative", body.negative, service)
+    seed = secrets.randbits(32) if body.seed is None else body.seed
+    return [Ask(prompt=text, seed=seed, n=body.n, negative=body.negative) for text in prompts]
+
+
+def _check_length(name: str, text: str, service: Service) -> None:
+    most = service.config.max_prompt_chars
+    if len(text) > most:
+        raise InputError(f"{name} has {len(text)} characters; this server allows {most}")
+
+
+_Futures = list["asyncio.Future[list[Improvement]]"]
+
+
+class _Gone(Exception):
+    """The caller went away."""
+
+
+async def _all(futures: _Futures, timeout_s: float, request: Request) -> list[list[Improvement]]:
+    """All results; what waits is given up when the time is over, or the caller went away."""
+    results = asyncio.gather(*futures)
+    # asyncio complains of what nobody asks for, and when a caller leaves nobody does.
+    results.add_done_callback(lambda done: done.cancelled() or done.exception())
+    gone = asyncio.ensure_future(_disconnected(request))
+    ends: set[asyncio.Future[Any]] = {results, gone}
+    try:
+        await asyncio.wait(ends, timeout=timeout_s, return_when="FIRST_COMPLETED")
+        if results.done():
+            return results.result()
+        raise _Gone if gone.done() else asyncio.TimeoutError
+    finally:
+        gone.cancel()
+        for future in futures:
+            future.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+class _Stream(StreamingResponse):
+    """Server-sent events; results come as they are done, in any order."""
+
+    def __init__(self, futures: _Futures, config: ServeConfig, scope: Scope) -> None:
+        super().__init__(
+            self._events(),
+            media_type="text/event-stream",
+            headers={**_NO_CACHE, "x-accel-buffering": "no"},
+        )
+        self._futures, self._config, self._request = futures, config, scope
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:  # not in the generator, which never runs if the caller leaves before it begins
+            for future in self._futures:
+                future.cancel()
+
+    async def _events(self) -> AsyncIterator[str]:
+        told, late = self._config.log_prompts, _late(self._config.timeout_s)
+        loop = asyncio.get_running_loop()
+        end, left = loop.time() + self._config.timeout_s, set(self._futures)
+        order = {future: index for index, future in enumerate(self._futures)}
+        improved: list[str] = []
+        if told:
+            note(self._request, improved=improved)
+        try:
+            while left:
+                done, _ = await asyncio.wait(
+                    left, timeout=end - loop.time(), return_when="FIRST_COMPLETED"
+                )
+                if not done:
+                    raise GivenUp
+                for future in sorted(done, key=lambda one: order[one]):
+                    left.remove(future)
+                    for item in _objects(order[future], future.result()):
+                        improved.append(item["prompt"])
+                        yield _event("result", item)
+            yield _event("done", {"results": len(improved)})
+        except GivenUp:
+            yield _event("error", {"error": late})
+        except (ConfigError, InputError) as error:
+            yield _event("error", {"error": str(error)})
+        except Exception as error:  # too late for a status of its own
+            note(self._request, **describe(error, told=told))
+            yield _event("error", {"error": "something went wrong here"})
+
+
+def _event(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n"
+
+
+def _objects(index: int, found: list[Improvement]) -> list[dict[str, Any]]:
+    return [{"index": index, **item.to_dict(), "schema_version": SCHEMA_VERSION} for item in found]
+
+
+def _late(timeout_s: float) -> str:
+    return f"not done within {timeout_s:g} s: ask for less at once, or later"

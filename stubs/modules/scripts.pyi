@@ -1,0 +1,6 @@
+from typing import Any
+
+AlwaysVisible: object
+
+class Script:
+    infotext_fields: list[tuple[Any, Any]] | None

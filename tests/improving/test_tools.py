@@ -1,0 +1,51 @@
+"""What plug-ins share, and what keeps them off the graphics card."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from promptlift.errors import ConfigError, ModelError
+from promptlift.improving.improver import Improver, bundled_model_path
+from promptlift.improving.onnx_engine import OnnxEngine
+from promptlift.improving.tokenizer_file import in_old_format, read_tokenizer
+from promptlift.improving.tools import ToolOptions, bundled_improver, improve_in_tool
+
+
+def test_each_prompt_has_its_own_seed_and_blank_ones_none(bundled: Improver) -> None:
+    prompts, seeds = ["a cat", "", "a cat", "a lighthouse", "a cat"], [1, 2, 3, 1, 1]
+    results = improve_in_tool(prompts, seeds, ToolOptions())
+    for prompt, seed, result in zip(prompts, seeds, results, strict=True):
+        expected = bundled.improve(prompt, seed=seed)[0].prompt if prompt else None
+        assert (result and result.prompt) == expected
+
+
+def test_the_engine_runs_on_the_processor_alone() -> None:
+    engine = bundled_improver().engine
+    assert isinstance(engine, OnnxEngine)
+    for session in (engine.encoder, engine.decoder):
+        assert session.get_providers() == ["CPUExecutionProvider"]
+
+
+@pytest.mark.parametrize("wrong", [{"budget": 0}, {"budget": 7.5}, {"variant": 32}])
+def test_numbers_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    [name] = wrong
+    with pytest.raises(ConfigError, match=f"{name} is .* a whole number from"):
+        ToolOptions(**wrong)
+
+
+def test_a_tokenizer_reads_the_same_in_the_old_format(tmp_path: Path) -> None:
+    path = bundled_model_path() / "tokenizer.json"
+    old = tmp_path / "old.json"
+    old.write_text(in_old_format(path.read_text("utf-8")))
+    assert '"add_prefix_space": true' in old.read_text() and "prepend_scheme" not in old.read_text()
+    texts = ["extend: a cat in armor", "  two  spaces ", "naïve 猫", ""]
+    new = [item.ids for item in read_tokenizer(path).encode_batch(texts)]
+    assert [item.ids for item in read_tokenizer(old).encode_batch(texts)] == new
+
+
+def test_a_tokenizer_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text('{"model": 1}')
+    with pytest.raises(ModelError, match=r"tokenizer.json cannot be read by tokenizers \d"):
+        read_tokenizer(path)

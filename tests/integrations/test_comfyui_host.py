@@ -1,0 +1,184 @@
+"""ComfyUI itself runs the node.
+
+`PROMPTLIFT_COMFYUI` names the folder that holds ComfyUI's `main.py`, `PROMPTLIFT_COMFYUI_PYTHON`
+a Python with its requirements and promptlift. The folder itself is left as it is.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from promptlift.improving.copying import comfyui_workflow
+from promptlift.improving.improver import Improver
+from tests.browser import CHROMIUM, Browser
+from tests.integrations.test_comfyui import FOLDER
+
+COMFYUI = os.environ.get("PROMPTLIFT_COMFYUI", "")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not COMFYUI, reason="PROMPTLIFT_COMFYUI names no ComfyUI"),
+]
+_START_S = 300
+
+
+class Host:
+    """A ComfyUI that runs."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def call(self, path: str, body: object = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.address + path, data, headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)
+
+    def run(self, nodes: dict[str, Any]) -> dict[str, Any]:
+        """Queue a graph, and the record of its run."""
+        number = self.call("/prompt", {"prompt": nodes})["prompt_id"]
+        record: dict[str, Any] = until(lambda: self.call(f"/history/{number}").get(number))
+        return record
+
+
+def until(found: Callable[[], Any], seconds: float = _START_S) -> Any:
+    """What comes in the end."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if value := found():
+                return value
+        except (urllib.error.URLError, ConnectionError):
+            pass
+        time.sleep(0.2)
+    raise AssertionError("it did not come")
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    base = tmp_path_factory.mktemp("comfyui")
+    shutil.copytree(FOLDER, base / "custom_nodes" / "promptlift")
+    for name in ("input", "output", "models", "user"):
+        (base / name).mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    python = os.environ.get("PROMPTLIFT_COMFYUI_PYTHON", sys.executable)
+    line = [python, "main.py", "--cpu", "--port", str(port), "--base-directory", str(base)]
+    log = base / "log"
+    with (
+        open(log, "wb") as file,
+        subprocess.Popen(line, cwd=COMFYUI, stdout=file, stderr=subprocess.STDOUT) as process,
+    ):
+        found = Host(f"http://127.0.0.1:{port}")
+        try:
+
+            def ready() -> Any:
+                assert process.poll() is None, log.read_text()[-2000:]
+                return found.call("/system_stats")
+
+            until(ready)
+            yield found
+        finally:
+            process.kill()
+
+
+def graph(**inputs: Any) -> dict[str, Any]:
+    given = {
+        "prompt": "a cat in armor", "seed": 7, "mode": "extend", "painters": 1.0, "styles": 0.0,
+        "length": "any", "budget": 75, "variant": 0,
+    }  # fmt: skip
+    return {
+        "1": {"class_type": "PromptliftImprove", "inputs": given | inputs},
+        "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
+        "3": {"class_type": "PreviewAny", "inputs": {"source": ["1", 1]}},
+    }
+
+
+def shown(record: dict[str, Any], node: str) -> str:
+    assert record["status"]["status_str"] == "success", record
+    [text] = record["outputs"][node]["text"]
+    assert isinstance(text, str)
+    return text
+
+
+def test_the_node_gives_what_the_improver_gives(host: Host, bundled: Improver) -> None:
+    record = host.run(graph(variant=2, length="long"))
+    *_, expected = bundled.improve("a cat in armor", seed=7, n=3, length="long")
+    assert shown(record, "2") == expected.prompt
+    assert json.loads(shown(record, "3"))["source"] == "a cat in armor"
+
+
+def test_a_seed_of_comfyuis_size_is_taken_and_results_are_kept(
+    host: Host, bundled: Improver
+) -> None:
+    most = 2**64 - 1
+    expected = bundled.improve("a cat in armor", seed=most)[0].prompt
+    assert shown(host.run(graph(seed=most)), "2") == expected
+    again = host.run(graph(seed=most))
+    cached = dict(again["status"]["messages"])["execution_cached"]
+    assert "1" in cached["nodes"]
+    assert shown(host.run(graph(prompt=" ")), "2") == " "
+
+
+def test_comfyui_refuses_what_the_node_does_not_offer(host: Host) -> None:
+    for wrong in ({"budget": 0}, {"mode": "sing"}, {"painters": 2.0}, {"seed": -1}):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            host.run(graph(**wrong))
+        [name] = wrong
+        assert refused.value.code == 400 and name in refused.value.read().decode()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+def test_a_copied_workflow_lands_on_the_canvas(
+    host: Host, bundled: Improver, tmp_path: Path
+) -> None:
+    *_, result = bundled.improve("a cat in armor", seed=11, n=2, budget=60, negative="blurry")
+    with closing(Browser(tmp_path)) as page:
+        page.visit(host.address)
+        page.wait("window.app && window.app.graph && window.app.canvas && true")
+        text = json.dumps(json.dumps(comfyui_workflow(result)))
+        # The event that the browser makes of Ctrl+V.
+        page.run(
+            "(() => { const data = new DataTransfer();"
+            f"data.setData('text/plain', {text});"
+            "document.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data})) })()"
+        )
+        page.wait("app.graph.nodes.some(node => node.type === 'PromptliftImprove')")
+        page.run("app.graphToPrompt().then(made => { window.made = made.output }) && true")
+        page.wait("window.made && true")
+        nodes = page.run("window.made")
+    improve = nodes["2"]["inputs"]
+    assert nodes["1"]["inputs"]["text"] == ["2", 0]
+    assert nodes["3"]["inputs"]["text"] == "blurry"
+    assert improve == graph(seed=11, variant=1, budget=60)["1"]["inputs"]
+    run = {"2": nodes["2"], "4": {"class_type": "PreviewAny", "inputs": {"source": ["2", 0]}}}
+    assert shown(host.run(run), "4") == result.prompt
+
+
+def test_the_example_of_the_docs_runs(host: Host, bundled: Improver) -> None:
+    page = (FOLDER.parents[1] / "docs" / "tools.md").read_text("utf-8")
+    [code] = [
+        block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "queue" in block
+    ]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    number = names["queue"]("a cat in armor", 7, host.address)
+    record = until(lambda: host.call(f"/history/{number}").get(number))
+    assert shown(record, "2") == bundled.improve("a cat in armor", seed=7)[0].prompt
+    [body] = re.findall(r"8188/prompt .*? -d .(\{.*?)'\n", page, re.DOTALL)
+    shown_graph = json.loads(body)["prompt"]
+    assert shown_graph == {name: graph()[name] for name in ("1", "2")}

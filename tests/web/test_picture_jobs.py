@@ -1,0 +1,154 @@
+"""Pictures through the API, drawn by a tiny real pipeline."""
+
+import io
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from promptlift.illustrating.illustrator import Illustrator
+from promptlift.web.api import create_app
+from promptlift.web.config import ServeConfig
+from promptlift.web.service import Service
+from tests.illustrating.models import DIFFUSERS_WARNS, save_sd15
+
+pytestmark = DIFFUSERS_WARNS
+STEPS: dict[str, Any] = {"num_inference_steps": 2}
+ENDED = ("done", "failed")
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_sd15(tmp_path_factory.mktemp("pictures") / "sd15")
+
+
+def client_of(exported: Path, image_model: str | None, **config: Any) -> TestClient:
+    drawing = STEPS if config.pop("few_steps", True) else {"num_inference_steps": 900}
+    service = Service.load(
+        ServeConfig(**config), model=str(exported), threads=1, image_model=image_model,
+        drawing=drawing,
+    )  # fmt: skip
+    return TestClient(create_app(service), base_url="http://localhost")
+
+
+@pytest.fixture
+def client(exported: Path, pipeline: Path) -> Iterator[TestClient]:
+    with client_of(exported, str(pipeline)) as client:
+        yield client
+
+
+def ended(client: TestClient, place: str) -> dict[str, Any]:
+    return awaited(client, place, lambda job: job["status"] in ENDED)
+
+
+def awaited(client: TestClient, place: str, enough: Any) -> dict[str, Any]:
+    for _ in range(3000):
+        job: dict[str, Any] = client.get(place).json()
+        if enough(job):
+            return job
+        time.sleep(0.01)
+    raise AssertionError(job)
+
+
+def test_a_job_draws_what_the_illustrator_draws(client: TestClient, pipeline: Path) -> None:
+    prompts = ["a cat", "a cat, soft light"]
+    answer = client.post("/v1/illustrate", json={"prompts": prompts, "seed": 5, "seeds": 2})
+    assert answer.status_code == 202
+    place = answer.headers["location"]
+    assert answer.json()["status"] in ("queued", "running")
+    job = ended(client, place)
+    assert (job["status"], job["progress"], job["model"]) == ("done", 1.0, "sd15")
+    assert [(one["prompt"], one["seed"]) for one in job["pictures"]] == [
+        (prompt, seed) for seed in (5, 6) for prompt in prompts
+    ]
+    alone = Illustrator.load(pipeline, **STEPS)
+    for one in job["pictures"]:
+        png = client.get(one["url"])
+        assert png.headers["content-type"] == "image/png"
+        image = Image.open(io.BytesIO(png.content))
+        expected = alone.draw(one["prompt"], seed=one["seed"]).image
+        assert (np.asarray(image) == np.asarray(expected)).all()
+        receipt = json.loads(image.info["promptlift"])
+        assert receipt["prompt"] == one["prompt"]
+        assert receipt["drawing"]["seed"] == one["seed"]
+        assert str(pipeline.parent) not in str(image.info)
+    assert str(pipeline.parent) not in json.dumps(job)
+    assert client.get(f"{place}/pictures/4").status_code == 404
+    assert client.delete(place).status_code == 204
+    assert client.get(place).status_code == 404
+    assert client.get(f"{place}/pictures/0").status_code == 404
+
+
+def test_a_job_is_cancelled_in_the_middle_of_a_picture(exported: Path, pipeline: Path) -> None:
+    with client_of(exported, str(pipeline), few_steps=False, max_jobs=1) as client:
+
+        def begin() -> httpx.Response:
+            answer: httpx.Response = client.post("/v1/illustrate", json={"prompts": "a cat"})
+            return answer
+
+        first = begin().headers["location"]
+        awaited(client, first, lambda job: job["progress"] > 0)
+        second = begin().headers["location"]
+        refused = begin()
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) >= 1
+        began = time.monotonic()
+        assert client.delete(first).status_code == 204
+        assert client.get(first).status_code == 404
+        awaited(client, second, lambda job: job["progress"] > 0)
+        assert time.monotonic() - began < 10
+    # The server has stopped, though the second job had hundreds of steps to go.
+
+
+def test_without_an_image_model_the_answer_says_so(exported: Path) -> None:
+    with client_of(exported, None) as client:
+        answer = client.post("/v1/illustrate", json={"prompts": "a cat"})
+        assert answer.status_code == 501
+        assert "without an image model" in answer.json()["error"]
+        assert len(client.get("/v1/models").json()["models"]) == 1
+
+
+def test_a_model_that_cannot_be_loaded_fails_the_job_and_names_no_place(
+    exported: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "broken").mkdir()
+    with client_of(exported, str(tmp_path / "broken")) as client:
+        answer = client.post("/v1/illustrate", json={"prompts": "a cat"})
+        job = ended(client, answer.headers["location"])
+        assert job["status"] == "failed"
+        assert "log says why" in job["error"]
+        assert str(tmp_path) not in answer.text + json.dumps(job)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"prompts": []}, "nothing to draw"),
+        ({"prompts": ["a", ""]}, "prompt 1 is empty"),
+        ({"prompts": ["a"] * 3, "seeds": 3}, "more than the 8 pictures"),
+        ({"prompts": "a" * 4001}, "4001 characters"),
+        ({"negative": "a" * 4001}, "4001 characters"),
+        ({"seed": -1}, "seed: "),
+        ({"width": 64}, "width: "),
+    ],
+)
+def test_wrong_requests_get_one_line(
+    client: TestClient, change: dict[str, Any], words: str
+) -> None:
+    answer = client.post("/v1/illustrate", json={"prompts": "a cat", **change})
+    assert answer.status_code == 422
+    assert words in answer.json()["error"]
+
+
+@pytest.mark.parametrize("id", ["..%2f..", "x" * 65, "%00", "a b", "é"])
+def test_ids_of_no_job_lead_nowhere(client: TestClient, id: str) -> None:
+    for path in (f"/v1/illustrate/{id}", f"/v1/illustrate/{id}/pictures/0"):
+        assert client.get(path).status_code in (404, 422)
+    assert client.delete(f"/v1/illustrate/{id}").status_code in (404, 422)

@@ -1,0 +1,451 @@
+"""The studio in a real browser, against the real command and the bundled model."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+from axe_core_python.base import AXE_FILE_PATH
+
+from promptlift import Improver
+from promptlift.improving.receipts import receipt_text
+from promptlift.png_text import read_png_text, write_png_text
+from promptlift.records import Improvement
+from tests.browser import CHROMIUM, Browser
+from tests.web.studio_process import Studio
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+TOKEN = "a-token-of-some-length"
+OUTSIDE = "[...document.querySelectorAll('article .text')].map((one) => one.textContent)"
+READY = (
+    "document.getElementById('results').getAttribute('aria-busy') === 'false' && "
+    "document.querySelectorAll('.why').length > 0 && "
+    "[...document.querySelectorAll('article')].every((one) => "
+    "!one.querySelector('.chip') || one.querySelector('.why li'))"
+)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    studio = Studio()
+    yield studio.address
+    studio.kill()
+
+
+@pytest.fixture
+def open_page(tmp_path: Path) -> Iterator[Callable[[str], Browser]]:
+    opened: list[Browser] = []
+
+    def visit(address: str) -> Browser:
+        browser = Browser(tmp_path / f"profile{len(opened)}")
+        opened.append(browser)
+        browser.visit(address)
+        return browser
+
+    yield visit
+    for browser in opened:
+        browser.close()
+
+
+def ask(browser: Browser, prompt: str) -> None:
+    """Type a prompt in place of what is there, and wait for all that follows."""
+    browser.click("#prompt")
+    browser.press("a", control=True)
+    browser.run("document.getElementById('prompt').select()")
+    browser.type(prompt)
+    start = json.dumps(prompt)
+    browser.wait(
+        f"document.querySelector('article .text')?.textContent.startsWith({start}) && {READY}"
+    )
+
+
+def text_of(browser: Browser, element: str) -> str:
+    return str(browser.run(f"document.querySelector({element!r}).textContent"))
+
+
+def shown(browser: Browser) -> list[str]:
+    """The prompts as they stand in the cards, removed additions and all."""
+    found: list[str] = browser.run(OUTSIDE)
+    return found
+
+
+def blameless(browser: Browser, address: str) -> None:
+    """Nothing was asked of another host, and the browser complained of nothing."""
+    own = (address, f"blob:{address}", "about:", "data:")
+    assert all(url.startswith(own) for url in browser.requested)
+    assert browser.complaints == []
+
+
+def clipboard(browser: Browser, address: str) -> str:
+    browser.call("Browser.setPermission", origin=address, setting="granted",
+                 permission={"name": "clipboard-read"})  # fmt: skip
+    return str(browser.run("navigator.clipboard.readText()"))
+
+
+def test_a_prompt_is_improved_edited_copied_and_found_again(
+    address: str, open_page: Callable[[str], Browser]
+) -> None:
+    browser = open_page(address)
+    ask(browser, "a lighthouse at night")
+    seed = int(browser.run("document.getElementById('seed').value"))
+    expected = Improver.load().improve("a lighthouse at night", n=3, seed=seed)
+    assert shown(browser) == [result.prompt for result in expected]
+    first = expected[0]
+    assert text_of(browser, ".tokens") == f"{first.clip_tokens} of 75 CLIP tokens"
+    assert text_of(browser, ".why b") == first.additions[0]
+
+    browser.click(".chip")
+    less = "a lighthouse at night, " + ", ".join(first.additions[1:])
+    browser.wait(
+        f"!document.querySelector('.tokens').textContent.startsWith('{first.clip_tokens} ')"
+    )
+    browser.click("[data-copy=plain]")
+    browser.wait("document.querySelector('[data-copy=plain]').textContent === 'Copied'")
+    assert clipboard(browser, address) == less
+    browser.click("[data-copy=comfyui]")
+    browser.wait("document.querySelector('[data-copy=comfyui]').textContent === 'Copied'")
+    assert less in json.dumps(json.loads(clipboard(browser, address)))
+
+    browser.visit(address)  # as it was left
+    browser.wait(f"document.querySelector('article') && {READY}")
+    assert shown(browser) == [result.prompt for result in expected]
+    assert browser.run("document.querySelector('.chip').getAttribute('aria-pressed')") == "false"
+    browser.click("[data-copy=plain]")
+    browser.wait("document.querySelector('[data-copy=plain]').textContent === 'Copied'")
+    assert clipboard(browser, address) == less
+
+    browser.click("#show-history")
+    assert text_of(browser, "#entries b") == "a lighthouse at night"
+    blameless(browser, address)
+
+
+@pytest.mark.slow
+def test_options_steps_and_history(address: str, open_page: Callable[[str], Browser]) -> None:
+    browser = open_page(address)
+    ask(browser, "a red fox")
+    seed = browser.run("document.getElementById('seed').value")
+    before = shown(browser)
+    browser.click("[name=length][value=short]")
+    browser.wait(f"JSON.stringify({OUTSIDE}) !== {json.dumps(json.dumps(before))} && {READY}")
+    assert browser.run("document.getElementById('seed').value") == seed
+    short = [
+        r.prompt for r in Improver.load().improve("a red fox", n=3, seed=int(seed), length="short")
+    ]
+    assert shown(browser) == short
+    browser.click("#undo")
+    browser.wait(f"{OUTSIDE}.join() === {json.dumps(','.join(before))} && {READY}")
+    browser.click("#redo")
+    browser.wait(f"{OUTSIDE}.join() === {json.dumps(','.join(short))} && {READY}")
+    browser.click(".chip")
+    browser.wait("document.querySelector('.chip').getAttribute('aria-pressed') === 'false'")
+    browser.click("#undo")
+    browser.wait("document.querySelector('.chip').getAttribute('aria-pressed') === 'true'")
+
+    browser.click("#lock")
+    ask(browser, "a blue whale")
+    assert browser.run("document.getElementById('seed').value") == seed
+    browser.click("#lock")
+    ask(browser, "a green parrot")
+    assert browser.run("document.getElementById('seed').value") != seed
+    browser.click("#dice")
+    browser.wait(f"document.getElementById('seed').value !== '{seed}' && {READY}")
+
+    browser.click("#show-history")
+    entries = "[...document.querySelectorAll('#entries b')].map((one) => one.textContent)"
+    assert {"a red fox", "a blue whale", "a green parrot"} >= set(browser.run(entries))
+    browser.click("#search")
+    browser.type("parrot green")
+    assert set(browser.run(entries)) == {"a green parrot"}
+    browser.click(".forget")
+    browser.click("#bring-back")
+    assert "a green parrot" in browser.run(entries)
+    blameless(browser, address)
+
+
+@pytest.mark.slow
+def test_the_keyboard_alone_will_do(address: str, open_page: Callable[[str], Browser]) -> None:
+    browser = open_page(address)
+    browser.type("old castle")  # the prompt has the focus from the start
+    browser.wait(f"document.querySelector('article') && {READY}")
+    focused = "document.activeElement"
+    for _ in range(40):
+        browser.press("Tab")
+        if browser.run(f"{focused}.classList.contains('chip')"):
+            break
+    chip = browser.run(f"{focused}.textContent")
+    assert chip in text_of(browser, "article .text")
+    described = f"document.getElementById({focused}.getAttribute('aria-describedby'))"
+    assert browser.run(f"{described}.textContent.length > 3")
+    browser.press("Enter")
+    browser.wait(f"{focused}.getAttribute('aria-pressed') === 'false'")
+    browser.press("z", control=True)
+    browser.wait(f"{focused}.getAttribute('aria-pressed') === 'true'")
+    before = shown(browser)
+    browser.press("Enter", control=True)
+    browser.wait(f"JSON.stringify({OUTSIDE}) !== {json.dumps(json.dumps(before))} && {READY}")
+    blameless(browser, address)
+
+
+def picture(path: Path, receipt: Improvement | None, **texts: str) -> Path:
+    from PIL import Image
+
+    Image.effect_noise((600, 600), 90).save(path)
+    own = {} if receipt is None else {"promptlift": receipt_text(receipt)}
+    write_png_text(path, {**texts, **own})
+    return path
+
+
+@pytest.mark.slow
+def test_a_dropped_picture_tells_its_prompt_and_is_made_again(
+    address: str, open_page: Callable[[str], Browser], tmp_path: Path
+) -> None:
+    browser = open_page(address)
+    [_, receipt] = Improver.load().improve("bowl of fruit", n=2, seed=5, styles=0.5, length="short")
+    browser.drop(picture(tmp_path / "made.png", receipt), "main")
+    browser.wait("document.getElementById('found').open")
+    assert receipt.prompt in text_of(browser, "#facts") and "5, 2" in text_of(browser, "#facts")
+    browser.click("#again")
+    browser.wait(f"document.querySelectorAll('article').length === 2 && {READY}")
+    assert shown(browser)[1] == receipt.prompt
+    assert browser.run("document.getElementById('problem').hidden")
+
+    [hot] = Improver.load().improve("bowl of fruit", seed=5, temperature=3.0)
+    browser.drop(picture(tmp_path / "hot.png", hot), "main")
+    browser.wait("document.getElementById('found').open")
+    browser.click("#again")
+    browser.wait("!document.getElementById('problem').hidden")
+    assert "It came out otherwise" in text_of(browser, "#problem")
+    assert hot.prompt in text_of(browser, "#problem")
+
+    other = "a dog\nNegative prompt: blur\nSteps: 20, Sampler: Euler a, Seed: 5, Size: 64x64"
+    browser.drop(picture(tmp_path / "other.png", None, parameters=other), "main")
+    browser.wait("document.getElementById('found').open")
+    assert "Euler a" in text_of(browser, "#facts")
+    browser.click("#use")
+    browser.wait(
+        f"document.querySelector('article .text').textContent.startsWith('a dog') && {READY}"
+    )
+    assert browser.run("document.getElementById('negative').value") == "blur"
+
+    broken = tmp_path / "broken.png"
+    broken.write_bytes((tmp_path / "made.png").read_bytes()[:2000])
+    browser.drop(broken, "main")
+    browser.wait("!document.getElementById('problem').hidden")
+    assert "damaged or cut off" in text_of(browser, "#problem")
+    blameless(browser, address)
+
+
+@pytest.mark.slow
+def test_offline_it_says_so_keeps_the_text_and_goes_on(
+    address: str, open_page: Callable[[str], Browser]
+) -> None:
+    browser = open_page(address)
+    ask(browser, "two dogs playing chess")
+    browser.offline(True)
+    browser.click("#prompt")
+    browser.press("End")
+    browser.type(" in the park")
+    browser.wait("!document.getElementById('problem').hidden")
+    assert "Your text is kept. Trying again" in text_of(browser, "#problem")
+    assert len(shown(browser)) == 3  # the last results stay
+    browser.click("#show-history")
+    assert text_of(browser, "#entries b") == "two dogs playing chess"
+    browser.click("#history .shut")
+    browser.offline(False)
+    browser.wait(
+        "document.querySelector('article .text').textContent"
+        f".startsWith('two dogs playing chess in the park') && {READY}"
+    )
+    assert browser.run("document.getElementById('problem').hidden")
+
+
+@pytest.mark.slow
+def test_both_prompts_are_drawn_from_the_same_noise_with_progress_and_cancel(
+    address: str, open_page: Callable[[str], Browser], tmp_path: Path
+) -> None:
+    browser = open_page(address)
+    ask(browser, "red star")
+    browser.click("[data-draw]")
+    browser.wait("document.querySelector('progress').value > 0")
+    assert "coloured shapes" in text_of(browser, ".notice")
+    browser.wait("document.querySelectorAll('figure').length === 2")
+    browser.wait("document.querySelector('.progress').hidden")
+    [saved] = [url for url in set(browser.requested) if url.endswith("/pictures/1")]
+    file = tmp_path / "saved.png"
+    file.write_bytes(urlopen(saved).read())
+    drawn = json.loads(read_png_text(file)["promptlift"])
+    assert drawn["source"] == "red star" and drawn["prompt"] == shown(browser)[0]
+    assert drawn["drawing"]["seed"] == int(browser.run("document.getElementById('seed').value"))
+
+    browser.click("[data-draw]")
+    browser.wait("!document.querySelector('.progress').hidden")
+    browser.click("[data-cancel]")
+    browser.wait("document.querySelector('.notice').textContent === 'Cancelled.'")
+    blameless(browser, address)
+
+
+@pytest.mark.slow
+def test_what_is_shown_belongs_to_what_stands_there(
+    address: str, open_page: Callable[[str], Browser]
+) -> None:
+    browser = open_page(address)
+    ask(browser, "a red fox")
+    ask(browser, "a blue whale")
+    # Back and forth at once: the answer to the step back comes when nobody wants it.
+    browser.run("document.getElementById('undo').click(); document.getElementById('redo').click()")
+    time.sleep(2)
+    assert browser.run("document.getElementById('prompt').value") == "a blue whale"
+    assert all(text.startswith("a blue whale") for text in shown(browser))
+
+    # An addition that is out of one prompt's results is not taken out of another's.
+    browser.click(".chip")
+    browser.click("#prompt")
+    browser.press("End")
+    browser.type(" at dusk")
+    browser.visit(address)  # left while the answer is on its way
+    browser.wait(
+        f"document.querySelector('article .text')?.textContent.includes('dusk') && {READY}"
+    )
+    assert not browser.run("document.querySelector('.chip[aria-pressed=false]')")
+
+    # Words that were not improved yet can be had back.
+    browser.offline(True)
+    browser.click("#prompt")
+    browser.press("End")
+    browser.type(" and a boat")
+    browser.click("#undo")
+    browser.click("#redo")
+    assert (
+        browser.run("document.getElementById('prompt').value") == "a blue whale at dusk and a boat"
+    )
+    browser.offline(False)
+
+
+@pytest.mark.slow
+def test_what_is_copied_is_what_is_shown(address: str, open_page: Callable[[str], Browser]) -> None:
+    browser = open_page(address)
+    ask(browser, "an old harbour")
+    browser.run(
+        "document.querySelectorAll('.chip')[1].click();"
+        "document.querySelector('[data-copy=plain]').click()"
+    )
+    browser.wait("document.querySelector('[data-copy=plain]').textContent === 'Copied'")
+    second = browser.run("document.querySelectorAll('.chip')[1].textContent")
+    assert second not in clipboard(browser, address).removeprefix("an old harbour").split(", ")
+    browser.offline(True)
+    browser.click(".chip")
+    browser.click("[data-copy=a1111]")
+    browser.wait("!document.getElementById('problem').hidden")
+    browser.offline(False)
+    browser.click("[data-copy=a1111]")
+    browser.wait("document.querySelector('[data-copy=a1111]').textContent === 'Copied'")
+    first = browser.run("document.querySelector('.chip').textContent")
+    assert f", {first}," not in clipboard(browser, address).split("promptlift")[0]
+
+
+@pytest.mark.slow
+def test_what_is_forgotten_stays_so_and_what_was_edited_comes_back(
+    address: str, open_page: Callable[[str], Browser]
+) -> None:
+    browser = open_page(address)
+    ask(browser, "a paper boat")
+    browser.click(".chip")
+    browser.click("#show-history")
+    browser.click("#history .shut")
+    ask(browser, "a tin robot")
+    browser.click("#show-history")
+    browser.click("#entries li:last-child button")
+    browser.wait(f"document.querySelector('article .text').textContent.includes('boat') && {READY}")
+    assert browser.run("document.querySelector('.chip').getAttribute('aria-pressed')") == "false"
+    browser.click("#show-history")
+    browser.click("#forget")
+    browser.click("#history .shut")
+    browser.visit(address)
+    browser.wait(f"document.querySelector('article') && {READY}")
+    browser.click("#show-history")
+    assert text_of(browser, "#entries") == "Nothing yet."
+
+
+@pytest.mark.slow
+def test_a_prompt_is_improved_all_the_same_and_stays_so(
+    address: str, open_page: Callable[[str], Browser]
+) -> None:
+    browser = open_page(address)
+    ask(browser, "ein kleines Haus am Meer mit einem roten Dach")
+    assert "left alone: it looks like" in text_of(browser, ".notes")
+    browser.click(".notes button")
+    browser.wait(f"document.querySelector('.chip') && {READY}")
+    found = shown(browser)
+    browser.visit(address)
+    browser.wait(f"document.querySelector('.chip') && {READY}")
+    assert shown(browser) == found
+    browser.click("#seed")
+    browser.type("x")
+    browser.wait("!document.getElementById('problem').hidden")
+    assert "must be a whole number" in text_of(browser, "#problem") and shown(browser) == found
+
+
+@pytest.mark.slow
+def test_markup_in_a_prompt_stays_text(address: str, open_page: Callable[[str], Browser]) -> None:
+    browser = open_page(address)
+    ask(browser, "<img src=x onerror=alert(1)><script>document.title='x'</script> cat")
+    assert browser.run("document.querySelectorAll('main img, main script').length") == 0
+    assert browser.run("document.title") == "promptlift studio"
+    browser.click("#show-history")
+    assert browser.run("document.querySelectorAll('dialog img').length") == 0
+    blameless(browser, address)
+
+
+@pytest.mark.slow
+def test_a_server_with_a_token_asks_for_it(open_page: Callable[[str], Browser]) -> None:
+    studio = Studio("--image-model", "none", PROMPTLIFT_TOKEN=TOKEN)
+    try:
+        browser = open_page(studio.address)
+        browser.wait("document.getElementById('sign-in').open")
+        browser.click("#token")
+        browser.type("another-token-altogether")
+        browser.press("Enter")
+        browser.wait("!document.getElementById('refused').hidden")
+        browser.click("#token")
+        browser.type(TOKEN)
+        browser.press("Enter")
+        ask(browser, "a cat")
+        browser.click("[data-draw]")
+        browser.wait("document.querySelector('.notice').textContent.includes('no pictures')")
+    finally:
+        studio.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+def test_a_check_of_accessibility_finds_nothing(
+    address: str, open_page: Callable[[str], Browser], look: str
+) -> None:
+    browser = open_page(address)
+    if look != "light":
+        browser.resize(*((390, 844) if look == "phone" else (1280, 900)), dark=look == "dark",
+                       phone=look == "phone")  # fmt: skip
+    browser.run(Path(AXE_FILE_PATH).read_text("utf-8") + "; 1")
+    assert violations(browser) == []
+    ask(browser, "a cat in armor")
+    browser.click(".chip")
+    browser.click("#options summary")
+    browser.click("article summary")
+    browser.click("[data-draw]")
+    browser.wait("document.querySelectorAll('figure').length === 2")
+    assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+    assert violations(browser) == []
+    browser.click("#show-history")
+    assert violations(browser) == []
+
+
+def violations(browser: Browser) -> list[Any]:
+    passed, found = browser.run(
+        "axe.run().then((found) => [found.passes.length, found.violations.map((one) => "
+        "[one.id, one.impact, one.nodes.map((node) => node.html.slice(0, 200))])])"
+    )
+    assert passed > 15
+    return list(found)
