@@ -84,6 +84,7 @@ def test_improvements_of_a_file_are_drawn_as_they_are(
     assert "sample_seed was 0, now 1" in error_line(refused)
 
 
+@pytest.mark.slow
 def test_a_trained_run_is_drawn_in_each_pairs_mode(
     run: Run, t5v11_folder: Path, pictures: list[str], tmp_path: Path
 ) -> None:

@@ -32,6 +32,7 @@ def tiny_models(folders: tuple[Path, Path]) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_prompts_go_to_stdout_and_evidence_to_stderr(
     run: Run, tiny_models: list[str], tmp_path: Path
 ) -> None:

@@ -91,6 +91,7 @@ def test_other_settings_are_refused_and_keep_the_prompts(
     assert predictions.stat().st_mtime_ns != before
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_from_its_journal(
     run: Run, exported: Path, pairs_file: Path, options: list[str], tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ def test_what_is_here_need_not_be_downloaded(tmp_path: Path) -> None:
     assert "google/flan-t5-base" not in {item.name for item in downloads_of(config)}
 
 
+@pytest.mark.slow
 def test_weights_in_the_hubs_cache_are_found_and_configs_alone_do_not_count(tmp_path: Path) -> None:
     cached = tmp_path / "hub" / "models--roberta-large"
     for folder in ("refs", "snapshots/0"):

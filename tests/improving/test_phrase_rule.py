@@ -139,6 +139,7 @@ def test_what_is_never_to_come_never_comes(phrases: list[str], draws: list[int])
     assert not any(phrase in written for phrase in phrases)
 
 
+@pytest.mark.slow
 def test_avoided_phrases_never_come_in_thousands_of_samples(improver: Improver) -> None:
     free = improver.improve(["a cat"] * 8, n=25, seed=1, max_new_tokens=12, guards=False)
     letters = Counter(

@@ -107,6 +107,7 @@ def times_of(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*.png")}
 
 
+@pytest.mark.slow
 def test_the_pick_is_that_of_an_exhaustive_recomputation(
     picking: Picking, clip_folder: Path, tmp_path: Path
 ) -> None:
@@ -193,6 +194,7 @@ def test_a_prompt_that_is_left_alone_is_not_drawn(picking: Picking, tmp_path: Pa
     assert not (tmp_path / "nothing" / "pictures").exists()
 
 
+@pytest.mark.slow
 def test_a_stopped_run_ends_with_the_same_files(
     picking: Picking, shared: Path, tmp_path: Path
 ) -> None:

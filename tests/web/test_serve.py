@@ -213,7 +213,7 @@ def test_what_was_begun_is_finished_when_it_stops(exported: Path) -> None:
     answers: list[int] = []
 
     def ask(number: int) -> None:
-        status, _ = api.improve(min_new_tokens=250, max_new_tokens=250, seed=number)
+        status, _ = api.improve(n=10, min_new_tokens=250, max_new_tokens=250, seed=number)
         answers.append(status)
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]

@@ -60,6 +60,7 @@ def test_clip_finds_the_caption_of_a_render() -> None:
     assert np.mean((own > other)[differ]) > 0.9
 
 
+@pytest.mark.slow
 def test_the_default_model_draws_what_is_asked() -> None:
     illustrator = Illustrator.load()
     prompts = ["red circle", "yellow triangle", "white ring", "blue square", "green heart"]
@@ -74,6 +75,7 @@ def test_the_default_model_draws_what_is_asked() -> None:
     assert np.mean([fact["shape"] for fact in facts]) >= 0.7
 
 
+@pytest.mark.slow
 def test_the_refiner_finishes_what_the_base_begins() -> None:
     base, both = Illustrator.load(), Illustrator.load(refiner="pocket")
     alone, refined = (np.asarray(one.draw("red circle", seed=1).image) for one in (base, both))

@@ -57,6 +57,7 @@ def test_a_stopped_run_ends_like_a_whole_one(tmp_path: Path, muon: bool) -> None
     assert all(torch.equal(whole[name], stopped[name]) for name in whole)
 
 
+@pytest.mark.slow
 def test_the_vae_loads_as_an_autoencoder(tmp_path: Path) -> None:
     trained = vae.train_vae(PICTURES, tmp_path / "checkpoint", silent, SHORT)
     trained.half().save_pretrained(tmp_path / "vae")
@@ -67,6 +68,7 @@ def test_the_vae_loads_as_an_autoencoder(tmp_path: Path) -> None:
     assert vae.to_pictures(vae.to_levels(PICTURES)).tolist() == PICTURES.tolist()
 
 
+@pytest.mark.slow
 @DIFFUSERS_WARNS
 def test_base_and_refiner_load_and_draw_as_sdxl_does(tmp_path: Path) -> None:
     latents = torch.randn(24, 8, 8, 8)
@@ -133,6 +135,7 @@ def test_the_clip_loads_as_a_clip(tmp_path: Path) -> None:
     assert model(**prepared).logits_per_text.shape == (2, 3)
 
 
+@pytest.mark.slow
 def test_the_oracle_learns_and_is_saved(tmp_path: Path) -> None:
     targets = oracle.targets_of(SCENES)
     before = oracle.oracle_loss(Oracle(), torch.from_numpy(PICTURES), targets)
@@ -173,6 +176,7 @@ def test_the_oracle_judges_what_was_asked_for() -> None:
     assert score({"shape": False, "colour": False}, 1.0) == 0.0
 
 
+@pytest.mark.slow
 @DIFFUSERS_WARNS
 def test_the_recipe_trains_each_part_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe, "SCENES", 24)
