@@ -33,38 +33,47 @@ def _setting(name: str, panel: str = "What is allowed") -> Any:
     )
 
 
+# Of the studio too.
+Host = Annotated[str | None, _setting("host", "Where")]
+Port = Annotated[
+    int,
+    typer.Option(min=0, max=65535, help="Port; 0 for any that is free.", rich_help_panel="Where"),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="File with the token that callers must send; or set PROMPTLIFT_TOKEN.",
+        show_default=False,
+        rich_help_panel="Where",
+    ),
+]
+AllowHost = Annotated[list[str] | None, _setting("allow_host", "Where")]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Exported folder, T5 folder or Hub name [the bundled model].",
+        show_default=False,
+    ),
+]
+Threads = Annotated[
+    int | None, typer.Option(help="Processor threads [all cores].", show_default=False)
+]
+ImageModel = Annotated[
+    str, typer.Option(help="Preset, folder, file or Hub name that draws; none for no pictures.")
+]
+Offline = Annotated[bool, typer.Option("--offline", help="Never reach for the network.")]
+
+
 def serve(
-    host: Annotated[str | None, _setting("host", "Where")] = None,
-    port: Annotated[
-        int,
-        typer.Option(
-            help="Port; 0 for any that is free.", min=0, max=65535, rich_help_panel="Where"
-        ),
-    ] = 8017,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="File with the token that callers must send; or set PROMPTLIFT_TOKEN.",
-            show_default=False,
-            rich_help_panel="Where",
-        ),
-    ] = None,
-    allow_host: Annotated[list[str] | None, _setting("allow_host", "Where")] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            "-m",
-            help="Exported folder, T5 folder or Hub name [the bundled model].",
-            show_default=False,
-        ),
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(help="Processor threads [all cores].", show_default=False)
-    ] = None,
-    image_model: Annotated[
-        str, typer.Option(help="Preset, folder, file or Hub name that draws; none for no pictures.")
-    ] = DEFAULT_IMAGE_MODEL,
+    host: Host = None,
+    port: Port = 8017,
+    token_file: TokenFile = None,
+    allow_host: AllowHost = None,
+    model: Model = None,
+    threads: Threads = None,
+    image_model: ImageModel = DEFAULT_IMAGE_MODEL,
     image_steps: Annotated[
         int | None,
         typer.Option(help="Denoising steps of a picture [the model's].", show_default=False),
@@ -73,9 +82,7 @@ def serve(
         int | None,
         typer.Option(help="Pixels of a picture's side [the model's].", show_default=False),
     ] = None,
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Never reach for the network.")
-    ] = False,
+    offline: Offline = False,
     batch_size: Annotated[int | None, _setting("batch_size", "Batches")] = None,
     wait_ms: Annotated[float | None, _setting("wait_ms", "Batches")] = None,
     max_queue: Annotated[int | None, _setting("max_queue", "Batches")] = None,

@@ -17,7 +17,7 @@ let cards = [];
 let shown = null; // the request whose results are shown, as text
 let asked = null; // the state that it was made from
 let coming = { text: null, removed: [] }; // additions that are out in results that are to come
-let expected = null; // what a receipt says that one of them is
+let expected = null; // what a receipt says of the results to come
 let forced = null; // a prompt that is improved though it seems to need nothing
 let round = null; // aborts the requests in hand
 let timer = 0;
@@ -126,6 +126,7 @@ async function improve() {
   if (text === shown) {
     problem("");
     note();
+    await compare();
     return explain(signal);
   }
   at("results").setAttribute("aria-busy", "true");
@@ -164,7 +165,7 @@ async function explain(signal) {
 
 /** Say so where a receipt could not be made again. */
 async function compare() {
-  if (!expected) return;
+  if (expected?.text !== shown) return;
   const { variant, prompt } = expected;
   expected = null;
   await cards[variant]?.settled();
@@ -249,10 +250,10 @@ function keep() {
 }
 
 /** Another state of the page; what is on it now can be had back. */
-function go(found) {
+function go(found, receipt = null) {
   stop();
   steps.note(state());
-  change(found);
+  change(found, receipt);
 }
 
 function step(back) {
@@ -262,9 +263,10 @@ function step(back) {
   if (found) change(found);
 }
 
-function change(found) {
+function change(found, receipt = null) {
   apply(found);
   const text = textOf(state());
+  expected = receipt && { text, variant: receipt.variant, prompt: receipt.prompt };
   coming = { text, removed: found.removed || [] };
   if (text === shown) cards.forEach((card, place) => card.remove(coming.removed[place] || []));
   arrows();
@@ -347,8 +349,7 @@ function showPicture({ prompt, negative, settings, receipt }) {
   at("again").hidden = !receipt || receipt.mode === "original";
   at("again").onclick = () => {
     at("found").close();
-    expected = { variant: receipt.variant, prompt: receipt.prompt };
-    go(fromReceipt(receipt));
+    go(fromReceipt(receipt), receipt);
   };
   if (!at("found").open) at("found").showModal();
 }
