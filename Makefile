@@ -1,6 +1,8 @@
 PYTHON ?= python3
 # A CPU build where one is offered; any torch that pyproject.toml admits will do: make test TORCH=torch
 TORCH ?= torch==2.13.0
+# As CI runs the checks: make test CHECK=--coverage
+CHECK ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -15,10 +17,10 @@ demo: $(BIN)/python
 test: $(BIN)/python
 	$(BIN)/pip install --quiet "$(TORCH)"
 	$(BIN)/pip install --quiet --editable ".[dev]"
-	$(BIN)/python scripts/check.py
+	$(BIN)/python scripts/check.py $(CHECK)
 
 check:
-	$(BIN)/python scripts/check.py
+	$(BIN)/python scripts/check.py $(CHECK)
 
 slow:
 	$(BIN)/python -m pytest -m slow

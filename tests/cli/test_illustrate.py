@@ -64,6 +64,7 @@ def test_plain_prompts_are_improved_and_drawn(
     assert "guidance_scale was 5.0, now 2.0" in error_line(changed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
 def test_improvements_of_a_file_are_drawn_as_they_are(
     ending: str, run: Run, pictures: list[str], tmp_path: Path

@@ -101,6 +101,7 @@ def test_an_ending_that_cannot_be_written_is_told_first(improve: Run, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["jsonl", "parquet"])
 def test_a_killed_job_goes_on_to_the_same_bytes(
     improve: Run, tiny: list[str], many: Path, tmp_path: Path, ending: str

@@ -71,6 +71,7 @@ def test_a_model_is_scored_into_a_run_folder(
     assert json.loads(again.stdout) == {"texts": found}
 
 
+@pytest.mark.slow
 def test_other_settings_are_refused_and_keep_the_prompts(
     run: Run, exported: Path, pairs_file: Path, options: list[str], tmp_path: Path
 ) -> None:

@@ -127,6 +127,7 @@ def test_the_hand_over_is_exact(both: Illustrator, scheduler: Any) -> None:
     assert np.array_equal(pixels(found), pixels(expected))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "options"),
     [
@@ -285,6 +286,7 @@ def test_memory_that_does_not_do_for_one_picture(ancestral: Illustrator) -> None
         list(limited(ancestral, 0, []).draw_all([Request(prompt="a cat")] * 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error",
     [

@@ -77,6 +77,7 @@ def test_one_rater_alike_on_all_prompts(studies: int) -> None:
     check(found, studies, 0.93)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("studies", STUDIES)
 def test_raters_and_prompts_that_differ(studies: int) -> None:
     found = coverage(rates_study(DIFFERENT, raters=10, prompts=60), studies)
@@ -134,6 +135,7 @@ def test_consistency_and_side_bias(studies: int) -> None:
     check(coverage(study, studies), studies, 0.93)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("studies", STUDIES)
 def test_metrics_against_people(studies: int) -> None:
     def measure(seed: int, prompts: int, draws: int) -> list[float | None]:

@@ -39,6 +39,7 @@ def test_it_is_the_fewest_and_more_stay_enough(rate: float, half: float, level: 
 _RATES = st.sampled_from([0.0, 1.0]) | st.floats(1e-9, 1 - 1e-9)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 80), _RATES, st.sampled_from([0.01, 0.05, 0.1]))
 @settings(max_examples=30)
 def test_power_is_the_chance_of_all_counts_that_scipy_rejects(

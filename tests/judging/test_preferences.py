@@ -73,6 +73,7 @@ def test_a_known_preference_is_found_on_held_out_prompts() -> None:
     )
 
 
+@pytest.mark.slow
 def test_votes_by_chance_seldom_teach() -> None:
     measured = [held_out(votes(60, {}, seed)[0]) for seed in range(8)]
     assert sum(map(orders_variants, measured)) <= 1  # one in twenty, and fewer

@@ -94,6 +94,7 @@ def test_a_vote_on_another_question_is_refused(study: Study) -> None:
     assert study.store.records() == []
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from([*ANSWERS, "undo"]), max_size=40))
 def test_undo_gives_what_a_stack_would(tmp_path_factory: Any, moves: list[str]) -> None:
     run = draw_run(tmp_path_factory.mktemp("undo") / "run", 3)

@@ -329,6 +329,7 @@ def test_a_page_elsewhere_finds_the_pictures(tmp_path: Path) -> None:
         assert "#" not in link and (tmp_path / "pages" / "one" / unquote(link)).is_file()
 
 
+@pytest.mark.slow
 def test_a_page_with_pictures_is_the_same_each_time(scored: Path, tmp_path: Path) -> None:
     again = Path(shutil.copytree(scored, tmp_path / scored.name))
     before = (again / "report" / "index.html").read_bytes()
@@ -357,6 +358,7 @@ def test_a_picture_that_is_gone_is_named(scored: Path, tmp_path: Path) -> None:
         assert any(str(path) in line for line in said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "line"),
     [

@@ -332,6 +332,7 @@ SETTINGS = {"encoder": "all-MiniLM-L6-v2", "layer": 6,
             "note": "the small offline encoder; the paper took roberta-large"}  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_bertscore_names_its_encoder(tmp_path: Path) -> None:
     folder = begin_run(tmp_path / "run")
     write_evaluation(folder, 6, [pair.source for pair in PAIRS[:8]], settings=SETTINGS)
@@ -362,6 +363,7 @@ def test_meteor_without_wordnet_says_so(tmp_path: Path) -> None:
     assert "METEOR: exact and stem only, as WordNet was not found." in section.body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoding", ["paper-exact", "model"])
 def test_curves_made_like_the_papers_are_said_to_be(decoding: str, tmp_path: Path) -> None:
     folder = begin_run(tmp_path / "run", evaluation_decoding=decoding)

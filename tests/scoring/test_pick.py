@@ -224,6 +224,7 @@ def test_a_stopped_run_ends_with_the_same_files(
     assert files(run) == expected
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_left_as_it_is_and_one_killed_late_goes_on(
     picking: Picking, whole: Path
 ) -> None:

@@ -34,6 +34,7 @@ def test_fp32_agrees_with_pytorch_for_both_heads(
         assert sha256_of_file(tmp_path / "out" / name) == digest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["int8", "fp32"])
 def test_a_wrong_head_scale_is_refused_and_leaves_nothing(
     either_t5: Path,
@@ -89,6 +90,7 @@ def test_an_existing_folder_is_not_overwritten(
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_force_replaces_an_earlier_export(t5_folder: Path, own_words: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"precision": "fp32", "calibration": own_words}
     first = export_model(t5_folder, tmp_path / "out", **options)

@@ -208,6 +208,7 @@ def test_callers_who_leave_give_their_place_up(api: Api) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_what_was_begun_is_finished_when_it_stops(exported: Path) -> None:
     api = Api(exported)
     answers: list[int] = []
