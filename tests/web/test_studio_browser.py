@@ -280,8 +280,11 @@ def test_both_prompts_are_drawn_from_the_same_noise_with_progress_and_cancel(
     assert drawn["source"] == "red star" and drawn["prompt"] == shown(browser)[0]
     assert drawn["drawing"]["seed"] == int(browser.run("document.getElementById('seed').value"))
 
+    browser.click(".chip")
+    browser.wait("!document.querySelector('.stale').hidden")
     browser.click("[data-draw]")
     browser.wait("!document.querySelector('.progress').hidden")
+    assert browser.run("document.querySelector('.stale').hidden")
     browser.click("[data-cancel]")
     browser.wait("document.querySelector('.notice').textContent === 'Cancelled.'")
     blameless(browser, address)
@@ -299,6 +302,24 @@ def test_what_is_shown_belongs_to_what_stands_there(
     time.sleep(2)
     assert browser.run("document.getElementById('prompt').value") == "a blue whale"
     assert all(text.startswith("a blue whale") for text in shown(browser))
+
+    # A step with nowhere to go leaves what is in hand.
+    browser.click("#prompt")
+    browser.press("End")
+    browser.type(" singing")
+    browser.run("document.activeElement.blur()")
+    browser.press("y", control=True)
+    browser.run(
+        "document.getElementById('redo').disabled = false;document.getElementById('redo').click()"
+    )
+    browser.wait(f"document.querySelector('article .text').textContent.includes('sing') && {READY}")
+    # However it went, each step back leads further.
+    seen = []
+    for _ in range(8):
+        browser.run("document.getElementById('undo').click()")
+        seen.append(browser.run("document.getElementById('prompt').value"))
+    assert seen[-1] == "a red fox"
+    ask(browser, "a blue whale")
 
     # An addition that is out of one prompt's results is not taken out of another's.
     browser.click(".chip")
@@ -363,6 +384,11 @@ def test_what_is_forgotten_stays_so_and_what_was_edited_comes_back(
     browser.click("#show-history")
     browser.click("#forget")
     browser.click("#history .shut")
+    browser.visit(address)
+    browser.wait(f"document.querySelector('article') && {READY}")
+    browser.click("#show-history")
+    assert text_of(browser, "#entries") == "Nothing yet."
+    browser.run("sessionStorage.clear()")  # as in another tab
     browser.visit(address)
     browser.wait(f"document.querySelector('article') && {READY}")
     browser.click("#show-history")

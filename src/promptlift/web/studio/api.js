@@ -27,6 +27,7 @@ export async function ask(path, { method = "GET", body, type = "application/json
     try {
       answer = await fetch(path, {
         method, headers, signal,
+        keepalive: method === "DELETE", // may be the last word of a page that is left
         body: type === "application/json" && body !== undefined ? JSON.stringify(body) : body,
       });
     } catch (error) {

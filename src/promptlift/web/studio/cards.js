@@ -101,9 +101,10 @@ export class Card {
 
   /** The prompt, with each addition as a button where it stands. */
   #write() {
-    const { prompt, additions } = this.receipt;
+    const { prompt, additions, source } = this.receipt;
     const text = this.find(".text");
-    let place = 0;
+    let place = prompt.startsWith(source) ? source.length : 0; // the user may have said it too
+    text.append(prompt.slice(0, place));
     additions.forEach((phrase, index) => {
       const start = prompt.indexOf(phrase, place);
       if (start < 0) return;
@@ -194,8 +195,10 @@ async function toClipboard(text) {
   const field = document.createElement("textarea");
   field.value = text;
   document.body.append(field);
+  const { activeElement } = document;
   field.select();
   const done = document.execCommand("copy");
   field.remove();
+  activeElement?.focus({ preventScroll: true });
   if (!done) throw new Error("The browser does not let this page copy.");
 }

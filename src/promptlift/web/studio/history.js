@@ -42,9 +42,7 @@ export const page = {
 };
 
 const textOf = (state) => JSON.stringify({ ...state, removed: null });
-// What shall not come back by itself; the page may still show it when it is loaded again.
-const GONE = "promptlift.forgotten";
-const gone = () => session.read(GONE, []);
+let left = new Set(); // what is not added by itself, only changed where it is there
 
 /** Entries `{state, prompts, time}`; one for each prompt and set of options. */
 export const history = {
@@ -55,10 +53,14 @@ export const history = {
 
   add(state, prompts) {
     const same = textOf(state);
-    if (gone().includes(same)) return;
-    const others = this.entries().filter((entry) => textOf(entry.state) !== same);
+    const entries = this.entries();
+    const others = entries.filter((entry) => textOf(entry.state) !== same);
+    if (left.has(same) && others.length === entries.length) return;
     local.write(KEY, [{ state, prompts, time: Date.now() }, ...others].slice(0, MOST));
   },
+
+  /** Do not add a state by itself: it was forgotten, or the page only shows it again. */
+  leave(state) { left.add(textOf(state)); },
 
   search(words) {
     const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
@@ -72,13 +74,13 @@ export const history = {
   forget(time) {
     const before = this.entries();
     const taken = before.filter((entry) => time === undefined || entry.time === time);
-    session.write(GONE, [...gone(), ...taken.map((entry) => textOf(entry.state))].slice(-MOST));
+    for (const entry of taken) this.leave(entry.state);
     local.write(KEY, before.filter((entry) => !taken.includes(entry)));
     return before;
   },
 
   restore(entries) {
-    session.write(GONE, []);
+    left = new Set();
     const now = this.entries();
     const times = new Set(now.map((entry) => entry.time));
     const all = [...now, ...entries.filter((entry) => !times.has(entry.time))];

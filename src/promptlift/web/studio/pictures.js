@@ -26,10 +26,12 @@ export class Drawing {
 
   /** Draw a prompt as it was given and as it is now; again where it is drawing already. */
   async start(receipt, seed, notice) {
+    if (!this.#root.isConnected) return; // its card was replaced meanwhile
     this.close();
     const round = this.#round;
     this.#root.hidden = false;
     this.#prompt = receipt.prompt;
+    this.compare(receipt.prompt);
     this.#find(".notice").textContent = notice;
     this.#progress(0);
     try {

@@ -33,9 +33,16 @@ function state() {
   for (const name of RANGES) found[name] = Number(at(name).value);
   found.force = forced !== null && forced === found.prompt;
   const text = textOf(found);
-  if (text === shown) found.removed = cards.map((card) => [...card.removed]);
-  else found.removed = text === coming.text ? coming.removed : [];
+  if (text === shown) found.removed = tidy(cards.map((card) => [...card.removed]));
+  else found.removed = text === coming.text ? tidy(coming.removed) : [];
   return found;
+}
+
+/** The same removals in the same form, however many results there are or are to come. */
+function tidy(removed) {
+  const all = Array.from(removed, (one) => one || []);
+  while (all.length && !all.at(-1).length) all.pop();
+  return all;
 }
 
 function apply(found) {
@@ -135,6 +142,7 @@ async function improve() {
     const { results } = await post("/v1/improve", request(found), signal);
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
     show(results, text, text === coming.text ? coming.removed : []);
+    coming = { text: null, removed: [] }; // from here on the cards know
     asked = found;
     failures = 0;
     problem("");
@@ -261,6 +269,7 @@ function step(back) {
   steps.note(state()); // words that were not improved yet
   const found = back ? steps.undo() : steps.redo();
   if (found) change(found);
+  else improve(); // what was in hand
 }
 
 function change(found, receipt = null) {
@@ -443,7 +452,11 @@ addEventListener("keydown", (event) => {
   }
 });
 addEventListener("online", () => improve());
-addEventListener("pagehide", () => { save(); keep(); });
+addEventListener("pagehide", () => {
+  save();
+  keep();
+  for (const card of cards) card.drawing.close();
+});
 
 function begin() {
   const before = page.read();
@@ -451,6 +464,7 @@ function begin() {
     apply(before);
     at("lock").setAttribute("aria-pressed", String(Boolean(before.locked)));
     coming = { text: textOf(state()), removed: before.removed || [] };
+    history.leave(state());
   } else {
     newSeed();
   }
