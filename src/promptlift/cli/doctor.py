@@ -31,7 +31,7 @@ STAGES: dict[str, tuple[tuple[str, ...], str | None]] = {
         "score",
     ),
     "draw pictures": (("torch", "diffusers", "accelerate", "PIL", "pyarrow"), "illustrate"),
-    "open the studio, judge pictures, serve the API": (("fastapi", "uvicorn", "PIL", "pyarrow"), "web"),
+    "studio, API and judging": (("fastapi", "uvicorn", "PIL", "pyarrow"), "web"),
     "train": (("torch", "transformers", "accelerate", "sentencepiece", "peft"), "train"),
     "export": (("torch", "transformers", "onnx"), "train"),
 }
