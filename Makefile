@@ -23,7 +23,7 @@ check:
 	$(BIN)/python scripts/check.py $(CHECK)
 
 slow:
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n auto
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
