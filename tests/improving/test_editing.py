@@ -1,5 +1,7 @@
 """Additions taken out by hand."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +41,29 @@ def test_what_is_left_is_the_prompt_with_the_other_additions(
         assert edited.prompt == result.source
     if not removed:
         assert edited == result
+
+
+@given(data=st.data())
+def test_editing_twice_is_editing_once(made: list[Improvement], data: st.DataObject) -> None:
+    result = data.draw(st.sampled_from(made))
+    first = data.draw(st.sets(st.integers(0, len(result.additions) - 1)))
+    once = without(result, first)
+    second = (
+        data.draw(st.sets(st.sampled_from(range(len(once.additions)))))
+        if len(once.additions)
+        else set()
+    )
+    left = [place for place in range(len(result.additions)) if place not in first]
+    assert without(once, second) == without(result, first | {left[place] for place in second})
+
+
+@pytest.mark.parametrize("removed", [5, "abc", [-1], ["x"], [None], {"a": 1}])
+def test_odd_edits_in_a_receipt_are_refused(made: list[Improvement], removed: object) -> None:
+    text = json.dumps({**json.loads(receipt_text(made[0])), "checks": {"removed": removed}})
+    with pytest.raises(InputError, match="is no receipt"):
+        parse_receipt(text, "here")
+    with pytest.raises(InputError, match="is no receipt"):
+        parse_receipt(text.replace(json.dumps({"removed": removed}), '"abc"'), "here")
 
 
 def test_clauses_of_a_rewriting_are_cut_out() -> None:

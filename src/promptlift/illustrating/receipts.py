@@ -138,18 +138,22 @@ def _drawn(drawing: Drawing) -> Improvement:
     """The improvement, or for an original a record that says that nothing was improved."""
     improvement = drawing.improvement
     if drawing.side == "original":
-        return Improvement(
-            source=improvement.source,
-            prompt=improvement.source,
-            additions=(),
-            clip_tokens=clip_tokens(improvement.source),
-            seed=0,
-            variant=0,
-            mode="original",
-            model="none",
-            negative=drawing.negative,
-        )
+        improvement = unimproved(improvement.source)
     return Improvement(**{**vars(improvement), "negative": drawing.negative})
+
+
+def unimproved(prompt: str) -> Improvement:
+    """A record that says that nothing was improved."""
+    return Improvement(
+        source=prompt,
+        prompt=prompt,
+        additions=(),
+        clip_tokens=clip_tokens(prompt),
+        seed=0,
+        variant=0,
+        mode="original",
+        model="none",
+    )
 
 
 def _a1111_settings(drawing: Drawing) -> dict[str, object]:

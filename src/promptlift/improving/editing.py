@@ -15,7 +15,7 @@ def without(improvement: Improvement, removed: Collection[int]) -> Improvement:
 
     Args:
         improvement: as it was made.
-        removed: indices of its additions.
+        removed: indices of its additions; of one that was edited before, of those that are left.
 
     Raises:
         InputError: there is no such addition.
@@ -38,8 +38,16 @@ def without(improvement: Improvement, removed: Collection[int]) -> Improvement:
         prompt=prompt,
         additions=kept,
         clip_tokens=tokens,
-        checks={**checks, "removed": sorted(removed)},
+        checks={**checks, "removed": _of_the_first(improvement, removed)},
     )
+
+
+def _of_the_first(improvement: Improvement, removed: Collection[int]) -> list[int]:
+    """Indices among the additions that the improvement was made with."""
+    earlier = set(improvement.checks.get("removed", ()))
+    count = len(improvement.additions) + len(earlier)
+    left = [place for place in range(count) if place not in earlier]
+    return sorted(earlier | {left[place] for place in removed})
 
 
 def _limit(improvement: Improvement) -> int | None:

@@ -168,6 +168,9 @@ def parse_receipt(text: str, place: str) -> Improvement:
             raise TypeError("number")
         if not isinstance(known["settings"], dict):
             raise TypeError("settings")
+        removed = known["checks"].get("removed", [])
+        if not all(type(place) is int and place >= 0 for place in [*removed]):
+            raise TypeError("removed")
         return Improvement(**known)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else "is no receipt"

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptlift.errors import InputError, MissingExtraError, PromptliftError
-from promptlift.improving.clip_tokens import count_clip_tokens
 from promptlift.records import Improvement
 from promptlift.web.batcher import Full
 from promptlift.web.logs import describe
@@ -245,7 +244,7 @@ class PictureJobs:
         receipt: Improvement | None,
         illustrator: "Illustrator",
     ) -> Drawn:
-        from promptlift.illustrating.receipts import Drawing, png_bytes
+        from promptlift.illustrating.receipts import Drawing, png_bytes, unimproved
 
         request, (width, height) = picture.request, picture.image.size
         drawing = Drawing(
@@ -253,17 +252,7 @@ class PictureJobs:
             seed=request.seed,
             side="original" if receipt is None else "improved",
             variant=None if receipt is None else receipt.variant,
-            improvement=receipt
-            or Improvement(
-                source=request.prompt,
-                prompt=request.prompt,
-                additions=(),
-                clip_tokens=count_clip_tokens(request.prompt),
-                seed=0,
-                variant=0,
-                mode="original",
-                model="none",
-            ),
+            improvement=receipt or unimproved(request.prompt),
             negative=request.negative,
             settings=illustrator.settings(),
             model=self._origin,
