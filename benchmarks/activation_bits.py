@@ -14,12 +14,12 @@ import onnx
 import torch
 
 from benchmarks.bits_per_character import cleaned, interval
+from promptlift.export.builder import T5Shape
+from promptlift.export.graphs import decoder_graph, encoder_graph
+from promptlift.improving.engines.onnx import OnnxEngine
 from promptlift.improving.improver import Improver
-from promptlift.improving.onnx_engine import OnnxEngine
 from promptlift.pairs.load import load_pairs
 from promptlift.records import Pair
-from promptlift.training.graph_builder import T5Shape
-from promptlift.training.graphs import decoder_graph, encoder_graph
 
 
 def main() -> None:

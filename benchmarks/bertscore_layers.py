@@ -22,7 +22,7 @@ from scipy.stats import rankdata
 from promptlift.files import atomic_path
 from promptlift.pairs.load import load_pairs, load_prompts
 from promptlift.records import Pair
-from promptlift.scoring.bertscore import NAMES, BertScorer, Scores
+from promptlift.scoring.text.bertscore import NAMES, BertScorer, Scores
 from promptlift.tables import Row
 
 PAIRS, RANDOM_PAIRS, MOST_WORDS = 400, 5000, 32

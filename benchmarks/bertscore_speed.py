@@ -19,9 +19,9 @@ from bert_score import BERTScorer
 
 from promptlift.pairs.load import load_pairs
 from promptlift.records import Pair
-from promptlift.scoring.baselines import reference, shuffled_targets
-from promptlift.scoring.bertscore import NAMES, BertScorer
-from promptlift.scoring.encoders import bundled_encoder, default_layer
+from promptlift.scoring.text.baselines import reference, shuffled_targets
+from promptlift.scoring.text.bertscore import NAMES, BertScorer
+from promptlift.scoring.text.encoders import bundled_encoder, default_layer
 
 
 def timed(score: Callable[[], object]) -> tuple[float, float]:

@@ -12,8 +12,8 @@ import argparse
 
 import numpy as np
 
-from promptlift.scoring.choosing import choose, confirmed
-from promptlift.scoring.verdicts import judge
+from promptlift.picking.choosing import choose, confirmed
+from promptlift.scoring.pictures.verdicts import judge
 
 
 def simulate(variants: int, seeds: int, prompts: int) -> tuple[float, float, float, float]:

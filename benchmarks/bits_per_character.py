@@ -21,11 +21,11 @@ import numpy.typing as npt
 
 from promptlift import Improver
 from promptlift.pairs.clean import KEPT, clean_target
-from promptlift.pairs.cut import cut_prompt
 from promptlift.pairs.load import load_prompts
+from promptlift.prompts.clauses import cut_prompt
 from promptlift.records import Pair
-from promptlift.scoring.bits import characters, target_bits
 from promptlift.scoring.scores import ratio_interval
+from promptlift.scoring.text.bits import characters, target_bits
 from promptlift.tables import Fault, read_rows
 
 ORDER = 8

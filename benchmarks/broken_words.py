@@ -17,8 +17,8 @@ from typing import Any
 
 from benchmarks.expand import prompts_of
 from promptlift import Improver
-from promptlift.lexicon.terms import phrases
-from promptlift.lexicon.words import names, target_words
+from promptlift.prompts.lexicon.terms import phrases
+from promptlift.prompts.lexicon.words import names, target_words
 from promptlift.world.pairs import world_pairs
 
 _WORD = re.compile(r"[^\W\d_]+")

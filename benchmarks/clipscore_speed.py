@@ -31,9 +31,9 @@ from torchmetrics.functional.multimodal import clip_score as torchmetrics_clip_s
 from transformers import AutoModel, AutoProcessor, CLIPConfig, CLIPModel, CLIPProcessor
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from promptlift.scoring.clip import ClipEncoder, clip_score
-from promptlift.scoring.feature_cache import FeatureCache
-from promptlift.scoring.picture_files import Picture, PictureReader
+from promptlift.pictures import Picture, PictureReader
+from promptlift.scoring.pictures.clip import ClipEncoder, clip_score
+from promptlift.scoring.pictures.feature_cache import FeatureCache
 from tests.scoring.clip_models import (
     COLOURS,
     ENDS,

@@ -22,8 +22,8 @@ import numpy as np
 from benchmarks.expand import prompts_of
 from benchmarks.strengths import share
 from promptlift import Improvement, Improver
-from promptlift.improving.contradictions import contradiction
-from promptlift.improving.intent import Text
+from promptlift.prompts.contradictions import contradiction
+from promptlift.prompts.intent import Text
 
 PROMPTS = 500
 STYLES = (

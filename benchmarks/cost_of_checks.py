@@ -22,7 +22,8 @@ import numpy as np
 
 from benchmarks.expand import prompts_of
 from promptlift import Improver
-from promptlift.improving import decoding, session
+from promptlift.improving import session
+from promptlift.improving.decoding import loop as decoding
 
 OFF: dict[str, Any] = {"painters": "free", "safe": False, "lock": False, "guards": False}
 CLOCKS: dict[str, Callable[[], float]] = {

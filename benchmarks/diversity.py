@@ -21,9 +21,9 @@ import numpy as np
 
 from benchmarks.bits_per_character import cleaned
 from promptlift import Improver
-from promptlift.pairs.cut import split_clauses
+from promptlift.prompts.clauses import split_clauses
 from promptlift.records import Pair
-from promptlift.scoring.diversity import distinct
+from promptlift.scoring.text.diversity import distinct
 from promptlift.tables import Fault, read_rows
 
 HEADS, TOP = 1000, 10

@@ -34,10 +34,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import T5Config, T5ForConditionalGeneration
 
-from promptlift.improving.torch_engine import TorchEngine
+from promptlift.improving.engines.torch import TorchEngine
 from promptlift.training.config import TrainingConfig
 from promptlift.training.evaluation import BATCH_SIZE
-from promptlift.training.trial import updates_of
+from promptlift.training.preflight import updates_of
 
 PAIRS = 73_700
 TEST_PAIRS = 8190

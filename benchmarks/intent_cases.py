@@ -26,9 +26,9 @@ import numpy as np
 
 from benchmarks.expand import prompts_of, read_expanded
 from promptlift import Improver
-from promptlift.improving.contradictions import contradiction
-from promptlift.improving.intent import KINDS, Intent
-from promptlift.pairs.cut import split_clauses
+from promptlift.prompts.clauses import split_clauses
+from promptlift.prompts.contradictions import contradiction
+from promptlift.prompts.intent import KINDS, Intent
 from promptlift.tables import Fault, read_rows
 
 LABELS = Path(__file__).parent / "intent_labels.jsonl"

@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from promptlift.judging.study import Study
+from promptlift.judging.collecting.study import Study
 from tests.judging.runs import draw_run
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from promptlift.lexicon.terms import KINDS, find_terms
+from promptlift.prompts.lexicon.terms import KINDS, find_terms
 from promptlift.tables import Fault, read_rows
 
 LABELS = Path(__file__).with_name("lexicon_labels.jsonl")

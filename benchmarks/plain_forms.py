@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from promptlift.pairs.cut import cut_prompt
 from promptlift.pairs.paraphrase import ParaphraseConfig, paraphrase
 from promptlift.pairs.plain import plain_head, without_manner
+from promptlift.prompts.clauses import cut_prompt
 from promptlift.tables import Fault, read_rows
 
 SOURCE = "BestPrompts"

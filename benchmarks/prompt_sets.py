@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from promptlift import Improvement, Improver
-from promptlift.improving.clip_tokens import CLIP_BUDGET, count_clip_tokens
-from promptlift.lexicon.offers import may_be_offered
-from promptlift.lexicon.terms import find_terms
-from promptlift.lexicon.words import unsafe_words
 from promptlift.pairs.clean import names_medium
+from promptlift.prompts.clip_tokens import CLIP_BUDGET, count_clip_tokens
+from promptlift.prompts.lexicon.offers import may_be_offered
+from promptlift.prompts.lexicon.terms import find_terms
+from promptlift.prompts.lexicon.words import unsafe_words
 
 UNSAFE = unsafe_words()
 SEED = 0

@@ -25,12 +25,12 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from transformers import T5Config, T5ForConditionalGeneration
 
+from promptlift.export.export import export_model
 from promptlift.improving.config import DecodingConfig
-from promptlift.improving.decoding import generate
+from promptlift.improving.decoding.loop import generate
+from promptlift.improving.engines.onnx import OnnxEngine
 from promptlift.improving.manifest import ModelCard
-from promptlift.improving.onnx_engine import OnnxEngine
 from promptlift.training.config import POCKET_MODES
-from promptlift.training.export import export_model
 from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
 
 FLAN_T5_SMALL = {"vocab_size": 32128, "d_model": 512, "d_kv": 64, "d_ff": 1024, "num_heads": 6}
@@ -56,8 +56,8 @@ import sys
 from pathlib import Path
 import numpy as np
 from promptlift.improving.config import DecodingConfig
-from promptlift.improving.decoding import generate
-from promptlift.improving.onnx_engine import OnnxEngine
+from promptlift.improving.decoding.loop import generate
+from promptlift.improving.engines.onnx import OnnxEngine
 ids = np.full(({size}, {source}), 5)
 config = DecodingConfig(min_new_tokens={new}, max_new_tokens={new}, **{rules})
 streams = [np.random.default_rng(row) for row in range({size})]

@@ -25,16 +25,16 @@ from typing import Any
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
+from promptlift.improving.engines.torch import load_torch
 from promptlift.improving.manifest import PAPER_PREFIX, ModelCard
-from promptlift.improving.torch_engine import load_torch
 from promptlift.pairs.load import load_pairs, load_prompts, write_pairs
 from promptlift.records import Pair
 from promptlift.tables import Row
 from promptlift.training.config import TrainingConfig
 from promptlift.training.examples import Examples, collate
+from promptlift.training.preflight import peak_resident
 from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
 from promptlift.training.train import train
-from promptlift.training.trial import peak_resident
 
 FLAN_T5_SMALL = {
     "vocab_size": 32128, "d_model": 512, "d_kv": 64, "d_ff": 1024, "num_heads": 6,

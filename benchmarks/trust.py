@@ -26,15 +26,15 @@ from benchmarks.expand import prompts_of, read_expanded
 from benchmarks.strengths import share
 from promptlift import Improver
 from promptlift.files import write_json
-from promptlift.improving.clip_tokens import CLIP_BUDGET
-from promptlift.improving.contradictions import contradiction
-from promptlift.improving.intent import KINDS
 from promptlift.improving.phrases import new_terms, plain_words
-from promptlift.improving.reading import longest_part, read
-from promptlift.pairs.cut import split_clauses
-from promptlift.scoring.baselines import SUFFIX
-from promptlift.scoring.diversity import added_words, distinct, self_bleu
-from promptlift.scoring.metrics import repeats
+from promptlift.prompts.clauses import split_clauses
+from promptlift.prompts.clip_tokens import CLIP_BUDGET
+from promptlift.prompts.contradictions import contradiction
+from promptlift.prompts.intent import KINDS
+from promptlift.prompts.reading import longest_part, read
+from promptlift.scoring.text.baselines import SUFFIX
+from promptlift.scoring.text.diversity import added_words, distinct, self_bleu
+from promptlift.scoring.text.metrics import repeats
 
 _TIMED = 40
 

@@ -22,13 +22,15 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.world.oracle import load_oracle
+from benchmarks.world.wanted import wanted_of
 from benchmarks.world_drawing import Album, Pictures, interval, judged
 from promptlift import Improver
 from promptlift.files import write_json, write_text
-from promptlift.improving.clip_tokens import count_clip_tokens
+from promptlift.prompts.clip_tokens import count_clip_tokens
 from promptlift.records import Improvement
-from promptlift.scoring.baselines import shuffle
 from promptlift.scoring.scores import paired_test
+from promptlift.scoring.text.baselines import shuffle
 from promptlift.world import bundle
 from promptlift.world.captions import (
     BACKGROUND_WORDS,
@@ -40,10 +42,7 @@ from promptlift.world.captions import (
     background_words,
     subject,
 )
-from promptlift.world.oracle import load_oracle
-from promptlift.world.renders import PROMPTS
-from promptlift.world.scenes import draw_scene
-from promptlift.world.wanted import wanted_of
+from promptlift.world.scenes import PROMPTS, draw_scene
 
 COUNT = 300
 PARTS = ("score", "shown", "clean")

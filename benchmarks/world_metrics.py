@@ -20,22 +20,21 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks.world.oracle import Oracle, load_oracle
+from benchmarks.world.render import render
 from benchmarks.world_answers import drawn, svg
 from benchmarks.world_drawing import Pictures, judged
 from promptlift.files import write_json
-from promptlift.judging.metrics_agreement import metric_agreement
-from promptlift.scoring.clip import ClipEncoder, clip_score, load_clip
-from promptlift.scoring.directional import directional_similarity
-from promptlift.scoring.pair_scores import Values
-from promptlift.scoring.pictures import MEASURES, measure
+from promptlift.judging.statistics.metrics_agreement import metric_agreement
+from promptlift.scoring.pictures.clip import ClipEncoder, clip_score, load_clip
+from promptlift.scoring.pictures.directional import directional_similarity
+from promptlift.scoring.pictures.measures import MEASURES, measure
+from promptlift.scoring.pictures.pair_scores import Values
+from promptlift.scoring.pictures.verdicts import judge
 from promptlift.scoring.scores import mean_interval, paired_test
-from promptlift.scoring.verdicts import judge
 from promptlift.world import bundle
 from promptlift.world.captions import BACKGROUND_WORDS, PRAISE, STYLE_WORDS, subject
-from promptlift.world.oracle import Oracle, load_oracle
-from promptlift.world.render import render
-from promptlift.world.renders import HELD_OUT
-from promptlift.world.scenes import COLOURS, SHAPES, Scene, draw_scene
+from promptlift.world.scenes import COLOURS, HELD_OUT, SHAPES, Scene, draw_scene
 
 DECIDED = 0.05  # oracle's scores that differ by less are no better and no worse
 RENDERS = 500

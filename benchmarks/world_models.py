@@ -22,18 +22,18 @@ import torch
 from PIL import Image
 
 from benchmarks.side_by_side import wilson
+from benchmarks.world.oracle import judge, load_oracle
+from benchmarks.world.renders import renders_of
+from benchmarks.world.vae import encode, to_pictures
+from benchmarks.world.wanted import Wanted
 from benchmarks.world_drawing import GUIDANCE, STEPS, Album, Pictures, interval, judged
 from promptlift.files import atomic_path, write_json
-from promptlift.scoring.clip import load_clip, unit
-from promptlift.scoring.pair_scores import Values
+from promptlift.scoring.pictures.clip import load_clip, unit
+from promptlift.scoring.pictures.pair_scores import Values
 from promptlift.scoring.scores import paired_test
 from promptlift.world import bundle
 from promptlift.world.captions import caption
-from promptlift.world.oracle import judge, load_oracle
-from promptlift.world.renders import HELD_OUT, PROMPTS, renders_of
-from promptlift.world.scenes import COLOURS, FAULTS, SHAPES, Scene, draw_scene
-from promptlift.world.vae import encode, to_pictures
-from promptlift.world.wanted import Wanted
+from promptlift.world.scenes import COLOURS, FAULTS, HELD_OUT, PROMPTS, SHAPES, Scene, draw_scene
 
 COUNT = 1000
 SEEDS = 3  # of each of the 96 prompts, with the settings of the preset; 1 with others

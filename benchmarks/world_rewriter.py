@@ -16,13 +16,13 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from benchmarks.world.wanted import wanted_of
 from promptlift import Improver
-from promptlift.pairs.cut import split_clauses
 from promptlift.pairs.load import load_pairs
+from promptlift.prompts.clauses import split_clauses
 from promptlift.records import Improvement, Pair
 from promptlift.world.captions import BLAME, PRAISE
 from promptlift.world.pairs import world_pairs
-from promptlift.world.wanted import wanted_of
 
 _BLAME = {word for words in BLAME.values() for word in words}
 

@@ -13,10 +13,10 @@ import time
 import atheris
 
 with atheris.instrument_imports(include=["promptlift.improving"]):
-    from promptlift.improving.intent import Intent
-    from promptlift.improving.language import foreign_language
-    from promptlift.improving.reading import longest_part, read
-    from promptlift.improving.syntax import parse, render
+    from promptlift.prompts.intent import Intent
+    from promptlift.prompts.language import foreign_language
+    from promptlift.prompts.reading import longest_part, read
+    from promptlift.prompts.syntax import parse, render
 
 PHRASES = ["soft light", "4k"]
 SLOWEST = 0.5  # seconds for 200 characters

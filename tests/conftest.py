@@ -14,10 +14,10 @@ import torch
 from hypothesis import settings
 from transformers import T5Config, T5ForConditionalGeneration
 
+from promptlift.export.export import export_model
 from promptlift.improving.improver import Improver
 from promptlift.improving.manifest import ModelCard
 from promptlift.training.config import POCKET_MODES
-from promptlift.training.export import export_model
 from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
 
 torch.set_num_threads(1)

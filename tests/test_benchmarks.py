@@ -13,7 +13,7 @@ from benchmarks.diversity import measure
 from benchmarks.prompt_sets import examine, repeats_endlessly, unsafe_share
 from benchmarks.side_by_side import QUESTIONS, count, wilson
 from promptlift.records import Improvement, Pair
-from promptlift.scoring.diversity import distinct
+from promptlift.scoring.text.diversity import distinct
 
 
 def result(source: str, *additions: str) -> Improvement:

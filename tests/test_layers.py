@@ -1,6 +1,8 @@
-"""Rooms import the floor and rooms before them, never a room after them or a door."""
+"""Rooms import the floor and rooms before them, and no file imports its way back to itself."""
 
 import ast
+from collections.abc import Collection
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,10 @@ import pytest
 import promptlift
 
 SOURCE = Path(promptlift.__file__).parent
-FLOOR = {"errors", "records", "files", "tables", "runs", "png_text"}
+FLOOR = {"errors", "records", "files", "tables", "runs", "png_text", "pictures"}
 ROOMS = [
-    "lexicon", "pairs", "improving", "training", "world", "illustrating", "scoring", "judging",
-    "reporting", "experimenting",
+    "prompts", "pairs", "improving", "training", "export", "world", "illustrating", "scoring",
+    "picking", "judging", "reporting", "experimenting",
 ]  # fmt: skip
 DOORS = {"cli", "web"}
 
@@ -43,3 +45,42 @@ def test_imports_point_upstream(path: Path) -> None:
 def test_every_folder_is_a_room_or_a_door() -> None:
     folders = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
     assert folders == set(ROOMS) | DOORS
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name."""
+    found = {}
+    for path in SOURCE.rglob("*.py"):
+        parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports_of(path: Path, known: Collection[str]) -> set[str]:
+    """Modules of the package that a file imports, late imports and those for types included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                found.add(name if name in known else node.module)
+    return found & set(known)
+
+
+def test_no_file_imports_its_way_back_to_itself() -> None:
+    known = modules()
+    # The package itself imports the names that it exports, some of them late.
+    imports = {
+        name: imports_of(path, known) - {"promptlift"}
+        for name, path in known.items()
+        if name != "promptlift"
+    }
+    for module in TopologicalSorter(imports).static_order():  # raises CycleError, which names it
+        assert module in known
+
+
+def test_a_circle_is_found() -> None:
+    with pytest.raises(CycleError):
+        tuple(TopologicalSorter({"a": {"b"}, "b": {"a"}}).static_order())

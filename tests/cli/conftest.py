@@ -14,9 +14,9 @@ from transformers import T5ForConditionalGeneration
 from typer.testing import CliRunner, Result
 
 from promptlift.cli import app
+from promptlift.export.export import export_model
 from promptlift.improving.manifest import ModelCard
 from promptlift.training.config import POCKET_MODES
-from promptlift.training.export import export_model
 
 Run = Callable[..., Result]
 

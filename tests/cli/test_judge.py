@@ -7,11 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from promptlift.cli import app
+from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
-from promptlift.judging.study import Study
 from promptlift.tables import read_rows
 from tests.judging.runs import draw_run
-from tests.judging.test_results import vote_all
+from tests.judging.statistics.test_results import vote_all
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
-from promptlift.judging.study import Study
 from promptlift.tables import Row, read_rows, write_rows
 from tests.cli.conftest import Run
 from tests.judging.runs import draw_run
-from tests.judging.test_results import vote_all
+from tests.judging.statistics.test_results import vote_all
 
 
 def judged(folder: Path, prompts: int) -> Path:

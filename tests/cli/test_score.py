@@ -133,7 +133,7 @@ def test_ctrl_c_is_noted_and_the_same_command_goes_on(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("promptlift.scoring.text.score_text", interrupted)
+        patch.setattr("promptlift.scoring.text.measuring.score_text", interrupted)
         stopped = run(*line)
     assert stopped.exit_code == 130
     assert "interrupted; the same command goes on" in stopped.stderr

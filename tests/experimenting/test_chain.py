@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.world.wanted import wanted_of
 from promptlift.errors import ConfigError
 from promptlift.experimenting.chain import Chain, Outcome, run_experiment, stages_of
 from promptlift.experimenting.config import ExperimentConfig, load_config
+from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
-from promptlift.judging.study import Study
 from promptlift.runs import Run
-from promptlift.world.wanted import wanted_of
 from tests.cli.conftest import command
 from tests.illustrating.models import DIFFUSERS_WARNS
 

@@ -153,7 +153,7 @@ def _text_encoder(kind: Any, *, end_is_pad: bool) -> Any:
 
 def _tokenizer(*, pad: str) -> CLIPTokenizer:
     """The beginning of CLIP's tokenizer; all of it takes a second to load."""
-    packed = (files("promptlift.improving") / "clip_merges.txt.gz").read_bytes()
+    packed = (files("promptlift.prompts") / "clip_merges.txt.gz").read_bytes()
     lines = gzip.decompress(packed).decode("utf-8").splitlines()
     merges = [(left, right) for left, _, right in (line.partition(" ") for line in lines[:_MERGES])]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())  # "!" comes first, as in CLIP

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from promptlift.illustrating.encoding import PromptEncoder, _chunks, read_weights
-from promptlift.improving.syntax import parse
+from promptlift.prompts.syntax import parse
 
 PROMPTS = ["a cat in armor", "", "Old castle,  oil on canvas!", "köln, 猫", "word " * 200]
 LONG = ", ".join(f"detail number {number} of a photograph" for number in range(40))

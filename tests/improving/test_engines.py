@@ -9,13 +9,13 @@ import torch
 from transformers import T5ForConditionalGeneration
 
 from promptlift.errors import ModelError
+from promptlift.export.export import export_model
 from promptlift.improving.config import DecodingConfig
-from promptlift.improving.decoding import generate, token_log_probabilities
-from promptlift.improving.engine import Engine
+from promptlift.improving.decoding.loop import generate, token_log_probabilities
+from promptlift.improving.engines.engine import Engine
+from promptlift.improving.engines.onnx import OnnxEngine
+from promptlift.improving.engines.torch import load_torch
 from promptlift.improving.manifest import ModelCard
-from promptlift.improving.onnx_engine import OnnxEngine
-from promptlift.improving.torch_engine import load_torch
-from promptlift.training.export import export_model
 
 LENGTH = 150  # past the largest distance that position buckets tell apart
 

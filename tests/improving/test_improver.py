@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from promptlift.errors import ConfigError, InputError, ModelError
-from promptlift.improving.clip_tokens import count_clip_tokens
 from promptlift.improving.improver import Improver, bundled_model_path
 from promptlift.improving.manifest import Manifest, is_exported
-from promptlift.improving.syntax import parse
+from promptlift.prompts.clip_tokens import count_clip_tokens
+from promptlift.prompts.syntax import parse
 
 PROMPTS = ["a cat in armor", "old castle", "a lighthouse, soft light", "x " * 30, "🐱 中文", "4k"]
 PER_PROMPT = settings(

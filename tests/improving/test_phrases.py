@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from promptlift.improving.config import ControlConfig
 from promptlift.improving.phrases import Selection, fit, select
-from promptlift.improving.reading import longest_part, read
-from promptlift.pairs.cut import split_clauses
+from promptlift.prompts.clauses import split_clauses
+from promptlift.prompts.reading import longest_part, read
 from promptlift.records import Dropped
 
 TEXTS = st.text(st.sampled_from("ab cd,.;é🐱\n()"), max_size=80)

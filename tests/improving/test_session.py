@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from promptlift.improving.config import resolve_options
-from promptlift.improving.decoding import GivenUp
+from promptlift.improving.decoding.loop import GivenUp
 from promptlift.improving.improver import Improver, bundled_model_path
 from promptlift.improving.session import Ask, Session
 from tests.conftest import HEADS

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from promptlift.errors import ConfigError, ModelError
+from promptlift.improving.engines.onnx import OnnxEngine
 from promptlift.improving.improver import Improver, bundled_model_path
-from promptlift.improving.onnx_engine import OnnxEngine
 from promptlift.improving.tokenizer_file import in_old_format, read_tokenizer
 from promptlift.improving.tools import ToolOptions, bundled_improver, improve_in_tool
 

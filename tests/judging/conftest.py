@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
-from promptlift.judging.study import Study
 from tests.judging.runs import draw_run
 
 

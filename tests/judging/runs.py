@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from promptlift.scoring.picture_files import SIDES
+from promptlift.pictures import SIDES
 from promptlift.tables import write_rows
 
 _COLUMNS = ("prompt_index", "seed", "side", "variant", "file", "sha256", "prompt", "source")

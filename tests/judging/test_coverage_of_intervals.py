@@ -10,11 +10,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from promptlift.judging.bradley_terry import bradley_terry
-from promptlift.judging.metrics_agreement import mean_preferences, metric_agreement
-from promptlift.judging.rater_checks import rater_checks
-from promptlift.judging.rates import TIES_HALF, TIES_LOSE, WITHOUT_TIES, WinRate, win_rates
-from promptlift.judging.simulate import Crowd, simulate_votes
+from benchmarks.judging.simulate import Crowd, simulate_votes
+from promptlift.judging.statistics.bradley_terry import bradley_terry
+from promptlift.judging.statistics.metrics_agreement import mean_preferences, metric_agreement
+from promptlift.judging.statistics.rater_checks import rater_checks
+from promptlift.judging.statistics.rates import (
+    TIES_HALF,
+    TIES_LOSE,
+    WITHOUT_TIES,
+    WinRate,
+    win_rates,
+)
 
 FEW = 60
 MANY = 500

@@ -8,6 +8,7 @@ import statsmodels.api as sm
 
 from benchmarks.preference_learning import LIKED, votes
 from promptlift.errors import InputError
+from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
 from promptlift.judging.preferences import preferences_of
 from promptlift.judging.reranker import (
@@ -16,9 +17,8 @@ from promptlift.judging.reranker import (
     held_out,
     orders_variants,
 )
-from promptlift.judging.study import Study
 from tests.judging.runs import draw_run
-from tests.judging.test_results import vote_all
+from tests.judging.statistics.test_results import vote_all
 
 
 @pytest.fixture

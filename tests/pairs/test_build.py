@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlift.lexicon.words import may_be_taught
 from promptlift.pairs.build import build_pairs
 from promptlift.pairs.clean import cap_phrases, clean_target
-from promptlift.pairs.cut import split_clauses
 from promptlift.pairs.plain import plain_head, without_manner
+from promptlift.prompts.clauses import split_clauses
+from promptlift.prompts.lexicon.words import may_be_taught
 from promptlift.records import Pair
 
 PROMPT = "a painting of a cat, soft light, by greg rutkowski, 4k, Soft light, misty forest"

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.stats import rankdata
 
+from promptlift.pictures import Picture
 from promptlift.reporting.gallery import (
     THUMBNAIL_PX,
     choose,
@@ -34,9 +35,8 @@ from promptlift.reporting.prompt_marks import marked_prompt
 from promptlift.reporting.run_report import write_report
 from promptlift.reporting.score_sections import interval
 from promptlift.runs import Run
-from promptlift.scoring.picture_config import PictureScoringConfig
-from promptlift.scoring.picture_files import Picture
-from promptlift.scoring.picture_scores import score_pictures
+from promptlift.scoring.pictures.config import PictureScoringConfig
+from promptlift.scoring.pictures.run import score_pictures
 from promptlift.tables import Row, read_rows
 from tests.browser import CHROMIUM, Browser
 from tests.reporting.conftest import Tags

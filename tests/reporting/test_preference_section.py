@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
+from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
-from promptlift.judging.results import agreement_with_metrics
-from promptlift.judging.study import Study
+from promptlift.judging.statistics.results import agreement_with_metrics
 from promptlift.reporting.page import figure
 from promptlift.reporting.picture_data import read_pictures
 from promptlift.reporting.plots import save
 from promptlift.reporting.preference_section import _gains, preference
 from promptlift.reporting.run_report import write_report
-from promptlift.scoring.picture_config import PictureScoringConfig
-from promptlift.scoring.picture_scores import score_pictures
+from promptlift.scoring.pictures.config import PictureScoringConfig
+from promptlift.scoring.pictures.run import score_pictures
 from tests.judging.runs import draw_run
-from tests.judging.test_results import vote_all
+from tests.judging.statistics.test_results import vote_all
 from tests.reporting.test_gallery import begin
 from tests.scoring.clip_models import make_clip
 

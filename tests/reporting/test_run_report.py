@@ -30,7 +30,7 @@ from promptlift.reporting.training_sections import (
     windows,
 )
 from promptlift.runs import Run
-from promptlift.scoring.words import word_frequencies
+from promptlift.scoring.text.words import word_frequencies
 from tests.reporting.conftest import (
     PAIRS,
     Tags,

@@ -38,7 +38,7 @@ _BLOCK = {
 
 def clip_tokenizer() -> CLIPTokenizer:
     """OpenAI's CLIP tokenizer with its first merges alone: all of them take a second to load."""
-    packed = (files("promptlift.improving") / "clip_merges.txt.gz").read_bytes()
+    packed = (files("promptlift.prompts") / "clip_merges.txt.gz").read_bytes()
     lines = gzip.decompress(packed).decode("utf-8").splitlines()[:4000]
     merges = [(left, right) for left, _, right in (line.partition(" ") for line in lines)]
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]

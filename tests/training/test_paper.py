@@ -32,9 +32,9 @@ from promptlift.training.checkpoints import (
 )
 from promptlift.training.config import TrainingConfig
 from promptlift.training.data import sides_of
+from promptlift.training.distributed import Processes
 from promptlift.training.evaluation import EpochEvaluation, Evaluation, decoding_of
 from promptlift.training.models import start_model
-from promptlift.training.processes import Processes
 from promptlift.training.train import train
 from promptlift.training.trainer import undisturbed
 from tests.conftest import ENDS, HEADS

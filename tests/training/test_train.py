@@ -16,9 +16,9 @@ from safetensors.torch import load_file
 from transformers import T5ForConditionalGeneration
 
 from promptlift.errors import ConfigError, InputError, ModelError
+from promptlift.improving.engines.torch import load_torch
 from promptlift.improving.improver import Improver
 from promptlift.improving.manifest import ModelCard
-from promptlift.improving.torch_engine import load_torch
 from promptlift.pairs.load import write_pairs
 from promptlift.records import Pair
 from promptlift.runs import Run

@@ -20,7 +20,7 @@ from fastapi.testclient import TestClient
 
 from promptlift.errors import ConfigError
 from promptlift.improving.config import ControlConfig, DecodingConfig
-from promptlift.improving.decoding import GivenUp
+from promptlift.improving.decoding.loop import GivenUp
 from promptlift.improving.improver import Improver
 from promptlift.improving.session import Ask
 from promptlift.web.api import create_app

@@ -13,8 +13,8 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from scipy.stats import binomtest, mannwhitneyu
 
+from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
-from promptlift.judging.study import Study
 from promptlift.web.judging import judging_app
 from tests.judging.runs import draw_run
 

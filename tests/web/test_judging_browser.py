@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from promptlift.judging.study import Study
+from promptlift.judging.collecting.study import Study
 from tests.browser import CHROMIUM, Browser
 from tests.judging.runs import draw_run
 

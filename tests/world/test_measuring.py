@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.world.oracle import Oracle
+from benchmarks.world.render import render
+from benchmarks.world.wanted import wanted_of
 from benchmarks.world_answers import (
     STYLES,
     compared,
@@ -19,11 +22,7 @@ from benchmarks.world_metrics import Arm, agreement, another, differences, pairi
 from benchmarks.world_models import COMBINATIONS, measure_oracle, retrieval, truth
 from promptlift.world.bundle import MODELS
 from promptlift.world.captions import PRAISE
-from promptlift.world.oracle import Oracle
-from promptlift.world.render import render
-from promptlift.world.renders import HELD_OUT
-from promptlift.world.scenes import SHAPES, draw_scene
-from promptlift.world.wanted import wanted_of
+from promptlift.world.scenes import HELD_OUT, SHAPES, draw_scene
 
 
 def test_equal_captions_are_one_when_retrieval_is_counted() -> None:

@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from benchmarks.world.wanted import Wanted, wanted_of
 from promptlift.cli import app
 from promptlift.errors import ConfigError
 from promptlift.pairs.load import load_pairs
 from promptlift.records import Pair
-from promptlift.world import renders
+from promptlift.world import scenes
 from promptlift.world.captions import BLAME, PRAISE
 from promptlift.world.pairs import SEEDS, scenes_of, world_pairs
 from promptlift.world.scenes import draw_scene
-from promptlift.world.wanted import Wanted, wanted_of
 
 _CONTENT = ("shape", "colour", "number", "size", "relation", "other_shape", "other_colour")
 
@@ -31,7 +31,7 @@ def test_no_use_of_scenes_overlaps_another() -> None:
     """The prompts of measurements, above all, are of scenes from which no pair is made."""
     firsts = [getattr(renders, name) for name in
               ("TRAINING", "HELD_OUT", "PROMPTS", "PAIRS", "TEST_PAIRS")]  # fmt: skip
-    every = [range(first, first + renders.RANGE) for first in firsts[:3]]
+    every = [range(first, first + scenes.RANGE) for first in firsts[:3]]
     every += [scenes_of(seed, test=test) for seed in range(SEEDS) for test in (False, True)]
     for one, other in itertools.combinations(every, 2):
         assert one.stop <= other.start or other.stop <= one.start

@@ -36,7 +36,7 @@ def export(
       promptlift export runs/pocket/model --output exported/pocket
     """
     with guarded():
-        from promptlift.training.export import export_model
+        from promptlift.export.export import export_model
 
         manifest = export_model(
             model_folder,

@@ -12,8 +12,8 @@ import typer
 
 from promptlift.cli.door import FAILED, guarded, say
 from promptlift.errors import ConfigError
-from promptlift.improving.clip_tokens import CLIP_BUDGET
 from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
+from promptlift.prompts.clip_tokens import CLIP_BUDGET
 from promptlift.tables import check_output_ending
 
 _PROGRESS_S = 10.0

@@ -13,7 +13,7 @@ from promptlift.judging.config import JudgingConfig
 from promptlift.judging.records import PERSON, SIMULATED
 
 if TYPE_CHECKING:
-    from promptlift.judging.study import Study
+    from promptlift.judging.collecting.study import Study
 
 _HELP = {item.name: item.metadata["help"] for item in fields(JudgingConfig)}
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -69,7 +69,7 @@ def judge(
             attention=attention,
         )
         try:
-            from promptlift.judging.study import Study
+            from promptlift.judging.collecting.study import Study
             from promptlift.web.judging import judging_app
             from promptlift.web.serving import serve
         except ImportError as error:

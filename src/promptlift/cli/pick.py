@@ -14,8 +14,8 @@ from promptlift.errors import ConfigError
 from promptlift.files import check_overwrites
 from promptlift.illustrating.config import IllustrationConfig
 from promptlift.improving.config import ControlConfig
-from promptlift.scoring.pick_config import SEEDS, PickConfig
-from promptlift.scoring.picture_config import PictureScoringConfig
+from promptlift.picking.config import SEEDS, PickConfig
+from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.tables import check_output_ending
 
 _INPUT, _VARIANTS, _DRAWN = "What is improved", "Improved prompts", "How it is drawn"
@@ -157,10 +157,10 @@ def pick(
         from promptlift.illustrating.illustrator import Illustrator
         from promptlift.illustrating.pipeline import load_pipelines
         from promptlift.improving.improver import Improver
-        from promptlift.scoring.pick import Prompts
-        from promptlift.scoring.pick import pick as pick_best
-        from promptlift.scoring.pick_scores import check_metric
-        from promptlift.scoring.picks import read_picks, write_pick_pairs
+        from promptlift.picking.pick import Prompts
+        from promptlift.picking.pick import pick as pick_best
+        from promptlift.picking.picks import read_picks, write_pick_pairs
+        from promptlift.picking.scores import check_metric
 
         check_metric(config.metric)
         improver = Improver.load(model)

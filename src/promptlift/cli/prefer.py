@@ -58,9 +58,9 @@ def prefer(
       promptlift prefer runs/mine --rerank improved.jsonl --best ordered.jsonl
     """
     with guarded():
+        from promptlift.judging.collecting.study import Study
         from promptlift.judging.preferences import COLUMNS, preferences_of
         from promptlift.judging.records import PERSON, QUESTIONS, SIMULATED
-        from promptlift.judging.study import Study
         from promptlift.tables import write_rows
 
         if (rerank is None) != (best is None):

@@ -11,8 +11,8 @@ from promptlift.cli.door import guarded
 from promptlift.cli.score_pictures import picture_table, score_pictures
 from promptlift.cli.score_texts import doctor_table, score_texts, tables
 from promptlift.errors import ConfigError
-from promptlift.scoring.config import TextConfig
-from promptlift.scoring.picture_config import PictureScoringConfig
+from promptlift.scoring.pictures.config import PictureScoringConfig
+from promptlift.scoring.text.config import TextConfig
 
 _TEXT_HELP = {item.name: item.metadata["help"] for item in fields(TextConfig)}
 _PICTURE_HELP = {item.name: item.metadata["help"] for item in fields(PictureScoringConfig)}

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.cli.door import say
-from promptlift.scoring.picture_config import PictureScoringConfig
+from promptlift.scoring.pictures.config import PictureScoringConfig
 
 
 def score_pictures(run: Path, config: PictureScoringConfig) -> dict[str, Any]:
     """Score the pictures of a run; the fields of pictures.json."""
-    from promptlift.scoring.picture_scores import score_pictures as score
+    from promptlift.scoring.pictures.run import score_pictures as score
 
     found = score(run, config, report=say)
     say(f"scores in {run / 'scores' / 'pictures.json'}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from promptlift.cli.door import say
 from promptlift.errors import ConfigError, InputError
-from promptlift.scoring.config import TextConfig
+from promptlift.scoring.text.config import TextConfig
 
 _BUNDLED = "pocket"
 # The tables, by what a prompt is held against.
@@ -38,8 +38,8 @@ def score_texts(
 ) -> dict[str, Any]:
     """Improve what is to be scored, unless it is there, and score it; the fields of text.json."""
     from promptlift.improving.improver import Improver
-    from promptlift.scoring.examples import read_pairs, read_predictions
-    from promptlift.scoring.text_run import score_run
+    from promptlift.scoring.text.examples import read_pairs, read_predictions
+    from promptlift.scoring.text.run import score_run
 
     folder = _folder(run, model, pairs, predictions, output, doctor)
     file = predictions or pairs or _own(run)
@@ -118,7 +118,7 @@ def doctor_table(result: Mapping[str, Any]) -> list[str]:
 
 
 def _blind(result: Mapping[str, Any]) -> set[str]:
-    from promptlift.scoring.doctor import cannot_tell
+    from promptlift.scoring.text.shuffle_control import cannot_tell
 
     return cannot_tell([row for row in result["doctor"] if "real" in row])
 

@@ -132,7 +132,7 @@ def train(
         from promptlift.errors import ConfigError
         from promptlift.pairs.load import collect_pairs
         from promptlift.training.data import paper_files
-        from promptlift.training.processes import launched
+        from promptlift.training.distributed import launched
         from promptlift.training.train import hash_inputs, try_out
         from promptlift.training.train import train as train_model
 
@@ -160,8 +160,8 @@ def train(
         if config.evaluation_decoding != "none":
             encoder = encoder or ("roberta-large" if preset == "paper-exact" else None)
             if launched().main:
-                from promptlift.scoring.config import TextConfig
-                from promptlift.scoring.epochs import epoch_evaluator
+                from promptlift.scoring.text.config import TextConfig
+                from promptlift.scoring.text.epochs import epoch_evaluator
 
                 scoring = TextConfig(encoder=encoder, layer=layer)
                 evaluator, measuring = epoch_evaluator(scoring, report)

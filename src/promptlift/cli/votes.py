@@ -33,8 +33,8 @@ def show(
       promptlift votes show runs/mine --json
     """
     with guarded():
-        from promptlift.judging.results import results_of, write_results
-        from promptlift.judging.study import Study
+        from promptlift.judging.collecting.study import Study
+        from promptlift.judging.statistics.results import results_of, write_results
 
         study = Study.open([run], None)
         results = results_of(study, kind=kind)
@@ -57,8 +57,8 @@ def export(
       promptlift votes export runs/mine --output votes.csv
     """
     with guarded():
-        from promptlift.judging.study import Study
-        from promptlift.judging.tables import export_votes
+        from promptlift.judging.collecting.study import Study
+        from promptlift.judging.collecting.tables import export_votes
 
         study = Study.open([run], None)
         check_overwrites([output], [study.store.path])
@@ -77,15 +77,15 @@ def import_(
       promptlift votes import runs/mine votes.csv
     """
     with guarded():
-        from promptlift.judging.study import Study
-        from promptlift.judging.tables import import_votes
+        from promptlift.judging.collecting.study import Study
+        from promptlift.judging.collecting.tables import import_votes
 
         study = Study.open([run], None)
         say(f"{import_votes(study.store, votes)} new records of {votes}")
 
 
 def _text(results: Mapping[str, Any]) -> str:
-    from promptlift.judging.rates import RULES
+    from promptlift.judging.statistics.rates import RULES
 
     lines = []
     for question, found in results["questions"].items():

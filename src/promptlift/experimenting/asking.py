@@ -8,7 +8,7 @@ from promptlift.experimenting.config import ExperimentConfig
 from promptlift.judging.config import JudgingConfig
 
 if TYPE_CHECKING:
-    from promptlift.judging.study import Study
+    from promptlift.judging.collecting.study import Study
 
 _PORT = 8765  # named, so that the addresses are known before anything listens there
 

@@ -153,7 +153,7 @@ class Chain:
             self.say(f"to {name}: {', '.join(map(str, paths))}")
 
     def train(self) -> None:
-        from promptlift.scoring.epochs import epoch_evaluator
+        from promptlift.scoring.text.epochs import epoch_evaluator
         from promptlift.training.train import hash_inputs, train
 
         files = self._files()
@@ -217,8 +217,8 @@ class Chain:
 
     def texts(self) -> None:
         from promptlift.improving.improver import Improver
-        from promptlift.scoring.examples import read_pairs
-        from promptlift.scoring.text_run import score_run
+        from promptlift.scoring.text.examples import read_pairs
+        from promptlift.scoring.text.run import score_run
 
         config = self.config.texts
         score_run(
@@ -231,15 +231,15 @@ class Chain:
         )
 
     def pictures(self) -> None:
-        from promptlift.scoring.picture_scores import score_pictures
+        from promptlift.scoring.pictures.run import score_pictures
 
         score_pictures(self.folder, self.config.pictures, report=self.say)
 
     def judge(self) -> None:
         """Deal the pairs; stop where nobody has voted yet, otherwise count."""
+        from promptlift.judging.collecting.study import Study
         from promptlift.judging.records import PERSON
-        from promptlift.judging.results import results_of, write_results
-        from promptlift.judging.study import Study
+        from promptlift.judging.statistics.results import results_of, write_results
 
         study = Study.open([self.folder], self.config.judge, self.say)
         votes = [vote for vote in study.store.votes() if vote.kind == PERSON]

@@ -13,8 +13,8 @@ from promptlift.files import write_text
 from promptlift.illustrating.config import IllustrationConfig
 from promptlift.illustrating.sources import ImprovingChoice
 from promptlift.judging.config import JudgingConfig
-from promptlift.scoring.config import TextConfig
-from promptlift.scoring.picture_config import PictureScoringConfig
+from promptlift.scoring.pictures.config import PictureScoringConfig
+from promptlift.scoring.text.config import TextConfig
 from promptlift.training.config import TrainingConfig
 
 if sys.version_info >= (3, 11):

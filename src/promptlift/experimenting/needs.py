@@ -8,9 +8,9 @@ from promptlift.errors import PromptliftError
 from promptlift.experimenting.config import ExperimentConfig
 from promptlift.illustrating.pipeline import download_command
 from promptlift.illustrating.presets import PRESETS
-from promptlift.scoring.clip import GIGABYTES as CLIP_GIGABYTES
-from promptlift.scoring.encoders import is_bundled
-from promptlift.scoring.picture_config import POCKET_CLIP
+from promptlift.scoring.pictures.clip import GIGABYTES as CLIP_GIGABYTES
+from promptlift.scoring.pictures.config import POCKET_CLIP
+from promptlift.scoring.text.encoders import is_bundled
 from promptlift.world.bundle import NAME as POCKET_WORLD
 
 # Modules that stages import, and the extra that brings each.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
-from promptlift.improving.syntax import Span, parse
+from promptlift.prompts.syntax import Span, parse
 
 if TYPE_CHECKING:
     import torch

@@ -14,7 +14,7 @@ from promptlift.illustrating.device import is_out_of_memory
 from promptlift.illustrating.encoding import Encoded, PromptEncoder
 from promptlift.illustrating.pictures import Picture, PicturePair, Request
 from promptlift.illustrating.pipeline import Pipelines, Report, load_pipelines
-from promptlift.improving.reading import check_prompt
+from promptlift.prompts.reading import check_prompt
 from promptlift.records import Improvement
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.errors import InputError
-from promptlift.improving.clip_tokens import count_parts
-from promptlift.improving.syntax import parse, parts_of
+from promptlift.prompts.clip_tokens import count_parts
+from promptlift.prompts.syntax import parse, parts_of
 from promptlift.records import Dropped, Improvement
 from promptlift.tables import Fault, read_rows
 

@@ -17,8 +17,8 @@ from promptlift.illustrating.inputs import (
 )
 from promptlift.improving.batch import Item, Job, improve_items, read_items
 from promptlift.improving.improver import Improver
-from promptlift.improving.reading import check_prompt
 from promptlift.pairs.load import load_pairs
+from promptlift.prompts.reading import check_prompt
 from promptlift.records import SCHEMA_VERSION, Pair
 from promptlift.runs import Run
 from promptlift.tables import Fault, write_rows

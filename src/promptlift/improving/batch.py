@@ -12,8 +12,8 @@ from typing import IO, Any
 from promptlift.errors import ConfigError, InputError, PromptliftError
 from promptlift.files import sha256_of_file
 from promptlift.improving.improver import Improver
-from promptlift.improving.reading import check_prompt
 from promptlift.pairs.load import load_prompts
+from promptlift.prompts.reading import check_prompt
 from promptlift.records import SCHEMA_VERSION
 from promptlift.tables import STDIN, Fault, check_output_ending, write_rows
 

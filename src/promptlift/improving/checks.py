@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from promptlift.improving.phrases import new_terms
-from promptlift.improving.reading import Reading, longest_part
+from promptlift.prompts.reading import Reading, longest_part
 
 
 def check_result(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from promptlift.errors import ConfigError
-from promptlift.improving.clip_tokens import CLIP_BUDGET
+from promptlift.prompts.clip_tokens import CLIP_BUDGET
 
 
 def _option(default: Any, text: str) -> Any:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from promptlift.errors import InputError
 from promptlift.improving.checks import check_result
-from promptlift.improving.reading import read
-from promptlift.pairs.cut import split_clauses
+from promptlift.prompts.clauses import split_clauses
+from promptlift.prompts.reading import read
 from promptlift.records import Improvement
 
 

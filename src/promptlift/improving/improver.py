@@ -12,11 +12,11 @@ import numpy.typing as npt
 from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.improving.batching import batches, padded
 from promptlift.improving.config import ControlConfig, resolve_options
-from promptlift.improving.decoding import token_log_probabilities
-from promptlift.improving.engine import Engine, IntArray
+from promptlift.improving.constraints import Wishes
+from promptlift.improving.decoding.loop import token_log_probabilities
+from promptlift.improving.engines.engine import Engine, IntArray
 from promptlift.improving.manifest import Manifest, ModelCard, is_exported
 from promptlift.improving.session import Ask, Session
-from promptlift.improving.wishes import Wishes
 from promptlift.records import Improvement
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Improver:
 
     @classmethod
     def _load_exported(cls, folder: Path, threads: int | None) -> "Improver":
-        from promptlift.improving.onnx_engine import OnnxEngine
+        from promptlift.improving.engines.onnx import OnnxEngine
         from promptlift.improving.tokenizer_file import read_tokenizer
 
         manifest = Manifest.read(folder)
@@ -93,7 +93,7 @@ class Improver:
 
     @classmethod
     def _load_with_torch(cls, name: str, threads: int | None) -> "Improver":
-        from promptlift.improving.torch_engine import load_torch
+        from promptlift.improving.engines.torch import load_torch
 
         loaded = load_torch(name, threads=threads)
         tokens = SpecialTokens(**loaded.tokens)

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from promptlift.improving.config import ControlConfig
-from promptlift.improving.contradictions import contradiction
-from promptlift.improving.reading import Reading
-from promptlift.improving.syntax import parse
-from promptlift.lexicon.offers import is_filler
-from promptlift.lexicon.terms import Term, find_terms
-from promptlift.lexicon.words import unsafe_words
+from promptlift.prompts.contradictions import contradiction
+from promptlift.prompts.lexicon.offers import is_filler
+from promptlift.prompts.lexicon.terms import Term, find_terms
+from promptlift.prompts.lexicon.words import unsafe_words
+from promptlift.prompts.reading import Reading
+from promptlift.prompts.syntax import parse
 from promptlift.records import Dropped
 
 BROKEN = "\ufffd"  # what bytes that are no UTF-8 are decoded to

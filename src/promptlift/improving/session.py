@@ -12,11 +12,11 @@ from promptlift.errors import ConfigError
 from promptlift.improving.batching import batches, padded
 from promptlift.improving.checks import check_result
 from promptlift.improving.config import ControlConfig, DecodingConfig
-from promptlift.improving.decoding import generate, random_stream
-from promptlift.improving.lock import ATTEMPTS, mend, new_clauses, rewriting
+from promptlift.improving.decoding.loop import generate, random_stream
 from promptlift.improving.phrases import fit, select
-from promptlift.improving.reading import Reading, check_prompt, read
-from promptlift.pairs.cut import split_clauses
+from promptlift.improving.repair import ATTEMPTS, mend, new_clauses, rewriting
+from promptlift.prompts.clauses import split_clauses
+from promptlift.prompts.reading import Reading, check_prompt, read
 from promptlift.records import Dropped, Improvement
 
 if TYPE_CHECKING:
@@ -118,7 +118,9 @@ class Session:
         results: list[list[Improvement]] = [[] for _ in asks]
         waiting = []
         for index, (ask, reading) in enumerate(zip(asks, readings, strict=True)):
-            if reason := reading.reason_to_leave(self.control):
+            if reason := reading.reason_to_leave(
+                limit=self.control.max_tokens, force=self.control.force
+            ):
                 results[index] = [self._left(ask, reading, v, reason) for v in range(ask.n)]
             else:
                 waiting.append(index)

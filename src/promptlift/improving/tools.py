@@ -9,9 +9,9 @@ from functools import cache
 from typing import Any
 
 from promptlift.errors import ConfigError
-from promptlift.improving.clip_tokens import CLIP_BUDGET
 from promptlift.improving.config import LENGTHS
 from promptlift.improving.improver import Improver
+from promptlift.prompts.clip_tokens import CLIP_BUDGET
 from promptlift.records import Improvement
 
 MODES = ("extend", "rewrite")

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.errors import InputError
+from promptlift.judging.collecting.study import Study
 from promptlift.judging.records import PERSON
-from promptlift.judging.selecting import counted
-from promptlift.judging.study import Study
-from promptlift.scoring.picture_files import read_index
+from promptlift.judging.statistics.selecting import counted
+from promptlift.pictures import read_index
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from promptlift.files import write_json
-from promptlift.judging.binomial import sign_test, wilson
 from promptlift.judging.preferences import Preference
-from promptlift.scoring.words import words_of
+from promptlift.judging.statistics.binomial import sign_test, wilson
+from promptlift.scoring.text.words import words_of
 
 # With 54 votes a preference of 70% is found in 8 of 10 studies (`planning.votes_for_power`).
 MIN_PROMPTS = 54

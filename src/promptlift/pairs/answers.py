@@ -2,7 +2,7 @@
 
 import re
 
-from promptlift.lexicon.terms import KINDS, Term, find_terms
+from promptlift.prompts.lexicon.terms import KINDS, Term, find_terms
 
 _STOP_WORDS = {
     "am", "an", "and", "are", "as", "at", "be", "but", "by", "for", "has", "he", "her", "him",

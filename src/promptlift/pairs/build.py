@@ -6,10 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 from promptlift.pairs.clean import clean_target
-from promptlift.pairs.cut import cut_prompt, split_clauses
 from promptlift.pairs.near import groups
 from promptlift.pairs.paraphrase import ParaphraseConfig, paraphrase
 from promptlift.pairs.plain import plain_head, without_manner
+from promptlift.prompts.clauses import cut_prompt, split_clauses
 from promptlift.records import Pair
 
 MAX_SOURCE_WORDS = 40

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from promptlift.lexicon.offers import is_filler, may_be_offered
-from promptlift.lexicon.terms import find_terms
-from promptlift.lexicon.words import may_be_taught
-from promptlift.pairs.cut import split_clauses
+from promptlift.prompts.clauses import split_clauses
+from promptlift.prompts.lexicon.offers import is_filler, may_be_offered
+from promptlift.prompts.lexicon.terms import find_terms
+from promptlift.prompts.lexicon.words import may_be_taught
 from promptlift.records import Pair
 
 KEPT = ("offers", "words", "all")

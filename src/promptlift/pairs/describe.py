@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from promptlift.lexicon.terms import KINDS, find_terms
-from promptlift.pairs.cut import split_clauses
 from promptlift.pairs.near import THRESHOLD, groups
 from promptlift.pairs.split import whole_prompt
+from promptlift.prompts.clauses import split_clauses
+from promptlift.prompts.lexicon.terms import KINDS, find_terms
 from promptlift.records import Pair
 
 SCHEMA_VERSION = 1

@@ -2,9 +2,9 @@
 
 import re
 
-from promptlift.lexicon.offers import may_be_offered
-from promptlift.lexicon.terms import KINDS, find_terms, phrases
-from promptlift.pairs.cut import split_clauses
+from promptlift.prompts.clauses import split_clauses
+from promptlift.prompts.lexicon.offers import may_be_offered
+from promptlift.prompts.lexicon.terms import KINDS, find_terms, phrases
 
 _MEDIUM = (
     "painting|portrait|photo|photograph|photography|illustration|render|rendering|drawing|shot|"

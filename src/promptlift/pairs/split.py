@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from promptlift.errors import InputError
-from promptlift.pairs.cut import split_clauses
 from promptlift.pairs.near import THRESHOLD, groups, similar_pairs
+from promptlift.prompts.clauses import split_clauses
 from promptlift.records import Pair
 
 # Below this, the closest pair is not looked for: the search is exact, and slower the lower it is.

@@ -9,9 +9,9 @@ from promptlift.errors import ConfigError
 from promptlift.reporting.run_data import ROW_FIELDS, Row, RunData, number, read_run, whole_target
 from promptlift.reporting.text_sections import spread
 from promptlift.reporting.training_sections import WINDOWS, loss_lines, metric_line, metric_titles
-from promptlift.scoring.bits import characters_of
 from promptlift.scoring.scores import paired_test
-from promptlift.scoring.words import word_frequencies
+from promptlift.scoring.text.bits import characters_of
+from promptlift.scoring.text.words import word_frequencies
 
 SCHEMA_VERSION = 1
 _COUNTS = ("truncated",)  # what comes of texts, among the settings of a score

@@ -16,10 +16,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from promptlift.errors import InputError, MissingExtraError
+from promptlift.pictures import Picture, PictureReader
 from promptlift.reporting.page import Html, Section, escape, join, paragraph, table
 from promptlift.reporting.picture_data import PictureData, ShownPair
 from promptlift.reporting.prompt_marks import marked_prompt
-from promptlift.scoring.picture_files import Picture, PictureReader
 
 # At about 10 kB a thumbnail a page of so many pairs has about 8 MB.
 MOST_PAIRS = 300

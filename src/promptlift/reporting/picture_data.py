@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from promptlift.errors import PromptliftError
 from promptlift.files import sha256_of_file
+from promptlift.pictures import SIDES, Picture, pair_up, read_index
 from promptlift.reporting.run_data import Row, json_of, number, rows_of
-from promptlift.scoring.picture_files import SIDES, Picture, pair_up, read_index
 
 INDEX, SCORES = "pictures/index.parquet", "scores/pictures.json"
 # What the two pictures differ in beside the model's opinion of them: a rank among the few values

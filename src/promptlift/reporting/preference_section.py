@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.errors import PromptliftError
-from promptlift.judging.binomial import wilson
-from promptlift.judging.rates import TIES_HALF, TIES_LOSE, WITHOUT_TIES
+from promptlift.judging.collecting.study import FILE, Study
 from promptlift.judging.records import PERSON, QUESTIONS
-from promptlift.judging.results import agreement_with_metrics, results_of
-from promptlift.judging.study import FILE, Study
+from promptlift.judging.statistics.binomial import wilson
+from promptlift.judging.statistics.rates import TIES_HALF, TIES_LOSE, WITHOUT_TIES
+from promptlift.judging.statistics.results import agreement_with_metrics, results_of
 from promptlift.reporting.compare_page import p_text
 from promptlift.reporting.page import (
     Html,

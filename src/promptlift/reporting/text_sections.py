@@ -4,8 +4,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from promptlift.improving.clip_tokens import CLIP_BUDGET, count_clip_tokens
-from promptlift.lexicon.terms import find_terms
+from promptlift.prompts.clip_tokens import CLIP_BUDGET, count_clip_tokens
+from promptlift.prompts.lexicon.terms import find_terms
 from promptlift.reporting.page import (
     Html,
     Section,

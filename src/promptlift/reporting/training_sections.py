@@ -18,7 +18,7 @@ from promptlift.reporting.page import (
 )  # fmt: skip
 from promptlift.reporting.plots import MOST_POINTS, Line, line_plot
 from promptlift.reporting.run_data import LOG_METRICS, RunData, number
-from promptlift.scoring.metrics import TEXT_METRICS
+from promptlift.scoring.text.metrics import TEXT_METRICS
 
 # Draws a plot beside the page, under a name, and gives the figure with its caption.
 Draw = Callable[[Any, str, str], Html]

@@ -15,7 +15,7 @@ from promptlift.reporting.page import (
 from promptlift.reporting.plots import bar_plot
 from promptlift.reporting.run_data import RunData
 from promptlift.reporting.training_sections import Draw
-from promptlift.scoring.words import word_frequencies
+from promptlift.scoring.text.words import word_frequencies
 
 TOP = 10
 _EVERY = 1 << 30  # of words: to look up what each count was before

@@ -5,8 +5,8 @@ from typing import Any
 
 from promptlift.errors import MissingExtraError
 from promptlift.training.config import TrainingConfig
+from promptlift.training.distributed import launched
 from promptlift.training.models import has_accelerator, use_bf16
-from promptlift.training.processes import launched
 
 _DAY_S = 24 * 3600  # the others wait while the main process scores, or tries
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promptlift.errors import ConfigError, InputError
-from promptlift.pairs.cut import cut_prompt
 from promptlift.pairs.load import find_files
 from promptlift.pairs.split import related
+from promptlift.prompts.clauses import cut_prompt
 from promptlift.records import Pair
 from promptlift.training.config import PAPER_DATA, TrainingConfig
 

@@ -20,8 +20,8 @@ from promptlift.improving.manifest import ModelCard
 from promptlift.improving.session import Ask, Session
 from promptlift.records import Pair
 from promptlift.training.config import TrainingConfig
+from promptlift.training.distributed import Processes
 from promptlift.training.models import Start
-from promptlift.training.processes import Processes
 
 SCHEMA_VERSION = 1
 # The paper's short names in the log, by the names that scores have.
@@ -116,7 +116,7 @@ class EpochEvaluation:
         count = min(config.evaluation_pairs or len(pairs), len(pairs))
         self.indices = sorted(random.Random(config.seed).sample(range(len(pairs)), count))
         self.pairs = [pairs[index] for index in self.indices]
-        from promptlift.improving.torch_engine import TorchEngine
+        from promptlift.improving.engines.torch import TorchEngine
 
         self.improver = Improver(
             TorchEngine(start.t5),

@@ -169,7 +169,7 @@ def _from_scratch(config: TrainingConfig, folder: Path) -> Start:
 
 
 def _from_checkpoint(name: str, dropout_rate: float | None) -> Start:
-    from promptlift.improving.torch_engine import load_torch
+    from promptlift.improving.engines.torch import load_torch
 
     # In float32, and only with all of its weights.
     loaded = load_torch(name, dropout_rate=dropout_rate)

@@ -28,6 +28,7 @@ from promptlift.training.checkpoints import (
 )
 from promptlift.training.config import POCKET_MODES, TrainingConfig
 from promptlift.training.data import Sides, sides_of
+from promptlift.training.distributed import Processes
 from promptlift.training.evaluation import EpochEvaluation, Evaluator, Stopped
 from promptlift.training.examples import Examples, bucket, collate
 from promptlift.training.models import (
@@ -40,8 +41,7 @@ from promptlift.training.models import (
     start_model,
     use_gradient_checkpointing,
 )
-from promptlift.training.processes import Processes
-from promptlift.training.trial import (
+from promptlift.training.preflight import (
     LONG_RUN,
     Trial,
     check_fits,

@@ -35,10 +35,10 @@ from promptlift.training.checkpoints import (
     prune,
 )
 from promptlift.training.config import TrainingConfig
+from promptlift.training.distributed import Processes
 from promptlift.training.examples import IGNORED, EpochSampler, Examples, order_of
 from promptlift.training.muon import Muon
-from promptlift.training.processes import Processes
-from promptlift.training.trial import updates_of_epoch
+from promptlift.training.preflight import updates_of_epoch
 
 LOG_COLUMNS = (
     "step", "epoch", "loss", "eval_loss", "training_sample_loss", "meteor",

@@ -8,8 +8,8 @@ from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from promptlift.improving.reading import check_prompt
 from promptlift.improving.receipts import parse_receipt
+from promptlift.prompts.reading import check_prompt
 from promptlift.records import Improvement
 
 _LONGEST = 500

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from promptlift.errors import ConfigError
 from promptlift.improving.config import ControlConfig, DecodingConfig
-from promptlift.improving.decoding import GivenUp
+from promptlift.improving.decoding.loop import GivenUp
 from promptlift.improving.improver import Improver
 from promptlift.improving.session import Ask, Session
 from promptlift.records import Improvement

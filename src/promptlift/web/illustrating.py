@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from promptlift.errors import InputError
-from promptlift.improving.reading import check_prompt
+from promptlift.prompts.reading import check_prompt
 from promptlift.records import Improvement
 from promptlift.web.answers import FAIL_FAST, Body, Prompts, Receipt, errors, refusal
 from promptlift.web.logs import note

@@ -14,9 +14,9 @@ from starlette.types import Receive, Scope, Send
 
 from promptlift.errors import ConfigError, InputError
 from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
-from promptlift.improving.decoding import GivenUp
-from promptlift.improving.reading import check_prompt
+from promptlift.improving.decoding.loop import GivenUp
 from promptlift.improving.session import Ask
+from promptlift.prompts.reading import check_prompt
 from promptlift.records import SCHEMA_VERSION, Improvement
 from promptlift.web.answers import Body, Prompts, Receipt, errors, refusal
 from promptlift.web.batcher import Options

@@ -14,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from promptlift import __version__
 from promptlift.errors import InputError
+from promptlift.judging.collecting.blinding import ShownPictures
+from promptlift.judging.collecting.store import Conflict
+from promptlift.judging.collecting.study import Study
 from promptlift.judging.records import QUESTIONS, Place, Rater
-from promptlift.judging.shown import ShownPictures
-from promptlift.judging.store import Conflict
-from promptlift.judging.study import Study
 from promptlift.web.serving import SafeHeaders
 
 PAGE_VERSION = f"judge-1 ({__version__})"

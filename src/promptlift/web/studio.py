@@ -11,8 +11,7 @@ from pydantic import BaseModel, Field
 from promptlift.errors import InputError
 from promptlift.improving.copying import FORMS, copy_text
 from promptlift.improving.editing import without
-from promptlift.improving.reading import longest_part
-from promptlift.improving.reasons import reasons
+from promptlift.improving.explain import reasons
 from promptlift.improving.receipts import (
     A1111_KEYWORD,
     KEYWORD,
@@ -20,6 +19,7 @@ from promptlift.improving.receipts import (
     parse_receipt,
 )
 from promptlift.png_text import png_texts
+from promptlift.prompts.reading import longest_part
 from promptlift.records import SCHEMA_VERSION, Improvement
 from promptlift.web.answers import Body, Receipt, errors
 from promptlift.web.service import Service

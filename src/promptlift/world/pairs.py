@@ -11,8 +11,7 @@ import numpy as np
 from promptlift.errors import ConfigError
 from promptlift.records import Pair
 from promptlift.world.captions import BACKGROUND_WORDS, background_words, details, subject
-from promptlift.world.renders import PAIRS, RANGE, TEST_PAIRS
-from promptlift.world.scenes import Scene, draw_scene
+from promptlift.world.scenes import PAIRS, RANGE, TEST_PAIRS, Scene, draw_scene
 
 SEEDS = 10  # sets of training pairs that share no scene
 _ROOM = RANGE // SEEDS  # scenes of a set; less than half of them have good pictures

@@ -11,6 +11,14 @@ import numpy as np
 VERSION = "world-1"
 SIZE = 64  # pixels a side
 
+# First seeds of scenes, ten million for each use: what is measured was never learned.
+TRAINING = 0  # what the picture models, CLIP and the oracle learn
+HELD_OUT = 10_000_000  # renders on which those are measured
+PROMPTS = 20_000_000  # prompts on which whole chains are measured
+PAIRS = 30_000_000  # pairs that rewriters learn
+TEST_PAIRS = 40_000_000  # pairs on which rewriters are measured, and the prompts of experiments
+RANGE = 10_000_000
+
 SHAPES = (
     "circle", "square", "triangle", "star", "heart", "moon",
     "cross", "diamond", "ring", "arrow", "flower", "bolt",

@@ -1,0 +1,193 @@
+"""A T5 as two ONNX graphs: the encoder, and one step of the decoder.
+
+The encoder returns each decoder layer's cross-attention keys and values, so that a step of
+the decoder reads them and never computes them. The graphs are built from the weights rather
+than traced: the quantization of `graph_builder` has no counterpart in PyTorch.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto
+
+from promptlift.export.builder import Array, GraphBuilder, T5Shape, Weights
+from promptlift.improving.engines.engine import CANDIDATES
+
+MASKED = -1e9
+
+
+def encoder_graph(
+    shape: T5Shape, weights: Weights, *, int8: bool, activation_bits: int = 7
+) -> onnx.ModelProto:
+    """Encoder: input_ids, attention_mask int64 [batch, source] → bias and cross keys, values.
+
+    Outputs: `cross_bias` float32 [batch, 1, 1, source], 0 for tokens and -1e9 for padding;
+    `cross_key_i`, `cross_value_i` float32 [batch, heads, source, d_kv] for decoder layer i.
+    """
+    graph = GraphBuilder(shape, int8, activation_bits)
+    graph.input("input_ids", TensorProto.INT64, ["batch", "source"])
+    graph.input("attention_mask", TensorProto.INT64, ["batch", "source"])
+    hidden = graph.embed("input_ids", weights["shared.weight"])
+
+    one, masked = graph.constant(np.float32(1)), graph.constant(np.float32(MASKED))
+    mask = graph.op("Cast", "attention_mask", to=TensorProto.FLOAT)
+    padding = graph.op("Mul", graph.op("Sub", one, mask), masked)
+    axes = graph.constant(np.array([1, 2]))
+    cross_bias = graph.op("Unsqueeze", padding, axes, output="cross_bias")
+    graph.output(cross_bias, ["batch", 1, 1, "source"])
+
+    # Bias by distance, for distances to both sides; all beyond the largest share its bias.
+    far = shape.relative_attention_max_distance
+    table = _bias_by_distance(
+        weights["encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"],
+        np.arange(-far, far + 1),
+        shape,
+        bidirectional=True,
+    )
+    length = graph.op("Squeeze", graph.op("Shape", "input_ids", start=1, end=2))
+    positions = graph.op("Range", graph.constant(np.array(0)), length, graph.constant(np.array(1)))
+    first, second = graph.constant(np.array([0])), graph.constant(np.array([1]))
+    distance = graph.op(
+        "Sub", graph.op("Unsqueeze", positions, first), graph.op("Unsqueeze", positions, second)
+    )
+    edge = graph.constant(np.array(far))
+    place = graph.op("Add", graph.op("Clip", distance, graph.constant(np.array(-far)), edge), edge)
+    position_bias = graph.op("Gather", graph.constant(table), place, axis=1)
+    bias = graph.op("Add", graph.op("Unsqueeze", position_bias, first), cross_bias)
+
+    update = ""
+    for index in range(shape.num_layers):
+        block = f"encoder.block.{index}.layer"
+        attention = f"{block}.0.SelfAttention"
+        normal, hidden = graph.normalize(hidden, update, weights[f"{block}.0.layer_norm.weight"])
+        joined = graph.linear(
+            graph.quantize(normal), *(weights[f"{attention}.{part}.weight"] for part in "qkv")
+        )
+        query, key, value = graph.split(joined, 3)
+        mixed = graph.attend(query, key, value, bias)
+        update = graph.linear(graph.quantize(mixed), weights[f"{attention}.o.weight"])
+        normal, hidden = graph.normalize(hidden, update, weights[f"{block}.1.layer_norm.weight"])
+        update = graph.feed_forward(normal, weights, f"{block}.1.DenseReluDense")
+    normal, _ = graph.normalize(hidden, update, weights["encoder.final_layer_norm.weight"])
+
+    encoded = graph.quantize(normal)
+    heads = graph.constant(np.array([0, 0, shape.num_heads, shape.d_kv]))
+    for index in range(shape.num_decoder_layers):
+        attention = f"decoder.block.{index}.layer.1.EncDecAttention"
+        joined = graph.linear(
+            encoded, weights[f"{attention}.k.weight"], weights[f"{attention}.v.weight"]
+        )
+        for name, part in zip(("key", "value"), graph.split(joined, 2), strict=True):
+            split = graph.op("Reshape", part, heads)
+            output = graph.op("Transpose", split, perm=[0, 2, 1, 3], output=f"cross_{name}_{index}")
+            graph.output(output, ["batch", shape.num_heads, "source", shape.d_kv])
+    return graph.model("encoder")
+
+
+def decoder_graph(
+    shape: T5Shape, weights: Weights, *, int8: bool, activation_bits: int = 7
+) -> onnx.ModelProto:
+    """One step of the decoder.
+
+    Inputs: `tokens` int64 [batch, 1], the encoder's outputs, and for each layer i
+    `past_key_i`, `past_value_i` float32 [batch, heads, past, d_kv]; `past` is 0 at first.
+    Outputs: `logits` float32 [batch, vocabulary]; `top_values` float32 and `top_ids` int64
+    [batch, 128], the largest of them; `key_i`, `value_i`, the cache with this step.
+    """
+    graph = GraphBuilder(shape, int8, activation_bits)
+    cache = ["batch", shape.num_heads, "past", shape.d_kv]
+    grown = ["batch", shape.num_heads, "past_and_one", shape.d_kv]
+    graph.input("tokens", TensorProto.INT64, ["batch", 1])
+    graph.input("cross_bias", TensorProto.FLOAT, ["batch", 1, 1, "source"])
+    for index in range(shape.num_decoder_layers):
+        for name in ("key", "value"):
+            graph.input(
+                f"cross_{name}_{index}",
+                TensorProto.FLOAT,
+                ["batch", shape.num_heads, "source", shape.d_kv],
+            )
+            graph.input(f"past_{name}_{index}", TensorProto.FLOAT, cache)
+    hidden = graph.embed("tokens", weights["shared.weight"])
+
+    far = shape.relative_attention_max_distance
+    table = _bias_by_distance(
+        weights["decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"],
+        -np.arange(far + 1),
+        shape,
+        bidirectional=False,
+    )
+    past = graph.op("Squeeze", graph.op("Shape", "past_key_0", start=2, end=3))
+    minus_one = graph.constant(np.array(-1))
+    back = graph.op("Range", past, minus_one, minus_one)
+    place = graph.op("Min", back, graph.constant(np.array(far)))
+    gathered = graph.op("Gather", graph.constant(table), place, axis=1)
+    bias = graph.op("Unsqueeze", gathered, graph.constant(np.array([0, 2])))
+
+    update = ""
+    for index in range(shape.num_decoder_layers):
+        block = f"decoder.block.{index}.layer"
+        attention = f"{block}.0.SelfAttention"
+        normal, hidden = graph.normalize(hidden, update, weights[f"{block}.0.layer_norm.weight"])
+        joined = graph.linear(
+            graph.quantize(normal), *(weights[f"{attention}.{part}.weight"] for part in "qkv")
+        )
+        query, key, value = graph.split(joined, 3)
+        mixed = graph.attend(query, key, value, bias, cache=index)
+        for name in ("key", "value"):
+            graph.output(f"{name}_{index}", grown)
+        update = graph.linear(graph.quantize(mixed), weights[f"{attention}.o.weight"])
+
+        attention = f"{block}.1.EncDecAttention"
+        normal, hidden = graph.normalize(hidden, update, weights[f"{block}.1.layer_norm.weight"])
+        query = graph.linear(graph.quantize(normal), weights[f"{attention}.q.weight"])
+        mixed = graph.attend(query, f"cross_key_{index}", f"cross_value_{index}", "cross_bias")
+        update = graph.linear(graph.quantize(mixed), weights[f"{attention}.o.weight"])
+
+        normal, hidden = graph.normalize(hidden, update, weights[f"{block}.2.layer_norm.weight"])
+        update = graph.feed_forward(normal, weights, f"{block}.2.DenseReluDense")
+    normal, _ = graph.normalize(hidden, update, weights["decoder.final_layer_norm.weight"])
+
+    head = weights["lm_head.weight"]
+    if shape.scale_decoder_outputs:
+        head = head * np.float32(shape.d_model**-0.5)
+    flat = graph.op("Squeeze", normal, graph.constant(np.array([1])))
+    logits = graph.linear(graph.quantize(flat), head, output="logits")
+    count = min(CANDIDATES, shape.vocab_size)
+    graph.add(
+        "TopK",
+        [logits, graph.constant(np.array([count]))],
+        ["top_values", "top_ids"],
+        axis=1,
+        largest=1,
+        sorted=1,
+    )
+    graph.output(logits, ["batch", shape.vocab_size])
+    graph.output("top_values", ["batch", count])
+    graph.output("top_ids", ["batch", count], TensorProto.INT64)
+    return graph.model("decoder")
+
+
+def _bias_by_distance(
+    bias: Array, distances: npt.NDArray[np.int64], shape: T5Shape, *, bidirectional: bool
+) -> Array:
+    """Position bias [heads, distances] for key position minus query position.
+
+    Buckets as in T5 (Raffel et al., 2020): one a distance up to half of them, then
+    logarithmic up to the largest distance.
+    """
+    buckets = shape.relative_attention_num_buckets
+    found = np.zeros_like(distances)
+    if bidirectional:
+        buckets //= 2
+        found = np.where(distances > 0, buckets, 0)
+        steps = np.abs(distances)
+    else:
+        steps = np.maximum(-distances, 0)
+    exact = buckets // 2
+    ratio = math.log(shape.relative_attention_max_distance / exact)
+    # float32 as in transformers: a double can fall on the other side of a bucket's edge.
+    far = np.log(np.maximum(steps, 1).astype(np.float32) / exact) / ratio * (buckets - exact)
+    large = np.minimum(exact + far.astype(np.int64), buckets - 1)
+    return np.ascontiguousarray(bias[found + np.where(steps < exact, steps, large)].T)

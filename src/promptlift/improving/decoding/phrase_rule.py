@@ -1,0 +1,210 @@
+"""A decoding rule over phrases: painters, styles and the user's own words, wanted or not.
+
+As the repetition penalty lowers tokens that were used, this lowers (or raises) tokens that begin,
+continue or end a phrase. A strength s makes such a token 1 - s times as likely as it was against
+the others; at 1 it never comes. The paper's section 5 asks for it.
+
+A ban leaves the model what it would not have said: where an unwanted phrase begins that is another
+word, within it one that is none ("flahit style") or a phrase that means nothing. So at strength 1
+only whole words with which a phrase begins are banned. Where one comes in another way it is
+written to its end, and whoever reads the text drops it.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from promptlift.improving.decoding.rules import BoolArray
+from promptlift.improving.engines.engine import FloatArray, IntArray
+
+# Tokens of texts, without special ones.
+Encode = Callable[[Sequence[str]], list[list[int]]]
+
+
+class Node:
+    """A place in a tree of token sequences.
+
+    Attributes:
+        children: what may follow, by token.
+        weight: added to the logit of the token that leads here.
+    """
+
+    __slots__ = ("_weights", "children", "weight")
+
+    def __init__(self) -> None:
+        self.children: dict[int, Node] = {}
+        self.weight = 0.0
+        self._weights: FloatArray | None = None
+
+    def weights(self, vocab_size: int) -> FloatArray:
+        """What is added to the logits here, float32 [vocabulary]."""
+        if self._weights is None:
+            self._weights = np.zeros(vocab_size, dtype=np.float32)
+            for token, child in self.children.items():
+                if token < vocab_size:
+                    self._weights[token] = child.weight
+        return self._weights
+
+
+class PhraseTree:
+    """Phrases with their weights, as tokens.
+
+    Args:
+        encode: tokens of texts, without special ones.
+        ordinary: beginnings of phrases that shall not suffer, as `beginnings` gives them: only
+            the token with which an unwanted phrase parts from them is lowered.
+        continues: tokens that go on with a word; where they are not known, all of a phrase is
+            banned at strength 1.
+        ends_only: only the last token of a phrase is lowered.
+    """
+
+    def __init__(
+        self,
+        encode: Encode,
+        ordinary: frozenset[tuple[int, ...]] = frozenset(),
+        *,
+        continues: frozenset[int] | None = None,
+        ends_only: bool = False,
+    ) -> None:
+        self.root = Node()
+        self.encode = encode
+        self.boosts = False
+        self.ends_only = ends_only
+        self._ordinary, self._continues = ordinary, continues
+
+    def lower(self, phrases: Iterable[str], strength: float) -> None:
+        """Make phrases less likely; `strength` from 0, no change, to 1, never."""
+        if strength > 0:
+            weight = -math.inf if strength >= 1 else math.log(1 - strength)
+            for tokens in self.encode(_as_written(phrases)):
+                self._add(tokens, weight)
+
+    def raise_(self, phrases: Iterable[str], gain: float) -> None:
+        """Make phrases more likely: `gain` is added where one begins, twice as much inside."""
+        self.boosts = True
+        for tokens in self.encode(list(phrases)):
+            node = self.root
+            for place, token in enumerate(tokens):
+                node = node.children.setdefault(token, Node())
+                node.weight = max(node.weight, gain * (1 + (place > 0)))
+
+    def _add(self, tokens: Sequence[int], weight: float) -> None:
+        node = self.root
+        for size, token in enumerate(tokens, 1):
+            node = node.children.setdefault(token, Node())
+            within = not self.ends_only and tuple(tokens[:size]) not in self._ordinary
+            lowered = within or size == len(tokens)
+            if lowered and (weight > -math.inf or self._may_be_banned(tokens, size)):
+                node.weight = min(node.weight, weight)
+
+    def _may_be_banned(self, tokens: Sequence[int], size: int) -> bool:
+        """Whether to ban the last of so many tokens leaves words and phrases whole."""
+        if self._continues is None:
+            return True
+        if self.ends_only:
+            return tokens[-1] not in self._continues
+        return size == 1 and self._continues.isdisjoint(tokens[1:2])
+
+
+class PhraseRule:
+    """The trees of each row of a batch, and how far its text is within them.
+
+    Args:
+        trees: for each row the trees that apply to it; rows may share them.
+        vocab_size: number of logits.
+        by: the token of "by", which introduces painters in no list, where it is to be lowered.
+        by_weight: what is then added to its logit.
+        after: tokens behind which "by" says how something looks ("lit by") and may stay.
+        commas: tokens that end a phrase; raised phrases begin behind them, or at the start.
+        continues: bool [vocabulary], tokens that go on with a word. They are banned too where the
+            likeliest token is: it would have ended the word, which must not grow instead.
+        named: for each row a tree of phrases that its prompt names: they are not lowered.
+    """
+
+    def __init__(
+        self,
+        trees: Sequence[Sequence[PhraseTree]],
+        vocab_size: int,
+        *,
+        by: int | None = None,
+        by_weight: float = 0.0,
+        after: frozenset[int] = frozenset(),
+        commas: frozenset[int] = frozenset(),
+        continues: BoolArray | None = None,
+        named: Sequence[PhraseTree | None] | None = None,
+    ) -> None:
+        self.trees = [list(row) for row in trees]
+        self.vocab_size = vocab_size
+        self.boosts = any(tree.boosts for row in trees for tree in row)
+        self.by, self.by_weight, self.after, self.commas = by, by_weight, after, commas
+        self._continues = continues
+        self._within: list[list[tuple[PhraseTree, Node]]] = [[] for _ in trees]
+        self._last: list[int | None] = [None] * len(trees)
+        self._named = list(named or [None] * len(trees))
+        self._within_named: list[list[Node]] = [[] for _ in trees]
+
+    def adjust(self, scores: FloatArray, ids: IntArray, rows: IntArray) -> BoolArray:
+        """Change logits in place and say which candidates were changed, bool as `scores`."""
+        change = np.zeros_like(scores)
+        beginning: dict[int, tuple[PhraseTree, list[int]]] = {}
+        order = rows.tolist()
+        for place, row in enumerate(order):
+            for tree in self._begin(row):
+                beginning.setdefault(id(tree), (tree, []))[1].append(place)
+            for _, node in self._within[row]:
+                change[place] += node.weights(self.vocab_size).take(ids[place])
+        if self.by is not None:
+            unlit = np.array([self._last[row] not in self.after for row in order])
+            change[unlit[:, None] & (ids == self.by)] += np.float32(self.by_weight)
+        for tree, places in beginning.values():
+            part = slice(None) if len(places) == len(order) else places
+            change[part] += tree.root.weights(self.vocab_size).take(ids[part])
+        for place, row in enumerate(order):
+            if (named := self._named[row]) is not None:
+                for node in (named.root, *self._within_named[row]):
+                    free = node.weights(self.vocab_size).take(ids[place]) < 0
+                    change[place, free & (change[place] < 0)] = 0.0
+        if self._continues is not None:
+            best = scores.argmax(axis=1)[:, None]
+            ends = np.isneginf(np.take_along_axis(change, best, axis=1))
+            if ends.any():
+                change[ends & self._continues[ids]] = -np.inf
+        scores += change
+        touched: BoolArray = change != 0
+        return touched
+
+    def advance(self, row: int, token: int) -> None:
+        """Take note of the token that a row was given."""
+        places = self._within[row] + [(tree, tree.root) for tree in self._begin(row)]
+        self._last[row], self._within[row] = token, []
+        for tree, node in places:
+            child = node.children.get(token)
+            if child is not None and child.children:
+                self._within[row].append((tree, child))
+            elif child is not None and tree.boosts:
+                self.trees[row].remove(tree)  # said once is enough
+        if (named := self._named[row]) is not None:
+            nodes = [node.children.get(token) for node in (named.root, *self._within_named[row])]
+            self._within_named[row] = [node for node in nodes if node is not None]
+
+    def _begin(self, row: int) -> list[PhraseTree]:
+        """The trees whose phrases may begin here."""
+        last = self._last[row]
+        if not self.boosts or last is None or last in self.commas:
+            return self.trees[row]
+        return [tree for tree in self.trees[row] if not tree.boosts]
+
+
+def beginnings(encode: Encode, phrases: Iterable[str]) -> frozenset[tuple[int, ...]]:
+    """The tokens with which phrases begin, of every length."""
+    return frozenset(
+        tuple(tokens[:size])
+        for tokens in encode(list(phrases))
+        for size in range(1, len(tokens) + 1)
+    )
+
+
+def _as_written(phrases: Iterable[str]) -> list[str]:
+    """Phrases in the cases in which they are written."""
+    return sorted({text for p in phrases for text in (p.lower(), p, p.title())})

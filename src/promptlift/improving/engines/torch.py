@@ -1,0 +1,208 @@
+"""PyTorch as engine: for GPUs, and for models that are not exported."""
+
+import hashlib
+import inspect
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from promptlift.errors import MissingExtraError, ModelError
+from promptlift.files import sha256_of_file
+from promptlift.improving.engines.engine import CANDIDATES, FloatArray, IntArray, StepLogits
+from promptlift.improving.manifest import PAPER_PREFIX, ModelCard
+
+try:
+    import torch
+    from transformers import AutoConfig, AutoTokenizer, T5ForConditionalGeneration
+    from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+    from transformers.modeling_outputs import BaseModelOutput
+    from transformers.utils import logging as transformers_logging
+except ImportError as error:
+    raise MissingExtraError("Using a model that is not exported", "train") from error
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A T5 with all that an `Improver` needs of it."""
+
+    engine: "TorchEngine"
+    tokenizer: "Tokenizer"
+    card: ModelCard
+    tokens: dict[str, int]
+    model_id: str
+
+
+class TorchEngine:
+    """Runs `T5ForConditionalGeneration` in float32: T5 overflows in float16.
+
+    Args:
+        model: in evaluation mode, on its device.
+    """
+
+    libraries: tuple[str, ...] = ("torch", "transformers")
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of logits."""
+        return int(self.model.config.vocab_size)
+
+    def start(self, input_ids: IntArray, attention_mask: IntArray) -> "TorchState":
+        """Encode sources, see `Engine.start`."""
+        return TorchState(self.model, input_ids, attention_mask)
+
+    @torch.inference_mode()
+    def token_log_probabilities(self, source: IntArray, target: list[int]) -> list[float]:
+        """Natural-log probability of each target token, all in one pass; source [1, tokens]."""
+        device = self.model.device
+        start = self.model.config.decoder_start_token_id
+        logits = self.model(
+            input_ids=torch.tensor(source, device=device),
+            decoder_input_ids=torch.tensor([[start, *target[:-1]]], device=device),
+        ).logits
+        chosen = torch.tensor(target, device=device)[None, :, None]
+        found: list[float] = logits.double().log_softmax(-1).gather(2, chosen)[0, :, 0].tolist()
+        return found
+
+
+class TorchState:
+    """The encoder's output and the decoder's cache, on the model's device."""
+
+    @torch.inference_mode()
+    def __init__(self, model: Any, input_ids: IntArray, attention_mask: IntArray) -> None:
+        self._model = model
+        self._mask = torch.tensor(attention_mask, device=model.device)
+        ids = torch.tensor(input_ids, device=model.device)
+        self._encoded = model.encoder(input_ids=ids, attention_mask=self._mask).last_hidden_state
+        self._cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        # transformers 5.24 renamed it, and warns of the old name.
+        known = inspect.signature(model.forward).parameters
+        self._cache_name = "cache" if "cache" in known else "past_key_values"
+
+    @torch.inference_mode()
+    def step(self, tokens: IntArray) -> StepLogits:
+        """Feed a token of each row, see `DecoderState.step`."""
+        output = self._model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=self._encoded),
+            attention_mask=self._mask,
+            decoder_input_ids=torch.tensor(tokens, device=self._model.device)[:, None],
+            use_cache=True,
+            **{self._cache_name: self._cache},  # written to in place
+        )
+        logits = output.logits[:, -1].float().cpu()
+        top = logits.topk(min(CANDIDATES, logits.shape[1]), dim=1)
+
+        def read_all() -> FloatArray:
+            every: FloatArray = logits.numpy()
+            return every
+
+        return StepLogits(top.values.numpy(), top.indices.numpy(), read_all)
+
+    @torch.inference_mode()
+    def keep(self, rows: IntArray) -> None:
+        """Keep only these rows, see `DecoderState.keep`."""
+        kept = torch.tensor(rows, device=self._model.device)
+        self._mask, self._encoded = self._mask[kept], self._encoded[kept]
+        self._cache.batch_select_indices(kept)
+
+
+def load_torch(
+    name: str, *, threads: int | None = None, dropout_rate: float | None = None
+) -> Loaded:
+    """Load a T5 or FLAN-T5 from a folder or the Hub, in float32, on the GPU where there is one.
+
+    Args:
+        name: folder or Hub name.
+        threads: of torch; None leaves them as they are.
+        dropout_rate: while it is trained; None takes the model's own.
+
+    Raises:
+        ModelError: it is not there, cannot be reached, is damaged or no T5.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    transformers_logging.disable_progress_bar()
+    folder = Path(name)
+    offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+    if not folder.is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+        raise ModelError(
+            f"model {name!r} is no folder. "
+            "Give an exported folder, a T5 or FLAN-T5 folder, or a Hub name."
+        )
+    try:
+        config = AutoConfig.from_pretrained(name, local_files_only=offline)
+        if config.model_type != "t5":
+            raise ModelError(f"{name} is a {config.model_type!r} model; only T5 kinds can be used.")
+        if dropout_rate is not None:
+            config.dropout_rate = dropout_rate
+        tokenizer = AutoTokenizer.from_pretrained(name, local_files_only=offline)
+        model, report = T5ForConditionalGeneration.from_pretrained(
+            name,
+            config=config,
+            dtype=torch.float32,
+            local_files_only=offline,
+            output_loading_info=True,
+        )
+    except ModelError:
+        raise
+    except Exception as error:  # transformers raises a score of kinds here
+        if offline and not folder.is_dir():  # Hub models downloaded before load from the cache
+            raise ModelError(
+                f"model {name!r} is no folder and not among the models downloaded before, and "
+                "HF_HUB_OFFLINE keeps the Hub out of reach. Give an exported folder, a T5 or "
+                "FLAN-T5 folder, or unset HF_HUB_OFFLINE."
+            ) from error
+        raise ModelError(
+            f"model {name!r} cannot be loaded: {str(error).strip().splitlines()[0]} "
+            "Check the folder or the Hub name, and the connection if it is a Hub name."
+        ) from error
+    if absent := sorted(report["missing_keys"]):
+        # transformers fills them with random values and goes on.
+        raise ModelError(
+            f"{name} lacks {len(absent)} of the model's weights, {absent[0]!r} first. "
+            "Download or save the model again."
+        )
+    pieces = len(tokenizer)
+    if pieces > model.config.vocab_size:
+        raise ModelError(
+            f"{name}: the tokenizer has {pieces} pieces and the model "
+            f"{model.config.vocab_size}: they do not belong together."
+        )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    tokens = {
+        "pad": int(model.config.pad_token_id),
+        "eos": int(model.config.eos_token_id),
+        "unk": int(tokenizer.unk_token_id),
+        "decoder_start": int(model.config.decoder_start_token_id),
+    }
+    card = (
+        ModelCard.read(folder)
+        if folder.is_dir()
+        else ModelCard(name=folder.name, modes={"rewrite": PAPER_PREFIX})
+    )
+    return Loaded(
+        TorchEngine(model.eval().to(device)),
+        tokenizer.backend_tokenizer,
+        card,
+        tokens,
+        f"{card.name}@{_weights_hash(folder, model)}",
+    )
+
+
+def _weights_hash(folder: Path, model: Any) -> str:
+    """The first 12 hex digits of the weights' hash: of their file, or of the loaded tensors."""
+    if (folder / "model.safetensors").is_file():
+        return sha256_of_file(folder / "model.safetensors")[:12]
+    digest = hashlib.sha256()
+    for key, value in sorted(model.state_dict().items()):
+        digest.update(key.encode())
+        digest.update(np.ascontiguousarray(value.cpu().numpy()).tobytes())
+    return digest.hexdigest()[:12]

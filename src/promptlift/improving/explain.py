@@ -1,0 +1,117 @@
+"""Why an addition was offered: what it is, how common, and what the prompt had to do with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from promptlift.improving.improver import Improver
+from promptlift.prompts.lexicon.terms import find_terms, phrases
+from promptlift.prompts.reading import read
+from promptlift.records import Improvement
+
+# What other people write about: against these the user's own words are weighed.
+OTHERS = ("a woman", "a house", "a landscape", "a dog")
+_NAMES = {
+    "filler": "praise", "other": "", "name": "a name", "detail": "a detail",
+    "mood": "a mood", "setting": "a setting", "camera": "the camera", "light": "light",
+    "medium": "a medium", "style": "a style", "painter": "a painter", "colour": "colour",
+}  # fmt: skip
+_CLEAR = 1.5  # a lift below this, and above its inverse, says nothing
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why an addition was offered.
+
+    Attributes:
+        kind: as in `lexicon.terms`; None where the lexicon does not know it.
+        count: prompts of the lexicon's collection that hold it as a clause.
+        lift: how many times as likely the model finds it after this prompt as after others, with
+            the same additions before it; None where a rule decided and not the model.
+        asked: whether the user's own options asked for it.
+    """
+
+    kind: str | None
+    count: int
+    lift: float | None
+    asked: bool
+
+    @property
+    def text(self) -> str:
+        """The reason in words."""
+        said = [_NAMES.get(self.kind, self.kind)] if self.kind else []
+        if self.asked:
+            said.append("you asked for it")
+        if self.lift is not None:
+            if self.lift >= _CLEAR:
+                said.append(f"fits your words: {_times(self.lift)} times as likely as after others")
+            elif self.lift > 1 / _CLEAR:
+                said.append("goes with anything: as likely after other words")
+            else:
+                said.append("unusual here: likelier after other words")
+        if self.count:
+            said.append(f"in {self.count:,} prompts of the collection")
+        return "; ".join(part for part in said if part)
+
+
+def reasons(improver: Improver, improvement: Improvement) -> list[Reason]:
+    """The reason of each addition of an improvement, in their order.
+
+    The likelihood is the model's own, before the options' rules; it takes as long as a few
+    results. In mode `rewrite` additions are clauses of a text that holds the prompt as well, and
+    are weighed by kind and count alone.
+    """
+    additions, extends = improvement.additions, improvement.mode == "extend"
+    weighed = extends and "extend" in improver.card.modes and bool(additions)
+    lifts = _lifts(improver, improvement) if weighed else [None] * len(additions)
+    asked = _asked_for(improvement)
+    found = []
+    for phrase, lift in zip(additions, lifts, strict=True):
+        known = phrases().get(phrase.lower())
+        terms = find_terms(phrase)
+        found.append(
+            Reason(
+                kind=known.kind if known else terms[0].kind if terms else None,
+                count=known.count if known else 0,
+                lift=lift,
+                asked=any(wish in phrase.lower() for wish in asked),
+            )
+        )
+    return found
+
+
+def _asked_for(improvement: Improvement) -> list[str]:
+    prefer, style = (improvement.settings.get(name) for name in ("prefer", "style"))
+    wishes = [*(prefer if isinstance(prefer, list | tuple) else []), style]
+    return [wish.lower() for wish in wishes if isinstance(wish, str) and wish]
+
+
+def _lifts(improver: Improver, improvement: Improvement) -> Sequence[float]:
+    """Likelihood of each phrase after the prompt, over its mean after `OTHERS`."""
+    words = read(improvement.source).words or improvement.source
+    target, spans = ", ".join(improvement.additions), []
+    place = 0
+    for phrase in improvement.additions:
+        spans.append((place, place + len(phrase)))
+        place += len(phrase) + 2
+    sources = [words, *OTHERS]
+    rows = improver.token_log_probability(sources, [target] * len(sources))
+    offsets = improver.tokenizer.encode(target).offsets
+    logs = np.array(rows)  # [sources, tokens]
+    result = []
+    for start, end in spans:
+        # A token begins with the blank before it; that of the end has no width.
+        inside = [start - 1 <= first < last <= end for first, last in offsets]
+        own, *others = logs[:, inside].sum(axis=1)
+        result.append(float(np.exp(own - _log_mean(np.array(others)))))
+    return result
+
+
+def _log_mean(logs: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> float:
+    top = logs.max()
+    return float(top + np.log(np.exp(logs - top).mean()))
+
+
+def _times(lift: float) -> str:
+    return f"{lift:.0f}" if lift >= 9.5 else f"{lift:.1f}".removesuffix(".0")

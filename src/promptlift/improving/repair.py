@@ -1,0 +1,58 @@
+"""Rewriting: the model's text as a prompt of its own, and what was lost in it put back."""
+
+from dataclasses import replace
+
+from promptlift.improving.config import ControlConfig
+from promptlift.improving.phrases import Selection, fit, plain_words, select
+from promptlift.prompts.clauses import split_clauses
+from promptlift.prompts.clip_tokens import count_clip_tokens
+from promptlift.prompts.intent import Intent
+from promptlift.prompts.reading import Reading
+from promptlift.records import Dropped
+
+ATTEMPTS = 3  # rewritings that are drawn before a prompt is extended instead
+# A rewriting that lost more than this share speaks of something else: it is not mended.
+_MOST_LOST = 0.5
+
+
+def rewriting(
+    text: str, ended: bool, reading: Reading, control: ControlConfig
+) -> tuple[str, Selection]:
+    """The sound clauses of a text, joined, within the budget; and what was dropped.
+
+    At least the first clause stays; a text without any sound clause gives the prompt back. Without
+    guards the text is as the model wrote it, but for what is not wanted.
+    """
+    asked = control if control.guards else replace(control, lock=False, budget=None)
+    chosen = select(split_clauses(text), reading, asked, ended=ended, said="")
+    if not control.guards and not chosen.dropped:
+        return text, chosen
+    limit = asked.max_tokens
+    while limit and len(chosen.kept) > 1 and count_clip_tokens(", ".join(chosen.kept)) > limit:
+        chosen.dropped.append(Dropped(chosen.kept.pop(), "budget"))
+    return ", ".join(chosen.kept) or reading.words, chosen
+
+
+def mend(text: str, reading: Reading, control: ControlConfig) -> tuple[str, str] | None:
+    """The words of the prompt, with the clauses of a rewriting that speak of other things.
+
+    Returns:
+        The text and a note of what was put back. None where too much is lost, or nothing is left
+        of the rewriting.
+    """
+    intent = reading.intent
+    lost = intent.lost(text)
+    if len(lost) > _MOST_LOST * len(intent.wants):
+        return None
+    own = intent.text.stem_set
+    rest = [clause for clause in split_clauses(text) if not own & Intent(clause).text.stem_set]
+    kept = fit(Selection(rest), reading, control.max_tokens).kept
+    if not kept:
+        return None
+    return reading.extended(kept), f"put back: {', '.join(want.text for want in lost)}"
+
+
+def new_clauses(text: str, reading: Reading) -> list[str]:
+    """The clauses of a rewriting that the prompt lacks."""
+    own = plain_words(reading.words)
+    return [clause for clause in split_clauses(text) if plain_words(clause) not in own]

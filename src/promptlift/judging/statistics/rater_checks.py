@@ -1,0 +1,111 @@
+"""Whether a rater answers alike when asked again, favours a side, and looks at the pictures."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from promptlift.judging.records import PERSON, Vote
+from promptlift.judging.statistics.agreement import chance_alike
+from promptlift.judging.statistics.binomial import sign_test, wilson
+from promptlift.judging.statistics.selecting import TIE, counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaterCheck:
+    """What a rater's answers say of the rater.
+
+    Attributes:
+        rater: by name.
+        repeats: pairs answered both at first and again, swapped.
+        alike: those answered alike both times, as systems, not sides.
+        consistency: alike over repeats; None without repeats.
+        consistency_low, consistency_high: Wilson's 95% interval.
+        chance: consistency of one who gives the same answers in any order: the sum over answers
+            of their share at first times their share again. None without repeats.
+        decided: pairs, seen first, where a side was preferred.
+        left: those where it was the left.
+        left_share: left over decided; None without any.
+        left_low, left_high: Wilson's 95% interval.
+        left_test: p of the exact two-sided binomial test that left and right are equally likely;
+            right where sides were dealt by a fair coin.
+        attention: pairs with a known answer that the rater answered.
+        attention_passed: those answered as known.
+    """
+
+    rater: str
+    repeats: int
+    alike: int
+    consistency: float | None
+    consistency_low: float
+    consistency_high: float
+    chance: float | None
+    decided: int
+    left: int
+    left_share: float | None
+    left_low: float
+    left_high: float
+    left_test: float
+    attention: int
+    attention_passed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The check as plain JSON types."""
+        return dict(vars(self))
+
+
+def rater_checks(
+    votes: Iterable[Vote],
+    *,
+    known: Mapping[str, str] | None = None,
+    question: str | None = None,
+    kind: str = PERSON,
+) -> list[RaterCheck]:
+    """A check of each rater, sorted by name, on any number of systems.
+
+    A repeated vote carries the id of the pair that it repeats. Skips count neither as alike nor
+    as passed: such pairs are left out.
+
+    Args:
+        votes: of all purposes.
+        known: for each attention pair, by id, the system that must win, or "tie".
+        question: None where the votes are on one question anyway.
+        kind: whose votes.
+
+    Raises:
+        InputError: votes on several questions, none of which was named.
+    """
+    chosen = counted(votes, question=question, kind=kind, purpose=None)
+    return [
+        _check([vote for vote in chosen if vote.rater == rater], known or {})
+        for rater in sorted({vote.rater for vote in chosen})
+    ]
+
+
+def _check(votes: Sequence[Vote], known: Mapping[str, str]) -> RaterCheck:
+    judged = {vote.pair: vote for vote in votes if vote.purpose == "judge"}
+    again = [vote for vote in votes if vote.purpose == "repeat" and vote.pair in judged]
+    before = [judged[vote.pair].winner or TIE for vote in again]
+    after = [vote.winner or TIE for vote in again]
+    alike = sum(a == b for a, b in zip(before, after, strict=True))
+    decided = [vote for vote in judged.values() if not vote.is_tie]
+    left = sum(vote.answer == "left" for vote in decided)
+    attention = [vote for vote in votes if vote.purpose == "attention" and vote.pair in known]
+    consistency_low, consistency_high = wilson(alike, len(again))
+    left_low, left_high = wilson(left, len(decided))
+    return RaterCheck(
+        rater=votes[0].rater,
+        repeats=len(again),
+        alike=alike,
+        consistency=alike / len(again) if again else None,
+        consistency_low=consistency_low,
+        consistency_high=consistency_high,
+        chance=chance_alike(before, after) / len(again) ** 2 if again else None,
+        decided=len(decided),
+        left=left,
+        left_share=left / len(decided) if decided else None,
+        left_low=left_low,
+        left_high=left_high,
+        left_test=sign_test(left, len(decided) - left),
+        attention=len(attention),
+        attention_passed=sum((vote.winner or TIE) == known[vote.pair] for vote in attention),
+    )

@@ -1,0 +1,152 @@
+"""When to stop voting: evidence that may be looked at after every vote.
+
+A usual test promises 5% false alarms if it is made once, at a number of votes fixed before. Whoever
+looks after every vote and stops at the first p below 0.05 has far more. What is computed here
+keeps its promise however often one looks and whenever one stops.
+
+Think of a bet that wins and losses are equally likely. Start with 1 coin and stake part of it on
+each vote; the odds are fair if the claim is true, so nobody is likely to get rich: the chance of
+ever holding 20 coins is at most 1 in 20 (Ville's inequality). The coins held are the e-value. At
+20 the claim may be given up, at once, with at most 5% false alarms. Every other win rate can be
+bet against in the same way; those that have not lost 20 to 1 are the confidence sequence: with
+95% confidence it holds the true win rate after every vote at the same time.
+
+**Votes are taken as independent.** That is: if the claim holds, the next vote is a win with
+probability one half whatever came before. Several votes on one pair break it, as they repeat what
+the pair is like, and so do many votes of one rater. Give only the first vote on each prompt
+(`first_decided`), prompts in random order; then it speaks of new prompts, judged by these raters.
+Where all votes are to be used, fix their number before and take the intervals of `rates`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from promptlift.errors import ConfigError
+from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, Vote
+from promptlift.judging.statistics.bootstrap import Array
+from promptlift.judging.statistics.selecting import TIE, counted, outcome
+
+_HALVINGS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monitor:
+    """Evidence after each vote.
+
+    Attributes:
+        alpha: promised limit of false alarms.
+        e_values: against "wins and losses are equally likely", in (0, ∞), [..., votes].
+        low, high: the confidence sequence of the win rate, in [0, 1], [..., votes]. Always holds
+            the share of wins so far.
+        stop: number of votes at which the e-value first reached 1 / alpha, [...]; 0 where it
+            never did. There the confidence sequence first leaves out one half.
+    """
+
+    alpha: float
+    e_values: Array
+    low: Array
+    high: Array
+    stop: npt.NDArray[np.int64]
+
+
+def monitor(
+    wins: npt.ArrayLike, *, alpha: float = 0.05, null: float = 0.5, prior: float = 3.0
+) -> Monitor:
+    """E-value and confidence sequence of the win rate after each vote, valid at any time.
+
+    The likelihood of the votes, mixed over win rates by a Beta(prior, prior), over the likelihood
+    at the null: the method of mixtures (Robbins, Annals of Mathematical Statistics 41, 1970),
+    with false alarms at any time limited by Ville's inequality (1939). The confidence
+    sequence is all win rates whose own e-value is below 1 / alpha, after each vote for itself:
+    it can widen again and is never empty.
+
+    Args:
+        wins: 1 for a win and 0 for a loss, in their order, ties left out, [..., votes]; leading
+            axes are independent sequences.
+        alpha: limit of false alarms, in (0, 1).
+        null: win rate that the e-value speaks against, in (0, 1).
+        prior: both parameters of the Beta distribution, above 0. 1 is uniform; larger values
+            look nearer to one half, and find small differences sooner and large ones later.
+            Median votes to stop, with 1, 3 and 10: 212, 189 and 181 at a true rate of 0.6; 45,
+            44 and 53 at 0.7; 22, 22 and 31 at 0.79 (2,000 simulations each).
+
+    Raises:
+        ConfigError: a value out of its range.
+    """
+    for name, value in (("alpha", alpha), ("null", null)):
+        if not 0.0 < value < 1.0:
+            raise ConfigError(f"`{name}` is {value}. It must be between 0 and 1.")
+    if prior <= 0.0:
+        raise ConfigError(f"`prior` is {prior}. It must be above 0.")
+    won = np.asarray(wins, dtype=np.float64)
+    if not np.isin(won, (0.0, 1.0)).all():
+        raise ConfigError("Wins must be 1 and losses 0; leave ties out.")
+    after = np.arange(1, won.shape[-1] + 1)
+    total = np.cumsum(won, axis=-1)
+    # The mixture is the product of each vote's chance given those before it.
+    before = total - won
+    chance = (prior + np.where(won > 0, before, after - 1 - before)) / (2 * prior + after - 1)
+    mixture = np.cumsum(np.log(chance), axis=-1)
+    e_logs = mixture - _log_likelihood(total, after, np.float64(null))
+    low, high = _sequence(mixture, total, after, -np.log(alpha))
+    reached = e_logs >= -np.log(alpha)
+    return Monitor(
+        alpha=alpha,
+        e_values=np.exp(e_logs),
+        low=low,
+        high=high,
+        stop=np.where(reached.any(axis=-1), reached.argmax(axis=-1) + 1, 0)
+        if won.shape[-1]
+        else np.zeros(won.shape[:-1], dtype=np.int64),
+    )
+
+
+def first_decided(
+    votes: Iterable[Vote],
+    *,
+    question: str | None = None,
+    kind: str = PERSON,
+    system: str = IMPROVED,
+    baseline: str = ORIGINAL,
+) -> list[int]:
+    """Of each prompt the first vote, in their order, 1 for a win and 0 for a loss.
+
+    A prompt whose first vote is a tie is left out, so that what later raters make of it cannot
+    decide whether it counts.
+
+    Raises:
+        InputError: votes on several questions, none of which was named, or on other systems.
+    """
+    first: dict[int, str] = {}
+    for vote in counted(votes, question=question, kind=kind):
+        first.setdefault(vote.prompt_index, outcome(vote, system=system, baseline=baseline))
+    return [int(result == system) for result in first.values() if result != TIE]
+
+
+def _sequence(mixture: Array, total: Array, after: Array, limit: float) -> tuple[Array, Array]:
+    """Where the log mixture exceeds the log likelihood by less than the limit.
+
+    The log likelihood rises up to the share of wins and falls from there: either end is found by
+    halving, between that share and the bound.
+    """
+    share = total / after
+    ends = []
+    for bound in (np.zeros_like(share), np.ones_like(share)):
+        inside, outside = share.copy(), bound
+        for _ in range(_HALVINGS):
+            middle = (inside + outside) / 2
+            holds = mixture - _log_likelihood(total, after, middle) < limit
+            inside, outside = np.where(holds, middle, inside), np.where(holds, outside, middle)
+        ends.append(outside)
+    return ends[0], ends[1]
+
+
+def _log_likelihood(wins: Array, after: Array, rate: Array | np.float64) -> Array:
+    losses = after - wins
+    with np.errstate(divide="ignore", invalid="ignore"):
+        of_wins = np.where(wins > 0, wins * np.log(rate), 0.0)
+        of_losses = np.where(losses > 0, losses * np.log1p(-rate), 0.0)
+    return np.asarray(of_wins + of_losses, dtype=np.float64)

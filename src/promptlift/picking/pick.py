@@ -1,0 +1,283 @@
+"""Improve, draw, score, and keep the prompt that draws best: the paper's loop as a tool.
+
+Each part leaves its files in the run folder and goes on from them, so that the same command after
+a kill ends with the same picks. Of the prompts, one at a time is held with its scores.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from promptlift.errors import ConfigError, InputError
+from promptlift.files import sha256_of_file, write_text
+from promptlift.illustrating.illustrator import Illustrator
+from promptlift.illustrating.inputs import Entry, read_entries
+from promptlift.illustrating.job import STAGE as ILLUSTRATING
+from promptlift.illustrating.job import IllustrationJob
+from promptlift.improving.batch import Job, improve_items, input_identity, read_items
+from promptlift.improving.improver import Improver
+from promptlift.picking.config import PickConfig
+from promptlift.picking.picks import FILE, candidates, pick_row, read_picks, with_confirmation
+from promptlift.picking.scores import check_metric, load_metric, stream_scores
+from promptlift.pictures import PictureReader
+from promptlift.records import SCHEMA_VERSION as IMPROVEMENT_VERSION
+from promptlift.runs import Run
+from promptlift.scoring.pictures.config import PictureScoringConfig
+from promptlift.scoring.pictures.feature_cache import FeatureCache
+from promptlift.scoring.pictures.preference_models import PictureScorer, ScorerContext
+from promptlift.tables import Fault, write_rows
+
+STAGE, IMPROVING = "picking", "improving"
+IMPROVEMENTS, CONFIRMATION = "improvements.jsonl", "confirmation"
+_SECONDS = 10.0  # between lines of progress
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompts:
+    """What is improved: prompts given directly, then those of files.
+
+    Attributes:
+        prompts: given directly.
+        files: as `promptlift improve --input` takes them; not standard input, which cannot be
+            read again when a stopped run goes on.
+        column: of the prompts in the files; "prompt", or the only one, where None.
+    """
+
+    prompts: Sequence[str] = ()
+    files: Sequence[Path] = ()
+    column: str | None = None
+
+
+def pick(
+    run_folder: Path,
+    given: Prompts,
+    *,
+    improver: Improver,
+    illustrator: Illustrator,
+    config: PickConfig | None = None,
+    scoring: PictureScoringConfig | None = None,
+    report: Report = lambda line: None,
+) -> dict[str, Any]:
+    """Improve prompts, draw originals and variants from the same noise, and keep the best.
+
+    Writes `RUN/improvements.jsonl`, `RUN/pictures`, `RUN/picks.jsonl`, which
+    `picks.read_picks` reads, and with `confirm_seeds` `RUN/confirmation`, itself a run folder.
+
+    Args:
+        run_folder: made, or gone on from. Another metric or rule needs no new pictures there.
+        given: the prompts.
+        improver: the model that improves them.
+        illustrator: the picture model; its config has the seeds.
+        config: how many variants, and how the best is picked.
+        scoring: models of the metric, and what counts as a tie.
+        report: takes lines of progress and of trouble.
+
+    Returns:
+        Counts: `prompts`, `improved`, `original`, `failed`, and with `confirm_seeds` `confirmed`:
+        chosen prompts whose gain is clear there too.
+
+    Raises:
+        ConfigError: an option cannot be used, or the folder was begun with others.
+        InputError: there is no prompt, or a picture cannot be read.
+        ModelError: the metric's weights are missing or damaged.
+        PromptliftError: another process works in the folder.
+    """
+    config, scoring = config or PickConfig(), scoring or PictureScoringConfig()
+    scoring = replace(scoring, clip=scoring.clip_for(illustrator.pipelines.origins[0].name))
+    check_metric(config.metric)
+    improver.improve_stream([], **config.improve_options())  # a wrong option is told at once
+    inputs = _inputs(given)
+    run = Run.open(run_folder)
+    with run.alone("picked"):
+        if (run_folder / IMPROVEMENTS).exists() and not run.stage(IMPROVING):
+            raise ConfigError(
+                f"{run_folder / IMPROVEMENTS} is of another command; name another folder"
+            )
+        settings = {**config.improve_options(), "model": improver.model_id}
+        run.begin(IMPROVING, json.loads(json.dumps(settings)), inputs)
+        cache = FeatureCache(run_folder / "scores" / "cache" / "features.sqlite")
+        try:
+            reader = PictureReader(scoring.batch_size)
+            context = ScorerContext(config=scoring, cache=cache, reader=reader)
+            scorer = load_metric(config.metric, context)  # missing weights are told before the work
+            improvements = _improve(run, given, improver, config, report)
+            picking = _Picking(run, improvements, illustrator, config, context, scorer, report)
+            return picking.work()
+        finally:
+            cache.close()
+
+
+def _inputs(given: Prompts) -> dict[str, str]:
+    """Hashes of what is read, by name."""
+    files = list(given.files)
+    if not files and not given.prompts:
+        raise InputError("there is no prompt to pick for")
+    identity = input_identity(list(given.prompts), files, given.column, resume=True)
+    text = json.dumps(identity, sort_keys=True)
+    return {"prompts": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _improve(
+    run: Run, given: Prompts, improver: Improver, config: PickConfig, report: Report
+) -> Path:
+    """`RUN/improvements.jsonl`, made where it is not there yet; a stopped making goes on."""
+    output = run.folder / IMPROVEMENTS
+    if not output.exists():
+        options = config.improve_options()
+        report(f"improving with {improver.model_id}, {config.n} variants of each prompt")
+        header = {"options": options, "model": improver.model_id, "input": _inputs(given)}
+        job = Job(output, json.loads(json.dumps(header)), resume=True, overwrite=False)
+        items = read_items(list(given.prompts), list(given.files), given.column)
+        for _ in job.run(improve_items(improver, islice(items, job.done, None), **options)):
+            pass
+    if run.stage(IMPROVING).get("state") != "done":
+        run.finish(IMPROVING, {})
+    return output
+
+
+def _entries(path: Path, report: Report = lambda line: None) -> Iterator[Entry]:
+    """The prompts that could be improved; of the others `report` is told."""
+    for entry in read_entries(path):
+        if isinstance(entry, Fault):
+            report(f"{path.name} line {entry.number}: {entry.message}")
+        else:
+            yield entry
+
+
+def _draw(job: IllustrationJob, report: Report) -> None:
+    started = said = time.monotonic()
+    for item in job:
+        for note in item.notes:
+            report(f"{item.row['file']}: {note}")
+        now = time.monotonic()
+        if now - said >= _SECONDS and item.drawn < item.missing:
+            said, each = now, (now - started) / item.drawn
+            left = each * (item.missing - item.drawn) / 60
+            done = item.total - item.missing + item.drawn
+            report(f"{done} of {item.total} pictures, {each:.2f} s each, {left:.1f} min left")
+
+
+@dataclass(frozen=True)
+class _Picking:
+    """Drawing, scoring and choosing, once the improvements are there."""
+
+    run: Run
+    improvements: Path
+    illustrator: Illustrator
+    config: PickConfig
+    context: ScorerContext
+    scorer: PictureScorer
+    report: Report
+
+    def work(self) -> dict[str, Any]:
+        """Go through all parts, and return the counts."""
+        run = self.run
+        if self.improvements.stat().st_size == 0:
+            raise InputError("there is no prompt to pick for: the input is empty")
+        entries = _entries(self.improvements, self.report)
+        # Only numbers are held: which prompts have something to draw.
+        drawn = {place for place, entry in enumerate(entries) if candidates(entry)}
+        model = ""
+        if drawn:
+            job = IllustrationJob(
+                run, self.improvements, self.illustrator, chosen=drawn, report=self.report
+            )
+            _draw(job, self.report)
+            model = "+".join(f"{part['name']}@{part['sha256'][:12]}" for part in job.model)
+        settings = {**self.config.to_dict(), "scoring": self.context.config.to_dict()}
+        inputs = {IMPROVEMENTS: sha256_of_file(self.improvements)}
+        run.begin(STAGE, json.loads(json.dumps(settings)), inputs, anew=True)
+        write_rows(run.folder / FILE, self._rows(model), ())
+        counts = self._counts()
+        if self.config.confirm_seeds and counts["improved"]:
+            self._confirm()
+            counts = self._counts()
+        run.finish(STAGE, counts)
+        return counts
+
+    def _rows(self, picture_model: str) -> Iterator[dict[str, Any]]:
+        stream = stream_scores(self.run.folder / "pictures", self.scorer, self.context)
+        metric = {
+            "name": self.scorer.metric.name,
+            "model": self.scorer.model,
+            "tie": self.context.config.tie,
+        }
+        for entry in _entries(self.improvements):
+            scores = next(stream) if candidates(entry) else None
+            assert scores is None or scores.prompt_index == entry.index
+            yield pick_row(
+                entry,
+                scores,
+                always=self.config.always,
+                metric=metric,
+                picture_model=picture_model,
+            )
+
+    def _confirm(self) -> None:
+        """Draw what was chosen and its original from fresh seeds, and add the gain to the picks."""
+        inner = Run.open(self.run.folder / CONFIRMATION)
+        with inner.alone("picked"):
+            self._draw_chosen(inner)
+        stream = stream_scores(inner.folder / "pictures", self.scorer, self.context)
+        rows = read_picks(self.run.folder)
+        write_rows(
+            self.run.folder / FILE,
+            (
+                row if row["choice"] == "original" else with_confirmation(row, next(stream))
+                for row in rows
+            ),
+            (),
+        )
+
+    def _draw_chosen(self, inner: Run) -> None:
+        inputs = {FILE: sha256_of_file(self.run.folder / FILE)}
+        inner.begin(IMPROVING, {"confirms": FILE}, inputs, anew=True)
+        path = inner.folder / IMPROVEMENTS
+        write_rows(path, self._chosen(), ())
+        inner.finish(IMPROVING, {})
+        # Under another metric other prompts are chosen; a picture that is still asked for stays.
+        inner.forget(ILLUSTRATING)
+        known = self.run.folder / "pictures" / "model_hashes.json"
+        if known.exists():  # gigabytes need not be read again
+            write_text(inner.folder / "pictures" / known.name, known.read_text("utf-8"))
+        own = self.illustrator.config
+        config = replace(
+            own,
+            seed=own.seed + own.seeds,
+            seeds=self.config.confirm_seeds,
+            batch_size=self.illustrator.batch_size,
+        )
+        fresh = Illustrator(self.illustrator.pipelines, config, self.report)
+        _draw(IllustrationJob(inner, path, fresh, report=self.report), self.report)
+
+    def _chosen(self) -> Iterator[dict[str, Any]]:
+        """The improvements that were chosen, as `promptlift improve` writes them."""
+        rows = read_picks(self.run.folder)
+        for entry, row in zip(_entries(self.improvements), rows, strict=True):
+            for item in entry.variants:
+                if item.variant == row["variant"]:
+                    yield {
+                        "index": entry.index,
+                        **item.to_dict(),
+                        "schema_version": IMPROVEMENT_VERSION,
+                    }
+
+    def _counts(self) -> dict[str, Any]:
+        counts = {"prompts": 0, "improved": 0, "original": 0, "failed": 0}
+        confirmations = []
+        for row in read_picks(self.run.folder):
+            counts["prompts"] += 1
+            counts[row["choice"]] += 1
+            if row["confirmation"] is not None:
+                confirmations.append(row["confirmation"]["confirmed"])
+        counts["failed"] = sum(isinstance(one, Fault) for one in read_entries(self.improvements))
+        if self.config.confirm_seeds:
+            counts["confirmed"] = sum(confirmations)
+        return counts

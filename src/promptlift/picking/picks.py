@@ -1,0 +1,181 @@
+"""Picks as records: a row of `RUN/picks.jsonl` for each prompt, and the pairs that they make."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from promptlift.errors import InputError
+from promptlift.illustrating.inputs import Entry
+from promptlift.pairs.load import write_pairs
+from promptlift.picking.choosing import NOTHING, Choice, choose, confirmed
+from promptlift.picking.scores import PromptScores
+from promptlift.records import Improvement, Pair
+from promptlift.scoring.pictures.picture_features import caption
+from promptlift.scoring.pictures.verdicts import Evidence
+from promptlift.tables import Row, read_rows
+
+SCHEMA_VERSION = 1
+FILE = "picks.jsonl"
+CAUTION = (
+    "the gain is that of the best variant on the very pictures it was chosen by; on average the "
+    "true gain is smaller"
+)
+
+
+def candidates(entry: Entry) -> list[Improvement]:
+    """The variants that compete: different from the original and from each other."""
+    found: dict[str, Improvement] = {}
+    for variant in entry.variants:
+        if variant.prompt != variant.source:
+            found.setdefault(variant.prompt, variant)
+    return list(found.values())
+
+
+def pick_row(
+    entry: Entry,
+    scores: PromptScores | None,
+    *,
+    always: bool,
+    metric: dict[str, Any],
+    picture_model: str,
+) -> dict[str, Any]:
+    """The row of a prompt, before any confirmation; docs/picture-metrics.md lists its fields.
+
+    Args:
+        entry: the prompt and its variants.
+        scores: of its pictures; None where no variant competes, so that none were drawn.
+        always: take the best variant whatever its gain.
+        metric: `name`, `model` and `tie`.
+        picture_model: `NAME@HASH`.
+    """
+    competing = candidates(entry)
+    choice = _choice(competing, scores, entry, metric, always)
+    chosen = None if choice.variant is None else competing[choice.variant]
+    best = None if choice.best is None else competing[choice.best]
+    first = entry.variants[0]
+    return {
+        "index": entry.index,
+        "source": first.source,
+        "prompt": first.source if chosen is None else chosen.prompt,
+        "choice": "original" if chosen is None else "improved",
+        "variant": None if chosen is None else chosen.variant,
+        "reason": choice.reason,
+        "clear": choice.clear,
+        "best_variant": None if best is None else best.variant,
+        "best_of": len(competing),
+        **_evidence(choice.evidence),
+        "caution": None if chosen is None else CAUTION,
+        "confirmation": None,
+        "mode": first.mode,
+        "additions": [] if chosen is None else list(chosen.additions),
+        "scores": None if scores is None else _scores(competing, scores),
+        "seeds": [] if scores is None else list(scores.seeds),
+        "metric": {**metric, "always": always},
+        "models": {"improver": first.model, "pictures": picture_model},
+        "schema_version": SCHEMA_VERSION,
+    }
+
+
+def with_confirmation(row: dict[str, Any], scores: PromptScores) -> dict[str, Any]:
+    """A row with the gain that its choice shows on pictures from fresh seeds."""
+    tie = float(row["metric"]["tie"])
+    evidence = confirmed(scores.original, scores.improved[0], tie=tie)
+    found = {
+        "confirmed": evidence.low > tie,  # clear here too
+        **_evidence(evidence),
+        "scores": {
+            "original": scores.original.tolist(),
+            str(row["variant"]): scores.improved[0].tolist(),
+        },
+        "seeds": list(scores.seeds),
+    }
+    return {**row, "confirmation": found}
+
+
+def read_picks(run_folder: Path) -> Iterator[dict[str, Any]]:
+    """The rows of `RUN/picks.jsonl`.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    path = run_folder / FILE
+    for row in read_rows(path):
+        if not isinstance(row, Row) or isinstance(row.value, str):
+            raise InputError(f"{path} line {row.number} is damaged; run promptlift pick again")
+        yield dict(row.value)
+
+
+def pick_pairs(run_folder: Path) -> Iterator[Pair]:
+    """Pairs that are known to draw better: the choices, and with a confirmation those it bears out.
+
+    With `always` all choices.
+
+    A prompt that was rewritten gives a pair to rewrite, whose target is the chosen prompt; one that
+    was extended gives a pair to extend, whose target is what was added. Texts are as models read
+    them, without weights and tags.
+    """
+    for row in read_picks(run_folder):
+        found = row["confirmation"]
+        unsure = found is not None and not found["confirmed"] and not row["metric"]["always"]
+        if row["choice"] == "original" or unsure:
+            continue
+        rewritten = row["mode"] == "rewrite"
+        source = caption(row["source"])
+        target = caption(row["prompt"]) if rewritten else ", ".join(row["additions"])
+        if source.strip() and target.strip():
+            yield Pair(source=source, target=target, mode=row["mode"])
+
+
+def write_pick_pairs(run_folder: Path, path: Path) -> int:
+    """Write the pairs of `pick_pairs` as `promptlift train --pairs` reads them; their number."""
+    count = 0
+
+    def counted() -> Iterator[Pair]:
+        nonlocal count
+        for pair in pick_pairs(run_folder):
+            count += 1
+            yield pair
+
+    write_pairs(path, counted())
+    return count
+
+
+def _choice(
+    competing: Sequence[Improvement],
+    scores: PromptScores | None,
+    entry: Entry,
+    metric: dict[str, Any],
+    always: bool,
+) -> Choice:
+    if scores is None:
+        why = entry.variants[0].notes[:1]
+        return replace(NOTHING, reason="; ".join((NOTHING.reason, *why)))
+    rows = [scores.variants.index(one.variant) for one in competing]
+    return choose(
+        scores.original,
+        scores.improved[rows],
+        metric=metric["name"],
+        blanks=scores.blanks[rows],
+        tie=metric["tie"],
+        always=always,
+    )
+
+
+def _evidence(found: Evidence | None) -> dict[str, Any]:
+    """Its fields at the row's own level; what is unbounded for want of evidence is None."""
+    names = ("gain", "low", "high", "noise", "wins", "losses")
+    if found is None:
+        return dict.fromkeys(names)
+    unknown = found.noise is None
+    values = {name: getattr(found, name) for name in names}
+    return {**values, "low": None, "high": None} if unknown else values
+
+
+def _scores(competing: Sequence[Improvement], scores: PromptScores) -> dict[str, list[float]]:
+    """Of the original and of each variant that competes, in the order of the seeds."""
+    improved = {
+        str(one.variant): scores.improved[scores.variants.index(one.variant)].tolist()
+        for one in competing
+    }
+    return {"original": scores.original.tolist(), **improved}

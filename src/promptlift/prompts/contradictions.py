@@ -1,0 +1,178 @@
+"""What of an addition does not go with a prompt: another count, colour, subject or medium."""
+
+from functools import lru_cache
+from importlib.resources import files
+
+from promptlift.prompts.intent import Text
+
+# Words of which two groups never go together, and what they speak of.
+_EXCLUSIVE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    (
+        "time of day",
+        (
+            "night midnight moonlight moonlit starry nighttime nocturnal starlight",
+            "noon midday daylight daytime sunny sunlit sunlight sunshine",
+        ),
+    ),
+    (
+        "time of day",
+        ("noon midday", "sunset sunrise dusk dawn twilight"),
+    ),
+    ("time of day", ("sunset dusk", "sunrise dawn")),
+    ("time of day", ("night midnight moonlit nighttime", "sunset sunrise")),
+    ("season", ("winter", "summer", "autumn fall", "spring")),
+    ("weather", ("sunny sunshine cloudless", "rain rainy raining storm stormy overcast blizzard")),
+    (
+        "colours",
+        (
+            "monochrome grayscale greyscale monochromatic sepia black-and-white",
+            "colorful colourful multicolored multicoloured rainbow vibrant vivid",
+        ),
+    ),
+)
+# What a picture is made as. "painting" and "illustration" say less than what is under them.
+_MEDIUMS = {
+    "photo": "photo photograph photography photographic photos photographs dslr polaroid",
+    "render": "render rendering rendered cgi 3d octane blender voxel unreal raytracing",
+    "painting": "painting paintings painted",
+    "illustration": "illustration illustrated drawing cartoon",
+    "digital": "digital",
+    "oil": "oil",
+    "watercolour": "watercolor watercolour aquarelle",
+    "acrylic": "acrylic",
+    "gouache": "gouache",
+    "ink": "ink",
+    "pencil": "pencil graphite",
+    "charcoal": "charcoal",
+    "sketch": "sketch",
+    "crayon": "crayon",
+    "print": "woodcut etching lithograph linocut engraving",
+    "pixel": "pixel 8-bit 16-bit",
+    "sculpture": "sculpture statue",
+    "mosaic": "mosaic",
+    "textile": "embroidery knitted tapestry crochet felt",
+    "glass": "stained-glass",
+    "paper": "origami papercraft",
+    "clay": "claymation",
+}
+_GENERIC = {
+    "painting": {"digital", "oil", "watercolour", "acrylic", "gouache", "ink", "illustration"},
+    "illustration": {
+        "digital", "watercolour", "gouache", "ink", "pencil", "charcoal", "sketch", "painting",
+        "crayon", "print",
+    },
+    "sketch": {"pencil", "charcoal", "ink", "illustration"},
+    "digital": {"render", "pixel"},
+}  # fmt: skip
+_MEDIUM_OF = {word: name for name, words in _MEDIUMS.items() for word in words.split()}
+_VIEWS = frozenset(("first", "second", "third"))  # person
+_CROWD = frozenset(("crowd", "crowds", "group"))
+_EXCLUSIVES = tuple(
+    (topic, tuple(frozenset(group.split()) for group in groups)) for topic, groups in _EXCLUSIVE
+)
+_EXCLUSIVE_WORDS = frozenset[str]().union(*(group for _, groups in _EXCLUSIVES for group in groups))
+
+
+def contradiction(asked: Text, phrase: str, said: str = "") -> str | None:
+    """Why a phrase does not go with a prompt, or with what was `said` after it.
+
+    A second subject, another colour of the same thing, another count, something that was
+    ruled out, another medium, time of day, season or weather.
+    """
+    text = _read(phrase)
+    return (
+        _ruled_out(asked, text)
+        or _other_count(asked, text)
+        or _other_colour(asked, text)
+        or _second_subject(asked, text)
+        or _exclusive(asked, said, text)
+        or _second_medium(asked, said, text)
+    )
+
+
+# Models say the same phrases over and over.
+_read = lru_cache(20_000)(Text)
+
+
+def _ruled_out(asked: Text, text: Text) -> str | None:
+    allowed = {root for root, _ in text.negated}
+    for root, _ in asked.negated:
+        found = _CROWD | {"person", "man", "woman"} if root == "person" else {root}
+        if found & text.stem_set and root not in allowed:
+            return f"the prompt says no {root}"
+    return None
+
+
+def _other_count(asked: Text, text: Text) -> str | None:
+    for number, root, _ in text.counts:
+        numbers = {n for n, other, _ in asked.counts if other == root}
+        if number not in numbers and (numbers or root in asked.stem_set):
+            return f"another number of {root}"
+    return None
+
+
+def _other_colour(asked: Text, text: Text) -> str | None:
+    for colour, root, _ in text.colours:
+        colours = {c for c, other, _ in asked.colours if other == root}
+        if colours and colour not in colours:
+            return f"another colour of {root}"
+    return None
+
+
+def _second_subject(asked: Text, text: Text) -> str | None:
+    beings = _beings()
+    for place, root in enumerate(text.stems):
+        if root not in beings or root in asked.stem_set:
+            continue
+        # The head of a noun phrase: dragon scales are no dragon, third person is nobody.
+        head = len(text.run(place)) == 1 and text.words[max(0, place - 1)] not in _VIEWS
+        if head and all(root != other for other, _ in text.negated):
+            return f"a second subject: {root}"
+    return None
+
+
+def _exclusive(source: Text, said: str, text: Text) -> str | None:
+    if _EXCLUSIVE_WORDS.isdisjoint(text.word_set):
+        return None
+    before = source.word_set | Text(said).word_set
+    for topic, groups in _EXCLUSIVES:
+        here = [index for index, group in enumerate(groups) if group & text.word_set]
+        if not here:
+            continue
+        there = [index for index, group in enumerate(groups) if group & before]
+        if there and not set(here) & set(there):
+            return f"another {topic}"
+    return None
+
+
+def _second_medium(source: Text, said: str, text: Text) -> str | None:
+    if not (found := mediums(text)):
+        return None
+    for asked in (mediums(source), mediums(said)):
+        if asked and not any(_go_together(a, b) for a in asked for b in found):
+            return f"another medium than {min(asked)}"
+    return None
+
+
+def mediums(text: "Text | str") -> frozenset[str]:
+    """What a text says that a picture is made as."""
+    read = Text(text) if isinstance(text, str) else text
+    found = {_MEDIUM_OF[word] for word in _MEDIUM_OF.keys() & read.word_set}
+    # "oil on canvas", "oil painting", but no oil lamp; digital art, but no digital clock.
+    if "oil" in found and not read.word_set & {"canvas", "painting", "painted", "paint", "oils"}:
+        found.discard("oil")
+    if "digital" in found and not read.word_set & {"art", "painting", "illustration", "artwork"}:
+        found.discard("digital")
+    if found & {"oil", "watercolour", "acrylic", "gouache", "digital"}:
+        found.discard("painting")
+    return frozenset(found)
+
+
+def _go_together(one: str, other: str) -> bool:
+    return one == other or other in _GENERIC.get(one, set()) or one in _GENERIC.get(other, set())
+
+
+@lru_cache(1)
+def _beings() -> frozenset[str]:
+    text = (files("promptlift.prompts.lexicon") / "data" / "beings.txt").read_text(encoding="utf-8")
+    return frozenset(text.split())

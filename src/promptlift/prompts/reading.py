@@ -1,0 +1,119 @@
+"""A prompt as the user wrote it, read once: its syntax, its tokens, what it asks for."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from promptlift.errors import InputError
+from promptlift.prompts.clip_tokens import count_clip_tokens, count_parts
+from promptlift.prompts.intent import Intent, Want
+from promptlift.prompts.language import foreign_language
+from promptlift.prompts.lexicon.terms import Term, find_terms
+from promptlift.prompts.syntax import Part, insert, main_part, parse, parts_of
+
+# A prompt that names so many of these is detailed; nine in ten real heads name none.
+_DETAIL = ("style", "medium", "filler", "light", "camera")
+DETAILED = 5
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A prompt and what was read in it.
+
+    Attributes:
+        prompt: as it was given.
+        parts: what is encoded by itself, see `syntax.Part`.
+        part: the one that is improved, None where the prompt has no words.
+        has_syntax: whether anything in it is more than words.
+    """
+
+    prompt: str
+    parts: tuple[Part, ...]
+    part: Part | None
+    has_syntax: bool
+
+    @property
+    def words(self) -> str:
+        """The words of the part that is improved."""
+        return self.part.words if self.part else ""
+
+    @cached_property
+    def intent(self) -> Intent:
+        """What the whole prompt asks for."""
+        return Intent(", ".join(part.words for part in self.parts))
+
+    @cached_property
+    def _found(self) -> list[Term]:
+        return list(find_terms(", ".join(part.words for part in self.parts)))
+
+    @cached_property
+    def terms(self) -> frozenset[str]:
+        """Painters, styles and mediums that it names, in lower case."""
+        return frozenset(
+            term.text.lower() for term in self._found if term.kind in ("painter", "style", "medium")
+        )
+
+    def lost(self, result: str) -> tuple[Want, ...]:
+        """What the prompt asks for and a result, syntax and all, no longer says."""
+        end = self.part.end if self.part and self.part.end is not None else len(self.prompt)
+        if result.startswith(self.prompt[:end]) and result.endswith(self.prompt[end:]):
+            return ()  # word for word
+        return self.intent.lost(", ".join(part.words for part in parts_of(parse(result))))
+
+    def extended(self, phrases: list[str]) -> str:
+        """The prompt with phrases behind the words of the part that is improved."""
+        if self.part is None or self.part.end is None:
+            return self.prompt
+        return insert(self.prompt, self.part.end, phrases)
+
+    def tokens_with(self, phrases: list[str]) -> int:
+        """CLIP tokens of the part that is improved, with phrases behind it."""
+        if self.part is None:
+            return 0
+        seen = self.part.seen.rstrip()
+        longer = insert(seen, len(seen), phrases) if seen else ", ".join(phrases)
+        return count_clip_tokens(longer) + self.part.embeddings
+
+    def reason_to_leave(self, *, limit: int | None, force: bool) -> str | None:
+        """Why the prompt is better left as it is.
+
+        Args:
+            limit: CLIP tokens that it may have with its additions; None for any number.
+            force: improve it even if it is detailed already or not in English.
+        """
+        if self.part is None:
+            return "left alone: it has no words"
+        own = self.tokens_with([])
+        if limit is not None and own >= limit:
+            return f"left alone: it has {own} CLIP tokens by itself, of {limit}"
+        if force:
+            return None
+        if language := foreign_language(self.words):
+            return f"left alone: it looks like {language}, and the model reads English"
+        detail = sum(term.kind in _DETAIL for term in self._found)
+        if detail >= DETAILED:
+            return f"left alone: it is detailed already, with {detail} terms of manner"
+        return None
+
+
+def read(prompt: str) -> Reading:
+    """Read a prompt."""
+    spans = parse(prompt)
+    parts = tuple(parts_of(spans))
+    return Reading(prompt, parts, main_part(parts), any(span.kind != "text" for span in spans))
+
+
+def longest_part(prompt: str) -> int:
+    """CLIP tokens of the longest part of a prompt."""
+    return max(count_parts(parts_of(parse(prompt))))
+
+
+def check_prompt(prompt: object, name: str) -> None:
+    """Raise InputError unless this is text that can be improved."""
+    if not isinstance(prompt, str):
+        raise InputError(f"{name} is {type(prompt).__name__}, not text.")
+    if not prompt.strip():
+        raise InputError(f"{name} is empty. Give it at least one word.")
+    try:
+        prompt.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(f"{name} is not valid Unicode: {error.reason}.") from error

@@ -1,0 +1,216 @@
+"""One look at every picture of a run, by all models at once, resumable."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from promptlift.errors import ConfigError, InputError, ModelError
+from promptlift.pictures import Picture
+from promptlift.prompts.syntax import parse, parts_of
+from promptlift.scoring.pictures.clip import ClipEncoder
+from promptlift.scoring.pictures.feature_cache import FloatArray
+from promptlift.scoring.pictures.measures import MEASURES, VERSION, measure
+from promptlift.scoring.pictures.preference_models import (
+    PickScore,
+    PictureScorer,
+    ScorerContext,
+    make_scorer,
+    scorer_names,
+)
+from promptlift.scoring.scores import Metric
+from promptlift.world.bundle import SCORING_NOTICE, is_pocket
+
+Values = npt.NDArray[np.float64]
+Report = Callable[[str], None]
+
+_NAMED = 20  # faulty files named one by one; all of them are counted
+_SECONDS = 10.0  # between lines of progress
+
+
+@dataclass(frozen=True)
+class Models:
+    """What looks at the pictures.
+
+    Attributes:
+        clip: for CLIPScore; None where it is not asked for.
+        scorers: of preference and aesthetics.
+        measures: whether the measures without weights are taken.
+        encoders: every CLIP or SigLIP among them.
+        left_out: why a scorer that nobody asked for by name is not here, by its name.
+    """
+
+    clip: ClipEncoder | None
+    scorers: list[PictureScorer]
+    measures: bool
+    encoders: list[ClipEncoder]
+    left_out: dict[str, str]
+
+    @property
+    def readers(self) -> list[ClipEncoder]:
+        """Those encoders that read captions."""
+        own = [] if self.clip is None else [self.clip]
+        others = [one.encoder for one in self.scorers if isinstance(one, PickScore)]
+        return list(dict.fromkeys([*own, *others]))
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """Metrics that each picture has by itself or with its original prompt, CLIPScore aside."""
+        own = MEASURES if self.measures else ()
+        return [*(scorer.metric for scorer in self.scorers), *own]
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was found in the pictures that could be read.
+
+    Attributes:
+        pictures: these pictures, in the index's order.
+        features: of `Models.clip`, float32 [pictures, width].
+        columns: values by metric, [pictures].
+        faults: a line for each picture that was left out.
+    """
+
+    pictures: list[Picture]
+    features: FloatArray | None
+    columns: dict[str, Values]
+    faults: list[str]
+
+
+def caption(prompt: str) -> str:
+    """A prompt as text encoders of picture models see it: without tags, weights and brackets.
+
+    A prompt without such syntax is its own caption.
+    """
+    spans = parse(prompt)
+    if all(span.kind == "text" for span in spans):
+        return prompt
+    return " ".join(part.words for part in parts_of(spans) if part.words)
+
+
+def load_models(context: ScorerContext, report: Report) -> Models:
+    """The models that the settings ask for.
+
+    Raises:
+        ConfigError: a metric is not known.
+        ModelError: weights that were asked for are missing or damaged.
+    """
+    config = context.config
+    known = ["clip", "measures", *scorer_names()]
+    if unknown := [name for name in config.metrics or () if name not in known]:
+        raise ConfigError(f"metric {unknown[0]!r} is not known; there is: {', '.join(known)}")
+    wanted = list(dict.fromkeys(config.metrics or known))
+    # Weights asked for by name must be there. Others are used where they are: no download of
+    # gigabytes begins that nobody asked for.
+    named = set(config.metrics or ("clip", "measures"))
+    named |= {"pickscore"} if config.preference else set()
+    named |= {"aesthetic"} if config.aesthetic else set()
+    clip = context.encoder(config.clip) if "clip" in wanted else None
+    if clip is not None and is_pocket(clip.model_id):
+        report(SCORING_NOTICE)
+    at_hand = replace(context, config=replace(config, offline=True))
+    scorers, left_out = [], {}
+    for name in wanted:
+        if name in ("clip", "measures"):
+            continue
+        try:
+            scorers.append(make_scorer(name, context if name in named else at_hand))
+        except ModelError as error:
+            if name in named:
+                raise
+            left_out[name] = str(error)
+            report(f"without {name}: {error}")
+    return Models(clip, scorers, "measures" in wanted, context.encoders(), left_out)
+
+
+def look(
+    listed: Sequence[Picture], models: Models, context: ScorerContext, report: Report
+) -> Looked:
+    """Look at every picture once, in batches; each is decoded once for all models.
+
+    A file that is missing, damaged or not the one in the index is named, counted and left out.
+
+    Raises:
+        InputError: no picture can be read.
+    """
+    size = context.config.batch_size
+    started = said = time.monotonic()
+    kept: list[Picture] = []
+    faults: list[str] = []
+    features: list[FloatArray] = []
+    columns: dict[str, list[Values]] = {}
+    for start in range(0, len(listed), size):
+        batch = _readable(listed[start : start + size], models, context, faults, report)
+        if batch:
+            if models.clip is not None:
+                features.append(models.clip.pictures(batch))
+            for name, values in _values(batch, models, context).items():
+                columns.setdefault(name, []).append(values)
+            kept += batch
+        now, done = time.monotonic(), min(start + size, len(listed))
+        if now - said > _SECONDS and done < len(listed):
+            said, left = now, (now - started) / done * (len(listed) - done)
+            report(f"{done} of {len(listed)} pictures scored, {left / 60:.1f} min left")
+    if not kept:
+        raise InputError(f"none of the {len(listed)} pictures can be read; the first: {faults[0]}")
+    if faults:
+        report(f"{len(faults)} of {len(listed)} pictures are left out")
+    return Looked(
+        kept,
+        np.concatenate(features) if features else None,
+        {name: np.concatenate(parts) for name, parts in columns.items()},
+        faults,
+    )
+
+
+def _readable(
+    batch: Sequence[Picture],
+    models: Models,
+    context: ScorerContext,
+    faults: list[str],
+    report: Report,
+) -> list[Picture]:
+    """Those whose file is there and whole; what some model has not seen is decoded to know."""
+    keys = [picture.sha256 for picture in batch]
+    seen = bool(models.encoders or models.measures)
+    unseen = [] if seen else list(range(len(batch)))
+    for encoder in models.encoders:
+        unseen += encoder.lacks(batch)
+    if models.measures:
+        unseen += context.cache.missing(VERSION, "picture", keys)
+    decoded = {keys[place] for place in unseen}
+    good = []
+    for picture in batch:
+        try:
+            if picture.sha256 in decoded:
+                context.reader.image(picture)
+            else:
+                context.reader.check(picture)
+            good.append(picture)
+        except InputError as error:
+            faults.append(str(error))
+            if len(faults) <= _NAMED:
+                report(str(error))
+    return good
+
+
+def _values(batch: Sequence[Picture], models: Models, context: ScorerContext) -> dict[str, Values]:
+    found: dict[str, Values] = {}
+    if models.measures:
+        measured = context.cache.fetch(
+            VERSION,
+            "picture",
+            [picture.sha256 for picture in batch],
+            lambda places: np.stack(
+                [measure(context.reader.image(batch[place])) for place in places]
+            ),
+        )
+        for place, metric in enumerate(MEASURES):
+            found[metric.name] = measured[:, place].astype(np.float64)
+    prompts = [caption(picture.source) for picture in batch]
+    for scorer in models.scorers:
+        values = scorer.score(prompts=prompts, pictures=batch)
+        found[scorer.metric.name] = np.asarray(values, np.float64)
+    return found

@@ -1,0 +1,254 @@
+"""Models of what people prefer, behind one interface.
+
+A scorer gives a value for each picture, or for each prompt with its picture. Two are here;
+`register_scorer` adds others.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from promptlift.errors import ConfigError, ModelError
+from promptlift.pictures import Picture, PictureReader
+from promptlift.scoring.pictures.clip import ClipEncoder, cosines, load_clip, unit
+from promptlift.scoring.pictures.config import AESTHETIC_HEAD, PICKSCORE, PictureScoringConfig
+from promptlift.scoring.pictures.feature_cache import FeatureCache
+from promptlift.scoring.scores import Metric
+
+Values = npt.NDArray[np.float64]
+# PickScore's own repository tells users to prepare texts and pictures as this model does.
+_PICKSCORE_PROCESSOR = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
+_HEAD_FILE = "aesthetic-model.pth"
+
+
+class PictureScorer(Protocol):
+    """What a model of preference gives.
+
+    Attributes:
+        metric: name, range, direction and source. `compares` is "source" where the value
+            depends on the prompt, and "nothing" where it rests on the picture alone.
+        model: `NAME@HASH` of the weights.
+    """
+
+    metric: Metric
+    model: str
+
+    def score(self, *, prompts: Sequence[str], pictures: Sequence[Picture]) -> Values:
+        """A value for each picture with the prompt at its place, float64 [pictures]."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorerContext:
+    """What a scorer is made from.
+
+    Attributes:
+        config: the settings.
+        cache: keeps features by model and hash.
+        reader: opens pictures.
+    """
+
+    config: PictureScoringConfig
+    cache: FeatureCache
+    reader: PictureReader
+    _encoders: dict[tuple[str, str | None], ClipEncoder] = field(default_factory=dict)
+
+    def encoder(self, name: str, processor: str | None = None) -> ClipEncoder:
+        """A CLIP or SigLIP, loaded once however many scorers use it. See `load_clip`."""
+        key = (name, processor)
+        if key not in self._encoders:
+            self._encoders[key] = load_clip(
+                name,
+                processor=processor,
+                device=self.config.device,
+                offline=self.config.offline,
+                cache=self.cache,
+                reader=self.reader,
+                batch_size=self.config.batch_size,
+            )
+        return self._encoders[key]
+
+    def encoders(self) -> list[ClipEncoder]:
+        """The models loaded so far."""
+        return list(self._encoders.values())
+
+
+ScorerFactory = Callable[[ScorerContext], PictureScorer]
+
+
+class PickScore:
+    """How well people would like a picture for a prompt: the scaled cosine of a tuned CLIP.
+
+    Kirstain et al., "Pick-a-Pic", NeurIPS 2023, section 4. The difference of two scores is the
+    log-odds that people pick the one picture over the other for that prompt.
+    """
+
+    def __init__(self, encoder: ClipEncoder) -> None:
+        scale = encoder.logit_scale
+        self.encoder = encoder
+        self.model = encoder.model_id
+        self.metric = Metric(
+            name="pickscore",
+            title="PickScore (original prompt)",
+            range=(-scale, scale),
+            higher_is_better=True,
+            source="Kirstain et al., Pick-a-Pic, NeurIPS 2023",
+            compares="source",
+        )
+
+    def score(self, *, prompts: Sequence[str], pictures: Sequence[Picture]) -> Values:
+        texts, shown = self.encoder.texts(prompts), self.encoder.pictures(pictures)
+        return self.encoder.logit_scale * cosines(texts, shown)
+
+
+class AestheticHead:
+    """LAION's aesthetic predictor: linear layers over a picture's unit CLIP feature.
+
+    Trained on people's ratings from 1 to 10 (SAC, LAION-Logos and AVA); the layers have no bounds.
+    https://github.com/christophschuhmann/improved-aesthetic-predictor
+
+    Args:
+        encoder: CLIP ViT-L/14 of OpenAI, which the published head was trained on.
+        layers: weight [out, in] and bias [out] of each layer, the last with one output.
+        model: `NAME@HASH` of the head.
+    """
+
+    metric = Metric(
+        name="aesthetic",
+        title="LAION aesthetic score",
+        range=(None, None),
+        higher_is_better=True,
+        source="improved-aesthetic-predictor of LAION; trained on ratings from 1 to 10",
+    )
+
+    def __init__(
+        self, encoder: ClipEncoder, layers: Sequence[tuple[Values, Values]], model: str
+    ) -> None:
+        self._encoder = encoder
+        self._layers = layers
+        self.model = model
+
+    def score(self, *, prompts: Sequence[str], pictures: Sequence[Picture]) -> Values:
+        values = unit(self._encoder.pictures(pictures))
+        for weight, bias in self._layers:  # without activations between them, as published
+            values = values @ weight.T + bias
+        return values[:, 0]
+
+
+def make_scorer(name: str, context: ScorerContext) -> PictureScorer:
+    """A scorer by its name.
+
+    Raises:
+        ConfigError: there is none of this name.
+        ModelError: its weights are missing or damaged.
+    """
+    if name not in _SCORERS:
+        raise ConfigError(f"metric {name!r} is not known; there is: {', '.join(scorer_names())}")
+    return _SCORERS[name](context)
+
+
+def register_scorer(name: str, factory: ScorerFactory) -> None:
+    """Make a scorer known under a name, for `metrics` of `PictureScoringConfig`.
+
+    Args:
+        name: the name; that of its metric.
+        factory: makes it; raises `ModelError` where its weights are missing.
+
+    Raises:
+        ConfigError: the name is taken.
+    """
+    if name in (*_SCORERS, "clip", "measures"):
+        raise ConfigError(f"metric {name!r} is there already; choose another name")
+    _SCORERS[name] = factory
+
+
+def scorer_names() -> list[str]:
+    """Names of the scorers that are known."""
+    return list(_SCORERS)
+
+
+def _pickscore(context: ScorerContext) -> PictureScorer:
+    name = context.config.preference or PICKSCORE
+    processor = _PICKSCORE_PROCESSOR if name == PICKSCORE else None
+    return PickScore(context.encoder(name, processor))
+
+
+def _aesthetic(context: ScorerContext) -> PictureScorer:
+    path = _head_file(context.config.aesthetic or AESTHETIC_HEAD, context.config.offline)
+    layers = _head_layers(path)
+    encoder = context.encoder(context.config.aesthetic_clip)
+    if layers[0][0].shape[1] != encoder.width:
+        raise ModelError(
+            f"{path} reads features of {layers[0][0].shape[1]} numbers and {encoder.model_id} "
+            f"gives {encoder.width}: they do not belong together."
+        )
+    digest = hashlib.sha256()
+    for weight, bias in layers:
+        digest.update(weight.tobytes() + bias.tobytes())
+    model = f"{path.stem}@{digest.hexdigest()[:12]} on {encoder.model_id}"
+    return AestheticHead(encoder, layers, model)
+
+
+def _head_file(name: str, offline: bool) -> Path:
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    if path.suffix or name.count("/") != 1:
+        raise ModelError(f"{name} does not exist. Give the file of an aesthetic head.")
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(name, _HEAD_FILE, local_files_only=offline))
+    except Exception as error:  # a score of kinds, as with transformers
+        raise ModelError(
+            f"{name} is not on this machine{'' if offline else ' and could not be downloaded'}. "
+            f"Download the aesthetic head (4 MB) with: hf download {name} {_HEAD_FILE}"
+        ) from error
+
+
+def _head_layers(path: Path) -> list[tuple[Values, Values]]:
+    """Weight and bias of each layer, in order, checked to fit each other."""
+    try:
+        tensors = _read_tensors(path)
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"{path} cannot be read as weights: {first}") from error
+    names = sorted(
+        (name.removesuffix("weight") for name in tensors if name.endswith("weight")), key=_number
+    )
+    layers = []
+    for name in names:
+        weight, bias = tensors[f"{name}weight"], tensors.get(f"{name}bias")
+        if weight.ndim != 2 or bias is None or bias.shape != weight.shape[:1]:
+            raise ModelError(f"{path}: layer {name.rstrip('.') or 'weight'} is no linear layer.")
+        layers.append((weight, bias))
+    fits = all(a[0].shape[0] == b[0].shape[1] for a, b in pairwise(layers))
+    if not layers or layers[-1][0].shape[0] != 1 or not fits:
+        raise ModelError(f"{path} is no aesthetic head: linear layers that end in one number.")
+    return layers
+
+
+def _read_tensors(path: Path) -> dict[str, Values]:
+    if path.suffix == ".safetensors":
+        from safetensors.numpy import load_file
+
+        found: dict[str, Any] = load_file(path)
+        return {name: np.asarray(value, np.float64) for name, value in found.items()}
+    import torch
+
+    found = torch.load(path, map_location="cpu", weights_only=True)
+    return {name: value.double().numpy() for name, value in found.items()}
+
+
+def _number(name: str) -> tuple[int, ...]:
+    return tuple(int(digits) for digits in re.findall(r"\d+", name))
+
+
+_SCORERS: dict[str, ScorerFactory] = {"pickscore": _pickscore, "aesthetic": _aesthetic}

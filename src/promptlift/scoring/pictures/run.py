@@ -1,0 +1,208 @@
+"""Score the pictures of a run: `RUN/scores/pictures.json` and the tables beside it."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from promptlift.files import sha256_of_file, write_json
+from promptlift.pictures import (
+    SIDES,
+    Picture,
+    PicturePair,
+    PictureReader,
+    drawn_by,
+    read_index,
+)
+from promptlift.runs import Run, versions_of
+from promptlift.scoring.pictures.config import PictureScoringConfig
+from promptlift.scoring.pictures.feature_cache import FeatureCache
+from promptlift.scoring.pictures.pair_tables import TableBuilder
+from promptlift.scoring.pictures.picture_features import Looked, Models, caption, load_models, look
+from promptlift.scoring.pictures.preference_models import ScorerContext
+from promptlift.scoring.pictures.results import picture_results
+from promptlift.scoring.pictures.verdicts import Verdict
+from promptlift.tables import write_rows
+
+SCHEMA_VERSION = 1
+STAGE = "scoring pictures"
+_VERSIONED = ("promptlift", "torch", "transformers", "tokenizers", "numpy", "pillow")
+
+Report = Callable[[str], None]
+
+
+def score_pictures(
+    run_folder: Path, config: PictureScoringConfig, *, report: Report = lambda line: None
+) -> dict[str, Any]:
+    """Score the pictures of `RUN/pictures` and write what was found to `RUN/scores`.
+
+    Every text and picture is encoded once and kept in `RUN/scores/cache`, so that a run that was
+    stopped goes on, and other settings cost only what they add.
+
+    Args:
+        run_folder: with `pictures/index.parquet`.
+        config: the settings.
+        report: takes lines of progress and of trouble.
+
+    Returns:
+        What was written to `RUN/scores/pictures.json`; docs/picture-metrics.md lists its fields.
+
+    Raises:
+        InputError: there is no index, or none of its pictures can be read.
+        ModelError: weights are missing or damaged.
+        ConfigError: a metric or a device is not known.
+        MissingExtraError: packages are missing.
+        PromptliftError: another process works in the run folder.
+    """
+    index = run_folder / "pictures" / "index.parquet"
+    listed = read_index(index.parent)
+    config = replace(config, clip=config.clip_for(drawn_by(index.parent)))
+    scores = run_folder / "scores"
+    cache = FeatureCache(scores / "cache" / "features.sqlite")
+    run = Run.open(run_folder) if (run_folder / "manifest.json").is_file() else None
+    try:
+        with nullcontext() if run is None else run.alone("scored"):
+            context = ScorerContext(
+                config=config, cache=cache, reader=PictureReader(config.batch_size)
+            )
+            models = load_models(context, report)
+            inputs = {"pictures/index.parquet": sha256_of_file(index)}
+            if run is not None:
+                run.begin(STAGE, config.to_dict(), inputs, anew=True)
+            looked = look(listed, models, context, report)
+            builder = TableBuilder(looked, models, batch_size=config.batch_size, seed=config.seed)
+            found, verdicts = picture_results(builder, looked, models, config)
+            found = {**_head(listed, looked, models, config, inputs), **found}
+            _write(scores, builder, looked, models, verdicts)
+            write_json(scores / "pictures.json", found)  # last: it says that the tables are whole
+            if run is not None:
+                run.finish(STAGE, {"pictures": found["pictures"], "verdicts": found["verdicts"]})
+            return found
+    finally:
+        cache.close()
+
+
+def _head(
+    listed: Sequence[Picture],
+    looked: Looked,
+    models: Models,
+    config: PictureScoringConfig,
+    inputs: Mapping[str, str],
+) -> dict[str, Any]:
+    pictures = looked.pictures
+    named = {"clip": models.clip.model_id} if models.clip is not None else {}
+    named |= {scorer.metric.name: scorer.model for scorer in models.scorers}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "models": named,
+        "pictures": {
+            "file": "pictures/index.parquet",
+            "sha256": next(iter(inputs.values())),
+            "listed": len(listed),
+            "n": len(pictures),
+            "prompts": len({picture.prompt_index for picture in pictures}),
+            "seeds": sorted({picture.seed for picture in pictures}),
+            "left_out": looked.faults,
+        },
+        "settings": config.to_dict(),
+        "seed": config.seed,
+        "versions": versions_of(_VERSIONED),
+        "not_scored": models.left_out,
+        "cut_captions": _cut_captions(pictures, models),
+    }
+
+
+def _cut_captions(pictures: Sequence[Picture], models: Models) -> dict[str, Any]:
+    """By model: its limit in tokens, and how many of the prompts it had to cut."""
+    prompts = {
+        "original_prompts": sorted({(one.prompt_index, one.source) for one in pictures}),
+        "improved_prompts": sorted(
+            {(one.prompt_index, one.prompt) for one in pictures if one.side == SIDES[1]}
+        ),
+    }
+    found = {}
+    for encoder in models.readers:
+        cut: dict[str, Any] = {"limit": encoder.limit}
+        for name, listed in prompts.items():
+            lost = encoder.cut_tokens([caption(text) for _, text in listed])
+            cut[name] = {"cut": sum(count > 0 for count in lost), "of": len(lost)}
+        found[encoder.model_id] = cut
+    return found
+
+
+def _write(
+    scores: Path,
+    builder: TableBuilder,
+    looked: Looked,
+    models: Models,
+    verdicts: Sequence[Verdict],
+) -> None:
+    columns: dict[str, Sequence[float]] = {
+        name: values.tolist() for name, values in builder.pictures().items()
+    }
+    if models.clip is not None:
+        texts = [caption(picture.prompt) for picture in looked.pictures]
+        columns["cut_tokens"] = models.clip.cut_tokens(texts)
+    write_rows(
+        scores / "pictures.parquet",
+        (
+            {**_identity(picture), **_values(columns, place)}
+            for place, picture in enumerate(looked.pictures)
+        ),
+        [*_IDENTITY, *columns],
+    )
+    own = builder.own()
+    of_pairs = {name: values.tolist() for name, values in own.pairs.items()}
+    for side, values in own.sides.items():
+        # "clipscore_original_prompt" and so on, of each picture of the pair.
+        of_pairs |= {f"{name}_{side}_picture": one.tolist() for name, one in values.items()}
+    write_rows(
+        scores / "pairs.parquet",
+        (
+            {**_pair(looked.pictures, pair), **_values(of_pairs, row)}
+            for row, pair in enumerate(builder.pairs)
+        ),
+        [*_PAIR, *of_pairs],
+    )
+    sources = {one.prompt_index: one.source for one in looked.pictures}
+    prompts = {(one.prompt_index, one.variant): one.prompt for one in looked.pictures}
+    write_rows(
+        scores / "verdicts.jsonl",
+        (
+            {
+                **verdict.to_dict(),
+                "source": sources[verdict.prompt_index],
+                "prompt": prompts[verdict.prompt_index, verdict.variant],
+            }
+            for verdict in verdicts
+        ),
+        [],
+    )
+
+
+_IDENTITY = ("prompt_index", "seed", "side", "variant", "file", "sha256", "source", "prompt")
+_PAIR = ("prompt_index", "seed", "variant", "original_file", "improved_file", "source", "prompt")
+
+
+def _identity(picture: Picture) -> dict[str, Any]:
+    return {name: getattr(picture, name) for name in _IDENTITY}
+
+
+def _pair(pictures: Sequence[Picture], pair: PicturePair) -> dict[str, Any]:
+    original, improved = pictures[pair.original], pictures[pair.improved]
+    return {
+        "prompt_index": improved.prompt_index,
+        "seed": improved.seed,
+        "variant": improved.variant,
+        "original_file": original.file,
+        "improved_file": improved.file,
+        "source": improved.source,
+        "prompt": improved.prompt,
+    }
+
+
+def _values(columns: Mapping[str, Sequence[float]], row: int) -> dict[str, float | None]:
+    found = {name: float(values[row]) for name, values in columns.items()}
+    return {name: None if math.isnan(value) else value for name, value in found.items()}

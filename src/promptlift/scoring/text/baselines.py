@@ -1,0 +1,145 @@
+"""What a model must beat: predictions that anyone can make, and references to compare with."""
+
+import random
+from array import array
+from collections.abc import Iterable, Sequence
+from math import log
+
+import numpy as np
+import numpy.typing as npt
+
+from promptlift.errors import InputError
+from promptlift.records import Pair
+from promptlift.scoring.text.words import words_of
+
+SUFFIX = "highly detailed, digital painting, trending on artstation, sharp focus, 8k"
+MODEL, TARGETS, SHUFFLED = "model", "targets themselves", "shuffled targets"
+SOURCE, FIXED, NEAREST = "source itself", "fixed suffix", "nearest training pair"
+
+
+def whole(source: str, target: str, mode: str) -> str:
+    """The whole improved prompt that a target stands for: in `extend` the target goes behind."""
+    return f"{source}, {target}" if mode == "extend" else target
+
+
+def reference(pair: Pair) -> str:
+    """What a prediction for a pair is compared with."""
+    return whole(pair.source, pair.target, pair.mode)
+
+
+def shuffle(count: int, seed: int = 0) -> list[int]:
+    """For each index another one, each once: a random cycle.
+
+    Raises:
+        InputError: there are not two.
+    """
+    if count < 2:
+        raise InputError(f"{count} pairs cannot be shuffled; give at least 2.")
+    order = list(range(count))
+    random.Random(seed).shuffle(order)
+    others = [0] * count
+    for place, index in enumerate(order):
+        others[index] = order[place - 1]
+    return others
+
+
+def shuffled_targets(pairs: Sequence[Pair], seed: int = 0) -> list[Pair]:
+    """The pairs with each other's targets; those of one mode among themselves.
+
+    A pair that is alone in its mode keeps its target.
+    """
+    result = list(pairs)
+    for mode in {pair.mode for pair in pairs}:
+        places = [place for place, pair in enumerate(pairs) if pair.mode == mode]
+        if len(places) < 2:
+            continue
+        for place, other in zip(places, shuffle(len(places), seed), strict=True):
+            target = pairs[places[other]].target
+            result[place] = Pair(source=pairs[place].source, target=target, mode=mode)
+    return result
+
+
+def baselines(
+    pairs: Sequence[Pair], training: Iterable[Pair] | None = None, *, targets: bool, seed: int = 0
+) -> dict[str, list[str]]:
+    """Predictions of each baseline by its name.
+
+    Args:
+        pairs: what is scored.
+        training: for the nearest training pair; without it that baseline is left out.
+        targets: whether the pairs have targets, so that these can be shuffled.
+        seed: of the shuffling.
+    """
+    found = {
+        SOURCE: [pair.source for pair in pairs],
+        FIXED: [f"{pair.source}, {SUFFIX}" for pair in pairs],
+    }
+    if training is not None:
+        found[NEAREST] = nearest_predictions(pairs, training)
+    if targets:
+        found[SHUFFLED] = [reference(pair) for pair in shuffled_targets(pairs, seed)]
+        found[TARGETS] = [reference(pair) for pair in pairs]
+    return found
+
+
+def nearest_predictions(pairs: Sequence[Pair], training: Iterable[Pair]) -> list[str]:
+    """For each pair the target of the training pair of its mode whose source is most alike.
+
+    Where no word of the source is known, the source itself. A training pair equal to the pair is
+    passed over.
+    """
+    by_mode: dict[str, _Nearest] = {pair.mode: _Nearest() for pair in pairs}
+    for pair in training:
+        if pair.mode in by_mode:
+            by_mode[pair.mode].add(pair)
+    result = []
+    for pair in pairs:
+        found = by_mode[pair.mode].find(pair)
+        result.append(pair.source if found is None else whole(pair.source, found.target, pair.mode))
+    return result
+
+
+class _Nearest:
+    """Nearest source by the cosine of tf-idf weights of words, log(N / n) for a word of n sources.
+
+    Only words' places are kept, four bytes for each word of a source beside the texts.
+    """
+
+    def __init__(self) -> None:
+        self._pairs: list[Pair] = []
+        self._places: dict[str, array[int]] = {}
+        self._ready: tuple[dict[str, float], npt.NDArray[np.float64]] | None = None
+
+    def add(self, pair: Pair) -> None:
+        for word in set(words_of(pair.source)):
+            self._places.setdefault(word, array("i")).append(len(self._pairs))
+        self._pairs.append(pair)
+        self._ready = None
+
+    def find(self, pair: Pair) -> Pair | None:
+        """The nearest training pair; of equally near ones the first."""
+        if self._ready is None:
+            self._ready = self._weigh()
+        weights, norms = self._ready
+        dots = np.zeros(len(self._pairs))
+        for word in set(words_of(pair.source)):
+            if weight := weights.get(word):
+                dots[np.frombuffer(self._places[word], dtype=np.int32)] += weight * weight
+        cosines = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
+        while len(cosines):
+            best = int(cosines.argmax())
+            if cosines[best] <= 0:
+                break
+            if self._pairs[best] != pair:
+                return self._pairs[best]
+            cosines[best] = 0
+        return None
+
+    def _weigh(self) -> tuple[dict[str, float], npt.NDArray[np.float64]]:
+        count = len(self._pairs)
+        # One more than the sources, so that a word of every source still says a little.
+        weights = {word: log((count + 1) / len(held)) for word, held in self._places.items()}
+        squares = np.zeros(count)
+        for word, held in self._places.items():
+            squares[np.frombuffer(held, dtype=np.int32)] += weights[word] ** 2
+        return weights, np.sqrt(squares)

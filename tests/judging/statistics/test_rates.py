@@ -1,0 +1,192 @@
+"""Win rates, their intervals and the sign test."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+
+from benchmarks.judging.simulate import Crowd, simulate_votes
+from promptlift.errors import InputError
+from promptlift.judging.records import Vote
+from promptlift.judging.statistics.binomial import sign_test, wilson
+from promptlift.judging.statistics.bootstrap import crossed_totals
+from promptlift.judging.statistics.rates import RULES, TIES_HALF, TIES_LOSE, WITHOUT_TIES, win_rates
+from promptlift.judging.statistics.selecting import counted, outcome
+from tests.judging.votes import relabelled, some_votes, swapped, vote, votes_of
+
+
+def test_the_papers_79_of_100() -> None:
+    found = win_rates(votes_of("w" * 79 + "l" * 13 + "t" * 8)).together
+    rate = found.rates[TIES_LOSE]
+    assert (rate.rate, rate.n) == (0.79, 100)
+    assert (round(rate.low, 2), round(rate.high, 2)) == (0.70, 0.86)
+
+
+def test_the_three_rules_by_hand() -> None:
+    found = win_rates(votes_of("wwwwllttbss")).together
+    assert (found.votes, found.wins, found.losses, found.ties, found.both_bad) == (9, 4, 2, 3, 1)
+    assert (found.raters, found.prompts) == (1, 9)
+    rates = {rule: (rate.rate, rate.n) for rule, rate in found.rates.items()}
+    assert rates == {
+        TIES_LOSE: (4 / 9, 9),
+        WITHOUT_TIES: (4 / 6, 6),
+        TIES_HALF: (5.5 / 9, 9),
+    }
+    # At least as uneven as 4 to 2: all splits of 6 but 3 to 3, which has 20 of 64 ways.
+    assert found.sign_test == pytest.approx(44 / 64)
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.sampled_from([0.8, 0.95, 0.99]))
+def test_wilson_is_that_of_statsmodels(wins: int, losses: int, level: float) -> None:
+    if wins + losses == 0:
+        assert wilson(0, 0) == (0.0, 1.0)
+        return
+    expected = proportion_confint(wins, wins + losses, 1 - level, method="wilson")
+    assert wilson(wins, wins + losses, level=level) == pytest.approx(expected, abs=1e-12)
+
+
+@given(st.integers(0, 400), st.integers(0, 400))
+def test_the_sign_test_is_scipys_binomial_test(wins: int, losses: int) -> None:
+    expected = stats.binomtest(wins, wins + losses).pvalue if wins + losses else 1.0
+    assert sign_test(wins, losses) == pytest.approx(expected, rel=1e-9)
+
+
+def test_many_thousand_votes_overflow_nothing() -> None:
+    assert sign_test(10_100, 9_900) == pytest.approx(stats.binomtest(10_100, 20_000).pvalue)
+    assert 0.0 <= sign_test(6_000, 0) < 1e-300
+
+
+@given(some_votes())
+@settings(max_examples=40)
+def test_intervals_hold_the_estimate_and_stay_in_range(votes: list[Vote]) -> None:
+    found = win_rates(votes, draws=50)
+    for tally in (found.together, *found.by_rater.values()):
+        for rate in tally.rates.values():
+            assert 0.0 <= rate.low <= rate.high <= 1.0
+            if rate.rate is not None:
+                assert rate.low <= rate.rate <= rate.high
+            if rate.crossed_low is not None and rate.crossed_high is not None:
+                assert 0.0 <= rate.crossed_low <= rate.crossed_high <= 1.0
+    assert sum(tally.votes for tally in found.by_rater.values()) == found.together.votes
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+@given(some_votes(), st.data())
+@settings(max_examples=40)
+def test_neither_sides_nor_order_change_anything(votes: list[Vote], data: st.DataObject) -> None:
+    found = win_rates(votes, draws=50)
+    rows = [data.draw(st.booleans()) for _ in votes]
+    assert win_rates(swapped(votes), draws=50) == found
+    assert win_rates(swapped(votes, rows), draws=50) == found
+    shuffled = win_rates(data.draw(st.permutations(votes)), draws=50)
+    assert shuffled.to_dict() == found.to_dict()
+
+
+@given(some_votes(least=1))
+@settings(max_examples=40)
+def test_relabelling_the_systems_flips_the_rate(votes: list[Vote]) -> None:
+    there, back = win_rates(votes, draws=50), win_rates(relabelled(votes), draws=50)
+    assert back.together.sign_test == there.together.sign_test
+    for rule in (WITHOUT_TIES, TIES_HALF):
+        one, other = there.together.rates[rule], back.together.rates[rule]
+        assert (one.rate is None) == (other.rate is None)
+        if one.rate is not None and other.rate is not None:
+            assert one.rate == pytest.approx(1 - other.rate)
+        assert (one.low, one.high) == pytest.approx((1 - other.high, 1 - other.low))
+        if one.crossed_low is not None and other.crossed_high is not None:
+            assert one.crossed_low == pytest.approx(1 - other.crossed_high)
+    lost = back.together.rates[TIES_LOSE].rate
+    assert lost == pytest.approx(there.together.losses / there.together.votes)
+
+
+def test_only_first_judgements_of_people_count() -> None:
+    votes = [
+        *votes_of("wl"),
+        vote(prompt=2, kind="simulated"),
+        vote(prompt=0, purpose="repeat"),
+        vote(prompt=3, purpose="attention", left="noise"),
+        vote("right", prompt=4, question="match"),
+    ]
+    found = win_rates(votes, question="picture")
+    assert (found.kind, found.together.wins, found.together.losses) == ("person", 1, 1)
+    assert win_rates(votes, kind="simulated").together.votes == 1
+    with pytest.raises(InputError, match="`match`, `picture`"):
+        win_rates(votes)
+
+
+def test_the_last_answer_to_a_pair_counts() -> None:
+    votes = [vote("left"), vote("left", prompt=1), vote("right"), vote("skip", prompt=1)]
+    assert [found.answer for found in counted(votes)] == ["right"]
+
+
+def test_other_systems_are_refused() -> None:
+    with pytest.raises(InputError, match="`pair-0` shows `other` and `original`"):
+        win_rates([vote(left="other")])
+    assert win_rates([vote(left="other")], system="other").together.wins == 1
+    with pytest.raises(InputError, match="`improved` and `improved`"):
+        win_rates([vote(right="improved")])
+
+
+def test_what_is_no_share_and_no_answer_is_refused() -> None:
+    with pytest.raises(ValueError, match="5 successes of 3"):
+        wilson(5, 3)
+    with pytest.raises(InputError, match="no answer of `ann`: `skip`"):
+        outcome(vote("skip"))
+
+
+def test_no_votes_are_no_evidence() -> None:
+    found = win_rates([])
+    assert found.by_rater == {}
+    assert found.together.sign_test == 1.0
+    for rate in found.together.rates.values():
+        assert (rate.rate, rate.low, rate.high, rate.crossed_low) == (None, 0.0, 1.0, None)
+
+
+def test_one_rater_draws_prompts_alone() -> None:
+    # 40 prompts, all their votes alike: the interval is that of 40 votes, not of 80.
+    votes = [
+        replace(single, pair=f"{single.pair}-{copy}")
+        for single in votes_of("w" * 24 + "l" * 16)
+        for copy in (1, 2)
+    ]
+    rate = win_rates(votes).together.rates[WITHOUT_TIES]
+    assert rate.crossed_low is not None and rate.crossed_high is not None
+    assert rate.crossed_high - rate.crossed_low == pytest.approx(2 * 1.96 * 0.0775, rel=0.1)
+    assert rate.high - rate.low < 0.75 * (rate.crossed_high - rate.crossed_low)
+
+
+def test_totals_weigh_votes_by_both_multiplicities() -> None:
+    # The variance of a total is known where all cells are filled: of x summed over a crossed
+    # sample, multiplicities being multinomial.
+    random = np.random.default_rng(5)
+    table = random.normal(size=(6, 9))
+    raters = [f"r{row}" for row in range(6) for _ in range(9)]
+    prompts = list(range(9)) * 6
+    found = crossed_totals(table.reshape(-1, 1), raters, prompts, draws=40_000)[:, 0]
+    mean = np.full((6, 1), 1.0)
+    of_raters = mean @ mean.T + np.eye(6) - 1 / 6
+    of_prompts = np.ones((9, 9)) + np.eye(9) - 1 / 9
+    second = np.einsum("ij,kl,ik,jl->", table, table, of_raters, of_prompts)
+    assert found.mean() == pytest.approx(table.sum(), abs=0.2)
+    assert found.var() == pytest.approx(second - table.sum() ** 2, rel=0.03)
+
+
+def test_simulated_raters_have_the_rate_they_were_given() -> None:
+    crowd = Crowd(prompt_spread=1.0, rater_spread=0.5, side_bias=0.7, lapses=0.1, ties=0.2)
+    votes = simulate_votes(crowd, raters=150, prompts=100, seed=1)
+    assert {vote.kind for vote in votes} == {"simulated"}
+    tally = win_rates(votes, kind="simulated", draws=10).together
+    assert tally.rates[WITHOUT_TIES].rate == pytest.approx(crowd.win_rate(), abs=0.06)
+    assert tally.ties / tally.votes == pytest.approx(0.2, abs=0.02)
+    assert simulate_votes(crowd, raters=2, prompts=3) == simulate_votes(crowd, raters=2, prompts=3)
+    assert Crowd().win_rate() == pytest.approx(1 / (1 + math.exp(-1)))
+
+
+def test_each_rule_says_what_it_does() -> None:
+    assert list(win_rates(votes_of("w")).together.rates) == list(RULES)
