@@ -158,6 +158,14 @@ def another_process(folder: Path, done: str) -> Iterator["subprocess.Popen[str]"
 
 
 @pytest.fixture
+def drawn(tmp_path: Path) -> Path:
+    """A run of four prompts, two seeds, an original and an improved picture each."""
+    from tests.scoring.clip_models import draw_run  # diffusers is slow to import
+
+    return draw_run(tmp_path / "run")
+
+
+@pytest.fixture
 def copy_of(tmp_path: Path) -> "CopyOf":
     return CopyOf(tmp_path)
 

@@ -7,7 +7,7 @@ import torch
 from transformers import BertConfig, BertModel, BertTokenizer
 
 from promptlift.records import Pair
-from tests.scoring.clip_models import draw_run, make_clip, make_siglip
+from tests.scoring.clip_models import make_clip, make_siglip
 
 WORDS = (
     "a the cat dog two in armor lighthouse old castle of fruit bowl soft light highly detailed "
@@ -63,9 +63,3 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def siglip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_siglip(tmp_path_factory.mktemp("models") / "siglip")
-
-
-@pytest.fixture
-def drawn(tmp_path: Path) -> Path:
-    """A run of four prompts, two seeds, an original and an improved picture each."""
-    return draw_run(tmp_path / "run")

@@ -29,7 +29,7 @@ def share(targets: list[str], words: tuple[str, ...]) -> float:
 
 def test_no_use_of_scenes_overlaps_another() -> None:
     """The prompts of measurements, above all, are of scenes from which no pair is made."""
-    firsts = [getattr(renders, name) for name in
+    firsts = [getattr(scenes, name) for name in
               ("TRAINING", "HELD_OUT", "PROMPTS", "PAIRS", "TEST_PAIRS")]  # fmt: skip
     every = [range(first, first + scenes.RANGE) for first in firsts[:3]]
     every += [scenes_of(seed, test=test) for seed in range(SEEDS) for test in (False, True)]

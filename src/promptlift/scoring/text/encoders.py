@@ -105,7 +105,7 @@ def find_baseline(encoder: str | None, layer: int, file: Path | None = None) -> 
             raise InputError(f"{file} has no row for layer {layer}.")
         return found
     name = Path(name_of(encoder)).name
-    own = Path(str(files("promptlift.scoring.text.measuring") / "data" / f"{name}.csv"))
+    own = Path(str(files("promptlift.scoring.text") / "data" / f"{name}.csv"))
     return _read(own, layer) if own.is_file() else None
 
 
