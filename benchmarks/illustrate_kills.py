@@ -36,7 +36,7 @@ folder, improvements, model = map(Path, sys.argv[1:])
 illustrator = Illustrator.load(model, num_inference_steps=1, width=16, height=16)
 process = psutil.Process()
 for item in IllustrationJob(Run.open(folder), improvements, illustrator):
-    print(item.row["file"], process.memory_info().rss, flush=True)
+    print(item.picture.file, process.memory_info().rss, flush=True)
 print("end", process.memory_info().rss, flush=True)
 """
 

@@ -26,10 +26,11 @@ from benchmarks.world_answers import drawn, svg
 from benchmarks.world_drawing import Pictures, judged
 from promptlift.files import write_json
 from promptlift.judging.statistics.metrics_agreement import metric_agreement
-from promptlift.scoring.pictures.clip import ClipEncoder, clip_score, load_clip
-from promptlift.scoring.pictures.directional import directional_similarity
+from promptlift.scoring.pictures.clip import ClipEncoder
+from promptlift.scoring.pictures.clip_loading import load_clip
 from promptlift.scoring.pictures.measures import MEASURES, measure
 from promptlift.scoring.pictures.pair_scores import Values
+from promptlift.scoring.pictures.similarity import clip_score, directional_similarity
 from promptlift.scoring.pictures.verdicts import judge
 from promptlift.scoring.scores import mean_interval, paired_test
 from promptlift.world import bundle

@@ -28,8 +28,9 @@ from benchmarks.world.vae import encode, to_pictures
 from benchmarks.world.wanted import Wanted
 from benchmarks.world_drawing import GUIDANCE, STEPS, Album, Pictures, interval, judged
 from promptlift.files import atomic_path, write_json
-from promptlift.scoring.pictures.clip import load_clip, unit
+from promptlift.scoring.pictures.clip_loading import load_clip
 from promptlift.scoring.pictures.pair_scores import Values
+from promptlift.scoring.pictures.similarity import unit
 from promptlift.scoring.scores import paired_test
 from promptlift.world import bundle
 from promptlift.world.captions import caption

@@ -22,8 +22,7 @@ from diffusers import (
 
 from promptlift import ConfigError, Illustrator, Improvement, InputError, ModelError
 from promptlift.illustrating.config import IllustrationConfig
-from promptlift.illustrating.device import device_of
-from promptlift.illustrating.pictures import Picture, Request
+from promptlift.illustrating.records import DrawnPicture, Request
 from tests.illustrating.models import DIFFUSERS_WARNS
 
 pytestmark = DIFFUSERS_WARNS
@@ -52,7 +51,7 @@ def bf16(sdxl: Path) -> Illustrator:
 
 
 def pixels(picture: Any) -> Array:
-    image = picture.image if isinstance(picture, Picture) else picture
+    image = picture.image if isinstance(picture, DrawnPicture) else picture
     return np.asarray(image, dtype=np.int16)
 
 
@@ -376,14 +375,6 @@ def test_a_schedule_that_leaves_one_without_steps_is_refused(both: Illustrator) 
 def test_what_a_device_cannot_do(options: dict[str, Any], message: str, sdxl: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         Illustrator.load(sdxl, **options)
-
-
-def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert device_of(IllustrationConfig(device="cuda:0")) == "cuda:0"
-    with pytest.raises(ConfigError, match="there are 1 GPUs, counted from cuda:0"):
-        device_of(IllustrationConfig(device="cuda:7"))
 
 
 @pytest.mark.slow

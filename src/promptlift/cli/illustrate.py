@@ -148,11 +148,11 @@ def _draw(job: "IllustrationJob", *, as_json: bool) -> None:
     for item in job:
         drawn = item.drawn
         if as_json:
-            print(json.dumps({**item.row, "notes": item.notes}), flush=True)
+            print(json.dumps({**item.picture.to_row(), "notes": item.notes}), flush=True)
         if moving and item.notes:
             typer.echo("\r\033[K", err=True, nl=False)
         for note in item.notes:
-            say(f"{item.row['file']}: {note}")
+            say(f"{item.picture.file}: {note}")
         now = time.monotonic()
         if now - last >= (0.2 if moving else _PROGRESS_S):
             last = now

@@ -21,7 +21,6 @@ from promptlift.runs import Run
 from promptlift.tables import write_rows
 
 STAGE = "experiment"
-_PROGRESS_S = 10.0
 Report = Callable[[str], None]
 
 
@@ -203,16 +202,7 @@ class Chain:
         with run.alone("drawn"):
             illustrator = Illustrator(load_pipelines(config, self.say), config, self.say)
             job = IllustrationJob(run, self.folder / FILE, illustrator, report=self.say)
-            started = last = time.monotonic()
-            drawn = 0
-            for item in job:
-                drawn = item.drawn
-                for note in item.notes:
-                    self.say(f"{item.row['file']}: {note}")
-                if time.monotonic() - last >= _PROGRESS_S:
-                    last = time.monotonic()
-                    self.say(item.line(last - started))
-            for line in job.outcome(drawn):
+            for line in job.outcome(job.draw()):
                 self.say(line)
 
     def texts(self) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from promptlift.errors import ModelError
+from promptlift.errors import ModelError, first_line
 from promptlift.illustrating.config import IllustrationConfig
 from promptlift.illustrating.weights import INDEX, Origin, files_beside
 
@@ -55,12 +55,6 @@ def load_single_file(
         return pipeline, Origin(path.name, path.parent, (path,))
     beside = files_beside(folder, _parts_beside(pipeline, keys, without))
     return pipeline, Origin(path.name, path.parent, (path,), folder, tuple(beside))
-
-
-def first_line(error: Exception) -> str:
-    """What an error of a library says, cut to a line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300].rstrip(".")
 
 
 def _parts_beside(pipeline: Any, keys: list[str], without: list[str]) -> dict[str, str]:

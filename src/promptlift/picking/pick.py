@@ -6,7 +6,6 @@ a kill ends with the same picks. Of the prompts, one at a time is held with its 
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -24,7 +23,7 @@ from promptlift.improving.improver import Improver
 from promptlift.picking.config import PickConfig
 from promptlift.picking.picks import FILE, candidates, pick_row, read_picks, with_confirmation
 from promptlift.picking.scores import check_metric, load_metric, stream_scores
-from promptlift.pictures import PictureReader
+from promptlift.picture_files import PictureReader
 from promptlift.records import SCHEMA_VERSION as IMPROVEMENT_VERSION
 from promptlift.runs import Run
 from promptlift.scoring.pictures.config import PictureScoringConfig
@@ -34,7 +33,6 @@ from promptlift.tables import Fault, write_rows
 
 STAGE, IMPROVING = "picking", "improving"
 IMPROVEMENTS, CONFIRMATION = "improvements.jsonl", "confirmation"
-_SECONDS = 10.0  # between lines of progress
 
 Report = Callable[[str], None]
 
@@ -151,19 +149,6 @@ def _entries(path: Path, report: Report = lambda line: None) -> Iterator[Entry]:
             yield entry
 
 
-def _draw(job: IllustrationJob, report: Report) -> None:
-    started = said = time.monotonic()
-    for item in job:
-        for note in item.notes:
-            report(f"{item.row['file']}: {note}")
-        now = time.monotonic()
-        if now - said >= _SECONDS and item.drawn < item.missing:
-            said, each = now, (now - started) / item.drawn
-            left = each * (item.missing - item.drawn) / 60
-            done = item.total - item.missing + item.drawn
-            report(f"{done} of {item.total} pictures, {each:.2f} s each, {left:.1f} min left")
-
-
 @dataclass(frozen=True)
 class _Picking:
     """Drawing, scoring and choosing, once the improvements are there."""
@@ -189,8 +174,8 @@ class _Picking:
             job = IllustrationJob(
                 run, self.improvements, self.illustrator, chosen=drawn, report=self.report
             )
-            _draw(job, self.report)
-            model = "+".join(f"{part['name']}@{part['sha256'][:12]}" for part in job.model)
+            job.draw()
+            model = job.model_id
         settings = {**self.config.to_dict(), "scoring": self.context.config.to_dict()}
         inputs = {IMPROVEMENTS: sha256_of_file(self.improvements)}
         run.begin(STAGE, json.loads(json.dumps(settings)), inputs, anew=True)
@@ -255,7 +240,7 @@ class _Picking:
             batch_size=self.illustrator.batch_size,
         )
         fresh = Illustrator(self.illustrator.pipelines, config, self.report)
-        _draw(IllustrationJob(inner, path, fresh, report=self.report), self.report)
+        IllustrationJob(inner, path, fresh, report=self.report).draw()
 
     def _chosen(self) -> Iterator[dict[str, Any]]:
         """The improvements that were chosen, as `promptlift improve` writes them."""

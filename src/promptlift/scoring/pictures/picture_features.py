@@ -1,4 +1,4 @@
-"""One look at every picture of a run, by all models at once, resumable."""
+"""Features and values of every picture of a run: each is read once, for all models together."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -31,8 +31,8 @@ _SECONDS = 10.0  # between lines of progress
 
 
 @dataclass(frozen=True)
-class Models:
-    """What looks at the pictures.
+class PictureModels:
+    """The models that pictures are scored with.
 
     Attributes:
         clip: for CLIPScore; None where it is not asked for.
@@ -63,12 +63,12 @@ class Models:
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What was found in the pictures that could be read.
+class PictureFeatures:
+    """What the models found in the pictures that could be read.
 
     Attributes:
         pictures: these pictures, in the index's order.
-        features: of `Models.clip`, float32 [pictures, width].
+        features: of `PictureModels.clip`, float32 [pictures, width].
         columns: values by metric, [pictures].
         faults: a line for each picture that was left out.
     """
@@ -90,7 +90,7 @@ def caption(prompt: str) -> str:
     return " ".join(part.words for part in parts_of(spans) if part.words)
 
 
-def load_models(context: ScorerContext, report: Report) -> Models:
+def load_models(context: ScorerContext, report: Report) -> PictureModels:
     """The models that the settings ask for.
 
     Raises:
@@ -122,13 +122,13 @@ def load_models(context: ScorerContext, report: Report) -> Models:
                 raise
             left_out[name] = str(error)
             report(f"without {name}: {error}")
-    return Models(clip, scorers, "measures" in wanted, context.encoders(), left_out)
+    return PictureModels(clip, scorers, "measures" in wanted, context.encoders(), left_out)
 
 
-def look(
-    listed: Sequence[Picture], models: Models, context: ScorerContext, report: Report
-) -> Looked:
-    """Look at every picture once, in batches; each is decoded once for all models.
+def features_of(
+    listed: Sequence[Picture], models: PictureModels, context: ScorerContext, report: Report
+) -> PictureFeatures:
+    """Read every picture once, in batches; each is decoded once for all models.
 
     A file that is missing, damaged or not the one in the index is named, counted and left out.
 
@@ -157,7 +157,7 @@ def look(
         raise InputError(f"none of the {len(listed)} pictures can be read; the first: {faults[0]}")
     if faults:
         report(f"{len(faults)} of {len(listed)} pictures are left out")
-    return Looked(
+    return PictureFeatures(
         kept,
         np.concatenate(features) if features else None,
         {name: np.concatenate(parts) for name, parts in columns.items()},
@@ -167,15 +167,15 @@ def look(
 
 def _readable(
     batch: Sequence[Picture],
-    models: Models,
+    models: PictureModels,
     context: ScorerContext,
     faults: list[str],
     report: Report,
 ) -> list[Picture]:
-    """Those whose file is there and whole; what some model has not seen is decoded to know."""
+    """Those whose file is whole; what some model still has to encode is decoded, as a check."""
     keys = [picture.sha256 for picture in batch]
-    seen = bool(models.encoders or models.measures)
-    unseen = [] if seen else list(range(len(batch)))
+    cached = bool(models.encoders or models.measures)
+    unseen = [] if cached else list(range(len(batch)))
     for encoder in models.encoders:
         unseen += encoder.lacks(batch)
     if models.measures:
@@ -196,7 +196,9 @@ def _readable(
     return good
 
 
-def _values(batch: Sequence[Picture], models: Models, context: ScorerContext) -> dict[str, Values]:
+def _values(
+    batch: Sequence[Picture], models: PictureModels, context: ScorerContext
+) -> dict[str, Values]:
     found: dict[str, Values] = {}
     if models.measures:
         measured = context.cache.fetch(

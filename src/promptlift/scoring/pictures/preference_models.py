@@ -16,10 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from promptlift.errors import ConfigError, ModelError
-from promptlift.pictures import Picture, PictureReader
-from promptlift.scoring.pictures.clip import ClipEncoder, cosines, load_clip, unit
+from promptlift.picture_files import PictureReader
+from promptlift.pictures import Picture
+from promptlift.scoring.pictures.clip import ClipEncoder
+from promptlift.scoring.pictures.clip_loading import load_clip
 from promptlift.scoring.pictures.config import AESTHETIC_HEAD, PICKSCORE, PictureScoringConfig
 from promptlift.scoring.pictures.feature_cache import FeatureCache
+from promptlift.scoring.pictures.similarity import cosines, unit
 from promptlift.scoring.scores import Metric
 
 Values = npt.NDArray[np.float64]

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from promptlift.errors import MissingExtraError
 
 Values = npt.NDArray[np.float64]
 LEVEL = 0.05  # chance that a gain of nothing looks clear, over all metrics of a verdict together
@@ -46,6 +46,11 @@ class Evidence:
     wins: int
     losses: int
 
+    def to_dict(self) -> dict[str, Any]:
+        """The evidence as plain JSON types; a bound is None where there is none."""
+        unbounded = {"low": None, "high": None} if self.noise is None else {}
+        return {**vars(self), **unbounded}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
@@ -66,11 +71,8 @@ class Verdict:
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The verdict as plain JSON types; what is unbounded for want of evidence is None."""
-        evidence = {
-            name: {key: _finite(value) for key, value in vars(found).items()}
-            for name, found in self.evidence.items()
-        }
+        """The verdict as plain JSON types."""
+        evidence = {name: found.to_dict() for name, found in self.evidence.items()}
         return {**vars(self), "evidence": evidence}
 
 
@@ -96,12 +98,12 @@ def judge(
         best_of: how many variants of a prompt compete, where only the best is taken. The best of
             several looks clear by chance more often than one: the level is divided among them.
     """
-    keys = list(zip(prompts, variants, strict=True))
     places: dict[tuple[int, int], list[int]] = {}
-    for place, key in enumerate(keys):
+    for place, key in enumerate(zip(prompts, variants, strict=True)):
         places.setdefault(key, []).append(place)
-    number = {key: count for count, key in enumerate(places)}
-    members = np.array([number[key] for key in keys], dtype=np.int64)
+    members = np.empty(len(prompts), dtype=np.int64)
+    for number, same in enumerate(places.values()):
+        members[same] = number
     noises = {name: _noise(values, members) for name, values in gains.items()}
     found = []
     for prompt, variant in sorted(places):
@@ -177,8 +179,8 @@ def _evidence(
         low, high = -math.inf, math.inf
     else:
         error = noise / math.sqrt(len(gains))
-        low = gain - t_quantile(1.0 - level, freedom) * error
-        high = gain + t_quantile(1.0 - LEVEL, freedom) * error
+        low = gain - _t_quantile(1.0 - level, freedom) * error
+        high = gain + _t_quantile(1.0 - LEVEL, freedom) * error
     return Evidence(
         gain=gain,
         low=low,
@@ -191,23 +193,14 @@ def _evidence(
     )
 
 
-@lru_cache(maxsize=64)
-def t_quantile(share: float, freedom: int) -> float:
-    """Quantile of Student's t distribution, for shares from 0.5 to 0.999.
+def _t_quantile(share: float, freedom: int) -> float:
+    """Quantile of Student's t distribution.
 
-    The distribution function is integrated over the angle: with t = sqrt(f) tan(a), the density
-    of a is proportional to cos(a)^(f-1). Beyond a thousand degrees of freedom the first term of
-    Cornish and Fisher's expansion about the normal quantile is exact enough.
+    Raises:
+        MissingExtraError: SciPy is not installed.
     """
-    if freedom > 1000:
-        z = NormalDist().inv_cdf(share)
-        return z + (z**3 + z) / (4 * freedom)
-    angles = np.linspace(0.0, math.pi / 2.0, 8001)
-    density = np.cos(angles) ** (freedom - 1)
-    areas = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2.0)])
-    angle = float(np.interp(2.0 * share - 1.0, areas / areas[-1], angles))
-    return math.sqrt(freedom) * math.tan(angle)
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    try:
+        from scipy.special import stdtrit  # a tenth of the time that `scipy.stats` needs to load
+    except ImportError as error:
+        raise MissingExtraError("Judging pictures by their scores", "score") from error
+    return float(stdtrit(freedom, share))
