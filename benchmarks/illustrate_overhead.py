@@ -112,7 +112,7 @@ def forget(illustrator: Illustrator) -> None:
     """Encoded prompts of earlier rounds: each round encodes anew, as by hand."""
     assert isinstance(illustrator._sampler, ClipSampler)
     for encoder in illustrator._sampler.encoders:
-        encoder._kept.clear()
+        encoder._encoded.cache_clear()
 
 
 if __name__ == "__main__":

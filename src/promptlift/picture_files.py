@@ -2,8 +2,7 @@
 
 import hashlib
 import io
-from collections import OrderedDict
-from pathlib import Path
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from promptlift.errors import InputError
@@ -21,8 +20,7 @@ class PictureReader:
     """
 
     def __init__(self, kept: int) -> None:
-        self._kept = kept
-        self._images: OrderedDict[Path, Image] = OrderedDict()
+        self._decoded = lru_cache(kept)(self._decode)
 
     def check(self, picture: Picture) -> None:
         """Compare a file with the index.
@@ -38,9 +36,9 @@ class PictureReader:
         Raises:
             InputError: as `check`, or it is no picture.
         """
-        if picture.path in self._images:
-            self._images.move_to_end(picture.path)
-            return self._images[picture.path]
+        return self._decoded(picture)
+
+    def _decode(self, picture: Picture) -> "Image":
         from PIL import Image as images
 
         data = self._read(picture)
@@ -52,9 +50,6 @@ class PictureReader:
             ValueError,
         ) as error:  # fmt: skip
             raise InputError(f"{picture.path} is no readable picture: {error}") from error
-        self._images[picture.path] = image
-        if len(self._images) > self._kept:
-            self._images.popitem(last=False)
         return image
 
     def _read(self, picture: Picture) -> bytes:

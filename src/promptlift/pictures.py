@@ -51,8 +51,8 @@ class Picture:
     negative: str | None = None
     width: int | None = None
     height: int | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    model: Sequence[Mapping[str, str]] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    model: Sequence[Mapping[str, str]] = field(default=(), hash=False)
     seconds: float | None = None
     cut_tokens: int | None = None
 

@@ -11,6 +11,7 @@ has no weights.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from promptlift.illustrating.attention import Reading, read_weights
@@ -62,21 +63,14 @@ class PromptEncoder:
         ]
         self._encoders = [pair for pair in found if pair[1] is not None]
         self._has_pooled = getattr(pipeline, "text_encoder_2", None) is not None
-        self._kept: dict[tuple[str, str], Encoded] = {}
+        self._encoded = lru_cache(_MOST_KEPT)(self._encode)
 
     def encode(self, prompt: str, prompt_2: str | None = None) -> Encoded:
         """Encode a prompt; `prompt_2` is what a second encoder reads instead.
 
         A refiner has one encoder only, and reads `prompt`, as in diffusers.
         """
-        key = (prompt, prompt_2 or prompt)
-        found = self._kept.pop(key, None)
-        if found is None:
-            found = self._encode(key)
-        self._kept[key] = found
-        if len(self._kept) > _MOST_KEPT:
-            del self._kept[next(iter(self._kept))]
-        return found
+        return self._encoded(prompt, prompt_2 or prompt)
 
     def padded(self, encoded: Encoded, chunks: int) -> "torch.Tensor":
         """The vectors, filled up with chunks of the empty prompt, float [1, 77 chunks, width]."""
@@ -85,7 +79,7 @@ class PromptEncoder:
         filling = [self.encode("").embeds] * (chunks - len(encoded.embeds))
         return torch.cat([encoded.embeds, *filling]).reshape(1, -1, encoded.embeds.shape[-1])
 
-    def _encode(self, prompts: tuple[str, str]) -> Encoded:
+    def _encode(self, *prompts: str) -> Encoded:
         import torch
 
         readings = [read_weights(text) for text in prompts[: len(self._encoders)]]

@@ -10,8 +10,9 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import tee
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ from promptlift.illustrating.receipts import Drawing, png_bytes, read_drawing
 from promptlift.illustrating.records import DrawnPicture, Request
 from promptlift.pictures import IMPROVED, ORIGINAL, Picture, write_index
 from promptlift.runs import Run
-from promptlift.tables import Fault
+from promptlift.tables import Fault, Row, read_rows
 
 STAGE = "illustrating"
 # What `atomic_path` leaves of a picture when the process is killed while writing.
 _LEFT_OVER = re.compile(r"\.\d{6}-s\d+-(?:original|improved-v\d+)\.png\..*\.png")
+_TIMES = "times.jsonl"  # seconds of each picture, which its bytes do not depend on
 _SHOWN = 3  # prompts of which a note says what was cut
 _SECONDS = 10.0  # between lines of progress
 Report = Callable[[str], None]
@@ -184,25 +186,30 @@ class IllustrationJob:
         total, missing = len(needed), sum(needed)
         if not total:
             raise InputError(f"{self.improvements} holds no improvement to draw")
-        cut = _Cut()
-        todo = (drawing for drawing, lacks in zip(self.plan(), needed, strict=True) if lacks)
-        for drawn, (drawing, picture) in enumerate(self._drawn(todo), 1):
-            written = self._write(drawing, picture, drawn - 1)
-            notes = (*cut.notes(picture), *picture.notes)
-            yield Progress(picture=written, drawn=drawn, missing=missing, total=total, notes=notes)
+        cut, noted_unknown = 0, False
+        todo, asked = tee(
+            drawing for drawing, lacks in zip(self.plan(), needed, strict=True) if lacks
+        )
+        pictures = self.illustrator.draw_all(
+            Request(prompt=one.prompt, seed=one.seed, negative=one.negative) for one in asked
+        )
+        for drawn, (drawing, picture) in enumerate(zip(todo, pictures, strict=True), 1):
+            notes = list(picture.notes)
+            if picture.cut_tokens is None and not noted_unknown:
+                noted_unknown = True
+                notes.insert(0, "how much of a prompt this pipeline cuts is not known")
+            cut += bool(picture.cut_tokens)
+            if picture.cut_tokens and cut <= _SHOWN:
+                notes.insert(0, f"{picture.cut_tokens} tokens were cut, from “{picture.cut[:60]}”")
+            yield Progress(
+                picture=self._write(drawing, picture, drawn - 1),
+                drawn=drawn,
+                missing=missing,
+                total=total,
+                notes=tuple(notes),
+            )
         write_index(self.folder, self._pictures())
         self.run.finish(STAGE, self._results(total, missing, cut))
-
-    def _drawn(self, todo: Iterable[Drawing]) -> Iterator[tuple[Drawing, DrawnPicture]]:
-        waiting: list[Drawing] = []
-
-        def requests() -> Iterator[Request]:
-            for drawing in todo:
-                waiting.append(drawing)
-                yield Request(prompt=drawing.prompt, seed=drawing.seed, negative=drawing.negative)
-
-        for picture in self.illustrator.draw_all(requests()):
-            yield waiting.pop(0), picture
 
     def _is_missing(self, drawing: Drawing) -> bool:
         path = self.folder / drawing.file
@@ -225,7 +232,7 @@ class IllustrationJob:
         try:
             with atomic_path(path) as temporary:
                 temporary.write_bytes(data)
-            _append_line(self.folder / "times.jsonl", line)
+            _append_line(self.folder / _TIMES, line)
         except OSError as error:
             raise PromptliftError(
                 f"{path} cannot be written: {error.strerror or error}. {done} pictures were drawn "
@@ -259,22 +266,17 @@ class IllustrationJob:
 
     def _seconds(self) -> dict[str, float]:
         """Times by file; a picture whose line was lost in a kill has none."""
-        found: dict[str, float] = {}
-        path = self.folder / "times.jsonl"
-        if path.exists():
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    item = json.loads(line)
-                    found[item["file"]] = item["seconds"]
-                except (ValueError, KeyError, TypeError):
-                    continue
-        return found
+        path = self.folder / _TIMES
+        rows = (
+            [row.value for row in read_rows(path) if isinstance(row, Row)] if path.exists() else []
+        )
+        return {row["file"]: row["seconds"] for row in rows if isinstance(row, Mapping)}
 
-    def _results(self, total: int, missing: int, cut: "_Cut") -> dict[str, Any]:
+    def _results(self, total: int, missing: int, cut: int) -> dict[str, Any]:
         return {
             "pictures": total,
             "drawn_in_last_part": missing,
-            "cut_in_last_part": cut.pictures,
+            "cut_in_last_part": cut,
             "seeds": list(self.illustrator.seeds),
             "prompts": "all" if self._chosen is None else len(self._chosen),
             "batch_size": self.illustrator.batch_size,
@@ -290,23 +292,3 @@ def _append_line(path: Path, line: str) -> None:
             if file.read() != b"\n":
                 line = "\n" + line
         file.write(line.encode())
-
-
-class _Cut:
-    """Counts pictures whose prompt was cut, and has notes for the first few."""
-
-    def __init__(self) -> None:
-        self.pictures = 0
-        self._noted_unknown = False
-
-    def notes(self, picture: DrawnPicture) -> tuple[str, ...]:
-        """The notes on a picture."""
-        if picture.cut_tokens is None and not self._noted_unknown:
-            self._noted_unknown = True
-            return ("how much of a prompt this pipeline cuts is not known",)
-        if not picture.cut_tokens:
-            return ()
-        self.pictures += 1
-        if self.pictures > _SHOWN:
-            return ()
-        return (f"{picture.cut_tokens} tokens were cut, from “{picture.cut[:60]}”",)

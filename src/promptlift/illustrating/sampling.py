@@ -1,12 +1,12 @@
 """Calls of a pipeline for a batch of requests: prompts, noise, base and refiner.
 
 Samplers differ by what reads the prompts: `ClipSampler` encodes them here, `OtherSampler` leaves
-them to the pipeline.
+them to the pipeline. Both draw requests of one `group_of` in one call, and `read` what was read.
 """
 
 from collections.abc import Mapping, Sequence
 from inspect import signature
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from promptlift.errors import ConfigError
 from promptlift.illustrating.config import IllustrationConfig
@@ -20,25 +20,9 @@ if TYPE_CHECKING:
 _SIZE = ("width", "height")
 
 
-class Sampler(Protocol):
-    """What draws a batch."""
-
-    def group_of(self, request: Request) -> Any:
-        """Requests of one group can be drawn in one call; groups can be sorted."""
-        ...
-
-    def read(self, request: Request) -> Encoded | None:
-        """What was read of a prompt, None where only the pipeline knows."""
-        ...
-
-    def sample(self, batch: Sequence[Request]) -> Any:
-        """The pipeline's output for requests of one group, `images` in their order."""
-        ...
-
-
 def make_sampler(
     pipelines: Pipelines, config: IllustrationConfig, call: Mapping[str, Any]
-) -> Sampler:
+) -> "ClipSampler | OtherSampler":
     """The sampler of a base and its refiner.
 
     Args:

@@ -19,7 +19,7 @@ from promptlift.improving.batch import Item, Job, improve_items, read_items
 from promptlift.improving.improver import Improver
 from promptlift.pairs.load import load_pairs
 from promptlift.prompts.reading import check_prompt
-from promptlift.records import SCHEMA_VERSION, Pair
+from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.tables import Fault, write_rows
 
@@ -149,8 +149,7 @@ def _copy(path: Path, output: Path, choice: ImprovingChoice, report: Callable[[s
                 continue
             place += 1
             if place in chosen:
-                for item in entry.variants:
-                    yield {"index": entry.index, **item.to_dict(), "schema_version": SCHEMA_VERSION}
+                yield from entry.to_rows(entry.variants)
 
     write_rows(output, rows(), ())
 

@@ -6,6 +6,7 @@ a kill ends with the same picks. Of the prompts, one at a time is held with its 
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -24,7 +25,6 @@ from promptlift.picking.config import PickConfig
 from promptlift.picking.picks import FILE, candidates, pick_row, read_picks, with_confirmation
 from promptlift.picking.scores import check_metric, load_metric, stream_scores
 from promptlift.picture_files import PictureReader
-from promptlift.records import SCHEMA_VERSION as IMPROVEMENT_VERSION
 from promptlift.runs import Run
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.pictures.feature_cache import FeatureCache
@@ -246,23 +246,16 @@ class _Picking:
         """The improvements that were chosen, as `promptlift improve` writes them."""
         rows = read_picks(self.run.folder)
         for entry, row in zip(_entries(self.improvements), rows, strict=True):
-            for item in entry.variants:
-                if item.variant == row["variant"]:
-                    yield {
-                        "index": entry.index,
-                        **item.to_dict(),
-                        "schema_version": IMPROVEMENT_VERSION,
-                    }
+            yield from entry.to_rows(
+                [one for one in entry.variants if one.variant == row["variant"]]
+            )
 
     def _counts(self) -> dict[str, Any]:
-        counts = {"prompts": 0, "improved": 0, "original": 0, "failed": 0}
-        confirmations = []
+        found: Counter[str] = Counter()
         for row in read_picks(self.run.folder):
-            counts["prompts"] += 1
-            counts[row["choice"]] += 1
-            if row["confirmation"] is not None:
-                confirmations.append(row["confirmation"]["confirmed"])
-        counts["failed"] = sum(isinstance(one, Fault) for one in read_entries(self.improvements))
-        if self.config.confirm_seeds:
-            counts["confirmed"] = sum(confirmations)
-        return counts
+            is_confirmed = row["confirmation"] is not None and row["confirmation"]["confirmed"]
+            found.update({"prompts": 1, row["choice"]: 1, "confirmed": int(is_confirmed)})
+        found["failed"] = sum(isinstance(one, Fault) for one in read_entries(self.improvements))
+        names = ["prompts", "improved", "original", "failed"]
+        names += ["confirmed"] if self.config.confirm_seeds else []
+        return {name: found[name] for name in names}
