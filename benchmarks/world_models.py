@@ -21,7 +21,6 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from benchmarks.side_by_side import wilson
 from benchmarks.world.oracle import judge, load_oracle
 from benchmarks.world.renders import renders_of
 from benchmarks.world.vae import encode, to_pictures
@@ -31,7 +30,7 @@ from promptlift.files import atomic_path, write_json
 from promptlift.scoring.pictures.clip_loading import load_clip
 from promptlift.scoring.pictures.pair_scores import Values
 from promptlift.scoring.pictures.similarity import unit
-from promptlift.scoring.scores import paired_test
+from promptlift.statistics import paired_test, wilson
 from promptlift.world import bundle
 from promptlift.world.captions import caption
 from promptlift.world.scenes import COLOURS, FAULTS, HELD_OUT, PROMPTS, SHAPES, Scene, draw_scene

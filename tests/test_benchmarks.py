@@ -6,12 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 
 from benchmarks.bits_per_character import cleaned, interval, ngram_bits
 from benchmarks.diversity import measure
 from benchmarks.prompt_sets import examine, repeats_endlessly, unsafe_share
-from benchmarks.side_by_side import QUESTIONS, count, wilson
+from benchmarks.side_by_side import QUESTIONS, count
 from promptlift.records import Improvement, Pair
 from promptlift.scoring.text.diversity import distinct
 
@@ -84,8 +83,3 @@ def test_wins_are_counted_for_the_model_behind_the_side(tmp_path: Path) -> None:
     assert (found["fit"]["second"], found["fit"]["same"]) == (2, 1)
     assert (found["useful"]["second"], found["useful"]["first"]) == (2, 1)
     assert found["english"]["share_second"] == [0.0, 0.0, 1.0]
-
-
-def test_wilson_agrees_with_scipy() -> None:
-    expected = binomtest(79, 100).proportion_ci(method="wilson")
-    assert wilson(79, 100) == pytest.approx((expected.low, expected.high), abs=1e-6)

@@ -1,15 +1,16 @@
 """The pictures of a run: their index, written and read here, and pairs of them."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from promptlift.errors import InputError
 from promptlift.tables import Fault, Row, read_rows, write_rows
 
+Prompt = TypeVar("Prompt", bound=Hashable)
 ORIGINAL, IMPROVED = SIDES = ("original", "improved")
 INDEX = "index.parquet"
 COLUMNS = (
@@ -131,14 +132,30 @@ def stream_index(folder: Path) -> Iterator[Picture]:
         yield _picture(path, row)
 
 
+def by_noise(
+    pictures: Iterable[Picture], prompt: Callable[[Picture], Prompt]
+) -> dict[tuple[Prompt, int], list[Picture]]:
+    """Pictures by prompt and seed: those of one prompt that were drawn from the same noise.
+
+    Args:
+        pictures: of one run or several.
+        prompt: what tells prompts apart; each run has indices of its own.
+    """
+    found: dict[tuple[Prompt, int], list[Picture]] = {}
+    for one in pictures:
+        found.setdefault((prompt(one), one.seed), []).append(one)
+    return found
+
+
 def pair_up(pictures: Iterable[Picture]) -> list[PicturePair]:
     """Each improved picture with the original one of its prompt and seed, where there is one."""
-    listed = list(pictures)
-    originals = {(one.prompt_index, one.seed): one for one in listed if one.side == ORIGINAL}
     return [
-        PicturePair(originals[one.prompt_index, one.seed], one)
-        for one in listed
-        if one.side == IMPROVED and (one.prompt_index, one.seed) in originals
+        PicturePair(original, improved)
+        for same in by_noise(pictures, lambda one: one.prompt_index).values()
+        for original in same
+        if original.side == ORIGINAL
+        for improved in same
+        if improved.side == IMPROVED
     ]
 
 

@@ -291,8 +291,8 @@ def test_problems_are_named_together() -> None:
         JudgingConfig(per_pair=3, questions=("what",))
 
 
-def test_a_file_without_a_deal_has_no_votes_and_can_be_dealt(run: Path) -> None:
-    """What a kill between making the file and dealing leaves."""
+def test_a_file_without_an_assignment_has_no_votes_and_can_get_one(run: Path) -> None:
+    """A kill between making the file and assigning pairs leaves this."""
     VoteStore(run / "judging" / "votes.sqlite").close()
     with pytest.raises(InputError, match="has no votes yet"):
         Study.open([run], None)

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, Vote
-from promptlift.judging.statistics.bootstrap import (
+from promptlift.judging.statistics.selecting import TIE, counted, outcome
+from promptlift.statistics import (
     DRAWS,
     Array,
     crossed_totals,
@@ -15,7 +15,6 @@ from promptlift.judging.statistics.bootstrap import (
     percentiles,
     shares,
 )
-from promptlift.judging.statistics.selecting import TIE, counted, outcome
 
 _ROWS = 512
 
@@ -45,10 +44,6 @@ class MetricAgreement:
     tau: float | None
     tau_low: float | None
     tau_high: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The agreement as plain JSON types."""
-        return dict(vars(self))
 
 
 def metric_agreement(
@@ -88,7 +83,8 @@ def metric_agreement(
     right = decided * (1.0 + np.sign(metric) * np.sign(people)) / 2.0
     _, places = np.unique(np.asarray(prompts), return_inverse=True)
     count = len(set(prompts))
-    accuracy = tau = None
+    accuracy: tuple[float, float] | tuple[None, None] = (None, None)
+    tau = accuracy
     if count:
         points = np.stack([right, decided], axis=1)
         totals = crossed_totals(points, None, prompts, draws=draws, seed=seed)
@@ -101,11 +97,11 @@ def metric_agreement(
         prompts=count,
         decided=int(decided.sum()),
         accuracy=float(right.sum() / decided.sum()) if decided.any() else None,
-        accuracy_low=accuracy[0] if accuracy else None,
-        accuracy_high=accuracy[1] if accuracy else None,
+        accuracy_low=accuracy[0],
+        accuracy_high=accuracy[1],
         tau=None if np.isnan(value) else float(value),
-        tau_low=tau[0] if tau else None,
-        tau_high=tau[1] if tau else None,
+        tau_low=tau[0],
+        tau_high=tau[1],
     )
 
 

@@ -26,8 +26,8 @@ import numpy.typing as npt
 
 from promptlift.errors import ConfigError
 from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, Vote
-from promptlift.judging.statistics.bootstrap import Array
 from promptlift.judging.statistics.selecting import TIE, counted, outcome
+from promptlift.statistics import Array
 
 _HALVINGS = 50
 
@@ -101,6 +101,50 @@ def monitor(
         stop=np.where(reached.any(axis=-1), reached.argmax(axis=-1) + 1, 0)
         if won.shape[-1]
         else np.zeros(won.shape[:-1], dtype=np.int64),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Where the evidence stands after all votes so far.
+
+    Attributes:
+        prompts: whose first vote was decided.
+        e_value: against "wins and losses are equally likely", above 0.
+        low, high: the confidence sequence of the win rate.
+        stop: number of prompts after which it was enough to stop; 0 where it is not yet.
+    """
+
+    prompts: int
+    e_value: float
+    low: float
+    high: float
+    stop: int
+
+
+def evidence(
+    votes: Iterable[Vote],
+    *,
+    question: str | None = None,
+    kind: str = PERSON,
+    system: str = IMPROVED,
+    baseline: str = ORIGINAL,
+) -> Evidence:
+    """The evidence of the first vote on each prompt (`first_decided`, then `monitor`).
+
+    Raises:
+        InputError: votes on several questions, none of which was named, or on other systems.
+    """
+    decided = first_decided(votes, question=question, kind=kind, system=system, baseline=baseline)
+    if not decided:
+        return Evidence(prompts=0, e_value=1.0, low=0.0, high=1.0, stop=0)
+    found = monitor(decided)
+    return Evidence(
+        prompts=len(decided),
+        e_value=float(found.e_values[-1]),
+        low=float(found.low[-1]),
+        high=float(found.high[-1]),
+        stop=int(found.stop),
     )
 
 

@@ -17,7 +17,8 @@ from promptlift.scoring.pictures.pair_scores import compare, gain_of, scores_of
 from promptlift.scoring.pictures.pair_tables import TableBuilder, Tables
 from promptlift.scoring.pictures.picture_features import PictureModels
 from promptlift.scoring.pictures.verdicts import RULE, Verdict, judge, left_alone
-from promptlift.scoring.scores import Metric, mean_interval
+from promptlift.scoring.scores import Metric
+from promptlift.statistics import mean_interval
 
 SHUFFLED = "shuffled captions"
 # Metrics that hold a picture against another text than the original prompt, and near-blank

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from promptlift.errors import MissingExtraError
+from promptlift.statistics import t_quantile
 
 Values = npt.NDArray[np.float64]
 LEVEL = 0.05  # chance that a gain of nothing looks clear, over all metrics of a verdict together
@@ -179,8 +179,8 @@ def _evidence(
         low, high = -math.inf, math.inf
     else:
         error = noise / math.sqrt(len(gains))
-        low = gain - _t_quantile(1.0 - level, freedom) * error
-        high = gain + _t_quantile(1.0 - LEVEL, freedom) * error
+        low = gain - t_quantile(1.0 - level, freedom) * error
+        high = gain + t_quantile(1.0 - LEVEL, freedom) * error
     return Evidence(
         gain=gain,
         low=low,
@@ -191,16 +191,3 @@ def _evidence(
         wins=int((gains > tie).sum()),
         losses=int((gains < -tie).sum()),
     )
-
-
-def _t_quantile(share: float, freedom: int) -> float:
-    """Quantile of Student's t distribution.
-
-    Raises:
-        MissingExtraError: SciPy is not installed.
-    """
-    try:
-        from scipy.special import stdtrit  # a tenth of the time that `scipy.stats` needs to load
-    except ImportError as error:
-        raise MissingExtraError("Judging pictures by their scores", "score") from error
-    return float(stdtrit(freedom, share))
