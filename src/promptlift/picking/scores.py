@@ -17,8 +17,8 @@ from promptlift.scoring.pictures.picture_features import PictureModels, features
 from promptlift.scoring.pictures.preference_models import (
     PictureScorer,
     ScorerContext,
+    check_metrics,
     make_scorer,
-    scorer_names,
 )
 from promptlift.scoring.pictures.similarity import clip_score
 
@@ -64,9 +64,7 @@ def check_metric(name: str) -> None:
     Raises:
         ConfigError: it is not.
     """
-    known = ["clip", *scorer_names()]
-    if name not in known:
-        raise ConfigError(f"metric {name!r} is not known; there is: {', '.join(known)}")
+    check_metrics([name], "clip")
 
 
 def load_metric(name: str, context: ScorerContext) -> PictureScorer:
@@ -96,11 +94,11 @@ def stream_scores(
     Raises:
         InputError: a picture cannot be read, or gets no number.
     """
-    models = PictureModels(None, [scorer], True, context.encoders(), {})
+    models = PictureModels(context=context, scorers=[scorer])
     sign = 1.0 if scorer.metric.higher_is_better else -1.0
     for index, group in groupby(stream_index(folder), key=lambda one: one.prompt_index):
         pictures = list(group)
-        found = features_of(pictures, models, context, lambda line: None)
+        found = features_of(pictures, models)
         if found.faults:
             raise InputError(found.faults[0])
         values = sign * found.columns[scorer.metric.name]

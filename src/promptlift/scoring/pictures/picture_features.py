@@ -1,13 +1,13 @@
 """Features and values of every picture of a run: each is read once, for all models together."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from promptlift.errors import ConfigError, InputError, ModelError
+from promptlift.errors import InputError, ModelError
 from promptlift.pictures import Picture
 from promptlift.prompts.syntax import parse, parts_of
 from promptlift.scoring.pictures.clip import ClipEncoder
@@ -17,8 +17,8 @@ from promptlift.scoring.pictures.preference_models import (
     PickScore,
     PictureScorer,
     ScorerContext,
+    check_metrics,
     make_scorer,
-    scorer_names,
 )
 from promptlift.scoring.scores import Metric
 from promptlift.world.bundle import SCORING_NOTICE, is_pocket
@@ -30,23 +30,23 @@ _NAMED = 20  # faulty files named one by one; all of them are counted
 _SECONDS = 10.0  # between lines of progress
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PictureModels:
     """The models that pictures are scored with.
 
     Attributes:
+        context: the settings, and all that is shared.
         clip: for CLIPScore; None where it is not asked for.
         scorers: of preference and aesthetics.
         measures: whether the measures without weights are taken.
-        encoders: every CLIP or SigLIP among them.
-        left_out: why a scorer that nobody asked for by name is not here, by its name.
+        left_out: by name, why a scorer is missing that was not asked for by name.
     """
 
-    clip: ClipEncoder | None
-    scorers: list[PictureScorer]
-    measures: bool
-    encoders: list[ClipEncoder]
-    left_out: dict[str, str]
+    context: ScorerContext
+    clip: ClipEncoder | None = None
+    scorers: Sequence[PictureScorer] = ()
+    measures: bool = True
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def readers(self) -> list[ClipEncoder]:
@@ -98,9 +98,7 @@ def load_models(context: ScorerContext, report: Report) -> PictureModels:
         ModelError: weights that were asked for are missing or damaged.
     """
     config = context.config
-    known = ["clip", "measures", *scorer_names()]
-    if unknown := [name for name in config.metrics or () if name not in known]:
-        raise ConfigError(f"metric {unknown[0]!r} is not known; there is: {', '.join(known)}")
+    known = check_metrics(config.metrics or (), "clip", "measures")
     wanted = list(dict.fromkeys(config.metrics or known))
     # Weights asked for by name must be there. Others are used where they are: no download of
     # gigabytes begins that nobody asked for.
@@ -122,11 +120,17 @@ def load_models(context: ScorerContext, report: Report) -> PictureModels:
                 raise
             left_out[name] = str(error)
             report(f"without {name}: {error}")
-    return PictureModels(clip, scorers, "measures" in wanted, context.encoders(), left_out)
+    return PictureModels(
+        context=context,
+        clip=clip,
+        scorers=scorers,
+        measures="measures" in wanted,
+        left_out=left_out,
+    )
 
 
 def features_of(
-    listed: Sequence[Picture], models: PictureModels, context: ScorerContext, report: Report
+    listed: Sequence[Picture], models: PictureModels, report: Report = lambda line: None
 ) -> PictureFeatures:
     """Read every picture once, in batches; each is decoded once for all models.
 
@@ -135,18 +139,18 @@ def features_of(
     Raises:
         InputError: no picture can be read.
     """
-    size = context.config.batch_size
+    size = models.context.config.batch_size
     started = said = time.monotonic()
     kept: list[Picture] = []
     faults: list[str] = []
     features: list[FloatArray] = []
     columns: dict[str, list[Values]] = {}
     for start in range(0, len(listed), size):
-        batch = _readable(listed[start : start + size], models, context, faults, report)
+        batch = _readable(listed[start : start + size], models, faults, report)
         if batch:
             if models.clip is not None:
                 features.append(models.clip.pictures(batch))
-            for name, values in _values(batch, models, context).items():
+            for name, values in _values(batch, models).items():
                 columns.setdefault(name, []).append(values)
             kept += batch
         now, done = time.monotonic(), min(start + size, len(listed))
@@ -168,15 +172,14 @@ def features_of(
 def _readable(
     batch: Sequence[Picture],
     models: PictureModels,
-    context: ScorerContext,
     faults: list[str],
     report: Report,
 ) -> list[Picture]:
     """Those whose file is whole; what some model still has to encode is decoded, as a check."""
+    context, encoders = models.context, models.context.encoders()
     keys = [picture.sha256 for picture in batch]
-    cached = bool(models.encoders or models.measures)
-    unseen = [] if cached else list(range(len(batch)))
-    for encoder in models.encoders:
+    unseen = [] if encoders or models.measures else list(range(len(batch)))
+    for encoder in encoders:
         unseen += encoder.lacks(batch)
     if models.measures:
         unseen += context.cache.missing(VERSION, "picture", keys)
@@ -196,9 +199,8 @@ def _readable(
     return good
 
 
-def _values(
-    batch: Sequence[Picture], models: PictureModels, context: ScorerContext
-) -> dict[str, Values]:
+def _values(batch: Sequence[Picture], models: PictureModels) -> dict[str, Values]:
+    context = models.context
     found: dict[str, Values] = {}
     if models.measures:
         measured = context.cache.fetch(

@@ -152,8 +152,7 @@ def make_scorer(name: str, context: ScorerContext) -> PictureScorer:
         ConfigError: there is none of this name.
         ModelError: its weights are missing or damaged.
     """
-    if name not in _SCORERS:
-        raise ConfigError(f"metric {name!r} is not known; there is: {', '.join(scorer_names())}")
+    check_metrics([name])
     return _SCORERS[name](context)
 
 
@@ -172,9 +171,16 @@ def register_scorer(name: str, factory: ScorerFactory) -> None:
     _SCORERS[name] = factory
 
 
-def scorer_names() -> list[str]:
-    """Names of the scorers that are known."""
-    return list(_SCORERS)
+def check_metrics(names: Sequence[str], *others: str) -> list[str]:
+    """The metrics that are known: `others`, then the scorers.
+
+    Raises:
+        ConfigError: one of `names` is not among them.
+    """
+    known = [*others, *_SCORERS]
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError(f"metric {unknown[0]!r} is not known; there is: {', '.join(known)}")
+    return known
 
 
 def _pickscore(context: ScorerContext) -> PictureScorer:

@@ -71,7 +71,7 @@ def score_pictures(
             inputs = {f"pictures/{INDEX}": sha256_of_file(index)}
             if run is not None:
                 run.begin(STAGE, config.to_dict(), inputs, anew=True)
-            features = features_of(listed, models, context, report)
+            features = features_of(listed, models, report)
             builder = TableBuilder(features, models, batch_size=config.batch_size, seed=config.seed)
             found, verdicts = picture_results(builder, models, config)
             found = {**_head(listed, features, models, config, inputs), **found}
