@@ -1,6 +1,8 @@
 """Rooms import the floor and rooms before them, never a room after them or a door."""
 
 import ast
+import dataclasses
+import importlib
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,21 @@ def test_imports_point_upstream(path: Path) -> None:
 def test_every_folder_is_a_room_or_a_door() -> None:
     folders = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
     assert folders == set(ROOMS) | DOORS
+
+
+def configs() -> list[type]:
+    """Every dataclass of settings in the package."""
+    found = {}
+    for path in SOURCE.rglob("*.py"):
+        module = ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and node.name.endswith("Config"):
+                found[node.name] = getattr(importlib.import_module(module), node.name)
+    return list(found.values())
+
+
+@pytest.mark.parametrize("config", configs(), ids=lambda config: config.__name__)
+def test_settings_cannot_be_changed_and_are_given_by_name(config: type) -> None:
+    params = config.__dataclass_params__  # type: ignore[attr-defined]
+    assert params.frozen
+    assert all(item.kw_only for item in dataclasses.fields(config))
