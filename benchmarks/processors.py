@@ -42,13 +42,30 @@ COLOURS = ("red", "yellow", "white", "blue")
 Array = npt.NDArray[Any]
 
 
-def improving(count: int) -> dict[str, Any]:
-    """Results by prompt, log-probabilities of fixed targets, and how many depend on the way."""
+def improving(count: int, *, variants: int = 1, once: bool = False) -> dict[str, Any]:
+    """Results by prompt, log-probabilities of fixed targets, and how many depend on the way.
+
+    Args:
+        count: prompts.
+        variants: results of each that are kept.
+        once: leave out the other ways.
+    """
     rows = [json.loads(line) for line in PROMPTS.read_text("utf-8").splitlines()]
     phrases = {row["source"]: row["phrase"] for row in rows if "phrase" in row}
     sources = list(phrases)[:count]
     targets = [phrases[source] for source in sources]
-    improver, other = Improver.load(threads=1), Improver.load(threads=2)
+    improver = Improver.load(threads=1)
+    results = improver.improve(sources, seed=0, n=variants)
+    kept = [result.prompt for several in results for result in several]
+    scores = improver.log_probability(sources, targets)
+    found = {
+        "prompts": kept,
+        "ids": [improver.tokenizer.encode(prompt).ids for prompt in kept],
+        "log-probabilities": scores.tolist(),
+    }
+    if once:
+        return {"differ from alone": {}, **found}
+    other = Improver.load(threads=2)
     alone = [improver.improve(source, seed=0)[0] for source in sources]
     ways = {
         "in batches of 7": improver.improve(sources, seed=0, batch_size=7),
@@ -56,25 +73,18 @@ def improving(count: int) -> dict[str, Any]:
         "backwards": improver.improve(sources[::-1], seed=0)[::-1],
         "with two threads": other.improve(sources, seed=0),
     }
-    scores = improver.log_probability(sources, targets)
     one_by_one = [
         improver.log_probability([source], [target])[0]
         for source, target in zip(sources, targets, strict=True)
     ]
     two_threads = other.log_probability(sources, targets)
-    return {
-        "differ from alone": {
-            **{
-                way: sum(one != result for one, [result] in zip(alone, results, strict=True))
-                for way, results in ways.items()
-            },
-            "log-probabilities alone": int((scores != one_by_one).sum()),
-            "log-probabilities with two threads": int((scores != two_threads).sum()),
-        },
-        "prompts": [result.prompt for result in alone],
-        "ids": [improver.tokenizer.encode(result.prompt).ids for result in alone],
-        "log-probabilities": scores.tolist(),
+    differing = {
+        way: sum(one != result for one, [result] in zip(alone, results, strict=True))
+        for way, results in ways.items()
     }
+    differing["log-probabilities alone"] = int((scores != one_by_one).sum())
+    differing["log-probabilities with two threads"] = int((scores != two_threads).sum())
+    return {"differ from alone": differing, **found}
 
 
 def drawing(count: int) -> dict[str, Any]:
@@ -182,7 +192,7 @@ def scoring(count: int) -> dict[str, Any]:
     }
 
 
-PARTS: dict[str, Callable[[int], dict[str, Any]]] = {
+PARTS: dict[str, Callable[..., dict[str, Any]]] = {
     "improving": improving, "drawing": drawing, "training": training, "scoring": scoring,
 }  # fmt: skip
 
@@ -260,6 +270,8 @@ def main() -> None:
     writing.add_argument("file", type=Path)
     writing.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     writing.add_argument("--prompts", type=int, default=179)
+    writing.add_argument("--variants", type=int, default=1, help="Results of each prompt.")
+    writing.add_argument("--once", action="store_true", help="Improve in one way, not in five.")
     writing.add_argument("--pictures", type=int, default=20)
     comparing = commands.add_parser("compare")
     comparing.add_argument("files", type=Path, nargs=2)
@@ -270,7 +282,10 @@ def main() -> None:
     found: dict[str, Any] = {"about": _about(args.parts)}
     print(json.dumps(found["about"]), flush=True)
     for part in args.parts:
-        found[part] = PARTS[part](args.prompts if part == "improving" else args.pictures)
+        if part == "improving":
+            found[part] = improving(args.prompts, variants=args.variants, once=args.once)
+        else:
+            found[part] = PARTS[part](args.pictures)
         print(part, json.dumps(found[part]["differ from alone"]), flush=True)
     args.file.write_text(json.dumps(found) + "\n")
 
