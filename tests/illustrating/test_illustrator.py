@@ -22,6 +22,7 @@ from diffusers import (
 
 from promptlift import ConfigError, Illustrator, Improvement, InputError, ModelError
 from promptlift.illustrating.config import IllustrationConfig
+from promptlift.illustrating.pipeline import _prepare
 from promptlift.illustrating.records import DrawnPicture, Request
 from tests.illustrating.models import DIFFUSERS_WARNS
 
@@ -375,6 +376,33 @@ def test_a_schedule_that_leaves_one_without_steps_is_refused(both: Illustrator) 
 def test_what_a_device_cannot_do(options: dict[str, Any], message: str, sdxl: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         Illustrator.load(sdxl, **options)
+
+
+class Recorder:
+    """In a pipeline's place, where no GPU is: what was asked of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Any]] = []
+
+    def set_progress_bar_config(self, *, disable: bool) -> None: ...
+
+    def to(self, device: str) -> None:
+        self.asked.append(("to", device))
+
+    def enable_model_cpu_offload(self, *, device: str) -> None:
+        self.asked.append(("model", device))
+
+    def enable_sequential_cpu_offload(self, *, device: str) -> None:
+        self.asked.append(("sequential", device))
+
+
+@pytest.mark.parametrize(
+    ("offload", "asked"), [("none", "to"), ("model", "model"), ("sequential", "sequential")]
+)
+def test_memory_is_saved_as_asked(offload: str, asked: str) -> None:
+    pipeline = Recorder()
+    _prepare(pipeline, IllustrationConfig(offload=offload), "cuda:1")
+    assert pipeline.asked == [(asked, "cuda:1")]
 
 
 @pytest.mark.slow
