@@ -10,7 +10,7 @@ import pytest
 import promptlift
 
 SOURCE = Path(promptlift.__file__).parent
-FLOOR = {"errors", "records", "files", "tables", "runs", "png_text", "pictures"}
+FLOOR = {"errors", "records", "files", "tables", "runs", "png_text", "pictures", "progress"}
 ROOMS = [
     "prompts", "pairs", "improving", "training", "export", "world", "illustrating", "scoring",
     "picking", "judging", "reporting", "experimenting",

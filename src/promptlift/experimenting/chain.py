@@ -16,12 +16,12 @@ from promptlift.errors import InputError
 from promptlift.experimenting.asking import how_to_judge
 from promptlift.experimenting.config import ExperimentConfig
 from promptlift.pairs.load import collect_pairs, find_files, write_pairs
+from promptlift.progress import progress
 from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.tables import write_rows
 
 STAGE = "experiment"
-_PROGRESS_S = 10.0
 Report = Callable[[str], None]
 
 
@@ -203,15 +203,13 @@ class Chain:
         with run.alone("drawn"):
             illustrator = Illustrator(load_pipelines(config, self.say), config, self.say)
             job = IllustrationJob(run, self.folder / FILE, illustrator, report=self.say)
-            started = last = time.monotonic()
             drawn = 0
-            for item in job:
-                drawn = item.drawn
-                for note in item.notes:
-                    self.say(f"{item.row['file']}: {note}")
-                if time.monotonic() - last >= _PROGRESS_S:
-                    last = time.monotonic()
-                    self.say(item.line(last - started))
+            with progress("pictures", report=self.say) as show:
+                for item in job:
+                    drawn = item.drawn
+                    for note in item.notes:
+                        self.say(f"{item.row['file']}: {note}")
+                    show(item.total - item.missing + drawn, item.total)
             for line in job.outcome(drawn):
                 self.say(line)
 

@@ -51,17 +51,6 @@ class Progress:
     total: int
     notes: tuple[str, ...]
 
-    def line(self, seconds: float) -> str:
-        """How far the job has come and how long it will take.
-
-        Args:
-            seconds: since the start.
-        """
-        each = seconds / self.drawn
-        left = each * (self.missing - self.drawn) / 60
-        done = self.total - self.missing + self.drawn
-        return f"{done} of {self.total} pictures, {each:.2f} s each, {left:.1f} min left"
-
 
 class IllustrationJob:
     """All pictures of a file of improvements, in `RUN/pictures/`.
