@@ -17,7 +17,7 @@ filled. Such a step is bound by starting its operations: those of the decoder's 
 what chooses a token is not counted. A batch runs until its
 longest prediction ends. Assumed, not measured: predictions of 100 tokens on average and twice that
 for the longest of a batch; the bound is 999 tokens. `paper-exact` ends after 19. Losses on the test
-pairs and scoring come on top. `promptlift train --trial` measures both on the machine at hand.
+pairs and scoring come on top. `promptlift train --preflight` measures both on the machine at hand.
 """
 
 import argparse
@@ -37,7 +37,6 @@ from transformers import T5Config, T5ForConditionalGeneration
 from promptlift.improving.engines.torch import TorchEngine
 from promptlift.training.config import TrainingConfig
 from promptlift.training.evaluation import BATCH_SIZE
-from promptlift.training.preflight import updates_of
 
 PAIRS = 73_700
 TEST_PAIRS = 8190
@@ -154,7 +153,7 @@ def memory(shape: dict[str, Any], step: Step, lengths: tuple[int, int], batch: i
 def hours(step: Step, launches: int, rate: float, epochs: float) -> float:
     """Of all updates, without evaluation."""
     config = TrainingConfig.resolve("paper", {"epochs": epochs})
-    batches = updates_of(PAIRS, config) * config.gradient_accumulation_steps
+    batches = config.updates(PAIRS) * config.gradient_accumulation_steps
     each = max(step.floating_point / (USED * rate), launches * LAUNCH_S)
     return batches * each / 3600
 

@@ -90,9 +90,9 @@ def improving(count: int, *, variants: int = 1, once: bool = False) -> dict[str,
 def drawing(count: int) -> dict[str, Any]:
     """Pictures of the pocket world, base and refiner, and how many depend on the way."""
     import torch
-    from promptlift.illustrating.pictures import Request
 
     from promptlift.illustrating.illustrator import Illustrator
+    from promptlift.illustrating.records import Request
 
     prompts = [f"{colour} {shape}" for shape in SHAPES for colour in COLOURS][:count]
     requests = [Request(prompt=prompt, seed=seed) for seed, prompt in enumerate(prompts)]
@@ -174,7 +174,8 @@ def scoring(count: int) -> dict[str, Any]:
     from PIL import Image
     from promptlift.world.render import render
 
-    from promptlift.scoring.pictures.clip import clip_score, load_clip
+    from promptlift.scoring.pictures.clip_loading import load_clip
+    from promptlift.scoring.pictures.similarity import clip_score
     from promptlift.world.captions import subject
     from promptlift.world.scenes import draw_scene
 

@@ -14,7 +14,7 @@ import promptlift
 SOURCE = Path(promptlift.__file__).parent
 FLOOR = {
     "errors", "records", "files", "tables", "runs", "devices", "png_text", "pictures",
-    "picture_files", "statistics",
+    "picture_files", "statistics", "progress",
 }  # fmt: skip
 ROOMS = [
     "prompts", "pairs", "improving", "training", "export", "world", "illustrating", "scoring",

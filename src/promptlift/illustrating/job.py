@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import re
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import tee
@@ -23,6 +22,7 @@ from promptlift.illustrating.inputs import read_entries
 from promptlift.illustrating.receipts import Drawing, png_bytes, read_drawing
 from promptlift.illustrating.records import DrawnPicture, Request
 from promptlift.pictures import IMPROVED, ORIGINAL, Picture, write_index
+from promptlift.progress import progress
 from promptlift.runs import Run
 from promptlift.tables import Fault, Row, read_rows
 
@@ -31,7 +31,6 @@ STAGE = "illustrating"
 _LEFT_OVER = re.compile(r"\.\d{6}-s\d+-(?:original|improved-v\d+)\.png\..*\.png")
 _TIMES = "times.jsonl"  # seconds of each picture, which its bytes do not depend on
 _SHOWN = 3  # prompts of which a note says what was cut
-_SECONDS = 10.0  # between lines of progress
 Report = Callable[[str], None]
 
 
@@ -52,17 +51,6 @@ class Progress:
     missing: int
     total: int
     notes: tuple[str, ...]
-
-    def line(self, seconds: float) -> str:
-        """How far the job has come and how long it will take.
-
-        Args:
-            seconds: since the start.
-        """
-        each = seconds / self.drawn
-        left = each * (self.missing - self.drawn) / 60
-        done = self.total - self.missing + self.drawn
-        return f"{done} of {self.total} pictures, {each:.2f} s each, {left:.1f} min left"
 
 
 class IllustrationJob:
@@ -113,16 +101,13 @@ class IllustrationJob:
 
     def draw(self) -> int:
         """Draw what is missing with a line of progress now and then; the number of pictures."""
-        started = said = time.monotonic()
         drawn = 0
-        for item in self:
-            drawn = item.drawn
-            for note in item.notes:
-                self._report(f"{item.picture.file}: {note}")
-            now = time.monotonic()
-            if now - said >= _SECONDS and item.drawn < item.missing:
-                said = now
-                self._report(item.line(now - started))
+        with progress("pictures", report=self._report) as show:
+            for item in self:
+                drawn = item.drawn
+                for note in item.notes:
+                    self._report(f"{item.picture.file}: {note}")
+                show(item.total - item.missing + drawn, item.total)
         return drawn
 
     def plan(self, *, report: Report = lambda line: None) -> Iterator[Drawing]:

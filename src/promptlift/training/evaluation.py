@@ -40,7 +40,7 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class PredictionScores:
     """What an evaluator says of predictions.
 
     Attributes:
@@ -55,7 +55,7 @@ class Evaluation:
 class Evaluator(Protocol):
     """Scores predictions. Training is handed one: scoring lies downstream."""
 
-    def __call__(self, pairs: Sequence[Pair], predictions: Sequence[str]) -> Evaluation:
+    def __call__(self, pairs: Sequence[Pair], predictions: Sequence[str]) -> PredictionScores:
         """Score each prediction against its pair; both in the same order."""
         ...
 
@@ -146,7 +146,7 @@ class EpochEvaluation:
     def _score(
         self, path: Path, step: int, epoch: float, predictions: list[str]
     ) -> list[dict[str, Any]]:
-        found = Evaluation()
+        found = PredictionScores()
         if self.evaluator is not None:
             self.report(f"epoch {epoch:.2f}: scoring {len(predictions)} predictions")
             found = self.evaluator(self.pairs, predictions)

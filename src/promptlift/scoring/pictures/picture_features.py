@@ -1,6 +1,5 @@
 """Features and values of every picture of a run: each is read once, for all models together."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -9,6 +8,7 @@ import numpy.typing as npt
 
 from promptlift.errors import InputError, ModelError
 from promptlift.pictures import Picture
+from promptlift.progress import progress
 from promptlift.prompts.syntax import parse, parts_of
 from promptlift.scoring.pictures.clip import ClipEncoder
 from promptlift.scoring.pictures.feature_cache import FloatArray
@@ -27,7 +27,6 @@ Values = npt.NDArray[np.float64]
 Report = Callable[[str], None]
 
 _NAMED = 20  # faulty files named one by one; all of them are counted
-_SECONDS = 10.0  # between lines of progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,23 +139,20 @@ def features_of(
         InputError: no picture can be read.
     """
     size = models.context.config.batch_size
-    started = said = time.monotonic()
     kept: list[Picture] = []
     faults: list[str] = []
     features: list[FloatArray] = []
     columns: dict[str, list[Values]] = {}
-    for start in range(0, len(listed), size):
-        batch = _readable(listed[start : start + size], models, faults, report)
-        if batch:
-            if models.clip is not None:
-                features.append(models.clip.pictures(batch))
-            for name, values in _values(batch, models).items():
-                columns.setdefault(name, []).append(values)
-            kept += batch
-        now, done = time.monotonic(), min(start + size, len(listed))
-        if now - said > _SECONDS and done < len(listed):
-            said, left = now, (now - started) / done * (len(listed) - done)
-            report(f"{done} of {len(listed)} pictures scored, {left / 60:.1f} min left")
+    with progress("pictures scored", report=report) as show:
+        for start in range(0, len(listed), size):
+            batch = _readable(listed[start : start + size], models, faults, report)
+            if batch:
+                if models.clip is not None:
+                    features.append(models.clip.pictures(batch))
+                for name, values in _values(batch, models).items():
+                    columns.setdefault(name, []).append(values)
+                kept += batch
+            show(min(start + size, len(listed)), len(listed))
     if not kept:
         raise InputError(f"none of the {len(listed)} pictures can be read; the first: {faults[0]}")
     if faults:
