@@ -36,18 +36,21 @@ def hub_folder(
     """
     from diffusers import DiffusionPipeline
     from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
 
     hub = weights.name if weights else name
-    if not weights and (hub.count("/") != 1 or hub.startswith((".", "/", "~"))):
+    try:
+        validate_repo_id(hub)
+        is_name = hub.count("/") == 1
+    except HFValidationError:
+        is_name = False
+    if not is_name:
         raise ModelError(_unknown(name))
     lacking = _lacking(config, half=half) if weights else []
     if lacking and config.offline:
         raise ModelError(_by_hand(lacking, half=half))
-    try:
-        if (folder := _cached(hub, half=half, without=without)) is not None:
-            return folder
-    except HFValidationError as error:
-        raise ModelError(_unknown(name)) from error
+    if (folder := _cached(hub, half=half, without=without)) is not None:
+        return folder
     command = download_command(hub, half=half)
     if config.offline:
         raise ModelError(f"{hub} is not on this machine. Download it once: {command}")
@@ -73,13 +76,10 @@ def _options(*, half: bool, without: Sequence[str]) -> dict[str, Any]:
 
 def _cached(hub: str, *, half: bool, without: Sequence[str]) -> Path | None:
     from diffusers import DiffusionPipeline
-    from huggingface_hub.errors import HFValidationError
 
     options = _options(half=half, without=without)
     try:
         return Path(DiffusionPipeline.download(hub, local_files_only=True, **options))
-    except HFValidationError:
-        raise
     except (OSError, ValueError):
         return None
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from promptlift.devices import is_out_of_memory
 from promptlift.errors import ConfigError
 from promptlift.training.config import TrainingConfig
 from promptlift.training.models import has_accelerator
@@ -88,24 +89,13 @@ def cache_bytes(shape: Any, batch: int, tokens: int) -> int:
     return layers * 2 * batch * tokens * width * 4
 
 
-def out_of_memory(error: RuntimeError) -> bool:
-    """Whether this is what a device says that has no memory left."""
-    import torch
-
-    # Apple's GPUs, processors and libraries of CUDA raise no type of their own.
-    said = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError) or any(
-        words in said for words in ("out of memory", "can't allocate memory", "alloc_failed")
-    )
-
-
 @contextmanager
 def memory_errors_explained(config: TrainingConfig, checkpointing: bool) -> Iterator[None]:
     """Turn running out of memory into a ConfigError that says what to do."""
     try:
         yield
     except RuntimeError as error:
-        if not out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         advice = how_to_save_memory("memory", config, checkpointing)
         raise ConfigError(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from promptlift.devices import is_out_of_memory
 from promptlift.errors import ConfigError
 from promptlift.training.config import TrainingConfig
 from promptlift.training.evaluation import BATCH_SIZE, decoding_of
@@ -15,7 +16,6 @@ from promptlift.training.memory import (
     cache_bytes,
     how_to_save_memory,
     in_gb,
-    out_of_memory,
 )
 from promptlift.training.models import Start, base_card, use_bf16, use_gradient_checkpointing
 
@@ -154,7 +154,7 @@ def _measure(
         found["evaluation_seconds"] = seconds / processes
         found["peak_bytes"] = max(peak, steps.bytes_of_evaluation(validation))
     except RuntimeError as error:
-        if not out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
     finally:
         del steps, start, training

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +31,13 @@ class ClipEncoder:
         cache: where features are kept.
         reader: opens the pictures.
         batch_size: texts or pictures encoded at a time.
+
+    Attributes:
+        limit: tokens that the model reads.
+        width: length of a feature.
+        logit_scale: what the model multiplies cosines by, at most 100 in CLIP.
+        logit_bias: what SigLIP adds to the scaled cosine; None in CLIP.
+        model_id: `name@hash` of the weights.
     """
 
     def __init__(
@@ -48,36 +56,27 @@ class ClipEncoder:
         self._cache = cache or FeatureCache()
         self._reader = reader or PictureReader(batch_size)
         self._batch_size = batch_size
-        self._kind = model.config.model_type
-        read = int(model.config.text_config.max_position_embeddings)
+        config, bias = model.config, getattr(model, "logit_bias", None)
+        self._kind = config.model_type
+        self.width = int(
+            getattr(config, "projection_dim", None) or config.text_config.projection_size
+        )
+        self.logit_scale = float(model.logit_scale.exp())
+        self.logit_bias = None if bias is None else float(bias)
+        read = int(config.text_config.max_position_embeddings)
         self.limit = min(read, int(self._tokenizer.model_max_length))
         weights = _hash_of_weights(model)
         self.model_id = f"{name}@{weights[:12]}"
         preparation = f"{weights} {self._prepare.to_json_string()} {self.limit}"
         self._key = hashlib.sha256(preparation.encode()).hexdigest()
 
-    @property
-    def width(self) -> int:
-        """Length of a feature."""
-        config = self._model.config
-        return int(getattr(config, "projection_dim", None) or config.text_config.projection_size)
-
-    @property
-    def logit_scale(self) -> float:
-        """What the model multiplies cosines by, at most 100 in CLIP."""
-        return float(self._model.logit_scale.exp())
-
-    @property
-    def logit_bias(self) -> float | None:
-        """What SigLIP adds to the scaled cosine; None in CLIP."""
-        bias = getattr(self._model, "logit_bias", None)
-        return None if bias is None else float(bias)
-
     def texts(self, texts: Sequence[str]) -> FloatArray:
         """Features of texts, float32 [texts, width]."""
+        keys = [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in texts]
         parts = [np.zeros((0, self.width), np.float32)]
         for start in range(0, len(texts), _CHUNK):
-            parts.append(self._fetch_texts(texts[start : start + _CHUNK]))
+            part, of_part = (one[start : start + _CHUNK] for one in (texts, keys))
+            parts.append(self._cache.fetch(self._key, "text", of_part, partial(self._encode, part)))
         return np.concatenate(parts)
 
     def pictures(self, pictures: Sequence[Picture]) -> FloatArray:
@@ -117,16 +116,9 @@ class ClipEncoder:
 
         return self._batches(images, encode)
 
-    def _fetch_texts(self, texts: Sequence[str]) -> FloatArray:
-        keys = [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in texts]
-        return self._cache.fetch(
-            self._key,
-            "text",
-            keys,
-            lambda places: self._encode_texts([texts[place] for place in places]),
-        )
+    def _encode(self, listed: Sequence[str], places: Sequence[int]) -> FloatArray:
+        texts = [listed[place] for place in places]
 
-    def _encode_texts(self, texts: Sequence[str]) -> FloatArray:
         def encode(part: Sequence[str]) -> Any:
             read = self._tokenizer(
                 list(part),
