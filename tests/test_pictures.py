@@ -97,7 +97,7 @@ def test_a_file_that_was_broken_when_listed_is_named(drawn: Path) -> None:
     reader = PictureReader(2)
     first = next(one for one in read_index(drawn / "pictures") if one.path == path)
     reader.check(first)
-    with pytest.raises(InputError, match=rf"{path.name} is no readable picture"):
+    with pytest.raises(InputError, match=rf"{path.name} is not a readable picture"):
         reader.image(first)
 
 
@@ -111,5 +111,5 @@ def test_a_picture_too_large_to_be_decoded_is_named(
     # Pillow warns above the limit, here an error as all warnings, and refuses above twice that.
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels // 3 if limit == "error" else pixels - 1)
     warnings.simplefilter("error")  # pytest restores the filters
-    with pytest.raises(InputError, match=rf"{picture.path.name} is no readable picture: "):
+    with pytest.raises(InputError, match=rf"{picture.path.name} is not a readable picture: "):
         PictureReader(1).image(picture)

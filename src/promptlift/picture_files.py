@@ -34,7 +34,7 @@ class PictureReader:
         """The decoded picture, in RGB.
 
         Raises:
-            InputError: as `check`, or it is no picture.
+            InputError: as `check`, or it is not a picture.
         """
         return self._decoded(picture)
 
@@ -49,7 +49,7 @@ class PictureReader:
             images.DecompressionBombError, images.DecompressionBombWarning, OSError, SyntaxError,
             ValueError,
         ) as error:  # fmt: skip
-            raise InputError(f"{picture.path} is no readable picture: {error}") from error
+            raise InputError(f"{picture.path} is not a readable picture: {error}") from error
         return image
 
     def _read(self, picture: Picture) -> bytes:

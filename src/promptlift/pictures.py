@@ -166,7 +166,7 @@ def _picture(path: Path, row: Row | Fault) -> Picture:
     values: Any = row.value
     if absent := [name for name in _NEEDED if name not in values]:
         raise InputError(
-            f"{path} lacks the column {absent[0]!r}: it is no index of promptlift illustrate."
+            f"{path} lacks the column {absent[0]!r}: it is not an index of promptlift illustrate."
         )
     for name in ("file", "sha256", "prompt", "source"):
         if not isinstance(values[name], str):

@@ -27,7 +27,7 @@ def read_png_text(path: Path) -> dict[str, str]:
     """The texts of a PNG by keyword; of several with one keyword the first.
 
     Raises:
-        InputError: the file is no PNG or is damaged.
+        InputError: the file is not a PNG or is damaged.
     """
     return png_texts(Path(path).read_bytes(), f"{path}")
 
@@ -74,7 +74,7 @@ def with_png_texts(data: bytes, texts: Mapping[str, str], place: str) -> bytes:
 def _chunks(data: bytes, path: str) -> Iterator[tuple[bytes, bytes]]:
     """Name and content of each chunk, the header first, the end last."""
     if not data.startswith(_SIGNATURE):
-        raise InputError(f"{path} is no PNG picture")
+        raise InputError(f"{path} is not a PNG picture")
     place, name = len(_SIGNATURE), b""
     while name != b"IEND":
         size = int.from_bytes(data[place : place + 4], "big")

@@ -282,7 +282,7 @@ def test_a_batch_is_halved_when_memory_runs_out(ancestral: Illustrator) -> None:
 
 
 def test_memory_that_does_not_do_for_one_picture(ancestral: Illustrator) -> None:
-    with pytest.raises(ModelError, match=r"does not do for one picture of 64x64.*--vae-tiling"):
+    with pytest.raises(ModelError, match=r"is too small for one picture of 64x64.*--vae-tiling"):
         list(limited(ancestral, 0, []).draw_all([Request(prompt="a cat")] * 2))
 
 

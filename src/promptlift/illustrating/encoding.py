@@ -172,7 +172,7 @@ def _chunks(
             ids, weights = ids[end:], weights[end:]
         if ids or not chunks:
             chunks.append((ids, weights[: len(ids)]))
-    # `BREAK` at the very start leaves an empty chunk before it, which nobody means.
+    # `BREAK` at the very start would leave an empty chunk before it.
     if len(chunks) > 1 and not chunks[0][0]:
         del chunks[0]
     return chunks, cut

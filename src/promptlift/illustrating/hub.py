@@ -27,7 +27,7 @@ def hub_folder(
         name: as the user wrote it.
         weights: where it is a preset's.
         config: may forbid the network.
-        report: is told what is downloaded.
+        report: called with lines about downloads.
         half: whether weights in half precision are preferred.
         without: components that come from elsewhere.
 
@@ -119,6 +119,6 @@ def _unknown(name: str) -> str:
     near = get_close_matches(name, PRESETS, 1)
     hint = f"Did you mean {near[0]}? " if near else ""
     return (
-        f"{name} is no preset ({', '.join(PRESETS)}), no folder, no file and no name of the Hub. "
+        f"{name} is not a preset ({', '.join(PRESETS)}), a folder, a file or a name on the Hub. "
         f"{hint}A folder must exist; a Hub name is written OWNER/NAME."
     )

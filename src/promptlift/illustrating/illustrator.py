@@ -70,7 +70,7 @@ class Illustrator:
 
         Args:
             model: a preset, a folder, a .safetensors file or a Hub name.
-            report: is told the licence, what is downloaded, and when a batch is made smaller.
+            report: called with the licence, downloads, and each reduction of the batch size.
             options: fields of `IllustrationConfig`.
 
         Raises:
@@ -235,7 +235,7 @@ class Illustrator:
         free_memory(self.pipelines)
         if self.batch_size == 1:
             raise ModelError(
-                f"memory of {self.pipelines.device} does not do for one picture of "
+                f"the memory of {self.pipelines.device} is too small for one picture of "
                 f"{self.width}x{self.height}; try a smaller --width and --height, --vae-tiling, "
                 "or --offload model"
             )

@@ -52,7 +52,7 @@ def read_entries(path: Path) -> Iterator[Entry | Fault]:
             continue
         if not isinstance(row.value, Mapping) or row.value.get("error"):
             reason = "a line of text" if isinstance(row.value, str) else str(row.value["error"])
-            yield Fault(row.number, f"no improvement: {reason}")
+            yield Fault(row.number, f"not an improvement: {reason}")
             continue
         given = row.value.get("index")
         key = (given, row.value.get("source"))
@@ -105,12 +105,12 @@ def _improvement(path: Path, number: int, row: Mapping[str, Any], variant: int) 
             try:
                 known[name] = json.loads(known[name])
             except ValueError as error:
-                raise InputError(f"{path} line {number}: `{name}` is no JSON: {error}") from error
+                raise InputError(f"{path} line {number}: `{name}` is not JSON: {error}") from error
     try:
         known["dropped"] = tuple(Dropped(**item) for item in known.get("dropped", ()))
         numbers = {name: int(known.get(name, 0)) for name in ("seed", "clip_tokens")}
     except (TypeError, ValueError) as error:
-        raise InputError(f"{path} line {number} is no improvement: {error}") from error
+        raise InputError(f"{path} line {number} is not an improvement: {error}") from error
     if "clip_tokens" not in known:
         numbers["clip_tokens"] = clip_tokens(known["prompt"])
     defaults = {"mode": "given", "model": "unknown"}

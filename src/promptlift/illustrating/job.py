@@ -61,7 +61,7 @@ class IllustrationJob:
         improvements: the file, as `inputs.read_entries` reads it.
         illustrator: the picture model; its config has the seeds.
         chosen: positions of the prompts to draw, in the order of the file; all where None.
-        report: is told what happened beside drawing.
+        report: called with a line about anything but drawing itself.
 
     Raises:
         ConfigError: the run's pictures were begun with another model or other settings.
@@ -139,7 +139,7 @@ class IllustrationJob:
                     yield replace(original, side=IMPROVED, variant=one.variant, improvement=one)
 
     def outcome(self, drawn: int) -> list[str]:
-        """What to say of the job when it is done.
+        """Lines for the user when the job is done.
 
         Args:
             drawn: pictures that were drawn now.

@@ -85,7 +85,9 @@ def load_pipelines(config: IllustrationConfig, report: Report) -> Pipelines:
         if (name := _refiner_name(config)) is not None:
             shared = {part: getattr(base, part, None) for part in SHARED}
             if None in shared.values():
-                raise ModelError(f"{config.model} is no SDXL, so it cannot hand over to a refiner")
+                raise ModelError(
+                    f"{config.model} is not an SDXL model, so it cannot hand over to a refiner"
+                )
             weights = preset.refiner if preset and config.refiner is None else None
             kind = diffusers.StableDiffusionXLImg2ImgPipeline
             refiner, origin = loader.load(kind, name, weights, shared)
@@ -196,7 +198,7 @@ def _check_refiner(refiner: Any, base: Any, name: str) -> None:
     wanted = refiner.unet.config.cross_attention_dim
     if width != wanted or refiner.unet.config.in_channels != base.unet.config.in_channels:
         raise ModelError(
-            f"{name} is no refiner for this base: it takes text of width {wanted} and the "
+            f"{name} is not a refiner for this base: it takes text of width {wanted} and the "
             f"encoders give {width}"
         )
 

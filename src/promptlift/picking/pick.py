@@ -90,7 +90,7 @@ def pick(
     config, scoring = config or PickConfig(), scoring or PictureScoringConfig()
     scoring = replace(scoring, clip=scoring.clip_for(illustrator.pipelines.origins[0].name))
     check_metric(config.metric)
-    improver.improve_stream([], **config.improve_options())  # a wrong option is told at once
+    improver.improve_stream([], **config.improve_options())  # refuse a wrong option at once
     inputs = _inputs(given)
     run = Run.open(run_folder)
     with run.alone("picked"):
@@ -104,7 +104,7 @@ def pick(
         try:
             reader = PictureReader(scoring.batch_size)
             context = ScorerContext(config=scoring, cache=cache, reader=reader)
-            scorer = load_metric(config.metric, context)  # missing weights are told before the work
+            scorer = load_metric(config.metric, context)  # refuse missing weights before the work
             improvements = _improve(run, given, improver, config, report)
             picking = _Picking(run, improvements, illustrator, config, context, scorer, report)
             return picking.work()
@@ -141,7 +141,7 @@ def _improve(
 
 
 def _entries(path: Path, report: Report = lambda line: None) -> Iterator[Entry]:
-    """The prompts that could be improved; of the others `report` is told."""
+    """The prompts that could be improved; `report` names the others."""
     for entry in read_entries(path):
         if isinstance(entry, Fault):
             report(f"{path.name} line {entry.number}: {entry.message}")

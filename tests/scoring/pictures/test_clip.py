@@ -188,7 +188,7 @@ def test_a_damaged_cache_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("./nowhere", "is no folder"),
+        ("./nowhere", "is not a folder"),
         ("openai/clip-vit-base-patch16", r"not on this machine\. Download it \(0\.6 GB\) with: hf"),
         ("somebody/else", r"Download it with: hf download somebody/else"),
     ],

@@ -62,7 +62,7 @@ def load_clip(
     is_folder = place.is_dir()
     if not is_folder and (name.startswith((".", "/", "~")) or name.count("/") != 1):
         raise ModelError(
-            f"model {name!r} is no folder. Give the folder of a CLIP or SigLIP, or a Hub name."
+            f"model {name!r} is not a folder. Give the folder of a CLIP or SigLIP, or a Hub name."
         )
     source = _Source(name, f"{place}" if is_folder else name, is_folder, offline)
     model = _load_model(source)

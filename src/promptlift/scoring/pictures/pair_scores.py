@@ -32,7 +32,7 @@ def mean_score(
     *,
     seed: int = 0,
 ) -> Score | None:
-    """Mean with its 95% interval over prompts, whose seeds are nested in them.
+    """Mean with its 95% interval over prompts, with the seeds of a prompt drawn together.
 
     Args:
         metric: the metric.

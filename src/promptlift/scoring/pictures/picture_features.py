@@ -99,8 +99,8 @@ def load_models(context: ScorerContext, report: Report) -> PictureModels:
     config = context.config
     known = check_metrics(config.metrics or (), "clip", "measures")
     wanted = list(dict.fromkeys(config.metrics or known))
-    # Weights asked for by name must be there. Others are used where they are: no download of
-    # gigabytes begins that nobody asked for.
+    # Weights asked for by name must be there. Others are used only where they are already there:
+    # scoring does not begin a download of gigabytes by itself.
     named = set(config.metrics or ("clip", "measures"))
     named |= {"pickscore"} if config.preference else set()
     named |= {"aesthetic"} if config.aesthetic else set()

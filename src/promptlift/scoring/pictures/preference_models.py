@@ -1,4 +1,4 @@
-"""Models of what people prefer, behind one interface.
+"""Models of what people prefer, with one interface.
 
 A scorer gives a value for each picture, or for each prompt with its picture. Two are here;
 `register_scorer` adds others.
@@ -236,11 +236,11 @@ def _head_layers(path: Path) -> list[tuple[Values, Values]]:
     for name in names:
         weight, bias = tensors[f"{name}weight"], tensors.get(f"{name}bias")
         if weight.ndim != 2 or bias is None or bias.shape != weight.shape[:1]:
-            raise ModelError(f"{path}: layer {name.rstrip('.') or 'weight'} is no linear layer.")
+            raise ModelError(f"{path}: layer {name.rstrip('.') or 'weight'} is not a linear layer.")
         layers.append((weight, bias))
     fits = all(a[0].shape[0] == b[0].shape[1] for a, b in pairwise(layers))
     if not layers or layers[-1][0].shape[0] != 1 or not fits:
-        raise ModelError(f"{path} is no aesthetic head: linear layers that end in one number.")
+        raise ModelError(f"{path} is not an aesthetic head: linear layers that end in one number.")
     return layers
 
 

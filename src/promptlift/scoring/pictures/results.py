@@ -31,7 +31,7 @@ def picture_results(
 ) -> tuple[dict[str, Any], list[Verdict]]:
     """Scores with intervals, comparisons and counts of verdicts, and the verdicts themselves.
 
-    Beside each table stands the same table for shuffled captions: what chance gives.
+    Each table has a second one for shuffled captions: what the metric gives by chance.
     """
     own, shuffled = builder.own(), builder.shuffled()
     metrics = _side_metrics(models)
@@ -73,7 +73,7 @@ def _all_metrics(models: PictureModels) -> list[Metric]:
 
 
 def _settings(models: PictureModels) -> dict[str, dict[str, Any]]:
-    """The model behind each metric."""
+    """The model of each metric."""
     found = {scorer.metric.name: {"model": scorer.model} for scorer in models.scorers}
     if models.clip is not None:
         for metric in (*CLIP_METRICS, *MATCH_METRICS, *PAIR_METRICS):

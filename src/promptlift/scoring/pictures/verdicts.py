@@ -32,7 +32,7 @@ class Evidence:
         high: the gain is at most this, with the confidence that a clear loss needs.
         seeds: number of pairs of pictures.
         noise: standard deviation of a single pair's gain by chance; None where it is unknown.
-        noise_from: "seeds" or "prompts", whose spread the noise is, or "nothing".
+        noise_from: what the noise is the spread of: "seeds", "prompts" or "nothing".
         wins: pairs in which the improved picture is better by more than a tie.
         losses: in which it is worse.
     """
