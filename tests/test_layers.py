@@ -12,7 +12,9 @@ import pytest
 import promptlift
 
 SOURCE = Path(promptlift.__file__).parent
-FLOOR = {"errors", "records", "files", "tables", "runs", "png_text", "pictures"}
+FLOOR = {
+    "errors", "records", "files", "tables", "runs", "png_text", "pictures", "statistics",
+}  # fmt: skip
 ROOMS = [
     "prompts", "pairs", "improving", "training", "export", "world", "illustrating", "scoring",
     "picking", "judging", "reporting", "experimenting",

@@ -18,20 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from promptlift import Improver
+from promptlift.statistics import wilson
 
 ROWS = 200
 QUESTIONS = ("fit", "useful", "contradiction", "english")
-Z = 1.959964
-
-
-def wilson(wins: int, total: int) -> tuple[float, float]:
-    """95% interval of a share (Wilson, 1927)."""
-    if not total:
-        return 0.0, 1.0
-    share, spread = wins / total, Z * Z / total
-    middle = share + spread / 2
-    half = Z * (share * (1 - share) / total + spread / (4 * total)) ** 0.5
-    return (middle - half) / (1 + spread), (middle + half) / (1 + spread)
 
 
 def draw(models: list[str], prompts: list[str], sheet: Path, key: Path, seed: int) -> None:

@@ -23,8 +23,8 @@ from benchmarks.improving.diversity import measure
 from benchmarks.improving.expand import prompts_of
 from promptlift import Improvement, Improver
 from promptlift.files import write_json
-from promptlift.scoring.scores import mean_interval
 from promptlift.scoring.text.diversity import self_bleu
+from promptlift.statistics import mean_interval
 
 STRENGTHS: tuple[float | str, ...] = ("free", 0.25, 0.5, 0.75, 0.9, 0.97, "never")
 PROMPTS = 500

@@ -17,7 +17,7 @@ from promptlift.files import atomic_path, sha256_of_file
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.pictures import Request
 from promptlift.scoring.pictures.pair_scores import Values
-from promptlift.scoring.scores import mean_interval
+from promptlift.statistics import mean_interval
 
 Pictures = npt.NDArray[np.uint8]
 STEPS, GUIDANCE = 25, 7.5  # of the preset `pocket`

@@ -31,7 +31,7 @@ from promptlift.scoring.pictures.directional import directional_similarity
 from promptlift.scoring.pictures.measures import MEASURES, measure
 from promptlift.scoring.pictures.pair_scores import Values
 from promptlift.scoring.pictures.verdicts import judge
-from promptlift.scoring.scores import mean_interval, paired_test
+from promptlift.statistics import mean_interval, paired_test
 from promptlift.world import bundle
 from promptlift.world.captions import BACKGROUND_WORDS, PRAISE, STYLE_WORDS, subject
 from promptlift.world.scenes import COLOURS, HELD_OUT, SHAPES, Scene, draw_scene

@@ -21,7 +21,6 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from benchmarks.improving.side_by_side import wilson
 from benchmarks.world.drawn import GUIDANCE, STEPS, Album, Pictures, interval, judged
 from benchmarks.world.oracle import judge, load_oracle
 from benchmarks.world.renders import renders_of
@@ -30,7 +29,7 @@ from benchmarks.world.wanted import Wanted
 from promptlift.files import atomic_path, write_json
 from promptlift.scoring.pictures.clip import load_clip, unit
 from promptlift.scoring.pictures.pair_scores import Values
-from promptlift.scoring.scores import paired_test
+from promptlift.statistics import paired_test, wilson
 from promptlift.world import bundle
 from promptlift.world.captions import caption
 from promptlift.world.scenes import COLOURS, FAULTS, HELD_OUT, PROMPTS, SHAPES, Scene, draw_scene

@@ -236,17 +236,18 @@ class Chain:
         score_pictures(self.folder, self.config.pictures, report=self.say)
 
     def judge(self) -> None:
-        """Deal the pairs; stop where nobody has voted yet, otherwise count."""
+        """Assign the pairs; stop where nobody has voted yet, otherwise count."""
         from promptlift.judging.collecting.study import Study
         from promptlift.judging.records import PERSON
-        from promptlift.judging.statistics.results import results_of, write_results
+        from promptlift.judging.results import FILE, read_results
 
         study = Study.open([self.folder], self.config.judge, self.say)
         votes = [vote for vote in study.store.votes() if vote.kind == PERSON]
         if not votes:
             self.waiting = how_to_judge(study, self.config)
             return
-        self.say(f"{len(votes)} votes; statistics in {write_results(study, results_of(study))}")
+        read_results(study)
+        self.say(f"{len(votes)} votes; statistics in {self.folder / FILE}")
 
     def report(self) -> None:
         from promptlift.reporting.run_report import write_report

@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from promptlift.errors import PromptliftError
 from promptlift.files import sha256_of_file
 from promptlift.pictures import SIDES, Picture, pair_up, read_index
 from promptlift.reporting.run_data import Row, json_of, number, rows_of
+from promptlift.statistics import average_ranks
 
 INDEX, SCORES = "pictures/index.parquet", "scores/pictures.json"
 # What the two pictures differ in beside the model's opinion of them: a rank among the few values
@@ -220,19 +218,6 @@ def _ranked(pairs: Sequence[ShownPair]) -> list[ShownPair]:
         for place, rank in zip(having, standing, strict=True):
             ranks[place][name] = float(rank)
     return [replace(pair, ranks=found) for pair, found in zip(pairs, ranks, strict=True)]
-
-
-def average_ranks(values: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Ranks from 0 for the smallest to 1 for the greatest; equal values share their mean rank.
-
-    A value alone has the rank 0.5.
-    """
-    _, places, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    middle = np.cumsum(counts) - (counts + 1) / 2
-    if len(values) < 2:
-        return np.full(len(values), 0.5)
-    ranks: npt.NDArray[np.float64] = middle[places] / (len(values) - 1)
-    return ranks
 
 
 def _key(row: Row, *names: str) -> _Key:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from promptlift.scoring.scores import Metric, Score, mean_interval, paired_test
+from promptlift.scoring.scores import Metric, Score
+from promptlift.statistics import mean_interval, paired_test
 
 Values = npt.NDArray[np.float64]
 

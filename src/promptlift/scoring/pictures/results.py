@@ -21,7 +21,8 @@ from promptlift.scoring.pictures.pair_tables import (
 )
 from promptlift.scoring.pictures.picture_features import Looked, Models
 from promptlift.scoring.pictures.verdicts import RULE, Verdict, judge, left_alone
-from promptlift.scoring.scores import Metric, mean_interval
+from promptlift.scoring.scores import Metric
+from promptlift.statistics import mean_interval
 
 SHUFFLED = "shuffled captions"
 

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from promptlift.statistics import t_quantile
 
 Values = npt.NDArray[np.float64]
 LEVEL = 0.05  # chance that a gain of nothing looks clear, over all metrics of a verdict together
@@ -189,24 +189,6 @@ def _evidence(
         wins=int((gains > tie).sum()),
         losses=int((gains < -tie).sum()),
     )
-
-
-@lru_cache(maxsize=64)
-def t_quantile(share: float, freedom: int) -> float:
-    """Quantile of Student's t distribution, for shares from 0.5 to 0.999.
-
-    The distribution function is integrated over the angle: with t = sqrt(f) tan(a), the density
-    of a is proportional to cos(a)^(f-1). Beyond a thousand degrees of freedom the first term of
-    Cornish and Fisher's expansion about the normal quantile is exact enough.
-    """
-    if freedom > 1000:
-        z = NormalDist().inv_cdf(share)
-        return z + (z**3 + z) / (4 * freedom)
-    angles = np.linspace(0.0, math.pi / 2.0, 8001)
-    density = np.cos(angles) ** (freedom - 1)
-    areas = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2.0)])
-    angle = float(np.interp(2.0 * share - 1.0, areas / areas[-1], angles))
-    return math.sqrt(freedom) * math.tan(angle)
 
 
 def _finite(value: Any) -> Any:
