@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.bits_per_character import cleaned, interval, ngram_bits
-from benchmarks.diversity import measure
-from benchmarks.processors import _packed, compare
-from benchmarks.prompt_sets import examine, repeats_endlessly, unsafe_share
-from benchmarks.side_by_side import QUESTIONS, count
+from benchmarks.improving.bits_per_character import cleaned, interval, ngram_bits
+from benchmarks.improving.diversity import measure
+from benchmarks.improving.processors import _packed, compare
+from benchmarks.improving.prompt_sets import examine, repeats_endlessly, unsafe_share
+from benchmarks.improving.side_by_side import QUESTIONS, count
 from promptlift.records import Improvement, Pair
 from promptlift.scoring.text.diversity import distinct
 

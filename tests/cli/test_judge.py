@@ -10,8 +10,7 @@ from promptlift.cli import app
 from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
 from promptlift.tables import read_rows
-from tests.judging.runs import draw_run
-from tests.judging.test_results import vote_all
+from tests.judging.runs import draw_run, vote_all
 
 
 @pytest.fixture

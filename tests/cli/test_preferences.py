@@ -9,8 +9,7 @@ import pytest
 from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
 from tests.cli.conftest import Run
-from tests.judging.runs import draw_run
-from tests.judging.test_results import vote_all
+from tests.judging.runs import draw_run, vote_all
 
 
 def judged(folder: Path, prompts: int) -> Path:

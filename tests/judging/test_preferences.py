@@ -8,8 +8,7 @@ from promptlift.errors import InputError
 from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
 from promptlift.judging.preferences import preferences_of
-from tests.judging.runs import draw_run
-from tests.judging.test_results import vote_all
+from tests.judging.runs import draw_run, vote_all
 
 
 @pytest.fixture

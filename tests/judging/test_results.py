@@ -2,8 +2,6 @@
 
 import json
 import random
-import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,36 +10,8 @@ import pytest
 from promptlift.errors import InputError
 from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
-from promptlift.judging.records import SIMULATED, Pair
 from promptlift.judging.results import FILE, Results, agreement_with_metrics, read_results
-from tests.judging.runs import draw_run
-
-
-def vote_all(study: Study, prefers: float | Callable[[Pair], float], seed: int = 0) -> None:
-    """Raters who prefer improved pictures so often, and answer the same of repeated pairs."""
-    rng = random.Random(seed)
-    for rater in study.store.raters():
-        likes: dict[int, str] = {}
-        while (place := study.store.place(rater, study.questions)).question is not None:
-            found = study.store.task(rater, place.position)
-            assert found is not None
-            task, pair = found
-            share = prefers(pair) if callable(prefers) else prefers
-            better = "improved" if rng.random() < share else "original"
-            better = likes.setdefault(pair.id, better)
-            systems = ("spoiled", "whole") if task.purpose == "attention" else pair.systems
-            liked = "whole" if task.purpose == "attention" else better
-            left = systems[1] if task.swapped else systems[0]
-            study.store.vote(
-                rater,
-                study.questions,
-                position=place.position,
-                question=place.question,
-                answer="left" if left == liked else "right",
-                seconds=1.0,
-                page_version="test",
-                key=f"{rater.name}-{place.position:04d}-{place.question}",
-            )
+from tests.judging.runs import answer, draw_run, vote_all
 
 
 @pytest.fixture
@@ -72,14 +42,14 @@ def test_results_of_raters_who_always_prefer_the_improved(judged: Study) -> None
 def test_results_are_computed_once_for_the_same_votes(tmp_path: Path) -> None:
     run = draw_run(tmp_path / "run", 6)
     study = Study.open([run], JudgingConfig(raters=("ada",), questions=("match",), repeats=0.0))
-    answer(study, 0)
+    answer(study, study.store.raters()[0], "tie", "own-key-0")
     first = read_results(study)
     assert isinstance(first, Results) and read_results(study) == first
     # A mark in the file tells whether it was read.
     kept = json.loads((run / FILE).read_text())
     (run / FILE).write_text(json.dumps({**kept, "pairs": 99}))
     assert read_results(study) == replace(first, pairs=99)
-    answer(study, 1)
+    answer(study, study.store.raters()[0], "tie", "own-key-1")
     again = read_results(study)
     assert (
         again.pairs == 6 and again.questions["match"].systems["improved"].rates.together.ties == 2
@@ -141,60 +111,3 @@ def test_nobody_voted_yet(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no votes of a person yet"):
         read_results(study)
     assert not (study.folder / FILE).exists()
-
-
-def test_votes_of_a_copy_leave_the_first_open_pair_open(tmp_path: Path) -> None:
-    run = draw_run(tmp_path / "run", 4)
-    here = Study.open([run], JudgingConfig(raters=("ada",), questions=("match",), repeats=0.0))
-    [ada] = here.store.raters()
-    here.store.close()
-    copy = Study.open([Path(shutil.copytree(run, tmp_path / "copy"))], None)
-    vote_all(copy, 1.0)
-    there = copy.store.records()
-    here = Study.open([run], None)
-    assert here.store.add_records([there[1]]) == 1
-    place = here.store.place(ada, here.questions)
-    assert (place.position, place.total) == (0, 4)
-    answer(here, 0)
-    assert here.store.place(ada, here.questions).position == 2
-    with pytest.raises(InputError, match=r"pair 1 would have two votes of a rater on 'match'"):
-        here.store.add_records(there)
-    assert len(here.store.votes()) == 2
-
-
-def test_an_undo_on_both_copies_is_one(tmp_path: Path) -> None:
-    run = draw_run(tmp_path / "run", 3)
-    here = Study.open([run], JudgingConfig(raters=("ada",), questions=("match",), repeats=0.0))
-    answer(here, 0)
-    here.store.close()
-    copy = Study.open([Path(shutil.copytree(run, tmp_path / "copy"))], None)
-    here = Study.open([run], None)
-    for study in (here, copy):
-        [ada] = study.store.raters()
-        study.store.undo(ada, study.questions, page_version="test", key=f"undo-{study.folder.name}")
-    assert here.store.add_records(copy.store.records()) == 0
-
-
-def test_votes_of_programs_are_not_imported_as_those_of_people(tmp_path: Path) -> None:
-    run = draw_run(tmp_path / "run", 3)
-    config = JudgingConfig(raters=("ada",), questions=("match",), repeats=0.0)
-    study = Study.open([run], config, kind=SIMULATED)
-    vote_all(study, 1.0)
-    assert {vote.kind for vote in study.store.votes()} == {SIMULATED}
-    rows = [{**row, "kind": "person"} for row in study.store.records()]
-    with pytest.raises(InputError, match="is a vote of a person, and ada is a simulated here"):
-        study.store.add_records(rows)
-
-
-def answer(study: Study, position: int) -> None:
-    [rater] = study.store.raters()
-    study.store.vote(
-        rater,
-        study.questions,
-        position=position,
-        question="match",
-        answer="tie",
-        seconds=1.0,
-        page_version="test",
-        key=f"own-key-{position:08d}",
-    )

@@ -17,8 +17,7 @@ from promptlift.reporting.preference_section import _gains, preference
 from promptlift.reporting.run_report import write_report
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.pictures.run import score_pictures
-from tests.judging.runs import draw_run
-from tests.judging.test_results import vote_all
+from tests.judging.runs import draw_run, vote_all
 from tests.reporting.test_gallery import begin
 from tests.scoring.clip_models import make_clip
 

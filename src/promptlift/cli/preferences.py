@@ -46,6 +46,6 @@ def preferences(
         path = output or run / "judging" / "preferences.jsonl"
         check_overwrites([path], [study.store.path])
         rows, undecided = preferences_of(study, question, kind=kind)
-        write_rows(path, (row.to_dict() for row in rows), COLUMNS)
+        write_rows(path, map(vars, rows), COLUMNS)
         by = "" if kind == PERSON else ", by a program, not by people"
         say(f"{len(rows)} preferences in {path}, {undecided} undecided left out{by}")

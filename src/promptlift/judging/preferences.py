@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from promptlift.errors import ConfigError, InputError
 from promptlift.judging.collecting.study import Study
@@ -38,10 +37,6 @@ class Preference:
     prompt_index: int
     question: str
     kind: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """The row as plain JSON types."""
-        return dict(vars(self))
 
 
 COLUMNS = tuple(item.name for item in fields(Preference))

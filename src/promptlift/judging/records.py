@@ -54,8 +54,8 @@ class Vote:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
-    """Two pictures of one prompt from one seed.
+class JudgedPair:
+    """Two pictures of one prompt from one seed, which raters compare.
 
     Attributes:
         id: number; 0 until it is stored.

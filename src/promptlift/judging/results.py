@@ -15,7 +15,7 @@ from promptlift import __version__
 from promptlift.errors import InputError
 from promptlift.files import write_json
 from promptlift.judging.collecting.study import Study
-from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, WHOLE, Pair, Vote
+from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, WHOLE, JudgedPair, Vote
 from promptlift.judging.statistics.agreement import Agreement, agreement
 from promptlift.judging.statistics.bradley_terry import Strengths, bradley_terry
 from promptlift.judging.statistics.metrics_agreement import (
@@ -180,7 +180,7 @@ def _compute(study: Study, kind: str, digest: str) -> Results:
 
 
 def _of_question(
-    votes: Sequence[Vote], pairs: Sequence[Pair], question: str, kind: str
+    votes: Sequence[Vote], pairs: Sequence[JudgedPair], question: str, kind: str
 ) -> QuestionResults:
     names = sorted({name for pair in pairs for name in pair.systems} - {ORIGINAL})
     systems = {}

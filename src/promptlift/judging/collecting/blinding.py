@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promptlift.errors import InputError
-from promptlift.judging.records import ATTENTION, Pair, Task
+from promptlift.judging.records import ATTENTION, JudgedPair, Task
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -37,7 +37,7 @@ class ShownPictures:
         # By pair and whether it is spoiled: the pictures in the order of the pair.
         self._made: OrderedDict[tuple[int, bool], tuple[bytes, bytes]] = OrderedDict()
 
-    def of(self, pair: Pair, task: Task) -> tuple[bytes, bytes]:
+    def of(self, pair: JudgedPair, task: Task) -> tuple[bytes, bytes]:
         """The left and the right picture of a task.
 
         Raises:
@@ -53,12 +53,12 @@ class ShownPictures:
         assert both is not None
         return both
 
-    def made(self, pair: Pair, task: Task) -> tuple[bytes, bytes] | None:
+    def made(self, pair: JudgedPair, task: Task) -> tuple[bytes, bytes] | None:
         """The same, without waiting; None where they have not been made yet."""
         both = self._made.get((pair.id, task.purpose == ATTENTION))
         return both if both is None or not task.swapped else both[::-1]
 
-    def _make(self, pair: Pair, *, spoiled: bool) -> tuple[bytes, bytes]:
+    def _make(self, pair: JudgedPair, *, spoiled: bool) -> tuple[bytes, bytes]:
         if spoiled:
             # Of either system: which one is as random as the last digit of a hash.
             one = int(pair.sha256[0][-1], 16) % 2

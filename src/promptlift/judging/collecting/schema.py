@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Any
 
-from promptlift.judging.records import ATTENTION, SPOILED, WHOLE, Pair, Task
+from promptlift.judging.records import ATTENTION, SPOILED, WHOLE, JudgedPair, Task
 
 SCHEMA_VERSION = 1
 SCHEMA = (
@@ -53,9 +53,9 @@ _ALIKE = (
 )  # fmt: skip
 
 
-def pair_of(row: sqlite3.Row) -> Pair:
+def pair_of(row: sqlite3.Row) -> JudgedPair:
     """The pair of a row with the columns of `pairs`, its id as `pair`."""
-    return Pair(
+    return JudgedPair(
         id=row["pair"],
         prompt=row["prompt"],
         prompt_index=row["prompt_index"],

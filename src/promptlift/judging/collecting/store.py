@@ -26,7 +26,7 @@ from promptlift.judging.collecting.schema import (
     record_of,
     task_of,
 )
-from promptlift.judging.records import ANSWERS, PERSON, Pair, Place, Rater, Task, Vote
+from promptlift.judging.records import ANSWERS, PERSON, JudgedPair, Place, Rater, Task, Vote
 
 _MOST_SECONDS = 86400.0
 _NOBODY = Rater(id=0, name="", token="", kind=PERSON)
@@ -93,7 +93,7 @@ class VoteStore:
     def set_up(
         self,
         settings: dict[str, str],
-        pairs: Sequence[Pair],
+        pairs: Sequence[JudgedPair],
         raters: Sequence[str],
         tasks: Sequence[Sequence[Task]],
         *,
@@ -133,11 +133,11 @@ class VoteStore:
         rows = self._rows("SELECT * FROM raters WHERE token = ?", token)
         return Rater(**rows[0]) if rows else None
 
-    def pairs(self) -> list[Pair]:
+    def pairs(self) -> list[JudgedPair]:
         rows = self._rows("SELECT *, id AS pair FROM pairs ORDER BY id")
         return [pair_of(row) for row in rows]
 
-    def task(self, rater: Rater, position: int) -> tuple[Task, Pair] | None:
+    def task(self, rater: Rater, position: int) -> tuple[Task, JudgedPair] | None:
         """The task at a position, and its pair."""
         rows = self._rows(
             "SELECT * FROM tasks JOIN pairs ON pairs.id = pair WHERE rater = ? AND position = ?",

@@ -13,7 +13,7 @@ from promptlift.errors import ConfigError, InputError
 from promptlift.judging.collecting.assignment import assign
 from promptlift.judging.collecting.store import VoteStore
 from promptlift.judging.config import JudgingConfig
-from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, Pair
+from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, JudgedPair
 from promptlift.pictures import Picture, by_noise, read_index
 
 FILE = "judging/votes.sqlite"
@@ -78,7 +78,7 @@ class Study:
 
 def _set_up(
     store: VoteStore,
-    pairs: Sequence[Pair],
+    pairs: Sequence[JudgedPair],
     config: JudgingConfig,
     runs: Sequence[Path],
     report: Callable[[str], None],
@@ -124,7 +124,7 @@ def _check(
         )
 
 
-def pairs_of(runs: Sequence[Path]) -> list[Pair]:
+def pairs_of(runs: Sequence[Path]) -> list[JudgedPair]:
     """Pictures of one prompt and seed by two systems, each system with each.
 
     Systems are "original" and "improved"; with several runs "improved (NAME)"; further variants of
@@ -150,7 +150,7 @@ def pairs_of(runs: Sequence[Path]) -> list[Pair]:
             if len(runs) == 1 and ORIGINAL not in (name, other):
                 continue  # variants are not judged against one another
             pairs.append(
-                Pair(
+                JudgedPair(
                     prompt=prompt,
                     # Each run numbers its prompts in its own way.
                     prompt_index=first.prompt_index if len(runs) == 1 else numbers[prompt],
