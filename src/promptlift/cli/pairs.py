@@ -227,7 +227,8 @@ def load(
     with guarded():
         from promptlift.errors import InputError
         from promptlift.files import check_overwrites
-        from promptlift.pairs.load import find_files, load_pairs, write_pairs
+        from promptlift.pairs.datasets import find_files
+        from promptlift.pairs.load import load_pairs, write_pairs
         from promptlift.tables import Fault, check_output_ending, write_rows
 
         check_output_ending(output)
