@@ -36,7 +36,7 @@ class BuildConfig:
         "What targets keep: offers (phrases that fit a stranger's prompt), words (all but names "
         "and unknown words), all.",
     )
-    cuts: int = _setting(2, "Random cuts of a prompt beside the head.")
+    cuts: int = _setting(2, "Random cuts of a prompt in addition to the one after its head.")
     seed: int = _setting(0, "Seed of the cuts.")
     forms: tuple[str, ...] = _setting(
         ("head",),
