@@ -45,19 +45,20 @@ def load_pairs(
         if isinstance(row, Fault):
             yield row
             continue
-        if columns is None or isinstance(row.value, str):
-            found = _pair_columns(row.value, source, target)
-            if isinstance(found, str):
-                if not missing or (row.value and not isinstance(row.value, str)):
-                    missing = f"{path} line {row.number}: {found}"
-                if path.suffix.lower() not in _MIXED:
-                    raise InputError(missing)
-                yield Fault(row.number, found)
-                continue
-            columns = found
-            report(f"{path}: source is column {columns[0]!r}, target is column {columns[1]!r}")
-        assert not isinstance(row.value, str)
-        yield _pair(row, row.value, columns, mode, check)
+        try:
+            if isinstance(row.value, str):
+                raise _FaultyRowError("a line of text is no pair of prompts.")
+            if columns is None:
+                columns = _pair_columns(row.value, source, target)
+                report(f"{path}: source is column {columns[0]!r}, target is column {columns[1]!r}")
+            found: Pair | Fault = _pair(row.value, columns, mode, check)
+        except _FaultyRowError as error:
+            found = Fault(row.number, str(error))
+            if row.value and not missing:  # `{}` says little
+                missing = f"{path} line {row.number}: {error}"
+            if columns is None and path.suffix.lower() not in _MIXED:
+                raise InputError(missing) from error
+        yield found
     if columns is None and missing:
         raise InputError(missing)
 
@@ -125,7 +126,7 @@ def load_prompts(
             column = _actual(fields, "prompt") or only
         if column not in fields:
             if path.suffix.lower() in (".csv", ".tsv", ".parquet"):
-                raise InputError(_no_column(path, column, fields))
+                raise InputError(f"{path} has no column {column!r}; {_fields(column, fields)}")
             yield Fault(row.number, f"no field {column!r}; {_fields(column, fields)}")
             continue
         value = fields[column]
@@ -141,28 +142,31 @@ def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
     write_rows(path, rows, ("source", "target", "mode"))
 
 
+class _FaultyRowError(Exception):
+    """Why a row is no pair."""
+
+
 def _pair_columns(
-    fields: Mapping[str, Any] | str, source: str | None, target: str | None
-) -> tuple[str, str] | str:
-    """The columns of source and target, or why there are none."""
-    if isinstance(fields, str):
-        return "a line of text is no pair of prompts."
+    fields: Mapping[str, Any], source: str | None, target: str | None
+) -> tuple[str, str]:
+    """The columns of source and target."""
     if source is None and target is None:
         for names in COLUMN_NAMES:
             first, second = (_actual(fields, name) for name in names)
             if first is not None and second is not None:
                 return first, second
         known = "; ".join(" and ".join(names) for names in COLUMN_NAMES)
-        return f"has columns {_printable(', '.join(fields) or 'none')}, and a pair needs {known}."
+        there = _printable(", ".join(fields) or "none")
+        raise _FaultyRowError(f"has columns {there}, and a pair needs {known}.")
     found = []
     for name, other, side in ((source, target, 0), (target, source, 1)):
         wanted = [name] if name is not None else _partners(str(other), side)
-        there = [actual for each in wanted if (actual := _actual(fields, each)) is not None]
-        if not there:
-            return f"has no column {wanted[0]!r}; {_fields(wanted[0], fields)}"
-        found.append(there[0])
+        known_here = [actual for each in wanted if (actual := _actual(fields, each)) is not None]
+        if not known_here:
+            raise _FaultyRowError(f"has no column {wanted[0]!r}; {_fields(wanted[0], fields)}")
+        found.append(known_here[0])
     if found[0] == found[1]:
-        return f"has one column {found[0]!r} for both source and target."
+        raise _FaultyRowError(f"has one column {found[0]!r} for both source and target.")
     return found[0], found[1]
 
 
@@ -184,31 +188,26 @@ def _prompt(row: Row, text: str) -> Row | Fault:
     return Fault(row.number, problem) if problem else Row(row.number, text)
 
 
-def _pair(
-    row: Row, fields: Mapping[str, Any], columns: tuple[str, str], mode: str, check: bool
-) -> Pair | Fault:
-    texts = []
-    for column in columns:
-        if column not in fields:
-            return Fault(row.number, f"no field {column!r}; {_fields(column, fields)}")
-        value = fields[column]
-        if not isinstance(value, str):
-            return Fault(row.number, f"`{column}` is {type(value).__name__}, not text")
-        if not value.strip():
-            return Fault(row.number, f"`{column}` is empty")
-        if problem := check_encodable(value) or (check_text(value) if check else None):
-            return Fault(row.number, f"`{column}` {problem}")
-        texts.append(value)
-    if check and same_text(*texts):
-        return Fault(row.number, f"`{columns[0]}` equals `{columns[1]}`: nothing to learn")
+def _pair(fields: Mapping[str, Any], columns: tuple[str, str], mode: str, check: bool) -> Pair:
+    source, target = (_text(fields, column, check) for column in columns)
+    if check and same_text(source, target):
+        raise _FaultyRowError(f"`{columns[0]}` equals `{columns[1]}`: nothing to learn")
     mode = fields.get(_actual(fields, "mode") or "mode") or mode
     if mode not in MODES:
-        return Fault(row.number, f"`mode` is {mode!r} and must be one of {', '.join(MODES)}")
-    return Pair(source=texts[0], target=texts[1], mode=mode)
+        raise _FaultyRowError(f"`mode` is {mode!r} and must be one of {', '.join(MODES)}")
+    return Pair(source=source, target=target, mode=mode)
 
 
-def _no_column(path: Path, column: str, fields: Mapping[str, Any]) -> str:
-    return f"{path} has no column {column!r}; {_fields(column, fields)}"
+def _text(fields: Mapping[str, Any], column: str, check: bool) -> str:
+    if column not in fields:
+        raise _FaultyRowError(f"no field {column!r}; {_fields(column, fields)}")
+    value = fields[column]
+    if not isinstance(value, str):
+        raise _FaultyRowError(f"`{column}` is {type(value).__name__}, not text")
+    problem = check_encodable(value) if value.strip() else "is empty"
+    if problem := problem or (check_text(value) if check else None):
+        raise _FaultyRowError(f"`{column}` {problem}")
+    return value
 
 
 def _fields(column: str, fields: Mapping[str, Any]) -> str:
