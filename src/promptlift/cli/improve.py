@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,36 +12,18 @@ import typer
 from promptlift.cli.door import FAILED, guarded, say
 from promptlift.errors import ConfigError
 from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
+from promptlift.options import takes
 from promptlift.progress import progress
 from promptlift.prompts.clip_tokens import CLIP_BUDGET
 from promptlift.tables import check_output_ending
-
-_HELP = {
-    item.name: item.metadata["help"]
-    for config in (DecodingConfig, ControlConfig)
-    for item in fields(config)
-}
 
 
 def _opt(*names: str, help: str) -> Any:
     return typer.Option(*names, help=help, show_default=False)
 
 
-def _flag(name: str, flag: str = "", panel: str = "Drawing tokens") -> Any:
-    default = {item.name: item.default for item in fields(ControlConfig)}.get(name)
-    shown = "" if default in (None, False, ()) else f" [{'on' if default is True else default}]"
-    return typer.Option(
-        flag or f"--{name.replace('_', '-')}",
-        help=_HELP[name] + shown,
-        show_default=False,
-        rich_help_panel=panel,
-    )
-
-
-def _wish(name: str, flag: str = "") -> Any:
-    return _flag(name, flag, "What is added")
-
-
+@takes(DecodingConfig, "decoding", panel="Drawing tokens")
+@takes(ControlConfig, "control", panel="What is added")
 def improve(
     prompts: Annotated[
         list[str] | None, typer.Argument(help="Prompts to improve.", show_default=False)
@@ -65,28 +47,8 @@ def improve(
         str | None,
         _opt("--model", "-m", help="Exported folder, T5 folder or Hub name [the bundled model]."),
     ] = None,
-    do_sample: Annotated[bool | None, _flag("do_sample", "--do-sample/--greedy")] = None,
-    temperature: Annotated[float | None, _flag("temperature")] = None,
-    top_k: Annotated[int | None, _flag("top_k")] = None,
-    top_p: Annotated[float | None, _flag("top_p")] = None,
-    min_new_tokens: Annotated[int | None, _flag("min_new_tokens")] = None,
-    max_new_tokens: Annotated[int | None, _flag("max_new_tokens")] = None,
-    repetition_penalty: Annotated[float | None, _flag("repetition_penalty")] = None,
-    no_repeat_ngram_size: Annotated[int | None, _flag("no_repeat_ngram_size")] = None,
-    painters: Annotated[str | None, _wish("painters")] = None,
-    styles: Annotated[str | None, _wish("styles")] = None,
-    avoid: Annotated[list[str] | None, _wish("avoid")] = None,
-    prefer: Annotated[list[str] | None, _wish("prefer")] = None,
-    safe: Annotated[bool | None, _wish("safe", "--safe/--no-safe")] = None,
-    style: Annotated[str | None, _wish("style")] = None,
-    like: Annotated[str | None, _wish("like")] = None,
-    length: Annotated[str | None, _wish("length")] = None,
-    variety: Annotated[float | None, _wish("variety")] = None,
-    budget: Annotated[int | None, _wish("budget")] = None,
-    chunks: Annotated[int | None, _wish("chunks")] = None,
-    lock: Annotated[bool | None, _wish("lock", "--lock/--no-lock")] = None,
-    guards: Annotated[bool | None, _wish("guards", "--guards/--no-guards")] = None,
-    force: Annotated[bool | None, _wish("force", "--force")] = None,
+    decoding: Any = None,
+    control: Any = None,
     negative: Annotated[
         str | None, _opt("--negative", help="Negative prompt: given back, never improved.")
     ] = None,
@@ -122,31 +84,7 @@ def improve(
     # A dash among the prompts reads standard input too, as elsewhere on a command line.
     files = [Path(name) for name in [*(input or []), *(p for p in prompts or [] if p == "-")]]
     prompts = [prompt for prompt in prompts or [] if prompt != "-"]
-    given = {
-        "do_sample": do_sample,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "min_new_tokens": min_new_tokens,
-        "max_new_tokens": max_new_tokens,
-        "repetition_penalty": repetition_penalty,
-        "no_repeat_ngram_size": no_repeat_ngram_size,
-        "painters": _strength(painters),
-        "styles": _strength(styles),
-        "avoid": tuple(avoid) if avoid else None,
-        "prefer": tuple(prefer) if prefer else None,
-        "safe": safe,
-        "style": style,
-        "like": like,
-        "length": length,
-        "variety": variety,
-        "budget": budget,
-        "chunks": chunks,
-        "lock": lock,
-        "guards": guards,
-        "force": force,
-    }
-    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    options: dict[str, Any] = {**decoding, **control}
     options |= {"n": n, "mode": mode, "preset": preset, "negative": negative}
     hint = "interrupted" if output is None else "interrupted; go on with the same and --resume"
     with guarded(hint):
@@ -173,14 +111,6 @@ class _Source:
     prompts: list[str]
     files: list[Path]
     column: str | None
-
-
-def _strength(given: str | None) -> float | str | None:
-    """A number where it is one: the config says what else there is."""
-    try:
-        return None if given is None else float(given)
-    except ValueError:
-        return given
 
 
 class _Choice:

@@ -1,7 +1,7 @@
 """`promptlift judge`."""
 
 import webbrowser
-from dataclasses import fields
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,29 +11,21 @@ from promptlift.cli.door import guarded, say
 from promptlift.errors import MissingExtraError
 from promptlift.judging.config import JudgingConfig
 from promptlift.judging.records import PERSON, SIMULATED
+from promptlift.options import takes
 
 if TYPE_CHECKING:
     from promptlift.judging.collecting.study import Study
 
-_HELP = {item.name: item.metadata["help"] for item in fields(JudgingConfig)}
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def _opt(name: str, shown: str, *names: str) -> Any:
-    return typer.Option(*names, help=f"{_HELP[name]} [{shown}]", show_default=False)
-
-
+@takes(JudgingConfig, "asked")
 def judge(
     runs: Annotated[
         list[Path],
         typer.Argument(help="Run folder with pictures; more to judge several systems."),
     ],
-    raters: Annotated[str, _opt("raters", "me")] = "me",
-    per_pair: Annotated[int, _opt("per_pair", "1")] = 1,
-    questions: Annotated[str, _opt("questions", "match,picture")] = "match,picture",
-    sample: Annotated[int | None, _opt("sample", "all")] = None,
-    repeats: Annotated[float, _opt("repeats", "0.1")] = 0.1,
-    attention: Annotated[int, _opt("attention", "0")] = 0,
+    asked: Any = None,
     simulated: Annotated[
         bool,
         typer.Option(
@@ -60,14 +52,9 @@ def judge(
       promptlift judge runs/flan runs/pocket --questions picture
     """
     with guarded("stopped; every vote is saved, and the same command goes on"):
-        config = JudgingConfig(
-            raters=_names(raters),
-            per_pair=per_pair,
-            questions=_names(questions),
-            sample=sample,
-            repeats=repeats,
-            attention=attention,
-        )
+        # One option may hold several names, between commas.
+        lists = {name: _names(asked[name]) for name in ("raters", "questions") if name in asked}
+        config = JudgingConfig(**{**asked, **lists})
         try:
             from promptlift.judging.collecting.study import Study
             from promptlift.web.judging import judging_app
@@ -94,5 +81,5 @@ def _ready(study: "Study", address: str, host: str, *, open_it: bool) -> None:
         webbrowser.open(links[0][1])
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+def _names(given: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name.strip() for text in given for name in text.split(",") if name.strip())

@@ -1,7 +1,6 @@
 """`promptlift score`: the texts and the pictures of a run."""
 
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,11 +10,10 @@ from promptlift.cli.door import guarded
 from promptlift.cli.score_pictures import picture_table, score_pictures
 from promptlift.cli.score_texts import doctor_table, score_texts, tables
 from promptlift.errors import ConfigError
+from promptlift.options import takes
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.text.config import TextConfig
 
-_TEXT_HELP = {item.name: item.metadata["help"] for item in fields(TextConfig)}
-_PICTURE_HELP = {item.name: item.metadata["help"] for item in fields(PictureScoringConfig)}
 _PARTS = ("texts", "pictures")
 
 
@@ -23,18 +21,14 @@ def _opt(*names: str, help: str) -> Any:
     return typer.Option(*names, help=help, show_default=False)
 
 
-def _text(name: str) -> Any:
-    return typer.Option(help=_TEXT_HELP[name], show_default=False)
-
-
-def _switch(name: str) -> Any:
-    return typer.Option(f"--{name}/--no-{name}", help=_TEXT_HELP[name], show_default=False)
-
-
-def _picture(name: str, *names: str) -> Any:
-    return typer.Option(*names, help=f"Pictures: {_PICTURE_HELP[name]}", show_default=False)
-
-
+@takes(TextConfig, "of_texts", panel="Texts")
+@takes(
+    PictureScoringConfig,
+    "of_pictures",
+    without=["seed", "offline"],  # those of texts serve both
+    renamed={"batch_size": "picture_batch_size"},
+    panel="Pictures",
+)
 def score(
     run: Annotated[
         Path | None,
@@ -59,17 +53,7 @@ def score(
     train_pairs: Annotated[
         Path | None, _opt("--train-pairs", help="Training pairs, for the nearest one's target.")
     ] = None,
-    limit: Annotated[int | None, _text("limit")] = None,
-    mode: Annotated[str | None, _text("mode")] = None,
-    seed: Annotated[int | None, _text("seed")] = None,
-    preset: Annotated[str | None, _text("preset")] = None,
-    encoder: Annotated[str | None, _text("encoder")] = None,
-    layer: Annotated[int | None, _text("layer")] = None,
-    baseline: Annotated[str | None, _text("baseline")] = None,
-    bertscore_batch_size: Annotated[int | None, _text("bertscore_batch_size")] = None,
-    bertscore: Annotated[bool | None, _switch("bertscore")] = None,
-    meteor: Annotated[bool | None, _switch("meteor")] = None,
-    offline: Annotated[bool | None, typer.Option("--offline", help=_TEXT_HELP["offline"])] = None,
+    of_texts: Any = None,
     batch_size: Annotated[
         int | None, _opt("--batch-size", help="Prompts decoded together.")
     ] = None,
@@ -80,16 +64,7 @@ def score(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace scores of texts by other settings.")
     ] = False,
-    clip: Annotated[str | None, _picture("clip")] = None,
-    metrics: Annotated[list[str] | None, _picture("metrics")] = None,
-    preference: Annotated[str | None, _picture("preference")] = None,
-    aesthetic: Annotated[str | None, _picture("aesthetic")] = None,
-    aesthetic_clip: Annotated[str | None, _picture("aesthetic_clip")] = None,
-    picture_batch_size: Annotated[
-        int | None, _picture("batch_size", "--picture-batch-size")
-    ] = None,
-    device: Annotated[str | None, _picture("device")] = None,
-    tie: Annotated[float | None, _picture("tie")] = None,
+    of_pictures: Any = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what scores/*.json hold, as one object.")
     ] = False,
@@ -108,16 +83,10 @@ def score(
 
       promptlift score runs/drawn --only pictures --clip openai/clip-vit-large-patch14
     """
-    given = {name: value for name, value in locals().items() if value is not None}
     with guarded("interrupted; the same command goes on"):
-        text = TextConfig(**{name: given[name] for name in _TEXT_HELP if name in given})
-        shared = {name: given[name] for name in _PICTURE_HELP if name in given}
-        shared.pop("batch_size", None)  # that of decoding
-        if metrics is not None:
-            shared["metrics"] = tuple(metrics)
-        if picture_batch_size is not None:
-            shared["batch_size"] = picture_batch_size
-        picture = PictureScoringConfig(**shared)
+        text = TextConfig(**of_texts)
+        shared = {name: of_texts[name] for name in ("seed", "offline") if name in of_texts}
+        picture = PictureScoringConfig(**of_pictures, **shared)
         found: dict[str, Any] = {}
         asks_for_texts = any((model, pairs, predictions, doctor))
         for part in _parts(run, only, asks_for_texts):

@@ -1,7 +1,6 @@
 """`promptlift serve`."""
 
 import os
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,32 +8,13 @@ import typer
 
 from promptlift.cli.door import guarded, say
 from promptlift.errors import ConfigError, InputError, MissingExtraError
+from promptlift.options import takes
 from promptlift.web.config import DEFAULT_IMAGE_MODEL, LOOPBACK, ServeConfig
 
-_HELP = {item.name: item.metadata["help"] for item in fields(ServeConfig)}
-_DEFAULT = {item.name: item.default for item in fields(ServeConfig)}
 _STOP_S = 5  # beyond the time that a request may take
 
 
-def _setting(name: str, panel: str = "What is allowed") -> Any:
-    default = _DEFAULT[name]
-    shown = (
-        ""
-        if default in (None, False, ())
-        else f" [{default:g}]"
-        if isinstance(default, float)
-        else f" [{default}]"
-    )
-    return typer.Option(
-        f"--{name.replace('_', '-')}",
-        help=_HELP[name] + shown,
-        show_default=False,
-        rich_help_panel=panel,
-    )
-
-
 # Of the studio too.
-Host = Annotated[str | None, _setting("host", "Where")]
 Port = Annotated[
     int,
     typer.Option(min=0, max=65535, help="Port; 0 for any that is free.", rich_help_panel="Where"),
@@ -47,7 +27,6 @@ TokenFile = Annotated[
         rich_help_panel="Where",
     ),
 ]
-AllowHost = Annotated[list[str] | None, _setting("allow_host", "Where")]
 Model = Annotated[
     str | None,
     typer.Option(
@@ -66,11 +45,10 @@ ImageModel = Annotated[
 Offline = Annotated[bool, typer.Option("--offline", help="Never reach for the network.")]
 
 
+@takes(ServeConfig, "settings", without=["token"], panel="What is allowed")
 def serve(
-    host: Host = None,
     port: Port = 8017,
     token_file: TokenFile = None,
-    allow_host: AllowHost = None,
     model: Model = None,
     threads: Threads = None,
     image_model: ImageModel = DEFAULT_IMAGE_MODEL,
@@ -83,17 +61,7 @@ def serve(
         typer.Option(help="Pixels of a picture's side [the model's].", show_default=False),
     ] = None,
     offline: Offline = False,
-    batch_size: Annotated[int | None, _setting("batch_size", "Batches")] = None,
-    wait_ms: Annotated[float | None, _setting("wait_ms", "Batches")] = None,
-    max_queue: Annotated[int | None, _setting("max_queue", "Batches")] = None,
-    timeout_s: Annotated[float | None, _setting("timeout_s")] = None,
-    max_body: Annotated[int | None, _setting("max_body")] = None,
-    max_results: Annotated[int | None, _setting("max_results")] = None,
-    max_prompt_chars: Annotated[int | None, _setting("max_prompt_chars")] = None,
-    max_new_tokens: Annotated[int | None, _setting("max_new_tokens")] = None,
-    max_jobs: Annotated[int | None, _setting("max_jobs")] = None,
-    max_pictures: Annotated[int | None, _setting("max_pictures")] = None,
-    log_prompts: Annotated[bool, _setting("log_prompts", "Log")] = False,
+    settings: Any = None,
 ) -> None:
     """Serve the API: improved prompts and pictures over HTTP, described at /docs.
 
@@ -107,13 +75,8 @@ def serve(
 
       promptlift serve --image-model sd-turbo --offline
     """
-    names = set(_DEFAULT) - {"token", "allow_host"}
-    given = {name: value for name, value in locals().items() if name in names}
     with guarded("stopped"):
-        options = {name: value for name, value in given.items() if value is not None}
-        config = ServeConfig(
-            token=read_token(token_file), allow_host=tuple(allow_host or ()), **options
-        )
+        config = ServeConfig(token=read_token(token_file), **settings)
         if offline:  # the improver's own libraries read this, when they are imported
             os.environ["HF_HUB_OFFLINE"] = "1"
         drawing = {

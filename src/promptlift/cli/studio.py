@@ -3,14 +3,12 @@
 import logging
 import os
 import webbrowser
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from promptlift.cli.door import guarded, say
 from promptlift.cli.serve import (
-    AllowHost,
-    Host,
     ImageModel,
     Model,
     Offline,
@@ -20,18 +18,19 @@ from promptlift.cli.serve import (
     read_token,
 )
 from promptlift.errors import MissingExtraError
+from promptlift.options import takes
 from promptlift.web.config import DEFAULT_IMAGE_MODEL, LOOPBACK, ServeConfig
 
 
+@takes(ServeConfig, "settings", only=["host", "allow_host"])
 def studio(
-    host: Host = None,
     port: Port = 8016,
     token_file: TokenFile = None,
-    allow_host: AllowHost = None,
     model: Model = None,
     threads: Threads = None,
     image_model: ImageModel = DEFAULT_IMAGE_MODEL,
     offline: Offline = False,
+    settings: Any = None,
     no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
 ) -> None:
     """Open the studio: improve prompts in the browser, while you type.
@@ -51,11 +50,7 @@ def studio(
             from promptlift.web.studio import studio_routers
         except ImportError as error:
             raise MissingExtraError("The studio", "web") from error
-        config = ServeConfig(
-            host=host or LOOPBACK[0],
-            token=read_token(token_file),
-            allow_host=tuple(allow_host or ()),
-        )
+        config = ServeConfig(token=read_token(token_file), **settings)
         if offline:  # the improver's own libraries read this, when they are imported
             os.environ["HF_HUB_OFFLINE"] = "1"
         service = Service.load(

@@ -1,7 +1,6 @@
 """`promptlift train`."""
 
 import tempfile
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,24 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from promptlift.cli.door import FAILED, INTERRUPTED, guarded, say
+from promptlift.options import takes
 from promptlift.training.config import TrainingConfig
-
-_HELP = {item.name: item.metadata["help"] for item in fields(TrainingConfig)}
 
 
 def _opt(help: str) -> Any:
     return typer.Option(help=help, show_default=False)
 
 
-def _setting(name: str) -> Any:
-    return _opt(_HELP[name])
-
-
-def _switch(name: str) -> Any:
-    dashed = name.replace("_", "-")
-    return typer.Option(f"--{dashed}/--no-{dashed}", help=_HELP[name], show_default=False)
-
-
+@takes(TrainingConfig, "settings")
 def train(
     pairs: Annotated[
         list[Path] | None,
@@ -68,48 +58,7 @@ def train(
     ] = None,
     source: Annotated[str | None, _opt("Column of the sources.")] = None,
     target: Annotated[str | None, _opt("Column of the targets.")] = None,
-    model: Annotated[str | None, _setting("model")] = None,
-    name: Annotated[str | None, _setting("name")] = None,
-    vocab_size: Annotated[int | None, _setting("vocab_size")] = None,
-    d_model: Annotated[int | None, _setting("d_model")] = None,
-    d_ff: Annotated[int | None, _setting("d_ff")] = None,
-    num_layers: Annotated[int | None, _setting("num_layers")] = None,
-    num_decoder_layers: Annotated[int | None, _setting("num_decoder_layers")] = None,
-    num_heads: Annotated[int | None, _setting("num_heads")] = None,
-    dropout_rate: Annotated[float | None, _setting("dropout_rate")] = None,
-    tasks: Annotated[str | None, _setting("tasks")] = None,
-    rewrite_prefix: Annotated[str | None, _setting("rewrite_prefix")] = None,
-    epochs: Annotated[float | None, _setting("epochs")] = None,
-    batch_size: Annotated[int | None, _setting("batch_size")] = None,
-    eval_batch_size: Annotated[int | None, _setting("eval_batch_size")] = None,
-    gradient_accumulation_steps: Annotated[
-        int | None, _setting("gradient_accumulation_steps")
-    ] = None,
-    group_by_length: Annotated[bool | None, _switch("group_by_length")] = None,
-    gradient_checkpointing: Annotated[str | None, _setting("gradient_checkpointing")] = None,
-    lora: Annotated[bool | None, _switch("lora")] = None,
-    lora_rank: Annotated[int | None, _setting("lora_rank")] = None,
-    lora_alpha: Annotated[float | None, _setting("lora_alpha")] = None,
-    optimizer: Annotated[str | None, _setting("optimizer")] = None,
-    learning_rate: Annotated[float | None, _setting("learning_rate")] = None,
-    lr_scheduler_type: Annotated[str | None, _setting("lr_scheduler_type")] = None,
-    warmup_steps: Annotated[int | None, _setting("warmup_steps")] = None,
-    weight_decay: Annotated[float | None, _setting("weight_decay")] = None,
-    max_source_tokens: Annotated[int | None, _setting("max_source_tokens")] = None,
-    max_target_tokens: Annotated[int | None, _setting("max_target_tokens")] = None,
-    validation_pairs: Annotated[int | None, _setting("validation_pairs")] = None,
-    training_sample: Annotated[int | None, _setting("training_sample")] = None,
-    evaluation_decoding: Annotated[str | None, _setting("evaluation_decoding")] = None,
-    evaluation_pairs: Annotated[int | None, _setting("evaluation_pairs")] = None,
-    keep_checkpoints: Annotated[int | None, _setting("keep_checkpoints")] = None,
-    best: Annotated[bool | None, _switch("best")] = None,
-    logging_steps: Annotated[int | None, _setting("logging_steps")] = None,
-    save_minutes: Annotated[float | None, _setting("save_minutes")] = None,
-    save_steps: Annotated[int | None, _setting("save_steps")] = None,
-    precision: Annotated[str | None, _setting("precision")] = None,
-    compile: Annotated[bool | None, _switch("compile")] = None,
-    seed: Annotated[int | None, _setting("seed")] = None,
-    licence: Annotated[str | None, _setting("licence")] = None,
+    settings: Any = None,
 ) -> None:
     """Train a model in a run folder; the same command again goes on where it stopped.
 
@@ -127,7 +76,6 @@ def train(
 
       torchrun --nproc-per-node 2 -m promptlift train --preset paper --output runs/paper
     """
-    flags = {key: value for key, value in locals().items() if key not in _NO_SETTINGS}
     with guarded("interrupted; the same command goes on from the last checkpoint"):
         from promptlift.errors import ConfigError
         from promptlift.pairs.load import collect_pairs
@@ -136,7 +84,7 @@ def train(
         from promptlift.training.train import hash_inputs, measure_run
         from promptlift.training.train import train as train_model
 
-        config = TrainingConfig.resolve(preset, flags)
+        config = TrainingConfig.resolve(preset, settings)
         if output is None and not preflight:
             raise ConfigError("name the run folder: --output FOLDER")
         report = say if launched().main else _silent
@@ -184,8 +132,3 @@ def train(
 
 def _silent(line: str) -> None:
     """Only the main process reports."""
-
-
-_NO_SETTINGS = {
-    "pairs", "validation", "output", "preset", "preflight", "encoder", "layer", "source", "target",
-}  # fmt: skip

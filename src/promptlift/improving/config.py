@@ -1,102 +1,104 @@
 """Options of improving: how tokens are drawn, and what is asked of the result."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from promptlift.errors import ConfigError
+from promptlift.options import check, option
 from promptlift.prompts.clip_tokens import CLIP_BUDGET
 
+STRENGTHS = {"free": 0.0, "never": 1.0}
 
-def _option(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
+# In tokens of the model. A phrase has two or three.
+LENGTHS: dict[str, dict[str, Any]] = {
+    "short": {"min_new_tokens": 3, "max_new_tokens": 12},
+    "medium": {"min_new_tokens": 16, "max_new_tokens": 32},
+    "long": {"min_new_tokens": 40, "max_new_tokens": 72},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecodingConfig:
     """How tokens are chosen; named as in transformers."""
 
-    do_sample: bool = _option(True, "Draw tokens at random; otherwise take the likeliest (greedy).")
-    temperature: float = _option(1.0, "Below 1 keeps to likely tokens, above 1 strays.")
-    top_k: int = _option(50, "Draw from so many likeliest tokens; 0 for all.")
-    top_p: float = _option(1.0, "Draw from the fewest tokens that have this probability together.")
-    min_new_tokens: int = _option(0, "The result does not end before so many tokens.")
-    max_new_tokens: int = _option(64, "The result ends after so many tokens.")
-    repetition_penalty: float = _option(1.0, "Above 1, tokens that were used are less likely.")
-    no_repeat_ngram_size: int = _option(0, "No run of so many tokens occurs twice; 0 for no limit.")
+    do_sample: bool = option(
+        True, "Draw tokens at random; otherwise take the likeliest (greedy).", off="--greedy"
+    )
+    temperature: float = option(
+        1.0, "Below 1 keeps to likely tokens, above 1 strays.", least=0.01, most=100
+    )
+    top_k: int = option(50, "Draw from so many likeliest tokens; 0 for all.", least=0)
+    top_p: float = option(
+        1.0, "Draw from the fewest tokens that have this probability together.", above=0, most=1
+    )
+    min_new_tokens: int = option(0, "The result does not end before so many tokens.", least=0)
+    max_new_tokens: int = option(64, "The result ends after so many tokens.", least=1)
+    repetition_penalty: float = option(
+        1.0, "Above 1, tokens that were used are less likely.", least=1, most=100
+    )
+    no_repeat_ngram_size: int = option(
+        0, "No run of so many tokens occurs twice; 0 for no limit.", least=0
+    )
 
     def __post_init__(self) -> None:
-        wrong = [
-            f"{name} is {getattr(self, name)!r} and must be {must}"
-            for name, fine, must in (
-                ("temperature", self.temperature > 0, "above 0 (greedy: do_sample=False)"),
-                ("top_k", self.top_k >= 0, "0 or more"),
-                ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
-                ("min_new_tokens", self.min_new_tokens >= 0, "0 or more"),
-                ("max_new_tokens", self.max_new_tokens >= 1, "1 or more"),
-                ("repetition_penalty", self.repetition_penalty >= 1, "1 or more"),
-                ("no_repeat_ngram_size", self.no_repeat_ngram_size >= 0, "0 or more"),
-            )
-            if not fine
-        ]
-        if self.min_new_tokens > self.max_new_tokens:
-            wrong.append(
-                f"min_new_tokens is {self.min_new_tokens} and must be at most max_new_tokens, "
-                f"{self.max_new_tokens}"
-            )
-        if wrong:
-            raise ConfigError("; ".join(wrong))
+        shortest, longest = self.min_new_tokens, self.max_new_tokens
+        check(
+            self,
+            f"min_new_tokens is {shortest} and must be at most max_new_tokens, {longest}"
+            if shortest > longest
+            else "",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ControlConfig:
     """What is asked of a result, whichever tokens the model would choose."""
 
-    painters: float | str = _option(
+    painters: float | str = option(
         "never", "Painters that the prompt does not name: free, never, or a strength from 0 to 1."
     )
-    styles: float | str = _option(
+    styles: float | str = option(
         "free", "Styles and mediums that it does not name: free, never, or a strength from 0 to 1."
     )
-    avoid: tuple[str, ...] = _option((), "Words or phrases that are never added.")
-    prefer: tuple[str, ...] = _option((), "Words or phrases that are added where they fit.")
-    safe: bool = _option(True, "Keep unsafe words out of the additions.")
-    style: str | None = _option(None, "Additions begin with this style, and the rest follows it.")
-    like: str | None = _option(None, "Additions in the manner of this prompt.")
-    length: str | None = _option(None, "short, medium or long additions.")
-    variety: float = _option(
-        0.0, "From 0 to 1: how much a variant avoids the phrases of the ones before it."
+    avoid: tuple[str, ...] = option((), "Words or phrases that are never added.")
+    prefer: tuple[str, ...] = option((), "Words or phrases that are added where they fit.")
+    safe: bool = option(True, "Keep unsafe words out of the additions.")
+    style: str | None = option(None, "Additions begin with this style, and the rest follows it.")
+    like: str | None = option(None, "Additions in the manner of this prompt.")
+    length: str | None = option(None, "short, medium or long additions.", choices=tuple(LENGTHS))
+    variety: float = option(
+        0.0,
+        "From 0 to 1: how much a variant avoids the phrases of the ones before it.",
+        least=0,
+        most=1,
     )
-    lock: bool = _option(True, "Check that the result keeps what the prompt asks for.")
-    force: bool = _option(False, "Improve prompts too that are detailed already or not in English.")
-    guards: bool = _option(True, "Drop repeated, unfinished and broken phrases from the result.")
-    budget: int | None = _option(
-        CLIP_BUDGET, "CLIP tokens that the prompt may have with its additions."
+    lock: bool = option(True, "Check that the result keeps what the prompt asks for.")
+    force: bool = option(False, "Improve prompts too that are detailed already or not in English.")
+    guards: bool = option(True, "Drop repeated, unfinished and broken phrases from the result.")
+    budget: int | None = option(
+        CLIP_BUDGET, "CLIP tokens that the prompt may have with its additions.", least=1
     )
-    chunks: int = _option(1, "Budgets that the prompt may fill, for tools that chain chunks.")
+    chunks: int = option(
+        1, "Budgets that the prompt may fill, for tools that chain chunks.", least=1
+    )
 
     def __post_init__(self) -> None:
-        wrong = []
-        for name in ("painters", "styles"):
-            value = getattr(self, name)
-            if value not in STRENGTHS and not (_is_number(value) and 0 <= value <= 1):
-                wrong.append(f"{name} is {value!r} and must be free, never or from 0 to 1")
-        if not (_is_number(self.variety) and 0 <= self.variety <= 1):
-            wrong.append(f"variety is {self.variety!r} and must be from 0 to 1")
-        if self.length is not None and self.length not in LENGTHS:
-            wrong.append(f"length is {self.length!r} and must be one of {', '.join(LENGTHS)}")
-        for name, least in (("budget", self.budget), ("chunks", self.chunks)):
-            if least is not None and least < 1:
-                wrong.append(f"{name} is {least} and must be 1 or more")
+        wrong = [
+            f"{name} is {value!r} and must be free, never or from 0 to 1"
+            for name in ("painters", "styles")
+            for value in (getattr(self, name),)
+            if value not in STRENGTHS and not (_is_number(value) and 0 <= value <= 1)
+        ]
         for name in ("avoid", "prefer"):
             given = getattr(self, name)
             if isinstance(given, str) or not all(str(phrase).strip() for phrase in given):
                 wrong.append(f"{name} is {given!r} and must be a list of phrases")
-        for name in ("style", "like"):
-            given = getattr(self, name)
-            if given is not None and not given.strip():
-                wrong.append(f"{name} is empty")
-        if wrong:
-            raise ConfigError("; ".join(wrong))
+        wrong += [
+            f"{name} is empty"
+            for name, given in (("style", self.style), ("like", self.like))
+            if given is not None and not given.strip()
+        ]
+        check(self, *wrong)
 
     @property
     def painter_strength(self) -> float:
@@ -149,15 +151,6 @@ def resolve_options(
             values["max_new_tokens"] = shortest
     return DecodingConfig(**values), wanted
 
-
-STRENGTHS = {"free": 0.0, "never": 1.0}
-
-# In tokens of the model. A phrase has two or three.
-LENGTHS: dict[str, dict[str, Any]] = {
-    "short": {"min_new_tokens": 3, "max_new_tokens": 12},
-    "medium": {"min_new_tokens": 16, "max_new_tokens": 32},
-    "long": {"min_new_tokens": 40, "max_new_tokens": 72},
-}
 
 # "paper": min_length=40, max_length=1000 and repetition_penalty=1.4. Lengths there count the
 # token that starts the decoder, new tokens do not; top_k 50 is transformers' default.

@@ -4,13 +4,14 @@ The plug-ins themselves are copied into the tools and hold as little as can be.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from promptlift.errors import ConfigError
 from promptlift.improving.config import LENGTHS
 from promptlift.improving.improver import Improver
+from promptlift.options import option
 from promptlift.prompts.clip_tokens import CLIP_BUDGET
 from promptlift.records import Improvement
 
@@ -20,10 +21,6 @@ MOST_TOKENS = 10 * CLIP_BUDGET
 MOST_VARIANTS = 32
 
 
-def _option(default: Any, text: str, **more: Any) -> Any:
-    return field(default=default, metadata={"help": text, **more})
-
-
 @dataclass(frozen=True, kw_only=True)
 class ToolOptions:
     """What a plug-in offers, in the order it does.
@@ -31,32 +28,32 @@ class ToolOptions:
     Fields carry what a user interface needs: `help`, and `choices`, or `least` and `most`.
     """
 
-    mode: str = _option(
+    mode: str = option(
         "extend", "extend keeps your words and adds to them; rewrite writes anew.", choices=MODES
     )
-    painters: float = _option(
+    painters: float = option(
         1.0,
         "How firmly painters that the prompt does not name are kept out: 0 free, 1 never.",
         least=0.0,
         most=1.0,
     )
-    styles: float = _option(
+    styles: float = option(
         0.0,
         "How firmly styles and mediums that it does not name are kept out: 0 free, 1 never.",
         least=0.0,
         most=1.0,
     )
-    length: str = _option(
+    length: str = option(
         ANY_LENGTH, "How much is added; any leaves it to the model.", choices=(ANY_LENGTH, *LENGTHS)
     )
-    budget: int = _option(
+    budget: int = option(
         CLIP_BUDGET,
         "CLIP tokens that the prompt may have with its additions; more than 75 where the tool "
         "chains chunks.",
         least=1,
         most=MOST_TOKENS,
     )
-    variant: int = _option(
+    variant: int = option(
         0, "Another result for the same seed, counted from 0.", least=0, most=MOST_VARIANTS - 1
     )
 

@@ -1,14 +1,17 @@
 """What requests and answers have in common; refusals are one line as JSON."""
 
+import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from promptlift.improving.receipts import parse_receipt
+from promptlift.options import Option, kinds, options_of
 from promptlift.prompts.reading import check_prompt
 from promptlift.records import Improvement
 
@@ -39,6 +42,34 @@ class Body(BaseModel):
             name: int(value) if isinstance(value, float) and value.is_integer() else value
             for name, value in given.items()
         }
+
+
+_MOST = 2**31 - 1
+_Phrase = Annotated[str, Field(min_length=1, max_length=200)]
+_Strength = Annotated[float, Field(ge=0, le=1)] | Literal["free", "never"]
+
+
+def fields_of(config: type) -> dict[str, tuple[Any, FieldInfo]]:
+    """The options of a config as fields of a request, for pydantic's `create_model`."""
+    return {
+        name: (_hint(item, known) | None, Field(None, description=known.help))
+        for name, (item, known) in options_of(config).items()
+    }
+
+
+def _hint(item: "dataclasses.Field[Any]", known: Option) -> Any:
+    types = set(kinds(item.type))
+    if tuple in types:
+        return Annotated[list[_Phrase], Field(max_length=64)]
+    if {float, str} <= types:
+        return _Strength
+    if known.choices:
+        return Literal[known.choices]
+    [kind] = types
+    if kind in (bool, str):
+        return kind
+    most = _MOST if known.most is None else known.most
+    return Annotated[kind, Field(ge=known.least, gt=known.above, le=most, lt=known.below)]
 
 
 class DroppedPhrase(BaseModel):

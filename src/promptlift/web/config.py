@@ -1,10 +1,8 @@
 """Settings of the API: the home of each default, its help and its check."""
 
-import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from promptlift.errors import ConfigError
+from promptlift.options import check, option
 
 # Named here alone: what `promptlift serve` draws with unless told otherwise.
 DEFAULT_IMAGE_MODEL = "pocket"
@@ -12,43 +10,46 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SHORTEST_TOKEN = 16
 
 
-def _setting(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
-
-
 @dataclass(frozen=True, kw_only=True)
 class ServeConfig:
     """What the API allows, and how it shares batches."""
 
-    host: str = _setting(
-        "127.0.0.1", "Address to listen on; any but this machine's own needs a token."
+    host: str = option(
+        "127.0.0.1",
+        "Address to listen on; any but this machine's own needs a token.",
+        panel="Where",
     )
-    token: str | None = _setting(None, "What callers must send as `Authorization: Bearer TOKEN`.")
-    allow_host: tuple[str, ...] = _setting(
-        (), "Name under which the server may be called, beside localhost and addresses in digits."
+    token: str | None = option(None, "What callers must send as `Authorization: Bearer TOKEN`.")
+    allow_host: tuple[str, ...] = option(
+        (),
+        "Name under which the server may be called, beside localhost and addresses in digits.",
+        panel="Where",
     )
-    batch_size: int = _setting(64, "Results decoded together; 1 shares no batch.")
-    wait_ms: float = _setting(5.0, "How long an idle server waits for requests to share a batch.")
-    max_queue: int = _setting(512, "Results that may wait; more are refused with 429.")
-    timeout_s: float = _setting(30.0, "A request that is not done after so long gets 503.")
-    max_body: int = _setting(1_000_000, "Bytes of a request.")
-    max_results: int = _setting(64, "Results of a request: its prompts times their variants.")
-    max_prompt_chars: int = _setting(4_000, "Characters of a prompt.")
-    max_new_tokens: int = _setting(256, "Tokens that a request may ask for in a result.")
-    max_jobs: int = _setting(8, "Picture jobs that may wait; more are refused with 429.")
-    max_pictures: int = _setting(8, "Pictures of a job: its prompts times its seeds.")
-    log_prompts: bool = _setting(False, "Write prompts and results into the log.")
+    batch_size: int = option(
+        64, "Results decoded together; 1 shares no batch.", least=1, panel="Batches"
+    )
+    wait_ms: float = option(
+        5.0,
+        "How long an idle server waits for requests to share a batch.",
+        least=0,
+        panel="Batches",
+    )
+    max_queue: int = option(
+        512, "Results that may wait; more are refused with 429.", panel="Batches"
+    )
+    timeout_s: float = option(30.0, "A request that is not done after so long gets 503.", least=1)
+    max_body: int = option(1_000_000, "Bytes of a request.", least=1000)
+    max_results: int = option(
+        64, "Results of a request: its prompts times their variants.", least=1
+    )
+    max_prompt_chars: int = option(4_000, "Characters of a prompt.", least=1)
+    max_new_tokens: int = option(256, "Tokens that a request may ask for in a result.", least=1)
+    max_jobs: int = option(8, "Picture jobs that may wait; more are refused with 429.", least=1)
+    max_pictures: int = option(8, "Pictures of a job: its prompts times its seeds.", least=1)
+    log_prompts: bool = option(False, "Write prompts and results into the log.", panel="Log")
 
     def __post_init__(self) -> None:
-        wrong = [
-            f"{_flag(name)} is {getattr(self, name)} and must be a number of {least} or more"
-            for name, least in (
-                ("batch_size", 1), ("wait_ms", 0), ("timeout_s", 1), ("max_body", 1_000),
-                ("max_results", 1), ("max_prompt_chars", 1), ("max_new_tokens", 1),
-                ("max_jobs", 1), ("max_pictures", 1),
-            )
-            if not least <= getattr(self, name) < math.inf
-        ]  # fmt: skip
+        wrong = []
         if self.max_queue < self.max_results:
             wrong.append(
                 f"--max-queue is {self.max_queue} and must be --max-results, {self.max_results}, "
@@ -64,12 +65,7 @@ class ServeConfig:
                 f"{self.host} can be reached by others, so a token is needed. Put one into "
                 "PROMPTLIFT_TOKEN, or name a file with --token-file"
             )
-        if wrong:
-            raise ConfigError("; ".join(wrong))
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+        check(self, *wrong)
 
 
 def _is_token(text: str) -> bool:

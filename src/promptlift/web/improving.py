@@ -4,33 +4,27 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator
-from dataclasses import fields
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 from starlette.types import Receive, Scope, Send
 
 from promptlift.errors import ConfigError, InputError
 from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
 from promptlift.improving.decoding.loop import GivenUp
 from promptlift.improving.session import Ask
+from promptlift.options import options_of
 from promptlift.prompts.reading import check_prompt
 from promptlift.records import SCHEMA_VERSION, Improvement
-from promptlift.web.answers import Body, Prompts, Receipt, errors, refusal
+from promptlift.web.answers import Body, Prompts, Receipt, errors, fields_of, refusal
 from promptlift.web.batcher import Options
 from promptlift.web.config import ServeConfig
 from promptlift.web.logs import describe, note
 from promptlift.web.service import Service
 
-_HELP = {
-    item.name: item.metadata["help"]
-    for config in (DecodingConfig, ControlConfig)
-    for item in fields(config)
-}
 _MOST = 2**31 - 1
-_PHRASE_CHARS, _MOST_PHRASES = 200, 64
 _NO_CACHE = {"cache-control": "no-store"}
 _EVENT = {
     "type": "object",
@@ -42,17 +36,7 @@ _EVENT = {
 }
 
 
-def _option(name: str, **limits: Any) -> Any:
-    return Field(None, description=_HELP[name], **limits)
-
-
-_Count = Annotated[int, Field(ge=0, le=_MOST)]
-_Strength = Annotated[float, Field(ge=0, le=1)] | Literal["free", "never"]
-_Phrase = Annotated[str, Field(min_length=1, max_length=_PHRASE_CHARS)]
-_Phrases = Annotated[list[_Phrase], Field(max_length=_MOST_PHRASES)]
-
-
-class ImproveRequest(Body):
+class _ImproveRequest(Body):
     """Prompts and the options of `promptlift improve`; what is left out is the model's default."""
 
     prompts: Prompts
@@ -70,30 +54,16 @@ class ImproveRequest(Body):
         False, description="Answer with an event for each result, once it is done."
     )
 
-    do_sample: bool | None = _option("do_sample")
-    temperature: float | None = _option("temperature", ge=0.01, le=100)
-    top_k: _Count | None = _option("top_k")
-    top_p: float | None = _option("top_p", gt=0, le=1)
-    min_new_tokens: _Count | None = _option("min_new_tokens")
-    max_new_tokens: int | None = _option("max_new_tokens", ge=1, le=_MOST)
-    repetition_penalty: float | None = _option("repetition_penalty", ge=1, le=100)
-    no_repeat_ngram_size: _Count | None = _option("no_repeat_ngram_size")
-    painters: _Strength | None = _option("painters")
-    styles: _Strength | None = _option("styles")
-    avoid: _Phrases | None = _option("avoid")
-    prefer: _Phrases | None = _option("prefer")
-    safe: bool | None = _option("safe")
-    style: _Phrase | None = _option("style")
-    like: str | None = _option("like")
-    length: Literal["short", "medium", "long"] | None = _option("length")
-    variety: float | None = _option("variety", ge=0, le=1)
-    lock: bool | None = _option("lock")
-    force: bool | None = _option("force")
-    guards: bool | None = _option("guards")
-    budget: int | None = Field(
-        None, ge=1, le=_MOST, description=f"{_HELP['budget']} null, where it is sent: any number."
+
+if TYPE_CHECKING:
+    ImproveRequest = _ImproveRequest
+else:
+    ImproveRequest = create_model(
+        "ImproveRequest",
+        __base__=_ImproveRequest,
+        **fields_of(DecodingConfig),
+        **fields_of(ControlConfig),
     )
-    chunks: int | None = _option("chunks", ge=1, le=_MOST)
 
 
 class Result(Receipt):
@@ -156,13 +126,14 @@ def improve_router(service: Service) -> APIRouter:
 
 def _options(body: ImproveRequest, service: Service) -> Options:
     nulls = {"budget"} & body.model_fields_set  # the one option of which null says something
+    names = [*options_of(DecodingConfig), *options_of(ControlConfig)]
     given = {
-        name: value for name in _HELP if (value := getattr(body, name)) is not None or name in nulls
+        name: value for name in names if (value := getattr(body, name)) is not None or name in nulls
     }
     improver, most = service.batcher.improver, service.config.max_new_tokens
     improver.prefix(body.mode)
-    if body.like is not None:
-        _check_length("like", body.like, service)
+    if (like := given.get("like")) is not None:
+        _check_length("like", like, service)
     decoding, control = resolve_options(improver.card.decoding, body.preset, given)
     if decoding.max_new_tokens > most:
         raise ConfigError(f"max_new_tokens is {decoding.max_new_tokens}; this server allows {most}")

@@ -1,9 +1,9 @@
 """Settings of scoring pictures."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from promptlift.errors import ConfigError
+from promptlift.options import check, option
 from promptlift.world.bundle import is_pocket
 
 PAPER_CLIP = "openai/clip-vit-base-patch16"
@@ -14,49 +14,40 @@ AESTHETIC_HEAD = "trl-lib/ddpo-aesthetic-predictor"
 AESTHETIC_CLIP = "openai/clip-vit-large-patch14"
 
 
-def _setting(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
-
-
 @dataclass(frozen=True, kw_only=True)
 class PictureScoringConfig:
     """Settings of scoring pictures: the home of each default, its help and its check."""
 
-    clip: str = _setting(
+    clip: str = option(
         AUTO_CLIP,
         f"CLIP or SigLIP: a folder, a Hub name or pocket, the pocket world's; auto is pocket for "
         f"pictures of the pocket world and {PAPER_CLIP} for all others.",
     )
-    metrics: tuple[str, ...] | None = _setting(
+    metrics: tuple[str, ...] | None = option(
         None,
         "clip, measures, pickscore, aesthetic; none given: clip and measures, and the others "
         "where their weights are.",
     )
-    preference: str | None = _setting(
-        None, f"PickScore's weights, a folder or a Hub name [{PICKSCORE}]."
+    preference: str | None = option(
+        None, "PickScore's weights, a folder or a Hub name.", shown=PICKSCORE
     )
-    aesthetic: str | None = _setting(
-        None, f"LAION's aesthetic head, a file or a Hub name [{AESTHETIC_HEAD}]."
+    aesthetic: str | None = option(
+        None, "LAION's aesthetic head, a file or a Hub name.", shown=AESTHETIC_HEAD
     )
-    aesthetic_clip: str = _setting(AESTHETIC_CLIP, "CLIP whose features the head was trained on.")
-    batch_size: int = _setting(32, "Pictures or texts encoded at a time.")
-    device: str = _setting("auto", "auto, cpu, cuda or mps.")
-    offline: bool = _setting(False, "Do not reach for the Hub.")
-    seed: int = _setting(0, "Seed of the shuffled captions and of the intervals.")
-    tie: float = _setting(1e-4, "Scores that differ by no more than this are a tie.")
+    aesthetic_clip: str = option(AESTHETIC_CLIP, "CLIP whose features the head was trained on.")
+    batch_size: int = option(32, "Pictures or texts encoded at a time.", least=1)
+    device: str = option("auto", "auto, cpu, cuda or mps.")
+    offline: bool = option(False, "Do not reach for the Hub.")
+    seed: int = option(0, "Seed of the shuffled captions and of the intervals.")
+    tie: float = option(1e-4, "Scores that differ by no more than this are a tie.", least=0)
 
     def __post_init__(self) -> None:
-        problems = []
-        if self.batch_size < 1:
-            problems.append(f"batch_size is {self.batch_size} and must be above 0")
-        if not 0 <= self.tie < float("inf"):
-            problems.append(f"tie is {self.tie} and must be 0 or more")
-        if self.device != "auto" and self.device.split(":")[0] not in ("cpu", "cuda", "mps"):
-            problems.append(f"device is {self.device!r} and must be auto, cpu, cuda or mps")
-        if self.metrics is not None and not self.metrics:
-            problems.append("metrics is empty; name one, or leave it out for all")
-        if problems:
-            raise ConfigError("; ".join(problems))
+        named = self.device.split(":")[0] in ("auto", "cpu", "cuda", "mps")
+        check(
+            self,
+            "" if named else f"device is {self.device!r} and must be auto, cpu, cuda or mps",
+            "metrics is empty; name one, or leave it out for all" if self.metrics == () else "",
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that decide the scores, as plain JSON types.

@@ -1,55 +1,35 @@
 """Settings of scoring texts."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from promptlift.errors import ConfigError
+from promptlift.options import check, option
 from promptlift.pairs.load import MODES
 from promptlift.scoring.text.encoders import BATCH_SIZE
-
-
-def _setting(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextConfig:
     """How prompts are made and scored; each default's only home."""
 
-    mode: str = _setting("rewrite", "Mode of pairs that name none: extend or rewrite.")
-    limit: int | None = _setting(None, "Score so many random pairs.")
-    seed: int = _setting(0, "Of the choice of pairs, of improving and of shuffling.")
-    preset: str | None = _setting(None, "paper: the paper's decoding.")
-    meteor: bool = _setting(True, "Whether to take METEOR [yes].")
-    bertscore: bool = _setting(True, "Whether to take BERTScore, which loads an encoder [yes].")
-    encoder: str | None = _setting(
+    mode: str = option("rewrite", "Mode of pairs that name none: extend or rewrite.", choices=MODES)
+    limit: int | None = option(None, "Score so many random pairs.", least=2)
+    seed: int = option(0, "Of the choice of pairs, of improving and of shuffling.", least=0)
+    preset: str | None = option(None, "paper: the paper's decoding.")
+    meteor: bool = option(True, "Whether to take METEOR.")
+    bertscore: bool = option(True, "Whether to take BERTScore, which loads an encoder.")
+    encoder: str | None = option(
         None,
-        "BERTScore's encoder, a folder or Hub name; the paper's is roberta-large "
-        "[all-MiniLM-L6-v2, which is installed]",
+        "BERTScore's encoder, a folder or Hub name; the paper's is roberta-large.",
+        shown="all-MiniLM-L6-v2, which is installed",
     )
-    layer: int | None = _setting(None, "Layer of the encoder [the one known to be best]")
-    baseline: str | None = _setting(
-        None, "Table of baselines to rescale by, as bert_score's [known ones]"
+    layer: int | None = option(
+        None, "Layer of the encoder.", shown="the one known to be best", least=0
     )
-    bertscore_batch_size: int = _setting(BATCH_SIZE, "Texts encoded together.")
-    offline: bool = _setting(False, "Take Hub names from the cache alone.")
+    baseline: str | None = option(
+        None, "Table of baselines to rescale by, as bert_score's.", shown="known ones"
+    )
+    bertscore_batch_size: int = option(BATCH_SIZE, "Texts encoded together.", least=1)
+    offline: bool = option(False, "Take Hub names from the cache alone.")
 
     def __post_init__(self) -> None:
-        wrong = [
-            f"{name} is {value!r} and must be {must}"
-            for name, value, fine, must in (
-                ("mode", self.mode, self.mode in MODES, " or ".join(MODES)),
-                ("limit", self.limit, self.limit is None or self.limit >= 2, "2 or more"),
-                ("seed", self.seed, self.seed >= 0, "0 or more"),
-                ("layer", self.layer, self.layer is None or self.layer >= 0, "0 or more"),
-                (
-                    "bertscore_batch_size",
-                    self.bertscore_batch_size,
-                    self.bertscore_batch_size >= 1,
-                    "1 or more",
-                ),
-            )
-            if not fine
-        ]
-        if wrong:
-            raise ConfigError("; ".join(wrong))
+        check(self)

@@ -1,0 +1,240 @@
+"""Settings have one home, the fields of a config; commands and requests are made from it.
+
+A field holds type, default, range, choices and help. `check` refuses what cannot be used, `takes`
+gives a command the options of a config, and `web.answers.fields_of` a request its fields.
+"""
+
+import inspect
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
+from difflib import get_close_matches
+from functools import wraps
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+from promptlift.errors import ConfigError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_KEY = "option"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """What is known of a setting beside its type and default.
+
+    Attributes:
+        help: what it does, in a sentence.
+        choices: the values it may have; none for any.
+        least, most: the ends of its range; `above` and `below` leave them out.
+        shown: what help shows as the default, where it is not the value itself.
+        panel: heading under which help lists it.
+        short: a short flag, as "-n".
+        off: the flag that switches it off, where that is not "--no-NAME".
+    """
+
+    help: str
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    below: float | None = None
+    shown: str | None = None
+    panel: str | None = None
+    short: str | None = None
+    off: str | None = None
+
+    def allows(self, value: Any) -> bool:
+        """Whether a value lies in the range or is a choice."""
+        if self.choices:
+            return value in self.choices
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return True
+        return (
+            math.isfinite(value)
+            and (self.least is None or value >= self.least)
+            and (self.above is None or value > self.above)
+            and (self.most is None or value <= self.most)
+            and (self.below is None or value < self.below)
+        )
+
+    @property
+    def must_be(self) -> str:
+        """The range or the choices in words."""
+        if self.choices:
+            return " or ".join([", ".join(self.choices[:-1]), self.choices[-1]])
+        ends = (
+            ("{} or more", self.least), ("above {}", self.above),
+            ("at most {}", self.most), ("below {}", self.below),
+        )  # fmt: skip
+        return " and ".join(text.format(f"{end:,g}") for text, end in ends if end is not None)
+
+
+def option(default: Any, help: str, **known: Any) -> Any:
+    """A field of a config; `known` are the fields of `Option`, which its metadata have too."""
+    made = Option(help=help, **known)
+    return field(default=default, metadata={**vars(made), _KEY: made})
+
+
+def options_of(config: type) -> dict[str, tuple["Field[Any]", Option]]:
+    """The settings of a config by name: those of its fields that `option` made."""
+    return {
+        item.name: (item, item.metadata[_KEY]) for item in fields(config) if _KEY in item.metadata
+    }
+
+
+def check(config: Any, *more: str) -> None:
+    """Refuse a config whose settings are outside their ranges, all of them in one line.
+
+    Args:
+        config: an instance of a config.
+        more: what else is wrong with it.
+
+    Raises:
+        ConfigError: something is wrong.
+    """
+    values = (
+        (name, getattr(config, name), known)
+        for name, (_, known) in options_of(type(config)).items()
+    )
+    wrong = [
+        f"{name} is {value!r} and must be {known.must_be}"
+        for name, value, known in values
+        if value is not None and not known.allows(value)
+    ]
+    if problems := [*wrong, *filter(None, more)]:
+        raise ConfigError("; ".join(problems))
+
+
+def known_in(config: type, names: Iterable[str], what: str) -> None:
+    """Raise ConfigError unless a config has all of these settings; `what` names it in the error."""
+    known = list(options_of(config))
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"these are: {', '.join(known)}"
+            raise ConfigError(f"{what} has no option {name!r}; {hint}")
+
+
+def flag(name: str) -> str:
+    """An option as it is typed."""
+    return f"--{name.replace('_', '-')}"
+
+
+def takes(
+    config: type,
+    into: str,
+    *,
+    only: Collection[str] | None = None,
+    without: Collection[str] = (),
+    renamed: Mapping[str, str] | None = None,
+    defaults: Mapping[str, Any] | None = None,
+    panel: str | None = None,
+) -> Callable[[Command], Command]:
+    """Give a command the options of a config.
+
+    What was typed reaches the command as a mapping from the config's names to values; options that
+    were not typed are not in it, so that presets and files have their say.
+
+    Args:
+        config: the config.
+        into: the command's parameter for the mapping.
+        only: the settings it takes; all where None.
+        without: settings that it does not take.
+        renamed: what a setting is called on the command line, by its name in the config.
+        defaults: what help shows for a default that the command overrides.
+        panel: heading of these options in help, for those that name none.
+    """
+    names = {
+        name: (renamed or {}).get(name, name)
+        for name in options_of(config)
+        if (only is None or name in only) and name not in without
+    }
+    known = options_of(config)
+
+    def add(command: Command) -> Command:
+        signature = inspect.signature(command)
+        own = [item for item in signature.parameters.values() if item.name != into]
+        made = [
+            inspect.Parameter(
+                typed,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=_typed(*known[name], typed, (defaults or {}).get(name), panel),
+            )
+            for name, typed in names.items()
+        ]
+
+        @wraps(command)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            given = {name: kwargs.pop(typed, None) for name, typed in names.items()}
+            kwargs[into] = {
+                name: _value(known[name][0], value)
+                for name, value in given.items()
+                if value is not None
+            }
+            return command(*args, **kwargs)
+
+        run.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=sorted([*own, *made], key=lambda item: item.kind)
+        )
+        run.__annotations__ = {
+            **{name: hint for name, hint in command.__annotations__.items() if name != into},
+            **{item.name: item.annotation for item in made},
+        }
+        return run  # type: ignore[return-value]
+
+    return add
+
+
+def _typed(item: "Field[Any]", known: Option, name: str, default: Any, panel: str | None) -> Any:
+    """The annotation by which Typer makes an option of a field."""
+    import typer
+
+    default = item.default if default is None else default
+    shown = known.shown
+    if shown is None and default not in (None, False, ()):
+        shown = _shown(default)
+    types = set(kinds(item.type))
+    listed = tuple in types
+    kind = str if listed or (float in kinds and str in kinds) else next(iter(kinds))
+    flags = [known.short] if known.short else []
+    off = f"/{known.off or flag(f'no-{name}')}" if kind is bool else ""
+    flags.append(flag(name) + off)
+    made = typer.Option(
+        *flags,
+        help=known.help + (f" [{shown}]" if shown else ""),
+        show_default=False,
+        rich_help_panel=known.panel or panel,
+    )
+    return Annotated[(list[str] if listed else kind) | None, made]
+
+
+def kinds(hint: Any) -> Iterator[type]:
+    """The types that a field may have beside None; of `tuple[str, ...]` it is `tuple`."""
+    if get_origin(hint) in (Union, UnionType):
+        for part in get_args(hint):
+            yield from kinds(part)
+    elif hint is not NoneType:
+        yield get_origin(hint) or hint
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    if value is True:
+        return "on"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _value(item: "Field[Any]", given: Any) -> Any:
+    """What was typed, as the config has it."""
+    types = set(kinds(item.type))
+    if tuple in types:
+        return tuple(given)
+    if {float, str} <= types:
+        try:
+            return float(given)
+        except ValueError:  # a word: the config says which there are
+            return given
+    return given
