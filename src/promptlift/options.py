@@ -197,7 +197,7 @@ def _typed(item: "Field[Any]", known: Option, name: str, default: Any, panel: st
         shown = _shown(default)
     types = set(kinds(item.type))
     listed = tuple in types
-    kind = str if listed or (float in kinds and str in kinds) else next(iter(kinds))
+    kind = str if listed or {float, str} <= types else next(iter(types))
     flags = [known.short] if known.short else []
     off = f"/{known.off or flag(f'no-{name}')}" if kind is bool else ""
     flags.append(flag(name) + off)

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from promptlift.improving.receipts import parse_receipt
@@ -49,7 +48,7 @@ _Phrase = Annotated[str, Field(min_length=1, max_length=200)]
 _Strength = Annotated[float, Field(ge=0, le=1)] | Literal["free", "never"]
 
 
-def fields_of(config: type) -> dict[str, tuple[Any, FieldInfo]]:
+def fields_of(config: type) -> dict[str, Any]:
     """The options of a config as fields of a request, for pydantic's `create_model`."""
     return {
         name: (_hint(item, known) | None, Field(None, description=known.help))
