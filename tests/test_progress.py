@@ -56,4 +56,4 @@ def test_a_bar_on_a_terminal_leaves_results_and_messages_whole() -> None:
     assert process.stdout.decode().splitlines() == ["result 1", "result 2", "result 3"]
     assert "3/3 rows" in shown
     for line in ("promptlift: note 1", "promptlift: note 3"):
-        assert line in shown
+        assert f"\x1b[2K{line}\r\n" in shown  # on a line of its own, in place of the bar

@@ -58,7 +58,7 @@ def _bar(what: str) -> Iterator[Show]:
     # its own console, stderr.
     bar = Progress(
         *columns,
-        console=Console(stderr=True),
+        console=Console(stderr=True, soft_wrap=True),
         transient=True,
         redirect_stdout=sys.stdout.isatty(),
         speed_estimate_period=3600,  # a picture may take minutes

@@ -15,7 +15,8 @@ from pathlib import Path
 from promptlift.errors import InputError
 from promptlift.experimenting.asking import how_to_judge
 from promptlift.experimenting.config import ExperimentConfig
-from promptlift.pairs.load import collect_pairs, find_files, write_pairs
+from promptlift.pairs.datasets import find_files
+from promptlift.pairs.load import collect_pairs, write_pairs
 from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.tables import write_rows

@@ -1,4 +1,4 @@
-"""What happens beside the steps of a run: the log, checkpoints by the clock, and signals."""
+"""The log of a run, its checkpoints by the clock, and its stop on a signal."""
 
 import csv
 import io
@@ -27,7 +27,6 @@ from promptlift.training.checkpoints import (
     mark_complete,
     prune,
 )
-from promptlift.training.config import TrainingConfig
 from promptlift.training.distributed import Processes
 from promptlift.training.trainer import PromptTrainer
 
@@ -46,16 +45,16 @@ class Follow(TrainerCallback):  # type: ignore[misc]
 
     def __init__(
         self,
+        trainer: PromptTrainer,
         folder: Path,
-        config: TrainingConfig,
         report: Callable[[str], None],
         processes: Processes,
         complete: Callable[[Path, dict[str, Any]], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.folder, self.config, self.report, self.clock = folder, config, report, clock
+        self.trainer, self.config = trainer, trainer.config
+        self.folder, self.report, self.clock = folder, report, clock
         self.processes, self.complete = processes, complete
-        self.trainer: PromptTrainer | None = None
         self.stop_asked = False
         self._signals: set[int] = set()
         self._saved = self._started = clock()
@@ -74,7 +73,6 @@ class Follow(TrainerCallback):  # type: ignore[misc]
         control: TrainerControl,
         **_: Any,
     ) -> None:
-        assert self.trainer is not None
         # What accelerate wraps around the sampler passes epochs on, but not in every combination.
         self.trainer.sampler.set_epoch(state.global_step // self._updates_of_epoch)
 
@@ -112,7 +110,6 @@ class Follow(TrainerCallback):  # type: ignore[misc]
 
     @property
     def _updates_of_epoch(self) -> int:
-        assert self.trainer is not None
         pairs = len(self.trainer.train_dataset)
         return self.config.updates_per_epoch(pairs, self.processes.count)
 
@@ -124,7 +121,6 @@ class Follow(TrainerCallback):  # type: ignore[misc]
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        assert self.trainer is not None
         progress = {"loss": self.trainer.mean_running(), "since": self.trainer.since}
         self.processes.wait()  # each process wrote its own random state
         if self.processes.main:

@@ -156,28 +156,25 @@ class Job:
         from promptlift.training.trainer import PromptTrainer
 
         config = self.config
-        follow = Follow(self.output, config, self.report, self.processes, self.complete)
         tokenized = self._tokenized(training, start)
-        evaluation = None
-        if config.evaluation_decoding != "none":
-            evaluation = EpochEvaluation(
-                self.output, validation, config,
-                start=start, card=self._card(), evaluator=self.evaluator,
-                processes=self.processes, stop_asked=lambda: follow.stop_asked,
-                report=self.report,
-            )  # fmt: skip
         trainer = PromptTrainer(
             config=config,
             sample=tokenized.sample(config.training_sample, config.seed),
-            evaluation=evaluation,
             model=start.model,
             args=self.arguments,
             data_collator=collate(start.tokens["pad"], bucket if config.compile else int),
             train_dataset=tokenized,
             eval_dataset=self._tokenized(validation, start),
-            callbacks=[follow],
         )
-        follow.trainer = trainer
+        follow = Follow(trainer, self.output, self.report, self.processes, self.complete)
+        trainer.add_callback(follow)
+        if config.evaluation_decoding != "none":
+            trainer.evaluation = EpochEvaluation(
+                self.output, validation, config,
+                start=start, card=self._card(), evaluator=self.evaluator,
+                processes=self.processes, stop_asked=lambda: follow.stop_asked,
+                report=self.report,
+            )  # fmt: skip
         # Progress is reported through `report`.
         trainer.remove_callback(PrinterCallback)
         trainer.remove_callback(ProgressCallback)

@@ -30,7 +30,6 @@ class PromptTrainer(Seq2SeqTrainer):  # type: ignore[misc]
     Args:
         config: settings of the run.
         sample: training examples on which the loss without dropout is measured too.
-        evaluation: figures of a step and epoch beside the losses.
         arguments: those of `Seq2SeqTrainer`.
     """
 
@@ -39,7 +38,6 @@ class PromptTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         *,
         config: TrainingConfig,
         sample: TokenizedPairs,
-        evaluation: Callable[[int, float], dict[str, float]] | None,
         **arguments: Any,
     ) -> None:
         model = arguments["model"]
@@ -53,7 +51,9 @@ class PromptTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         # divides by nothing itself. `compute_loss` below is what is used.
         arguments["compute_loss_func"] = _scaled
         super().__init__(**arguments)
-        self.config, self.sample, self.evaluation = config, sample, evaluation
+        self.config, self.sample = config, sample
+        # Figures of a step and epoch, in addition to the losses.
+        self.evaluation: Callable[[int, float], dict[str, float]] | None = None
         self.figures: dict[str, float] = {}
         # Sum of the losses since the last row of the log, and the step of that row.
         self.running, self.since = torch.zeros((), device=self.args.device), 0
@@ -157,5 +157,5 @@ def undisturbed() -> Iterator[None]:
 def _scaled(
     loss: torch.Tensor, labels: torch.Tensor, num_items_in_batch: torch.Tensor
 ) -> torch.Tensor:
-    """A batch's share in the mean over all tokens of an update."""
+    """The share of a batch in the mean over all tokens of an update."""
     return loss * (labels.ne(IGNORED).sum() / num_items_in_batch)
