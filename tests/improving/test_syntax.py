@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from promptlift import Improver
 from promptlift.improving.clip_tokens import count_clip_tokens, count_parts
 from promptlift.improving.syntax import (
-    _Parser,
     Span,
+    _Parser,
     insert,
     main_part,
     parse,
