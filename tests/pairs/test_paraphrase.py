@@ -16,7 +16,7 @@ from time import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from promptlift.errors import ConfigError, InputError, ModelError
@@ -745,7 +745,10 @@ def test_tidying_twice_changes_nothing_and_invents_nothing(text: str) -> None:
     assert all(char in remaining for char in tidy)  # in their order
 
 
-@given(texts, texts, st.integers(1, 20))
+@given(texts | words.map(", ".join), texts | words.map(" ".join), st.integers(1, 20))
+@example("a castle, stone towers, soft light", "a castle", 2)
+@example("a castle, stone towers, soft light", "a castle ", 2)
+@example("a castle, stone towers, soft light", "a castle of stone", 2)
 def test_an_accepted_answer_keeps_all_promises(prompt: str, text: str, max_words: int) -> None:
     if check_answer(prompt, text, max_words) is None:
         assert text == tidy_answer(text) != ""
