@@ -59,6 +59,45 @@ def figures(results: list[Improvement], artists: re.Pattern[str] | None) -> dict
     return row
 
 
+# Rows of the table in docs/experiments.md: set and strength of painters, styles free.
+_TABLED = (
+    ("held-out heads", 0.0),
+    ("held-out heads", 0.5),
+    ("held-out heads", 0.9),
+    ("held-out heads", 1.0),
+    ("PartiPrompts", 0.0),
+    ("PartiPrompts", 1.0),
+)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """What the strengths of painters do, as Markdown."""
+    lines = [
+        "| `--painters` (`--styles free`) | painter | listed artist | style or medium | distinct-2 "
+        "| self-BLEU | one of the ten commonest |",
+        "| --- | --- | --- | --- | ---: | ---: | --- |",
+    ]
+    for name, strength in _TABLED:
+        [row] = [
+            row for row in rows
+            if (row["set"], row["strength"]) == (name, strength)
+            and row["kind"] in ("free", "painters")
+        ]  # fmt: skip
+        said = {0.0: f"{name}, free", 1.0: "never (default)"}.get(strength, str(strength))
+        if strength == 1.0 and name != _TABLED[0][0]:
+            said = f"{name}, {said}"
+        cells = [_percent(row[key]) for key in ("painter", "listed_artist", "style")]
+        cells += [f"{row['distinct_2']:.3f}", f"{row['self_bleu']:.3f}", _percent(row["top_10"])]
+        lines.append(f"| {said} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _percent(value: list[float]) -> str:
+    if not any(value):
+        return f"0 of {PROMPTS}"
+    return "{:.1f}% ({:.1f} to {:.1f})".format(*(100 * part for part in value))
+
+
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
     """Curves against strength: what is added, and how various the additions are."""
     import matplotlib
@@ -131,6 +170,7 @@ def main() -> None:
                     }
                 )
                 print(json.dumps(rows[-1]), flush=True)
+    print(table(rows))
     args.output.mkdir(parents=True, exist_ok=True)
     write_json(
         args.output / "strengths.json",

@@ -47,7 +47,8 @@ def test_words_of_the_prompt_raise_what_fits_them(bundled: Improver) -> None:
 
 def test_a_rewriting_is_told_by_kind_and_count(bundled: Improver) -> None:
     [result] = bundled.improve("a lighthouse", mode="rewrite", seed=1)
-    assert all(reason.lift is None for reason in reasons(bundled, result))
+    found = reasons(bundled, result)
+    assert found and all(reason.lift is None for reason in found)
 
 
 @pytest.mark.parametrize(
