@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--heldout", type=Path, required=True)
     args = parser.parse_args()
     trained = Improver.load(args.model)
-    torch_model = trained.engine.model  # type: ignore[attr-defined]
+    torch_model = trained.model.engine.model  # type: ignore[attr-defined]
     shape = T5Shape(
         **{key: getattr(torch_model.config, key) for key in T5Shape.__dataclass_fields__}
     )
@@ -50,8 +50,8 @@ def main() -> None:
             for build, file in ((encoder_graph, "encoder"), (decoder_graph, "decoder")):
                 graph = build(shape, weights, int8=int8, activation_bits=bits)
                 onnx.save(graph, f"{folder}/{file}.onnx")
-            trained.engine = OnnxEngine(Path(folder))
-            found = trained.log_probability(
+            changed = Improver(replace(trained.model, engine=OnnxEngine(Path(folder))))
+            found = changed.log_probability(
                 [pair.source for pair in pairs], [pair.target for pair in pairs]
             )
         print(name, interval(-found / math.log(2), characters), flush=True)

@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.expand import prompts_of
 from promptlift import Improver
-from promptlift.improving import session
+from promptlift.improving import generation
 from promptlift.improving.decoding import loop as decoding
 
 OFF: dict[str, Any] = {"painters": "free", "safe": False, "lock": False, "guards": False}
@@ -55,7 +55,7 @@ def main() -> None:
         spent["tokens"] += sum(len(item.tokens) for item in drawn)
         return drawn
 
-    setattr(session, "generate", timed)  # noqa: B010 - its clock
+    setattr(generation, "generate", timed)  # noqa: B010 - its clock
     improver.improve(prompts[-8:], seed=0)
     for batch_size in (1, 32):
         rounds = []

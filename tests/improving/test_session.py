@@ -8,7 +8,8 @@ import pytest
 
 from promptlift.improving.config import resolve_options
 from promptlift.improving.decoding.loop import GivenUp
-from promptlift.improving.improver import Improver, bundled_model_path
+from promptlift.improving.improver import Improver
+from promptlift.improving.loading import bundled_model_path
 from promptlift.improving.session import Ask, Session
 from tests.conftest import HEADS
 
@@ -101,7 +102,7 @@ def test_what_is_given_up_ends_at_the_next_token(improver: Improver, variety: fl
     decoding, control = resolve_options(improver.card.decoding, None, {"variety": variety})
     asked = iter([False, False, True])
     session = Session(
-        improver,
+        improver.model,
         mode="extend",
         decoding=decoding,
         control=control,
@@ -124,7 +125,7 @@ def test_asks_of_other_seeds_and_counts_share_a_batch_and_nothing_else(
         Ask(prompt=prompt, seed=5 + place % 2, n=1 + place % 3, negative=f"not {place}")
         for place, prompt in enumerate(prompts(12) + HEADS)
     ]
-    session = Session(improver, mode=mode, decoding=decoding, control=control, batch_size=16)
+    session = Session(improver.model, mode=mode, decoding=decoding, control=control, batch_size=16)
     alone = [
         improver.improve(
             ask.prompt, seed=ask.seed, n=ask.n, negative=ask.negative, mode=mode, **options

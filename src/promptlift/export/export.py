@@ -93,16 +93,17 @@ def export_model(
                     "ONNX file. Export with --precision int8, or a smaller model."
                 )
             onnx.save(graph, str(folder / file))
-        loaded.tokenizer.no_padding()
-        loaded.tokenizer.no_truncation()
-        loaded.tokenizer.save(str(folder / "tokenizer.json"))
+        tokenizer = loaded.codec.tokenizer
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        tokenizer.save(str(folder / "tokenizer.json"))
         check = _compare(loaded, card, folder, pairs, precision)
         check["calibration_sha256"] = sha256_of_file(calibration or _packaged_calibration())
         manifest = Manifest(
             card=card,
             precision=precision,
             architecture=asdict(shape),
-            tokens=loaded.tokens,
+            tokens=asdict(loaded.codec.special),
             check=check,
             files={file: sha256_of_file(folder / file) for file in ENGINE_FILES},
             promptlift_version=_version(),
@@ -150,14 +151,14 @@ def _compare(
 
     engine = OnnxEngine(folder)
     prefixes = list(card.modes.values())
-    encode: Callable[[str], list[int]] = lambda text: loaded.tokenizer.encode(text).ids  # noqa: E731
+    encode: Callable[[str], list[int]] = lambda text: loaded.codec.tokenizer.encode(text).ids  # noqa: E731
     expected, found = [], []
     for index, pair in enumerate(pairs):
         prefix = card.modes.get(pair.mode, prefixes[index % len(prefixes)])
         source, target = np.array([encode(prefix + pair.source)]), encode(pair.target)
         expected += loaded.engine.token_log_probabilities(source, target)
         state = engine.start(source, np.ones_like(source))
-        tokens = [loaded.tokens["decoder_start"], *target[:-1]]
+        tokens = [loaded.codec.special.decoder_start, *target[:-1]]
         for fed, token in zip(tokens, target, strict=True):
             logits = state.step(np.array([fed])).all()[0].astype(np.float64)
             top = logits.max()

@@ -24,7 +24,7 @@ GAIN = 6.0
 _MOST_LIKE = 6  # phrases of a reference prompt that are preferred
 
 
-class Wishes:
+class Constraints:
     """Trees of phrases for a model and options; they take 50 ms to make.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Any
 
 from promptlift.errors import ConfigError
 from promptlift.improving.config import resolve_options
-from promptlift.improving.improver import bundled_model_path
+from promptlift.improving.loading import bundled_model_path
 from promptlift.improving.manifest import Manifest
 from promptlift.improving.receipts import a1111_parameters
 from promptlift.improving.tools import ANY_LENGTH, ToolOptions, infotext

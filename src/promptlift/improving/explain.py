@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from promptlift.improving.improver import Improver
+from promptlift.improving.likelihood import log_probabilities
 from promptlift.prompts.lexicon.terms import find_terms, phrases
 from promptlift.prompts.reading import read
 from promptlift.records import Improvement
@@ -96,8 +97,8 @@ def _lifts(improver: Improver, improvement: Improvement) -> Sequence[float]:
         spans.append((place, place + len(phrase)))
         place += len(phrase) + 2
     sources = [words, *OTHERS]
-    rows = improver.token_log_probability(sources, [target] * len(sources))
-    offsets = improver.tokenizer.encode(target).offsets
+    rows = log_probabilities(improver.model, sources, [target] * len(sources), mode="extend")
+    offsets = improver.model.codec.tokenizer.encode(target).offsets
     logs = np.array(rows)  # [sources, tokens]
     result = []
     for start, end in spans:

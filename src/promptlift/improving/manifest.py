@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from promptlift.errors import ModelError
+from promptlift.errors import ConfigError, ModelError
 from promptlift.files import sha256_of_file, write_json
 
 SCHEMA_VERSION = 1
@@ -52,6 +52,18 @@ class ModelCard:
             return cls(**values)
         except TypeError as error:
             raise ModelError(f"{path} is faulty: {error}.") from error
+
+    def prefix(self, mode: str) -> str:
+        """The text that the model expects before a source.
+
+        Raises:
+            ConfigError: the model has not learned the mode.
+        """
+        if mode not in self.modes:
+            raise ConfigError(
+                f"{self.name} has not learned mode {mode!r}; it has: {', '.join(self.modes)}"
+            )
+        return self.modes[mode]
 
     def write(self, folder: Path) -> None:
         write_json(folder / CARD_FILE, {"schema_version": SCHEMA_VERSION, **asdict(self)})

@@ -1,5 +1,6 @@
 """Rewriting: the model's text as a prompt of its own, and what was lost in it put back."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from promptlift.improving.config import ControlConfig
@@ -44,8 +45,7 @@ def mend(text: str, reading: Reading, control: ControlConfig) -> tuple[str, str]
     lost = intent.lost(text)
     if len(lost) > _MOST_LOST * len(intent.wants):
         return None
-    own = intent.text.stem_set
-    rest = [clause for clause in split_clauses(text) if not own & Intent(clause).text.stem_set]
+    rest = other_clauses(split_clauses(text), reading)
     kept = fit(Selection(rest), reading, control.max_tokens).kept
     if not kept:
         return None
@@ -56,3 +56,9 @@ def new_clauses(text: str, reading: Reading) -> list[str]:
     """The clauses of a rewriting that the prompt lacks."""
     own = plain_words(reading.words)
     return [clause for clause in split_clauses(text) if plain_words(clause) not in own]
+
+
+def other_clauses(clauses: Iterable[str], reading: Reading) -> list[str]:
+    """The clauses that share no word with the prompt."""
+    own = reading.intent.text.stem_set
+    return [clause for clause in clauses if not own & Intent(clause).text.stem_set]

@@ -4,23 +4,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from promptlift.errors import ConfigError
-from promptlift.improving.batching import batches, padded
 from promptlift.improving.checks import check_result
 from promptlift.improving.config import ControlConfig, DecodingConfig
-from promptlift.improving.decoding.loop import generate, random_stream
+from promptlift.improving.decoding.loop import random_stream
+from promptlift.improving.generation import Generator, Source
+from promptlift.improving.model import LoadedModel
 from promptlift.improving.phrases import fit, select
-from promptlift.improving.repair import ATTEMPTS, mend, new_clauses, rewriting
+from promptlift.improving.repair import ATTEMPTS, mend, new_clauses, other_clauses, rewriting
 from promptlift.prompts.clauses import split_clauses
 from promptlift.prompts.reading import Reading, check_prompt, read
 from promptlift.records import Dropped, Improvement
-
-if TYPE_CHECKING:
-    from promptlift.improving.improver import Improver
 
 # Prompts that are sorted by length together, in batches: more makes fuller batches.
 WINDOW_BATCHES = 16
@@ -50,11 +45,8 @@ class _Row:
     ask: Ask
     reading: Reading
     variant: int
-    mode: str
     attempt: int = 0
     used: tuple[str, ...] = ()  # phrases of earlier variants
-    text: str = ""
-    ended: bool = True
     notes: list[str] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
 
@@ -63,7 +55,7 @@ class Session:
     """What prompts that are improved together have in common.
 
     Args:
-        improver: model, engine and tokenizer.
+        model: the model that improves them.
         mode: "extend" or "rewrite".
         decoding: how tokens are chosen.
         control: what is asked of the results.
@@ -73,7 +65,7 @@ class Session:
 
     def __init__(
         self,
-        improver: "Improver",
+        model: LoadedModel,
         *,
         mode: str,
         decoding: DecodingConfig,
@@ -83,11 +75,14 @@ class Session:
     ) -> None:
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size} and must be 1 or more")
-        self.improver, self.mode, self.batch_size = improver, mode, batch_size
-        self.decoding, self.control, self.given_up = decoding, control, given_up
-        self.wishes = improver.wishes(control)
+        model.card.prefix(mode)  # refuses a mode that the model has not learned
+        self.model, self.mode, self.batch_size = model, mode, batch_size
+        self.decoding, self.control = decoding, control
+        self.generator = Generator(
+            model, decoding, control, batch_size=batch_size, given_up=given_up
+        )
         self.settings = {
-            "versions": _versions(improver.engine.libraries),
+            "versions": _versions(model.engine.libraries),
             **asdict(decoding),
             **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(control).items()},
         }
@@ -133,20 +128,22 @@ class Session:
                 ask = asks[index]
                 used = tuple(p for result in results[index] for p in result.additions)
                 for variant in (v for v in turn if v < ask.n):
-                    rows.append(_Row(ask, readings[index], variant, self.mode, used=used))
+                    rows.append(_Row(ask, readings[index], variant, used=used))
                     places.append(index)
-            done = self._rewrite(rows) if self.mode == "rewrite" else self._extend(rows)
+            done = self._rewrite(rows) if self.mode == "rewrite" else self._extend(rows, self.mode)
             for index, result in zip(places, done, strict=True):
                 results[index].append(result)
         return results
 
-    def _extend(self, rows: list[_Row]) -> list[Improvement]:
-        self._draw(rows)
+    def _extend(self, rows: list[_Row], mode: str) -> list[Improvement]:
+        """The prompt of each row, and after it what the model writes in some mode."""
         results = []
-        for row in rows:
-            phrases = split_clauses(row.text)
+        for row, text, ended in self._write(rows, mode):
+            clauses = split_clauses(text)
             used = row.used if self.control.variety >= 1 else ()
-            chosen = select(phrases, row.reading, self.control, ended=row.ended, used=used)
+            if mode == "rewrite":  # the text may repeat the prompt in other words
+                clauses, used = other_clauses(new_clauses(text, row.reading), row.reading), ()
+            chosen = select(clauses, row.reading, self.control, ended=ended, used=used)
             chosen = fit(chosen, row.reading, self.control.max_tokens)
             row.dropped += chosen.dropped
             results.append(self._result(row, row.reading.extended(chosen.kept), chosen.kept))
@@ -160,9 +157,9 @@ class Session:
             if self.control.lock and not attempt:  # a rewriting has no place for markup
                 left = [place for place in left if not rows[place].reading.has_syntax]
             drawn = [replace(rows[place], attempt=attempt, dropped=[]) for place in left]
-            self._draw(drawn)
-            for place, row in zip(list(left), drawn, strict=True):
-                text, chosen = rewriting(row.text, row.ended, row.reading, self.control)
+            written = self._write(drawn, "rewrite")
+            for place, (row, text, ended) in zip(list(left), written, strict=True):
+                text, chosen = rewriting(text, ended, row.reading, self.control)
                 row.dropped = chosen.dropped
                 lost = row.reading.intent.lost(text) if self.control.lock else ()
                 if lost and (mended := mend(text, row.reading, self.control)):
@@ -188,60 +185,24 @@ class Session:
         for row in rows:
             why = "it has prompt syntax" if row.reading.has_syntax else "every rewriting lost words"
             row.notes.append(f"extended instead of rewritten: {why}")
-        if "extend" in self.improver.card.modes:
-            return self._extend([replace(row, mode="extend") for row in rows])
-        # A model that only rewrites: what its text says beyond the prompt goes behind the prompt.
-        self._draw(rows)
-        results = []
-        for row in rows:
-            own = row.reading.intent.text.stem_set
-            clauses = [
-                clause
-                for clause in new_clauses(row.text, row.reading)
-                if not own & read(clause).intent.text.stem_set
-            ]
-            chosen = select(clauses, row.reading, self.control, ended=row.ended)
-            chosen = fit(chosen, row.reading, self.control.max_tokens)
-            row.dropped += chosen.dropped
-            results.append(self._result(row, row.reading.extended(chosen.kept), chosen.kept))
-        return results
+        return self._extend(rows, "extend" if "extend" in self.model.card.modes else "rewrite")
 
-    def _draw(self, rows: list[_Row]) -> None:
-        """Let the model write for each row."""
-        improver = self.improver
-        texts = [improver.prefix(row.mode) + row.reading.words for row in rows]
-        encoded = dict(zip(texts, improver.encode(texts), strict=True))
-        order = sorted(range(len(rows)), key=lambda place: padded(encoded[texts[place]]))
-        lengths = [encoded[text] for text in texts]
-        for batch in batches(order, lengths, self.batch_size):
-            # Each prompt is encoded once, however many of its variants are in the batch.
-            sources = list(dict.fromkeys(texts[place] for place in batch))
-            input_ids, mask = improver.pad([encoded[text] for text in sources])
-            copies = np.array([sources.index(texts[place]) for place in batch], dtype=np.int64)
-            part = [rows[place] for place in batch]
-            drawn = generate(
-                improver.engine,
-                input_ids,
-                mask,
-                self.decoding,
-                [
-                    random_stream(row.ask.seed, row.variant, row.ask.prompt, row.attempt)
-                    for row in part
-                ],
-                copies=copies if len(sources) < len(part) else None,
-                decoder_start=improver.tokens.decoder_start,
-                eos=improver.tokens.eos,
-                suppressed=improver.suppressed(self.control),
-                phrases=self.wishes.rule([(row.reading.terms, row.used) for row in part]),
-                forced=self.wishes.forced if part[0].mode == "extend" else None,
-                given_up=self.given_up,
+    def _write(self, rows: list[_Row], mode: str) -> list[tuple[_Row, str, bool]]:
+        """Each row with what the model writes for it, and whether the model ended the text."""
+        sources = [
+            Source(
+                row.reading.words,
+                row.reading.terms,
+                row.used,
+                random_stream(row.ask.seed, row.variant, row.ask.prompt, row.attempt),
             )
-            for row, item in zip(part, drawn, strict=True):
-                row.text = improver.tokenizer.decode(item.tokens, skip_special_tokens=True)
-                row.ended = item.ended
+            for row in rows
+        ]
+        written = self.generator.write(sources, mode)
+        return [(row, *found) for row, found in zip(rows, written, strict=True)]
 
     def _left(self, ask: Ask, reading: Reading, variant: int, reason: str) -> Improvement:
-        row = _Row(ask, reading, variant, self.mode, notes=[reason])
+        row = _Row(ask, reading, variant, notes=[reason])
         return self._result(row, ask.prompt, [])
 
     def _result(self, row: _Row, prompt: str, additions: list[str]) -> Improvement:
@@ -255,7 +216,7 @@ class Session:
             seed=row.ask.seed,
             variant=row.variant,
             mode=self.mode,
-            model=self.improver.model_id,
+            model=self.model.model_id,
             dropped=tuple(row.dropped),
             notes=tuple(row.notes),
             negative=row.ask.negative,

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from promptlift.files import atomic_path, write_json
+from promptlift.improving.codec import Codec, SpecialTokens
 from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
-from promptlift.improving.improver import Improver, SpecialTokens
 from promptlift.improving.manifest import ModelCard
+from promptlift.improving.model import LoadedModel
 from promptlift.improving.session import Ask, Session
 from promptlift.records import Pair
 from promptlift.training.config import TrainingConfig
@@ -118,13 +119,8 @@ class EpochEvaluation:
         self.pairs = [pairs[index] for index in self.indices]
         from promptlift.improving.engines.torch import TorchEngine
 
-        self.improver = Improver(
-            TorchEngine(start.t5),
-            start.tokenizer,
-            card,
-            SpecialTokens(**start.tokens),
-            f"{card.name}@training",
-        )
+        codec = Codec(start.tokenizer, SpecialTokens(**start.tokens))
+        self.model = LoadedModel(TorchEngine(start.t5), codec, card, f"{card.name}@training")
 
     def __call__(self, step: int, epoch: float) -> dict[str, float]:
         """The figures of the log, by column.
@@ -198,7 +194,7 @@ class EpochEvaluation:
         """The whole improved prompt of each pair, whatever its mode."""
         results = {
             mode: Session(
-                self.improver,
+                self.model,
                 mode=mode,
                 decoding=self.decoding,
                 control=self.control,

@@ -2,7 +2,7 @@
 
 An idle server waits a few milliseconds for company; a busy one takes all that came while it
 worked. What may share a batch has the same mode and options; seeds, variants and negative prompts
-are each prompt's own. No result depends on its neighbours (`improving.batching`).
+are each prompt's own. No result depends on its neighbours (`improving.codec`).
 """
 
 import asyncio
@@ -190,7 +190,7 @@ class Batcher:
         options, asks = batch[0].options, [item.ask for item in batch]
         try:
             session = Session(
-                self.improver,
+                self.improver.model,
                 mode=options.mode,
                 decoding=options.decoding,
                 control=options.control,

@@ -160,7 +160,7 @@ def _options(body: ImproveRequest, service: Service) -> Options:
         name: value for name in _HELP if (value := getattr(body, name)) is not None or name in nulls
     }
     improver, most = service.batcher.improver, service.config.max_new_tokens
-    improver.prefix(body.mode)
+    improver.card.prefix(body.mode)
     if body.like is not None:
         _check_length("like", body.like, service)
     decoding, control = resolve_options(improver.card.decoding, body.preset, given)

@@ -114,35 +114,6 @@ def generate(
     return [result for result in results if result is not None]
 
 
-def token_log_probabilities(
-    engine: Engine,
-    input_ids: IntArray,
-    attention_mask: IntArray,
-    targets: list[list[int]],
-    *,
-    decoder_start: int = 0,
-) -> npt.NDArray[np.float64]:
-    """Natural-log probability of each target's tokens, float64 [batch, longest target].
-
-    Targets include the end; behind the end of a shorter one are zeros.
-    """
-    state = engine.start(input_ids, attention_mask)
-    lengths = np.array([len(target) for target in targets])
-    padded = np.zeros((len(targets), int(lengths.max())), dtype=np.int64)
-    for row, target in enumerate(targets):
-        padded[row, : len(target)] = target
-    result = np.zeros(padded.shape)
-    tokens = np.full(len(targets), decoder_start, dtype=np.int64)
-    for step in range(padded.shape[1]):
-        logits = state.step(tokens).all().astype(np.float64)
-        tokens = padded[:, step]
-        top = logits.max(axis=1)
-        normalizer = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-        chosen = logits[np.arange(len(tokens)), tokens] - normalizer
-        result[:, step] = np.where(step < lengths, chosen, 0.0)
-    return result
-
-
 def _next_tokens(
     logits: StepLogits,
     part: IntArray,

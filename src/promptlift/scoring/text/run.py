@@ -164,7 +164,7 @@ def predict(
     modes = sorted({pair.mode for pair in examples.pairs})
     if not output.exists():
         for mode in modes:
-            improver.prefix(mode)
+            improver.card.prefix(mode)
         write_json(note, header)
         job = Job(output, header, resume=True, overwrite=False)
         places = {mode: _places(examples.pairs, mode) for mode in modes}
