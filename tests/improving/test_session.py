@@ -103,7 +103,6 @@ def test_what_is_given_up_ends_at_the_next_token(improver: Improver, variety: fl
     asked = iter([False, False, True])
     session = Session(
         improver.model,
-        mode="extend",
         decoding=decoding,
         control=control,
         batch_size=4,
@@ -122,10 +121,10 @@ def test_asks_of_other_seeds_and_counts_share_a_batch_and_nothing_else(
     options = {"max_new_tokens": 8, **options}
     decoding, control = resolve_options(improver.card.decoding, None, options)
     asks = [
-        Ask(prompt=prompt, seed=5 + place % 2, n=1 + place % 3, negative=f"not {place}")
+        Ask(prompt=prompt, seed=5 + place % 2, mode=mode, n=1 + place % 3, negative=f"not {place}")
         for place, prompt in enumerate(prompts(12) + HEADS)
     ]
-    session = Session(improver.model, mode=mode, decoding=decoding, control=control, batch_size=16)
+    session = Session(improver.model, decoding=decoding, control=control, batch_size=16)
     alone = [
         improver.improve(
             ask.prompt, seed=ask.seed, n=ask.n, negative=ask.negative, mode=mode, **options

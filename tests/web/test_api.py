@@ -351,7 +351,7 @@ def test_stopping_finishes_what_is_waited_for(make: Make) -> None:
 def test_stopping_does_not_take_longer_than_it_may(make: Make, waits: bool) -> None:
     batcher = make().batcher
     decoding = DecodingConfig(min_new_tokens=256, max_new_tokens=256)
-    options = Options("extend", decoding, ControlConfig(variety=1))
+    options = Options(decoding, ControlConfig(variety=1))
 
     async def stop() -> None:
         batcher.start()

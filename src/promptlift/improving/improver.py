@@ -2,13 +2,13 @@
 
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from promptlift.errors import ConfigError
 from promptlift.improving.config import resolve_options
 from promptlift.improving.likelihood import log_probabilities
 from promptlift.improving.loading import load_model
@@ -106,17 +106,28 @@ class Improver:
             negative: negative prompt; it is never improved, and comes back with each result.
             options: fields of `DecodingConfig` and `ControlConfig`, overriding defaults and preset.
         """
-        decoding, control = resolve_options(self.card.decoding, preset, options)
-        # Checked here, before the first prompt is drawn: a generator would complain only later.
-        if n < 1:
-            raise ConfigError(f"n is {n} and must be 1 or more")
-        session = Session(
-            self.model, mode=mode, decoding=decoding, control=control, batch_size=batch_size
-        )
+        # Options are checked here: a generator would complain only when the first result is asked.
+        session = self.session(preset=preset, batch_size=batch_size, **options)
+        self.card.prefix(mode)
         seed = secrets.randbits(32) if seed is None else seed
-        return session.improve(
-            Ask(prompt=prompt, seed=seed, n=n, negative=negative) for prompt in prompts
-        )
+        ask = Ask(prompt="", seed=seed, mode=mode, n=n, negative=negative)
+        return session.improve(replace(ask, prompt=prompt) for prompt in prompts)
+
+    def session(
+        self, *, preset: str | None = None, batch_size: int = BATCH_SIZE, **options: Any
+    ) -> Session:
+        """The model with options that are resolved once, for any number of prompts.
+
+        Args:
+            preset: as for `improve_stream`.
+            batch_size: as for `improve_stream`.
+            options: fields of `DecodingConfig` and `ControlConfig`.
+
+        Raises:
+            ConfigError: an option cannot be used.
+        """
+        decoding, control = resolve_options(self.card.decoding, preset, options)
+        return Session(self.model, decoding=decoding, control=control, batch_size=batch_size)
 
     def log_probability(
         self, sources: Sequence[str], targets: Sequence[str], *, mode: str = "extend"

@@ -28,14 +28,20 @@ class Ask:
     Attributes:
         prompt: its text.
         seed: of its random numbers.
-        n: variants of it.
+        mode: "extend" or "rewrite".
+        n: variants of it; variant i is the same whatever n is.
         negative: negative prompt, given back with every variant.
     """
 
     prompt: str
     seed: int
+    mode: str = "extend"
     n: int = 1
     negative: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise ConfigError(f"n is {self.n} and must be 1 or more")
 
 
 @dataclass
@@ -56,7 +62,6 @@ class Session:
 
     Args:
         model: the model that improves them.
-        mode: "extend" or "rewrite".
         decoding: how tokens are chosen.
         control: what is asked of the results.
         batch_size: results that are decoded together.
@@ -67,7 +72,6 @@ class Session:
         self,
         model: LoadedModel,
         *,
-        mode: str,
         decoding: DecodingConfig,
         control: ControlConfig,
         batch_size: int,
@@ -75,8 +79,7 @@ class Session:
     ) -> None:
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size} and must be 1 or more")
-        model.card.prefix(mode)  # refuses a mode that the model has not learned
-        self.model, self.mode, self.batch_size = model, mode, batch_size
+        self.model, self.batch_size = model, batch_size
         self.decoding, self.control = decoding, control
         self.generator = Generator(
             model, decoding, control, batch_size=batch_size, given_up=given_up
@@ -88,11 +91,17 @@ class Session:
         }
 
     def improve(self, asks: Iterable[Ask]) -> Iterator[list[Improvement]]:
-        """The variants of each prompt, in order."""
+        """The variants of each prompt, in order.
+
+        Raises:
+            InputError: a prompt is empty or no text.
+            ConfigError: the model has not learned a prompt's mode.
+        """
         first = 0
         for window in self._windows(asks):
             for index, ask in enumerate(window, first):
                 check_prompt(ask.prompt, f"prompt {index}")
+                self.model.card.prefix(ask.mode)
             first += len(window)
             yield from self._window(window)
 
@@ -123,16 +132,18 @@ class Session:
         most = max(ask.n for ask in asks)
         turns = [[v] for v in range(most)] if self.control.variety > 0 else [list(range(most))]
         for turn in turns:
-            rows, places = [], []
+            by_mode: dict[str, list[tuple[int, _Row]]] = {}
             for index in waiting:
                 ask = asks[index]
                 used = tuple(p for result in results[index] for p in result.additions)
-                for variant in (v for v in turn if v < ask.n):
-                    rows.append(_Row(ask, readings[index], variant, used=used))
-                    places.append(index)
-            done = self._rewrite(rows) if self.mode == "rewrite" else self._extend(rows, self.mode)
-            for index, result in zip(places, done, strict=True):
-                results[index].append(result)
+                by_mode.setdefault(ask.mode, []).extend(
+                    (index, _Row(ask, readings[index], v, used=used)) for v in turn if v < ask.n
+                )
+            for mode, places in by_mode.items():
+                rows = [row for _, row in places]
+                done = self._rewrite(rows) if mode == "rewrite" else self._extend(rows, mode)
+                for (index, _), result in zip(places, done, strict=True):
+                    results[index].append(result)
         return results
 
     def _extend(self, rows: list[_Row], mode: str) -> list[Improvement]:
@@ -215,7 +226,7 @@ class Session:
             clip_tokens=tokens,
             seed=row.ask.seed,
             variant=row.variant,
-            mode=self.mode,
+            mode=row.ask.mode,
             model=self.model.model_id,
             dropped=tuple(row.dropped),
             notes=tuple(row.notes),

@@ -192,18 +192,11 @@ class EpochEvaluation:
 
     def predict(self, pairs: Sequence[Pair]) -> Iterator[str]:
         """The whole improved prompt of each pair, whatever its mode."""
-        results = {
-            mode: Session(
-                self.model,
-                mode=mode,
-                decoding=self.decoding,
-                control=self.control,
-                batch_size=BATCH_SIZE,
-            ).improve([Ask(prompt=p.source, seed=self.seed) for p in pairs if p.mode == mode])
-            for mode in {pair.mode for pair in pairs}
-        }
-        for pair in pairs:
-            [result] = next(results[pair.mode])
+        session = Session(
+            self.model, decoding=self.decoding, control=self.control, batch_size=BATCH_SIZE
+        )
+        asks = (Ask(prompt=pair.source, seed=self.seed, mode=pair.mode) for pair in pairs)
+        for [result] in session.improve(asks):
             yield result.prompt
 
 
