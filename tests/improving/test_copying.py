@@ -16,7 +16,8 @@ HERS = "a cat, (in armor:1.2)"
 
 
 def improved(bundled: Improver, **options: Any) -> Improvement:
-    return bundled.improve(HERS, seed=3, **options)[-1]
+    result: Improvement = bundled.improve(HERS, seed=3, **options)[-1]
+    return result
 
 
 def test_plain_and_a1111(bundled: Improver) -> None:

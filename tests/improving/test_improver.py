@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.improving.improver import Improver
+from promptlift.improving.keywords import Settings
 from promptlift.improving.loading import bundled_model_path
 from promptlift.improving.manifest import Manifest, is_exported
 from promptlift.prompts.clip_tokens import count_clip_tokens
@@ -97,9 +98,9 @@ def test_exported_and_pytorch_models_give_the_same_words(
     t5v11_folder: Path, exported_fp32: Path, top_k: int
 ) -> None:
     exported, trained = Improver.load(exported_fp32), Improver.load(t5v11_folder)
-    options = {"seed": 3, "n": 4, "repetition_penalty": 1.2, "max_new_tokens": 30, "top_k": top_k}
+    options: Settings = {"repetition_penalty": 1.2, "max_new_tokens": 30, "top_k": top_k}
     found = [
-        [result.prompt for result in model.improve("a cat in armor", **options)]
+        [result.prompt for result in model.improve("a cat in armor", seed=3, n=4, **options)]
         for model in (exported, trained)
     ]
     assert found[0] == found[1]

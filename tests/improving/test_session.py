@@ -23,7 +23,7 @@ def prompts(count: int) -> list[str]:
     return [text if place % 5 else f"({text}:1.2) BREAK dusk" for place, text in enumerate(texts)]
 
 
-def same_everywhere(improver: Improver, other: Improver, texts: list[str], **options: int) -> None:
+def same_everywhere(improver: Improver, other: Improver, texts: list[str], **options: Any) -> None:
     results = improver.improve(texts, seed=3, **options)
     order = list(range(len(texts)))
     random.Random(1).shuffle(order)

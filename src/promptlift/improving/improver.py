@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,11 @@ from promptlift.improving.manifest import ModelCard
 from promptlift.improving.model import LoadedModel
 from promptlift.improving.session import Ask, Session
 from promptlift.records import Improvement
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from promptlift.improving.keywords import ImproveOptions, Settings
 
 BATCH_SIZE = 32
 
@@ -59,17 +64,21 @@ class Improver:
         return self.model.model_id
 
     @overload
-    def improve(self, prompts: str, **options: Any) -> list[Improvement]: ...
+    def improve(  # type: ignore[overload-overlap]  # a str is a sequence of them too
+        self, prompts: str, **options: "Unpack[ImproveOptions]"
+    ) -> list[Improvement]: ...
     @overload
-    def improve(self, prompts: Sequence[str], **options: Any) -> list[list[Improvement]]: ...
     def improve(
-        self, prompts: str | Sequence[str], **options: Any
+        self, prompts: Sequence[str], **options: "Unpack[ImproveOptions]"
+    ) -> list[list[Improvement]]: ...
+    def improve(
+        self, prompts: str | Sequence[str], **options: "Unpack[ImproveOptions]"
     ) -> list[Improvement] | list[list[Improvement]]:
         """Improve one prompt or several.
 
         Args:
             prompts: one prompt, or a sequence of them.
-            options: those of `improve_stream`.
+            options: those of `improve_stream`: `n`, `seed`, `mode` and the rest.
 
         Returns:
             For one prompt its `n` variants, for a sequence a list of such lists.
@@ -92,7 +101,7 @@ class Improver:
         preset: str | None = None,
         batch_size: int = BATCH_SIZE,
         negative: str | None = None,
-        **options: Any,
+        **settings: "Unpack[Settings]",
     ) -> Iterator[list[Improvement]]:
         """Improve any number of prompts in bounded memory, in their order.
 
@@ -104,29 +113,38 @@ class Improver:
             preset: "paper" for the paper's decoding, in place of the model's own defaults.
             batch_size: results that are decoded together; it does not change them.
             negative: negative prompt; it is never improved, and comes back with each result.
-            options: fields of `DecodingConfig` and `ControlConfig`, overriding defaults and preset.
+            settings: fields of `DecodingConfig` (`temperature`, `max_new_tokens` and the like) and
+                of `ControlConfig` (`painters`, `avoid`, `length` and the like), in place of the
+                defaults and the preset.
+
+        Raises:
+            ConfigError: an option cannot be used, or the model has not learned the mode.
         """
         # Options are checked here: a generator would complain only when the first result is asked.
-        session = self.session(preset=preset, batch_size=batch_size, **options)
+        session = self.session(preset=preset, batch_size=batch_size, **settings)
         self.card.prefix(mode)
         seed = secrets.randbits(32) if seed is None else seed
         ask = Ask(prompt="", seed=seed, mode=mode, n=n, negative=negative)
         return session.improve(replace(ask, prompt=prompt) for prompt in prompts)
 
     def session(
-        self, *, preset: str | None = None, batch_size: int = BATCH_SIZE, **options: Any
+        self,
+        *,
+        preset: str | None = None,
+        batch_size: int = BATCH_SIZE,
+        **settings: "Unpack[Settings]",
     ) -> Session:
         """The model with options that are resolved once, for any number of prompts.
 
         Args:
             preset: as for `improve_stream`.
             batch_size: as for `improve_stream`.
-            options: fields of `DecodingConfig` and `ControlConfig`.
+            settings: as for `improve_stream`.
 
         Raises:
             ConfigError: an option cannot be used.
         """
-        decoding, control = resolve_options(self.card.decoding, preset, options)
+        decoding, control = resolve_options(self.card.decoding, preset, dict(settings))
         return Session(self.model, decoding=decoding, control=control, batch_size=batch_size)
 
     def log_probability(
