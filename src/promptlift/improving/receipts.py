@@ -10,6 +10,7 @@ from promptlift.errors import InputError, ModelError
 from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.editing import without
 from promptlift.improving.improver import Improver
+from promptlift.improving.tools import infotext
 from promptlift.png_text import is_png, read_png_text
 from promptlift.records import SCHEMA_VERSION, Dropped, Improvement
 
@@ -120,6 +121,11 @@ def a1111_parameters(improvement: Improvement, settings: Mapping[str, object] | 
     if settings:
         lines.append(", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items()))
     return "\n".join(lines)
+
+
+def a1111_text(improvement: Improvement) -> str:
+    """What to paste into A1111's prompt field, whose arrow button reads it back."""
+    return a1111_parameters(improvement, {"Seed": improvement.seed, **infotext(improvement)})
 
 
 def parse_a1111_parameters(text: str) -> tuple[str, str, dict[str, str]]:
