@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from promptlift.improving.config import ControlConfig
-from promptlift.improving.phrases import Selection, fit, plain_words, select
+from promptlift.improving.selection import Selection, fit, select
 from promptlift.prompts.clauses import split_clauses
 from promptlift.prompts.clip_tokens import count_clip_tokens
 from promptlift.prompts.intent import Intent
@@ -50,12 +50,6 @@ def mend(text: str, reading: Reading, control: ControlConfig) -> tuple[str, str]
     if not kept:
         return None
     return reading.extended(kept), f"put back: {', '.join(want.text for want in lost)}"
-
-
-def new_clauses(text: str, reading: Reading) -> list[str]:
-    """The clauses of a rewriting that the prompt lacks."""
-    own = plain_words(reading.words)
-    return [clause for clause in split_clauses(text) if plain_words(clause) not in own]
 
 
 def other_clauses(clauses: Iterable[str], reading: Reading) -> list[str]:

@@ -11,9 +11,9 @@ from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.decoding.loop import random_stream
 from promptlift.improving.generation import Generator, Source
 from promptlift.improving.model import LoadedModel
-from promptlift.improving.phrases import fit, select
-from promptlift.improving.repair import ATTEMPTS, mend, new_clauses, other_clauses, rewriting
-from promptlift.prompts.clauses import split_clauses
+from promptlift.improving.repair import ATTEMPTS, mend, other_clauses, rewriting
+from promptlift.improving.selection import fit, select
+from promptlift.prompts.clauses import new_clauses, split_clauses
 from promptlift.prompts.reading import Reading, check_prompt, read
 from promptlift.records import Dropped, Improvement
 
@@ -153,7 +153,7 @@ class Session:
             clauses = split_clauses(text)
             used = row.used if self.control.variety >= 1 else ()
             if mode == "rewrite":  # the text may repeat the prompt in other words
-                clauses, used = other_clauses(new_clauses(text, row.reading), row.reading), ()
+                clauses, used = other_clauses(new_clauses(text, row.reading.words), row.reading), ()
             chosen = select(clauses, row.reading, self.control, ended=ended, used=used)
             chosen = fit(chosen, row.reading, self.control.max_tokens)
             row.dropped += chosen.dropped
@@ -183,7 +183,7 @@ class Session:
                     continue
                 if self.control.style and self.control.style.lower() not in text.lower():
                     text = f"{text}, {self.control.style}"
-                results[place] = self._result(row, text, new_clauses(text, row.reading))
+                results[place] = self._result(row, text, new_clauses(text, row.reading.words))
                 left.remove(place)
         given_up = [place for place in range(len(rows)) if place not in results]
         for place, result in zip(
