@@ -1,7 +1,7 @@
-"""One call of improving: prompts and options in, improvements out, a window at a time."""
+"""From prompts and options to improvements, a window of prompts at a time."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
 
@@ -46,15 +46,15 @@ class Ask:
 
 @dataclass
 class _Row:
-    """A variant of a prompt on its way."""
+    """A variant of a prompt on its way to its result."""
 
     ask: Ask
     reading: Reading
     variant: int
-    attempt: int = 0
     used: tuple[str, ...] = ()  # phrases of earlier variants
     notes: list[str] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
+    result: Improvement | None = None
 
 
 class Session:
@@ -117,110 +117,101 @@ class Session:
         if window:
             yield window
 
-    def _window(self, asks: Sequence[Ask]) -> list[list[Improvement]]:
-        readings = [read(ask.prompt) for ask in asks]
-        results: list[list[Improvement]] = [[] for _ in asks]
-        waiting = []
-        for index, (ask, reading) in enumerate(zip(asks, readings, strict=True)):
-            if reason := reading.reason_to_leave(
-                limit=self.control.max_tokens, force=self.control.force
-            ):
-                results[index] = [self._left(ask, reading, v, reason) for v in range(ask.n)]
-            else:
-                waiting.append(index)
-        # With variety a variant avoids what the ones before it said, so they come in turn.
-        most = max(ask.n for ask in asks)
-        turns = [[v] for v in range(most)] if self.control.variety > 0 else [list(range(most))]
-        for turn in turns:
-            by_mode: dict[str, list[tuple[int, _Row]]] = {}
-            for index in waiting:
-                ask = asks[index]
-                used = tuple(p for result in results[index] for p in result.additions)
-                by_mode.setdefault(ask.mode, []).extend(
-                    (index, _Row(ask, readings[index], v, used=used)) for v in turn if v < ask.n
-                )
-            for mode, places in by_mode.items():
-                rows = [row for _, row in places]
-                done = self._rewrite(rows) if mode == "rewrite" else self._extend(rows, mode)
-                for (index, _), result in zip(places, done, strict=True):
-                    results[index].append(result)
-        return results
+    def _window(self, asks: Sequence[Ask]) -> Iterator[list[Improvement]]:
+        groups = [self._rows_of(ask) for ask in asks]
+        if self.control.variety == 0:
+            self._improve([row for rows in groups for row in rows])
+        else:  # a variant avoids what the ones before it said, so they come in turn
+            for variant in range(max(map(len, groups))):
+                turn = [rows for rows in groups if variant < len(rows)]
+                for rows in turn:
+                    earlier = [row.result for row in rows[:variant] if row.result]
+                    rows[variant].used = tuple(p for one in earlier for p in one.additions)
+                self._improve([rows[variant] for rows in turn])
+        for rows in groups:
+            yield [row.result for row in rows if row.result]
 
-    def _extend(self, rows: list[_Row], mode: str) -> list[Improvement]:
+    def _rows_of(self, ask: Ask) -> list[_Row]:
+        """The variants of a prompt; one that is better left alone has its results already."""
+        reading = read(ask.prompt)
+        reason = reading.reason_to_leave(limit=self.control.max_tokens, force=self.control.force)
+        rows = [_Row(ask, reading, variant) for variant in range(ask.n)]
+        if reason:
+            for row in rows:
+                row.notes.append(reason)
+                self._finish(row, ask.prompt, [])
+        return rows
+
+    def _improve(self, rows: list[_Row]) -> None:
+        waiting = [row for row in rows if row.result is None]
+        for mode in dict.fromkeys(row.ask.mode for row in waiting):
+            own = [row for row in waiting if row.ask.mode == mode]
+            if mode == "rewrite":
+                self._rewrite(own)
+            else:
+                self._extend(own, mode)
+
+    def _extend(self, rows: list[_Row], mode: str) -> None:
         """The prompt of each row, and after it what the model writes in some mode."""
-        results = []
         for row, text, ended in self._write(rows, mode):
             clauses = split_clauses(text)
             used = row.used if self.control.variety >= 1 else ()
             if mode == "rewrite":  # the text may repeat the prompt in other words
-                clauses, used = other_clauses(new_clauses(text, row.reading.words), row.reading), ()
+                clauses = other_clauses(new_clauses(text, row.reading.words), row.reading)
+                used = ()
             chosen = select(clauses, row.reading, self.control, ended=ended, used=used)
             chosen = fit(chosen, row.reading, self.control.max_tokens)
             row.dropped += chosen.dropped
-            results.append(self._result(row, row.reading.extended(chosen.kept), chosen.kept))
-        return results
+            self._finish(row, row.reading.extended(chosen.kept), chosen.kept)
 
-    def _rewrite(self, rows: list[_Row]) -> list[Improvement]:
-        """Draw; what lost something is mended, drawn again, or extended instead."""
-        results: dict[int, Improvement] = {}
-        left = list(range(len(rows)))
-        for attempt in range(ATTEMPTS if self.control.lock else 1):
-            if self.control.lock and not attempt:  # a rewriting has no place for markup
-                left = [place for place in left if not rows[place].reading.has_syntax]
-            drawn = [replace(rows[place], attempt=attempt, dropped=[]) for place in left]
-            written = self._write(drawn, "rewrite")
-            for place, (row, text, ended) in zip(list(left), written, strict=True):
-                text, chosen = rewriting(text, ended, row.reading, self.control)
-                row.dropped = chosen.dropped
-                lost = row.reading.intent.lost(text) if self.control.lock else ()
-                if lost and (mended := mend(text, row.reading, self.control)):
+    def _rewrite(self, rows: list[_Row]) -> None:
+        """A rewriting that lost something is mended, drawn again, or extended instead."""
+        control = self.control
+        # A rewriting has no place for markup.
+        left = [row for row in rows if not (control.lock and row.reading.has_syntax)]
+        for attempt in range(ATTEMPTS if control.lock else 1):
+            drawn, left = left, []
+            for row, text, ended in self._write(drawn, "rewrite", attempt):
+                text, chosen = rewriting(text, ended, row.reading, control)
+                lost = row.reading.intent.lost(text) if control.lock else ()
+                mended = mend(text, row.reading, control) if lost else None
+                if mended:
                     text, note = mended
-                    row.notes = [*row.notes, note]
-                    lost = ()
-                if lost:
+                    row.notes.append(note)
+                elif lost:
                     what = ", ".join(want.text for want in lost)
-                    rows[place].notes.append(f"drawn again: a rewriting lost {what}")
+                    row.notes.append(f"drawn again: a rewriting lost {what}")
+                    left.append(row)
                     continue
-                if self.control.style and self.control.style.lower() not in text.lower():
-                    text = f"{text}, {self.control.style}"
-                results[place] = self._result(row, text, new_clauses(text, row.reading.words))
-                left.remove(place)
-        given_up = [place for place in range(len(rows)) if place not in results]
-        for place, result in zip(
-            given_up, self._extend_instead([rows[place] for place in given_up]), strict=True
-        ):
-            results[place] = result
-        return [results[place] for place in range(len(rows))]
-
-    def _extend_instead(self, rows: list[_Row]) -> list[Improvement]:
-        for row in rows:
+                if control.style and control.style.lower() not in text.lower():
+                    text = f"{text}, {control.style}"
+                row.dropped += chosen.dropped
+                self._finish(row, text, new_clauses(text, row.reading.words))
+        failed = [row for row in rows if row.result is None]
+        for row in failed:
             why = "it has prompt syntax" if row.reading.has_syntax else "every rewriting lost words"
             row.notes.append(f"extended instead of rewritten: {why}")
-        return self._extend(rows, "extend" if "extend" in self.model.card.modes else "rewrite")
+        self._extend(failed, "extend" if "extend" in self.model.card.modes else "rewrite")
 
-    def _write(self, rows: list[_Row], mode: str) -> list[tuple[_Row, str, bool]]:
+    def _write(self, rows: list[_Row], mode: str, attempt: int = 0) -> list[tuple[_Row, str, bool]]:
         """Each row with what the model writes for it, and whether the model ended the text."""
         sources = [
             Source(
                 row.reading.words,
                 row.reading.terms,
                 row.used,
-                random_stream(row.ask.seed, row.variant, row.ask.prompt, row.attempt),
+                random_stream(row.ask.seed, row.variant, row.ask.prompt, attempt),
             )
             for row in rows
         ]
         written = self.generator.write(sources, mode)
         return [(row, *found) for row, found in zip(rows, written, strict=True)]
 
-    def _left(self, ask: Ask, reading: Reading, variant: int, reason: str) -> Improvement:
-        row = _Row(ask, reading, variant, notes=[reason])
-        return self._result(row, ask.prompt, [])
-
-    def _result(self, row: _Row, prompt: str, additions: list[str]) -> Improvement:
-        reading = row.reading
-        tokens, checks = check_result(reading, prompt, additions, self.control.max_tokens)
-        return Improvement(
-            source=reading.prompt,
+    def _finish(self, row: _Row, prompt: str, additions: list[str]) -> None:
+        limit = self.control.max_tokens
+        tokens, checks = check_result(row.reading, prompt, additions, limit)
+        row.result = Improvement(
+            source=row.ask.prompt,
             prompt=prompt,
             additions=tuple(additions),
             clip_tokens=tokens,
