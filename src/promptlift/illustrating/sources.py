@@ -13,11 +13,11 @@ from promptlift.illustrating.inputs import (
     read_entries,
     sample_of,
 )
-from promptlift.improving.batch import Item, PromptSource
+from promptlift.improving.batch import Item, PromptSource, row_of
 from promptlift.improving.improver import Improver
 from promptlift.improving.journal import improve_to_file
 from promptlift.pairs.load import load_pairs
-from promptlift.records import SCHEMA_VERSION, Pair
+from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.tables import Fault, write_rows
 
@@ -138,7 +138,7 @@ def _copy(path: Path, output: Path, choice: ImprovingChoice, report: Callable[[s
             place += 1
             if place in chosen:
                 for item in entry.variants:
-                    yield {"index": entry.index, **item.to_dict(), "schema_version": SCHEMA_VERSION}
+                    yield row_of(entry.index, item)
 
     write_rows(output, rows(), ())
 

@@ -13,7 +13,7 @@ from promptlift.files import sha256_of_file
 from promptlift.improving.session import Ask, Session
 from promptlift.pairs.load import load_prompts
 from promptlift.prompts.reading import check_prompt
-from promptlift.records import SCHEMA_VERSION
+from promptlift.records import SCHEMA_VERSION, Improvement
 from promptlift.tables import STDIN, Fault
 
 _WINDOW = 256  # rows that are read before they are improved
@@ -135,13 +135,8 @@ def improve_items(
     ask = Ask(
         prompt="", seed=secrets.randbits(32) if seed is None else seed, n=n, negative=negative
     )
-    return _improve_items(session, iter(items), ask)
-
-
-def _improve_items(
-    session: Session, items: Iterator[Item], ask: Ask
-) -> Iterator[list[dict[str, Any]]]:
-    while window := [item.checked() for item in islice(items, _WINDOW)]:
+    iterator = iter(items)
+    while window := [item.checked() for item in islice(iterator, _WINDOW)]:
         results = session.improve(
             replace(ask, prompt=item.prompt, mode=item.mode)
             for item in window
@@ -152,7 +147,9 @@ def _improve_items(
                 place = {"index": item.index, "line": item.line, "error": item.error}
                 yield [{**place, "schema_version": SCHEMA_VERSION}]
             else:
-                yield [
-                    {"index": item.index, **record.to_dict(), "schema_version": SCHEMA_VERSION}
-                    for record in next(results)
-                ]
+                yield [row_of(item.index, improvement) for improvement in next(results)]
+
+
+def row_of(index: int, improvement: Improvement) -> dict[str, Any]:
+    """An improvement as a row of a file: its receipt, and its prompt's place in the input."""
+    return {"index": index, **improvement.to_dict(), "schema_version": SCHEMA_VERSION}

@@ -18,7 +18,7 @@ from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.inputs import Entry, read_entries
 from promptlift.illustrating.job import STAGE as ILLUSTRATING
 from promptlift.illustrating.job import IllustrationJob
-from promptlift.improving.batch import PromptSource
+from promptlift.improving.batch import PromptSource, row_of
 from promptlift.improving.improver import Improver
 from promptlift.improving.journal import improve_to_file
 from promptlift.improving.session import Session
@@ -26,7 +26,6 @@ from promptlift.picking.config import PickConfig
 from promptlift.picking.picks import FILE, candidates, pick_row, read_picks, with_confirmation
 from promptlift.picking.scores import check_metric, load_metric, stream_scores
 from promptlift.pictures import PictureReader
-from promptlift.records import SCHEMA_VERSION as IMPROVEMENT_VERSION
 from promptlift.runs import Run
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.pictures.feature_cache import FeatureCache
@@ -253,11 +252,7 @@ class _Picking:
         for entry, row in zip(_entries(self.improvements), rows, strict=True):
             for item in entry.variants:
                 if item.variant == row["variant"]:
-                    yield {
-                        "index": entry.index,
-                        **item.to_dict(),
-                        "schema_version": IMPROVEMENT_VERSION,
-                    }
+                    yield row_of(entry.index, item)
 
     def _counts(self) -> dict[str, Any]:
         counts = {"prompts": 0, "improved": 0, "original": 0, "failed": 0}

@@ -30,14 +30,9 @@ class OnnxEngine:
         [cache] = [item for item in self.decoder.get_inputs() if item.name == "past_key_0"]
         self.heads, self.d_kv = cache.shape[1], cache.shape[3]
         [logits] = [item for item in self.decoder.get_outputs() if item.name == "logits"]
-        self._vocab_size = int(logits.shape[1])
+        self.vocab_size = int(logits.shape[1])
         self.encoder_outputs = [item.name for item in self.encoder.get_outputs()]
         self.decoder_outputs = [item.name for item in self.decoder.get_outputs()]
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of logits."""
-        return self._vocab_size
 
     def start(self, input_ids: IntArray, attention_mask: IntArray) -> "OnnxState":
         """Encode sources, see `Engine.start`."""

@@ -12,7 +12,7 @@ from promptlift.errors import MissingExtraError, ModelError
 from promptlift.files import sha256_of_file
 from promptlift.improving.codec import Codec, SpecialTokens
 from promptlift.improving.engines.engine import CANDIDATES, FloatArray, IntArray, StepLogits
-from promptlift.improving.manifest import PAPER_PREFIX, ModelCard
+from promptlift.improving.manifest import ModelCard
 from promptlift.improving.model import LoadedModel
 
 try:
@@ -36,11 +36,7 @@ class TorchEngine:
 
     def __init__(self, model: Any) -> None:
         self.model = model
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of logits."""
-        return int(self.model.config.vocab_size)
+        self.vocab_size = int(model.config.vocab_size)
 
     def start(self, input_ids: IntArray, attention_mask: IntArray) -> "TorchState":
         """Encode sources, see `Engine.start`."""
@@ -130,18 +126,13 @@ def load_torch(
         unk=int(tokenizer.unk_token_id),
         decoder_start=int(config.decoder_start_token_id),
     )
-    folder = Path(name)
-    card = (
-        ModelCard.read(folder)
-        if folder.is_dir()
-        else ModelCard(name=folder.name, modes={"rewrite": PAPER_PREFIX})
-    )
+    card = ModelCard.read(Path(name))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return TorchModel(
         TorchEngine(model.eval().to(device)),
         Codec(tokenizer.backend_tokenizer, tokens),
         card,
-        f"{card.name}@{_weights_hash(folder, model)}",
+        f"{card.name}@{_weights_hash(Path(name), model)}",
     )
 
 
