@@ -79,7 +79,7 @@ class PromptSource:
                 index += 1
 
     def identity(self, *, resume: bool = False) -> dict[str, Any]:
-        """What decides the items: hashes of prompts and files.
+        """Hashes of the prompts and files, which identify the input of a job.
 
         Raises:
             InputError: a file is missing.
@@ -102,7 +102,7 @@ class PromptSource:
         }
 
     def count(self) -> int | None:
-        """Roughly how many there are, to tell the time left; None where that takes long."""
+        """About how many prompts there are, for an estimate of the time left; None if unknown."""
         total = len(self.prompts)
         for path in self.files:
             if path == STDIN or path.suffix.lower() in (".json", ".parquet") or not path.is_file():
@@ -125,9 +125,9 @@ def improve_items(
     Args:
         session: the model and its options.
         items: read a window at a time.
-        n: variants of each.
-        seed: repeats the results; drawn where None.
-        negative: negative prompt, which comes back with each result.
+        n: number of variants of each.
+        seed: the same seed gives the same results; None draws one.
+        negative: negative prompt, which each result carries unchanged.
 
     Raises:
         ConfigError: `n` is below 1, or the model has not learned an item's mode.

@@ -11,7 +11,7 @@ from promptlift.prompts.syntax import parse, parts_of
 def check_result(
     reading: Reading, prompt: str, additions: Sequence[str], limit: int | None
 ) -> tuple[int, dict[str, Any]]:
-    """CLIP tokens and `checks` of an improvement; `limit` is in CLIP tokens."""
+    """The CLIP tokens and the `checks` of an improvement; `limit` is in CLIP tokens."""
     parts = reading.parts if prompt == reading.prompt else parts_of(parse(prompt))
     tokens = max(count_parts(parts))
     return tokens, {

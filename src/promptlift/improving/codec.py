@@ -74,7 +74,7 @@ def batches(
 ) -> Iterator[list[int]]:
     """Indices of sources to decode together: those of one padded length, at most `size`.
 
-    Where `targets` are given, sources whose targets are of like length come together.
+    Where `targets` are given, sources whose targets have similar lengths share a batch.
     """
 
     def length(index: int) -> int:

@@ -1,4 +1,4 @@
-"""What a model writes for prompts: batches by length, decoded with the rules of the options."""
+"""Generation: what a model writes for prompts, in batches of one padded length."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Source:
 
     Attributes:
         words: what the model reads, after the prefix of the mode.
-        terms: painters and styles that the prompt names, which are not banned.
+        terms: painters and styles that the prompt names, which are never banned.
         used: phrases of earlier variants, which become less likely.
         stream: its random numbers.
     """
@@ -29,14 +29,14 @@ class Source:
 
 
 class Generator:
-    """A model with the options that its results have in common.
+    """A model with options that all its results share.
 
     Args:
         model: the model.
         decoding: how tokens are chosen.
-        control: what is asked of the results.
+        control: constraints on the results.
         batch_size: results that are decoded together.
-        given_up: asked before each token whether to stop, which raises `GivenUp`.
+        given_up: called before each token; if it returns true, `GivenUp` is raised.
     """
 
     def __init__(

@@ -55,7 +55,7 @@ class Improver:
 
     @property
     def card(self) -> ModelCard:
-        """What the model says of itself: its name, modes, default options and licence."""
+        """The metadata of the model: its name, modes, default options and licence."""
         return self.model.card
 
     @property
@@ -84,7 +84,7 @@ class Improver:
             For one prompt its `n` variants, for a sequence a list of such lists.
 
         Raises:
-            InputError: a prompt is empty or no text.
+            InputError: a prompt is empty or not text.
             ConfigError: an option cannot be used, or the model has not learned the mode.
         """
         if isinstance(prompts, str):
@@ -107,12 +107,12 @@ class Improver:
 
         Args:
             prompts: read a window at a time.
-            n: variants of each; variant i is the same whatever n is.
-            seed: repeats a result; drawn and recorded where None.
-            mode: "extend" keeps the prompt and adds to it, "rewrite" writes it anew.
-            preset: "paper" for the paper's decoding, in place of the model's own defaults.
-            batch_size: results that are decoded together; it does not change them.
-            negative: negative prompt; it is never improved, and comes back with each result.
+            n: number of variants of each prompt; variant i does not depend on n.
+            seed: the same seed gives the same results; None draws one, which results record.
+            mode: "extend" keeps the prompt and adds to it, "rewrite" writes a new one.
+            preset: "paper" for the paper's decoding instead of the model's own defaults.
+            batch_size: number of results to decode together; it does not change them.
+            negative: negative prompt; it is not improved, and each result carries it unchanged.
             settings: fields of `DecodingConfig` (`temperature`, `max_new_tokens` and the like) and
                 of `ControlConfig` (`painters`, `avoid`, `length` and the like), in place of the
                 defaults and the preset.
@@ -120,7 +120,7 @@ class Improver:
         Raises:
             ConfigError: an option cannot be used, or the model has not learned the mode.
         """
-        # Options are checked here: a generator would complain only when the first result is asked.
+        # Check options now: a generator would raise only when its first result is read.
         session = self.session(preset=preset, batch_size=batch_size, **settings)
         self.card.prefix(mode)
         seed = secrets.randbits(32) if seed is None else seed
@@ -152,7 +152,7 @@ class Improver:
     ) -> npt.NDArray[np.float64]:
         """Natural-log probability of each target given its source, the end token included.
 
-        It is the model's own, before temperature and other rules; float64 [targets].
+        This is the model's own probability, before temperature and other rules; float64 [targets].
         """
         found = log_probabilities(self.model, sources, targets, mode=mode)
         return np.array([tokens.sum() for tokens in found])

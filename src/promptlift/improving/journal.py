@@ -1,7 +1,7 @@
-"""Improving prompts into a file, with a journal from which a stopped job goes on.
+"""Improving prompts into a file, with a journal from which a stopped job can resume.
 
-The journal, `OUTPUT.part`, is JSONL: a header with all that decides the results, then the objects
-of `improve_items`. When all rows are done it is turned into the output and removed.
+The journal, `OUTPUT.part`, is JSONL: a header with everything that determines the results, then the
+objects of `improve_items`. When all rows are done, the output is written from it and it is removed.
 """
 
 import json
@@ -28,7 +28,7 @@ _WINDOW = 256  # rows between two writes of the journal
 
 @dataclass(frozen=True)
 class Written:
-    """What a job wrote: its rows, and how many of them could not be improved."""
+    """How many rows a job wrote, and how many of them could not be improved."""
 
     rows: int
     failed: int
@@ -47,19 +47,19 @@ def improve_to_file(
     overwrite: bool = False,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Written:
-    """Improve prompts into a file, or go on where an earlier call was stopped.
+    """Improve prompts into a file, or resume where an earlier call was stopped.
 
     Args:
         session: the model and its options.
-        items: the prompts, all of them; those that are done are skipped.
+        items: all prompts; those that are done already are skipped.
         output: the file; its ending says how it is written.
-        source: what decides the items, as plain JSON types; another source is another job.
-        n: variants of each prompt.
-        seed: repeats the results; that of the journal, or drawn, where None.
-        negative: negative prompt, which comes back with each result.
-        resume: go on from the journal, if there is one.
+        source: identifies the items, as plain JSON types; a journal of another source is refused.
+        n: number of variants of each prompt.
+        seed: the same seed gives the same results; None takes the journal's, or draws one.
+        negative: negative prompt, which each result carries unchanged.
+        resume: continue from the journal, if there is one.
         overwrite: replace an existing output.
-        progress: is told how many rows are done, first those of an earlier call.
+        progress: called with the number of rows done, first with those of an earlier call.
 
     Raises:
         ConfigError: there is an output or a journal already, or the journal is of another job.
@@ -120,7 +120,7 @@ class _Journal:
         try:
             first = list(islice(iterator, 1))
         except PromptliftError:
-            if not self.done:  # nothing to go on from: the next attempt may differ
+            if not self.done:  # nothing to resume: the next attempt may differ
                 self.path.unlink()
             raise
         with self.path.open("a", encoding="utf-8", newline="\n") as file:

@@ -1,4 +1,4 @@
-"""Model folders, as trained (PyTorch) and as exported (ONNX), and what they say of themselves.
+"""Model folders, trained (PyTorch) and exported (ONNX), and their metadata.
 
 A trained folder is what `transformers` saves, with `promptlift.json` beside it. An exported
 folder holds `manifest.json`, `encoder.onnx`, `decoder.onnx` and `tokenizer.json`.
@@ -19,17 +19,17 @@ MANIFEST_FILE = "manifest.json"
 CARD_FILE = "promptlift.json"
 ENGINE_FILES = ("encoder.onnx", "decoder.onnx", "tokenizer.json")
 
-# The prefix of the paper; a T5 that says nothing of itself is taken to rewrite with it.
+# The prefix of the paper; a T5 without a card is taken to rewrite with it.
 PAPER_PREFIX = "translate basic prompt to detailed longer prompt: "
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What a model says of itself, whatever format its weights are in.
+    """Metadata of a model, whatever the format of its weights.
 
     Attributes:
         name: short name, used in records.
-        modes: what it has learned, by mode, with the text put before each source.
+        modes: the modes that it has learned, each with the prefix of its sources.
         decoding: decoding options to use unless the caller says otherwise.
         licence: SPDX expression of the weights.
         training: summary of the training run, free form.
@@ -71,10 +71,10 @@ class ModelCard:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What an exported folder says of itself.
+    """Metadata of an exported folder.
 
     Attributes:
-        card: the model's own words, see `ModelCard`.
+        card: the model's metadata, see `ModelCard`.
         precision: "int8" or "fp32".
         architecture: the T5's sizes, named as in `transformers.T5Config`.
         tokens: ids of `pad`, `eos`, `unk` and `decoder_start`.

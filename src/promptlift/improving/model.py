@@ -1,4 +1,4 @@
-"""A model in memory: what every way of loading one gives, and improving takes."""
+"""A loaded model: every loader returns one, and everything that improves takes one."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class LoadedModel:
     Attributes:
         engine: supplies its logits.
         codec: its tokenizer.
-        card: what it says of itself.
+        card: its metadata.
         model_id: `name@hash`, as records have it.
     """
 
@@ -31,6 +31,6 @@ class LoadedModel:
 
     @cached_property
     def constraints(self) -> Callable[[ControlConfig], Constraints]:
-        """Gives the constraints for some options; those of the last few options are kept."""
+        """Makes the constraints for a config, and keeps those of the last few configs."""
         make = partial(Constraints, self.codec.tokenizer, self.engine.vocab_size)
         return lru_cache(_MOST_CONSTRAINTS)(make)

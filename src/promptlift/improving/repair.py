@@ -1,4 +1,4 @@
-"""Rewriting: the model's text as a prompt of its own, and what was lost in it put back."""
+"""Repairing a rewriting: unsound clauses go, and what it lost is put back."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,17 +12,17 @@ from promptlift.prompts.reading import Reading
 from promptlift.records import Dropped
 
 ATTEMPTS = 3  # rewritings that are drawn before a prompt is extended instead
-# A rewriting that lost more than this share speaks of something else: it is not mended.
+# A rewriting that lost more than this share has another subject and is not repaired.
 _MOST_LOST = 0.5
 
 
 def rewriting(
     text: str, ended: bool, reading: Reading, control: ControlConfig
 ) -> tuple[str, Selection]:
-    """The sound clauses of a text, joined, within the budget; and what was dropped.
+    """The sound clauses of a text, joined and cut to the budget, and which were dropped.
 
-    At least the first clause stays; a text without any sound clause gives the prompt back. Without
-    guards the text is as the model wrote it, but for what is not wanted.
+    At least the first clause stays; if no clause is sound, the result is the prompt. Without guards
+    the text stays as the model wrote it, less clauses that the options ban.
     """
     asked = control if control.guards else replace(control, lock=False, budget=None)
     chosen = select(split_clauses(text), reading, asked, ended=ended, said="")
@@ -34,12 +34,12 @@ def rewriting(
     return ", ".join(chosen.kept) or reading.words, chosen
 
 
-def mend(text: str, reading: Reading, control: ControlConfig) -> tuple[str, str] | None:
-    """The words of the prompt, with the clauses of a rewriting that speak of other things.
+def repair(text: str, reading: Reading, control: ControlConfig) -> tuple[str, str] | None:
+    """The words of the prompt, then the clauses of a rewriting that share no word with it.
 
     Returns:
-        The text and a note of what was put back. None where too much is lost, or nothing is left
-        of the rewriting.
+        The text and a note of what was put back; None if too much is lost, or if no clause of the
+        rewriting is left.
     """
     intent = reading.intent
     lost = intent.lost(text)

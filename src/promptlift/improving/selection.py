@@ -19,7 +19,7 @@ _SIGNS = frozenset("()[]{}<>|\\")
 
 @dataclass
 class Selection:
-    """Phrases that stay, and those that were left out."""
+    """Phrases to add, and those that were dropped."""
 
     kept: list[str] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
@@ -39,10 +39,10 @@ def select(
     Args:
         phrases: what the model wrote.
         reading: the prompt.
-        control: what is asked of additions.
+        control: constraints on additions.
         ended: whether the model ended the text itself; otherwise the last phrase is unfinished.
-        said: text of which nothing is said again; the words of the prompt where it is None.
-        used: phrases of earlier variants that are not to come again.
+        said: text whose phrases are not repeated; the words of the prompt where None.
+        used: phrases of earlier variants, which are not repeated.
     """
     result = Selection()
     before = plain_words(reading.words if said is None else said)
@@ -87,7 +87,7 @@ def fit(selection: Selection, reading: Reading, limit: int | None) -> Selection:
 
 
 def _unwanted(phrase: str, words: str, reading: Reading, control: ControlConfig) -> str | None:
-    """Why a phrase is not wanted: what is `never` to come is dropped, whoever wrote it."""
+    """Why a phrase is dropped: banned terms go, whether decoding could ban them or not."""
     for kinds, strength in (
         (("painter",), control.painter_strength),
         (("style", "medium"), control.style_strength),

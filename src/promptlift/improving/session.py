@@ -11,26 +11,26 @@ from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.decoding.loop import random_stream
 from promptlift.improving.generation import Generator, Source
 from promptlift.improving.model import LoadedModel
-from promptlift.improving.repair import ATTEMPTS, mend, other_clauses, rewriting
+from promptlift.improving.repair import ATTEMPTS, other_clauses, repair, rewriting
 from promptlift.improving.selection import fit, select
 from promptlift.prompts.clauses import new_clauses, split_clauses
 from promptlift.prompts.reading import Reading, check_prompt, read
 from promptlift.records import Dropped, Improvement
 
-# Prompts that are sorted by length together, in batches: more makes fuller batches.
+# Batches of prompts that are sorted by length together: a larger window fills batches better.
 WINDOW_BATCHES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
-    """A prompt to improve, with what its neighbours in a batch need not share.
+    """A prompt to improve, with the settings that may differ within a batch.
 
     Attributes:
         prompt: its text.
-        seed: of its random numbers.
+        seed: seed of its random numbers.
         mode: "extend" or "rewrite".
-        n: variants of it; variant i is the same whatever n is.
-        negative: negative prompt, given back with every variant.
+        n: number of variants; variant i does not depend on n.
+        negative: negative prompt, which every variant carries unchanged.
     """
 
     prompt: str
@@ -58,14 +58,14 @@ class _Row:
 
 
 class Session:
-    """What prompts that are improved together have in common.
+    """A model and options, ready to improve any number of prompts.
 
     Args:
         model: the model that improves them.
         decoding: how tokens are chosen.
-        control: what is asked of the results.
+        control: constraints on the results.
         batch_size: results that are decoded together.
-        given_up: asked before each token whether to stop, which raises `GivenUp`.
+        given_up: called before each token; if it returns true, `GivenUp` is raised.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Session:
         """The variants of each prompt, in order.
 
         Raises:
-            InputError: a prompt is empty or no text.
+            InputError: a prompt is empty or not text.
             ConfigError: the model has not learned a prompt's mode.
         """
         first = 0
@@ -121,7 +121,7 @@ class Session:
         groups = [self._rows_of(ask) for ask in asks]
         if self.control.variety == 0:
             self._improve([row for rows in groups for row in rows])
-        else:  # a variant avoids what the ones before it said, so they come in turn
+        else:  # a variant avoids the phrases of earlier variants, so they are improved in turn
             for variant in range(max(map(len, groups))):
                 turn = [rows for rows in groups if variant < len(rows)]
                 for rows in turn:
@@ -132,7 +132,7 @@ class Session:
             yield [row.result for row in rows if row.result]
 
     def _rows_of(self, ask: Ask) -> list[_Row]:
-        """The variants of a prompt; one that is better left alone has its results already."""
+        """The variants of a prompt; if it is better left alone, they have their results already."""
         reading = read(ask.prompt)
         reason = reading.reason_to_leave(limit=self.control.max_tokens, force=self.control.force)
         rows = [_Row(ask, reading, variant) for variant in range(ask.n)]
@@ -152,7 +152,7 @@ class Session:
                 self._extend(own, mode)
 
     def _extend(self, rows: list[_Row], mode: str) -> None:
-        """The prompt of each row, and after it what the model writes in some mode."""
+        """Add to each prompt what the model writes in a mode."""
         for row, text, ended in self._write(rows, mode):
             clauses = split_clauses(text)
             used = row.used if self.control.variety >= 1 else ()
@@ -165,7 +165,7 @@ class Session:
             self._finish(row, row.reading.extended(chosen.kept), chosen.kept)
 
     def _rewrite(self, rows: list[_Row]) -> None:
-        """A rewriting that lost something is mended, drawn again, or extended instead."""
+        """Rewrite; repair a rewriting that lost something, draw it again, or extend instead."""
         control = self.control
         # A rewriting has no place for markup.
         left = [row for row in rows if not (control.lock and row.reading.has_syntax)]
@@ -174,9 +174,9 @@ class Session:
             for row, text, ended in self._write(drawn, "rewrite", attempt):
                 text, chosen = rewriting(text, ended, row.reading, control)
                 lost = row.reading.intent.lost(text) if control.lock else ()
-                mended = mend(text, row.reading, control) if lost else None
-                if mended:
-                    text, note = mended
+                repaired = repair(text, row.reading, control) if lost else None
+                if repaired:
+                    text, note = repaired
                     row.notes.append(note)
                 elif lost:
                     what = ", ".join(want.text for want in lost)

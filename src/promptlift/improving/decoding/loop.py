@@ -14,7 +14,7 @@ from promptlift.improving.engines.engine import Engine, FloatArray, IntArray, St
 
 
 class GivenUp(Exception):
-    """Nobody waits for the results any more."""
+    """The caller no longer waits for the results."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Generated:
 
 
 def random_stream(seed: int, variant: int, source: str, attempt: int = 0) -> np.random.Generator:
-    """The random numbers of one variant of one prompt, the same whatever else is improved."""
+    """The random numbers of one variant of one prompt; they depend on nothing else."""
     text = f"{seed}\0{variant}\0{source}" + (f"\0{attempt}" if attempt else "")
     key = np.frombuffer(
         hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16], dtype="<u8"
@@ -63,13 +63,13 @@ def generate(
         suppressed: tokens that are never chosen.
         phrases: makes phrases less or more likely; its rows are those of `streams`.
         forced: tokens that every result begins with.
-        given_up: asked before each token whether to stop.
+        given_up: called before each token; if it returns true, decoding stops.
 
     Returns:
-        A result a row. It does not depend on the other rows as far as the engine's logits do not.
+        One result for each row. It depends on other rows only if the engine's logits do.
 
     Raises:
-        GivenUp: `given_up` said so.
+        GivenUp: `given_up` returned true.
     """
     state = engine.start(input_ids, attention_mask)
     if copies is not None:
@@ -86,7 +86,7 @@ def generate(
             break
         if given_up is not None and given_up():
             raise GivenUp
-        # Copying the cache costs about a step; worth it once a quarter of the batch is idle.
+        # Copying the cache costs about a step, which pays once a quarter of the batch is idle.
         if len(running) <= 0.75 * len(rows):
             state.keep(running)
             rows, running = rows[running], np.arange(len(running))

@@ -99,7 +99,7 @@ def _run(session: Any, binding: Any, names: list[str]) -> dict[str, Any]:
 
 def _session(path: Path, threads: int | None) -> Any:
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only: the user's terminal is no place for the rest
+    options.log_severity_level = 3  # errors only: warnings would fill the user's terminal
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
