@@ -1,5 +1,7 @@
 """Rewritings that lost something are repaired, drawn again or replaced, and say so."""
 
+import pytest
+
 from promptlift.improving.config import ControlConfig
 from promptlift.improving.improver import Improver
 from promptlift.improving.repair import repair, rewriting
@@ -30,14 +32,19 @@ def test_without_guards_only_what_is_unwanted_goes() -> None:
     ]
 
 
-def test_what_is_lost_is_put_back_where_little_is() -> None:
+@pytest.mark.parametrize(
+    ("text", "repaired"),
+    [
+        ("a red cat, soft light", ("a red cat in snow, soft light", "put back: snow, in snow")),
+        ("a dog, soft light", None),
+        ("a red cat", None),
+    ],
+)
+def test_what_is_lost_is_put_back_where_little_is(
+    text: str, repaired: tuple[str, str] | None
+) -> None:
     reading = read("a red cat in snow")
-    assert repair("a red cat, soft light", reading, CONTROL) == (
-        "a red cat in snow, soft light",
-        "put back: snow, in snow",
-    )
-    assert repair("a dog, soft light", reading, CONTROL) is None
-    assert repair("a red cat", reading, CONTROL) is None
+    assert repair(text, reading.intent.lost(text), reading, CONTROL) == repaired
 
 
 def test_a_rewriting_is_repaired_drawn_again_or_replaced_and_says_so(bundled: Improver) -> None:

@@ -104,13 +104,9 @@ def _lifts(improver: Improver, improvement: Improvement) -> Sequence[float]:
         # A token begins with the blank before it; that of the end has no width.
         inside = [start - 1 <= first < last <= end for first, last in offsets]
         own, *others = logs[:, inside].sum(axis=1)
-        result.append(float(np.exp(own - _log_mean(np.array(others)))))
+        log_mean = np.logaddexp.reduce(others) - np.log(len(others))
+        result.append(float(np.exp(own - log_mean)))
     return result
-
-
-def _log_mean(logs: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> float:
-    top = logs.max()
-    return float(top + np.log(np.exp(logs - top).mean()))
 
 
 def _times(lift: float) -> str:

@@ -1,13 +1,13 @@
 """Repairing a rewriting: unsound clauses go, and what it lost is put back."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from promptlift.improving.config import ControlConfig
 from promptlift.improving.selection import Selection, fit, select
 from promptlift.prompts.clauses import split_clauses
 from promptlift.prompts.clip_tokens import count_clip_tokens
-from promptlift.prompts.intent import Intent
+from promptlift.prompts.intent import Intent, Want
 from promptlift.prompts.reading import Reading
 from promptlift.records import Dropped
 
@@ -34,16 +34,22 @@ def rewriting(
     return ", ".join(chosen.kept) or reading.words, chosen
 
 
-def repair(text: str, reading: Reading, control: ControlConfig) -> tuple[str, str] | None:
+def repair(
+    text: str, lost: Sequence[Want], reading: Reading, control: ControlConfig
+) -> tuple[str, str] | None:
     """The words of the prompt, then the clauses of a rewriting that share no word with it.
+
+    Args:
+        text: the rewriting.
+        lost: what the prompt asks for and the rewriting does not say.
+        reading: the prompt.
+        control: constraints on additions.
 
     Returns:
         The text and a note of what was put back; None if too much is lost, or if no clause of the
         rewriting is left.
     """
-    intent = reading.intent
-    lost = intent.lost(text)
-    if len(lost) > _MOST_LOST * len(intent.wants):
+    if len(lost) > _MOST_LOST * len(reading.intent.wants):
         return None
     rest = other_clauses(split_clauses(text), reading)
     kept = fit(Selection(rest), reading, control.max_tokens).kept

@@ -174,7 +174,7 @@ class Session:
             for row, text, ended in self._write(drawn, "rewrite", attempt):
                 text, chosen = rewriting(text, ended, row.reading, control)
                 lost = row.reading.intent.lost(text) if control.lock else ()
-                repaired = repair(text, row.reading, control) if lost else None
+                repaired = repair(text, lost, row.reading, control) if lost else None
                 if repaired:
                     text, note = repaired
                     row.notes.append(note)
