@@ -89,6 +89,9 @@ def test_a_journal_of_another_job_is_refused(
     prompts.write_text("castle\n")
     with pytest.raises(ConfigError, match="was begun with input"):
         run(improver, prompts, output, resume=True)
+    journal_of(output).write_text("{")
+    with pytest.raises(ConfigError, match="has no header"):
+        run(improver, prompts, output, resume=True)
 
 
 def test_an_output_is_kept_unless_forced(improver: Improver, prompts: Path, tmp_path: Path) -> None:

@@ -139,6 +139,8 @@ class _Journal:
 
     def _check(self, header: dict[str, Any]) -> None:
         earlier = _header(self.path)
+        if not earlier:  # a kill came before it was written
+            raise ConfigError(f"{self.path} has no header. Delete it to begin anew.")
         differing = [
             f"{name} {earlier.get(name)!r}, now it is {value!r}"
             for name, value in header.items()
