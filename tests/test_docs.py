@@ -14,14 +14,13 @@ from typer.testing import CliRunner
 import promptlift
 from promptlift.cli import app
 from promptlift.improving import improver
+from promptlift.improving.loading import bundled_model_path
 from promptlift.improving.manifest import is_exported
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND = typer.main.get_command(app)
-BUNDLED = pytest.mark.skipif(
-    not is_exported(improver.bundled_model_path()), reason="no bundled model yet"
-)
+BUNDLED = pytest.mark.skipif(not is_exported(bundled_model_path()), reason="no bundled model yet")
 
 
 @BUNDLED

@@ -23,6 +23,7 @@ from benchmarks.improving.diversity import measure
 from benchmarks.improving.expand import prompts_of
 from promptlift import Improvement, Improver
 from promptlift.files import write_json
+from promptlift.improving.keywords import Settings
 from promptlift.scoring.text.diversity import self_bleu
 from promptlift.statistics import mean_interval
 
@@ -152,10 +153,11 @@ def main() -> None:
             for strength in STRENGTHS:
                 if strength == "free" and kind != "painters":
                     continue
-                options = {"painters": "free", "styles": "free"}
-                for option in ("painters", "styles"):
-                    if kind in (option, "both"):
-                        options[option] = strength  # type: ignore[assignment]
+                options: Settings = {"painters": "free", "styles": "free"}
+                if kind in ("painters", "both"):
+                    options["painters"] = strength
+                if kind in ("styles", "both"):
+                    options["styles"] = strength
                 started = time.perf_counter()
                 drawn = improver.improve(prompts, seed=0, **options)
                 seconds = time.perf_counter() - started

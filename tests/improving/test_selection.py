@@ -1,4 +1,4 @@
-"""Which phrases come behind a prompt, and why others do not."""
+"""Which phrases are added to a prompt, and why others are not."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from promptlift.improving.config import ControlConfig
-from promptlift.improving.phrases import Selection, fit, select
+from promptlift.improving.selection import Selection, fit, select
 from promptlift.prompts.clauses import split_clauses
 from promptlift.prompts.reading import longest_part, read
 from promptlift.records import Dropped
