@@ -13,7 +13,6 @@ from promptlift.improving.manifest import CARD_FILE, ENGINE_FILES, Manifest, is_
 
 if TYPE_CHECKING:
     from promptlift.export.builder import T5Shape, Weights
-    from promptlift.improving.model import LoadedModel
 
 PRECISIONS = ("int8", "fp32")
 MAX_GRAPH_BYTES = 2_000_000_000  # protobuf's limit
@@ -80,7 +79,7 @@ def export_model(
     return manifest
 
 
-def _load(folder: Path) -> "tuple[LoadedModel, T5Shape]":
+def _load(folder: Path) -> "tuple[Any, T5Shape]":
     try:
         from promptlift.export.builder import T5Shape
         from promptlift.improving.engines.torch import load_torch
