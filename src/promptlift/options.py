@@ -29,7 +29,7 @@ class Option:
         least, most: the ends of its range; `above` and `below` leave them out.
         shown: what help shows as the default, where it is not the value itself.
         panel: heading under which help lists it.
-        short: a short flag, as "-n".
+        short: another flag for it, as "-n".
         off: the flag that switches it off, where that is not "--no-NAME".
     """
 
@@ -62,7 +62,11 @@ class Option:
     def must_be(self) -> str:
         """The range or the choices in words."""
         if self.choices:
-            return " or ".join([", ".join(self.choices[:-1]), self.choices[-1]])
+            return " or ".join(filter(None, [", ".join(self.choices[:-1]), self.choices[-1]]))
+        if self.least is not None and self.most is not None:
+            return f"from {self.least:,g} to {self.most:,g}"
+        if self.above is not None and self.below is not None:
+            return f"between {self.above:,g} and {self.below:,g}"
         ends = (
             ("{} or more", self.least), ("above {}", self.above),
             ("at most {}", self.most), ("below {}", self.below),

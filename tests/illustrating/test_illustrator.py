@@ -335,7 +335,7 @@ def test_slicing_and_tiling(base: Illustrator, sdxl: Path) -> None:
         ({"num_inference_steps": 0}, "num_inference_steps is 0"),
         ({"denoising_end": 1.0}, "denoising_end is 1.0 and must be between 0 and 1"),
         ({"long_prompts": "all"}, "cut or chunk"),
-        ({"dtype": "fp64"}, "auto, fp16, bf16, fp32"),
+        ({"dtype": "fp64"}, "auto, fp16, bf16 or fp32"),
         ({"step": 3}, "no option 'step'"),
         ({"num_inference_step": 3}, "did you mean num_inference_steps?"),
         ({"seeds": 0, "batch_size": 0}, "seeds is 0 .*; batch_size is 0"),

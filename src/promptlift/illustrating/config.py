@@ -30,7 +30,9 @@ class IllustrationConfig:
     model_config: str | None = option(
         None, "Folder of a pipeline whose configs and tokenizers a .safetensors file is read with."
     )
-    num_inference_steps: int = option(40, "Denoising steps, base and refiner together.", least=1)
+    num_inference_steps: int = option(
+        40, "Denoising steps, base and refiner together.", least=1, short="--steps"
+    )
     denoising_end: float = option(
         0.8, "Share of the denoising after which the refiner takes over.", above=0, below=1
     )
@@ -41,7 +43,7 @@ class IllustrationConfig:
     )
     width: int | None = option(None, "Pixels; the model's own size unless given.")
     height: int | None = option(None, "Pixels; the model's own size unless given.")
-    seed: int = option(0, "First seed of the noise.", least=0, below=2**63)
+    seed: int = option(0, "First seed of the noise.", least=0, most=2**63 - 1)
     seeds: int = option(1, "Pictures of each prompt, each from a seed of its own.", least=1)
     negative: str | None = option(None, "Negative prompt, for prompts that bring none.")
     prompt_2: str | None = option(None, "What SDXL's second text encoder reads instead.")
