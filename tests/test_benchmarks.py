@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 
-from benchmarks.bits_per_character import cleaned, interval, ngram_bits
-from benchmarks.diversity import measure
-from benchmarks.prompt_sets import examine, repeats_endlessly, unsafe_share
-from benchmarks.side_by_side import QUESTIONS, count, wilson
+from benchmarks.improving.bits_per_character import cleaned, interval, ngram_bits
+from benchmarks.improving.diversity import measure
+from benchmarks.improving.processors import _packed, compare
+from benchmarks.improving.prompt_sets import examine, repeats_endlessly, unsafe_share
+from benchmarks.improving.side_by_side import QUESTIONS, count
 from promptlift.records import Improvement, Pair
 from promptlift.scoring.text.diversity import distinct
 
@@ -86,6 +86,26 @@ def test_wins_are_counted_for_the_model_behind_the_side(tmp_path: Path) -> None:
     assert found["english"]["share_second"] == [0.0, 0.0, 1.0]
 
 
-def test_wilson_agrees_with_scipy() -> None:
-    expected = binomtest(79, 100).proportion_ci(method="wilson")
-    assert wilson(79, 100) == pytest.approx((expected.low, expected.high), abs=1e-6)
+def test_processors_are_compared_part_by_part() -> None:
+    first = np.zeros((2, 1, 2, 3), np.uint8)
+    second = first.copy()
+    second[1, 0, 0] = (255, 0, 3)
+    ways = {"differ from alone": {"backwards": 0}}
+    here = {
+        "improving": {**ways, "ids": [[1], [2, 3]], "log-probabilities": [-1.0, -2.0]},
+        "drawing": {**ways, "pictures": _packed(first)},
+    }
+    there = {
+        "improving": {**ways, "ids": [[1], [2, 4]], "log-probabilities": [-1.0, -2.5]},
+        "drawing": {**ways, "pictures": _packed(second)},
+        "training": {},
+    }
+    found = compare(here, json.loads(json.dumps(there)))
+    assert found["improving"]["ids"] == {"of": 2, "differ": 1}
+    assert found["improving"]["log-probabilities"] == {
+        "of": 2, "differ": 1, "largest": 0.5, "mean": 0.25,
+    }  # fmt: skip
+    assert found["drawing"]["pictures"] == {
+        "of": 12, "differ": 2, "largest": 255.0, "mean": 258 / 12, "pictures": 1,
+    }  # fmt: skip
+    assert found.keys() == {"improving", "drawing"}

@@ -8,7 +8,7 @@ import pytest
 
 import promptlift
 
-HEAVY = ("torch", "transformers", "onnxruntime", "onnx", "pyarrow", "tokenizers", "numpy")
+HEAVY = ("torch", "transformers", "onnxruntime", "onnx", "pyarrow", "tokenizers", "numpy", "scipy")
 
 
 def modules_after(code: str) -> set[str]:

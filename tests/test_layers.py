@@ -1,6 +1,8 @@
 """Rooms import the floor and rooms before them, and no file imports its way back to itself."""
 
 import ast
+import dataclasses
+import importlib
 from collections.abc import Collection
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -10,7 +12,10 @@ import pytest
 import promptlift
 
 SOURCE = Path(promptlift.__file__).parent
-FLOOR = {"errors", "records", "files", "tables", "runs", "png_text", "pictures"}
+FLOOR = {
+    "errors", "records", "files", "tables", "runs", "devices", "png_text", "pictures",
+    "picture_files", "statistics", "progress",
+}  # fmt: skip
 ROOMS = [
     "prompts", "pairs", "improving", "training", "export", "world", "illustrating", "scoring",
     "picking", "judging", "reporting", "experimenting",
@@ -84,3 +89,21 @@ def test_no_file_imports_its_way_back_to_itself() -> None:
 def test_a_circle_is_found() -> None:
     with pytest.raises(CycleError):
         tuple(TopologicalSorter({"a": {"b"}, "b": {"a"}}).static_order())
+
+
+def configs() -> list[type]:
+    """Every dataclass of settings in the package."""
+    found = {}
+    for path in SOURCE.rglob("*.py"):
+        module = ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and node.name.endswith("Config"):
+                found[node.name] = getattr(importlib.import_module(module), node.name)
+    return list(found.values())
+
+
+@pytest.mark.parametrize("config", configs(), ids=lambda config: config.__name__)
+def test_settings_cannot_be_changed_and_are_given_by_name(config: type) -> None:
+    params = config.__dataclass_params__  # type: ignore[attr-defined]
+    assert params.frozen
+    assert all(item.kw_only for item in dataclasses.fields(config))

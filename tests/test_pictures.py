@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from promptlift.errors import InputError
-from promptlift.pictures import PictureReader, pair_up, read_index
+from promptlift.picture_files import PictureReader
+from promptlift.pictures import pair_up, read_index
 from promptlift.tables import Row, read_rows
 from tests.scoring.clip_models import draw_run, write_index
 
@@ -27,7 +28,7 @@ def test_pairs_share_prompt_and_seed(tmp_path: Path) -> None:
     pairs = pair_up(pictures)
     assert len(pairs) == 3 * 2 * 2
     for pair in pairs:
-        original, improved = pictures[pair.original], pictures[pair.improved]
+        original, improved = pair.original, pair.improved
         assert (original.side, improved.side) == ("original", "improved")
         assert (original.prompt_index, original.seed) == (improved.prompt_index, improved.seed)
         assert improved.prompt.startswith(original.prompt)
@@ -37,7 +38,7 @@ def test_a_picture_without_its_partner_is_in_no_pair(drawn: Path) -> None:
     rows = [row for row in rows_of(drawn) if (row["prompt_index"], row["side"]) != (0, "original")]
     write_index(drawn, rows)
     pictures = read_index(drawn / "pictures")
-    assert {pictures[pair.improved].prompt_index for pair in pair_up(pictures)} == {1, 2, 3}
+    assert {pair.improved.prompt_index for pair in pair_up(pictures)} == {1, 2, 3}
 
 
 def test_no_index_says_what_to_do(tmp_path: Path) -> None:
@@ -96,7 +97,7 @@ def test_a_file_that_was_broken_when_listed_is_named(drawn: Path) -> None:
     reader = PictureReader(2)
     first = next(one for one in read_index(drawn / "pictures") if one.path == path)
     reader.check(first)
-    with pytest.raises(InputError, match=rf"{path.name} is no readable picture"):
+    with pytest.raises(InputError, match=rf"{path.name} is not a readable picture"):
         reader.image(first)
 
 
@@ -110,5 +111,5 @@ def test_a_picture_too_large_to_be_decoded_is_named(
     # Pillow warns above the limit, here an error as all warnings, and refuses above twice that.
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels // 3 if limit == "error" else pixels - 1)
     warnings.simplefilter("error")  # pytest restores the filters
-    with pytest.raises(InputError, match=rf"{picture.path.name} is no readable picture: "):
+    with pytest.raises(InputError, match=rf"{picture.path.name} is not a readable picture: "):
         PictureReader(1).image(picture)

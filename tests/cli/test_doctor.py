@@ -29,6 +29,15 @@ def test_says_that_all_is_ready(run: Run, bundled: Path) -> None:
     assert "ready    improve\n" in result.stdout
     assert "ready    train\n" in result.stdout
     assert "missing" not in result.stdout
+    [packages] = [line for line in result.stdout.splitlines() if line.startswith("packages: ")]
+    assert "promptlift 0.1.0, " in packages
+
+
+def test_packages_that_are_absent_have_a_dash(
+    run: Run, bundled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_version", lambda name: None)
+    assert "promptlift -, " in run("doctor").stdout
 
 
 def test_json_has_the_same(run: Run, bundled: Path) -> None:

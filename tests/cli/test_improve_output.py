@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from promptlift import tables
-from promptlift.cli import improve as improve_command
 from promptlift.improving import batch
 from promptlift.tables import Row, read_rows
 from tests.cli.conftest import Run, error_line, objects, spawn
@@ -157,9 +156,9 @@ def test_resume_without_a_journal_begins(improve: Run, tmp_path: Path) -> None:
 def test_progress_has_rate_and_time_left(
     improve: Run, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(improve_command, "_PROGRESS_S", 0.0)
+    monkeypatch.setattr("promptlift.progress.EVERY_S", 0.0)
     result = improve("--input", many, "--output", tmp_path / "out.csv")
     lines = result.stderr.splitlines()
-    assert lines[29].startswith("30 rows, ")
-    assert "a second, of 60, 0.0 min left" in lines[-2]
+    assert lines[29].startswith("30 of 60 rows, ")
+    assert lines[-2].startswith("60 of 60 rows, ") and lines[-2].endswith("0.0 min left")
     assert result.stdout == ""

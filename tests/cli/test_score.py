@@ -47,6 +47,11 @@ def test_a_model_is_scored_into_a_run_folder(
     assert "against the target (n = 4)" in done.stdout
     for system in ("model", "source itself", "fixed suffix", "nearest training pair", "shuffled"):
         assert f"\n{system}" in done.stdout
+    heads = [line for line in done.stdout.splitlines() if "METEOR" in line and "BERT" in line]
+    assert heads
+    for head in heads:
+        names = ("precision", "recall", "F1")
+        assert [head.count(f"BERTScore {name}") for name in names] == [1, 1, 1]
     assert "metric doctor" in done.stdout
     assert "CANNOT TELL" in done.stdout
     assert "BERTScore with" in done.stderr

@@ -13,7 +13,8 @@ from diffusers import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlift.illustrating.encoding import PromptEncoder, _chunks, read_weights
+from promptlift.illustrating.attention import read_weights
+from promptlift.illustrating.encoding import PromptEncoder, _chunks
 from promptlift.prompts.syntax import parse
 
 PROMPTS = ["a cat in armor", "", "Old castle,  oil on canvas!", "köln, 猫", "word " * 200]
@@ -162,4 +163,7 @@ def test_a_second_prompt_of_another_length_is_padded(base: Any) -> None:
     encoder = PromptEncoder(base, chunked=True)
     found = encoder.encode("a cat", LONG)
     assert len(found.embeds) > 3
-    assert torch.equal(found.embeds[1, :, :32], encoder.encode("").embeds[0, :, :32])
+    # The padding is encoded among the chunks of its prompt, whose number may move rounding.
+    torch.testing.assert_close(
+        found.embeds[1, :, :32], encoder.encode("").embeds[0, :, :32], atol=1e-5, rtol=0
+    )

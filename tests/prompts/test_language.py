@@ -18,7 +18,8 @@ FOREIGN = [
 ENGLISH = [
     "a cat in armor", "die hard poster", "la la land", "en plein air painting", "salvador dali",
     "café de flore at night", "un headquarters", "the con man", "a 猫 tattoo on the arm of a man",
-    "des moines skyline", "portrait of el greco", "4k", "🐱", "mit campus in winter",
+    "des moines skyline", "concert en los angeles", "portrait of el greco", "4k", "🐱",
+    "mit campus in winter",
 ]  # fmt: skip
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from promptlift.judging.config import JudgingConfig
 from promptlift.judging.collecting.study import Study
+from promptlift.judging.config import JudgingConfig
 from promptlift.reporting.run_report import write_report
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.pictures.run import score_pictures
 from tests.conftest import ENDS
-from tests.judging.statistics.test_results import vote_all
+from tests.judging.runs import vote_all
 from tests.reporting.conftest import (
     PAIRS,
     begin_run,

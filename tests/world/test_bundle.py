@@ -14,8 +14,9 @@ from benchmarks.world.wanted import wanted_of
 from promptlift.errors import ModelError
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.presets import PRESETS
-from promptlift.scoring.pictures.clip import cosines, load_clip
+from promptlift.scoring.pictures.clip_loading import load_clip
 from promptlift.scoring.pictures.config import PAPER_CLIP, PictureScoringConfig
+from promptlift.scoring.pictures.similarity import cosines
 from promptlift.world import bundle
 from promptlift.world.scenes import draw_scene
 from tests.illustrating.models import DIFFUSERS_WARNS

@@ -6,10 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.world.oracle import Oracle
-from benchmarks.world.render import render
-from benchmarks.world.wanted import wanted_of
-from benchmarks.world_answers import (
+from benchmarks.world.answers import (
     STYLES,
     compared,
     kind_of,
@@ -17,9 +14,12 @@ from benchmarks.world_answers import (
     prompts,
     words,
 )
-from benchmarks.world_drawing import interval, judged
-from benchmarks.world_metrics import Arm, agreement, another, differences, pairings
-from benchmarks.world_models import COMBINATIONS, measure_oracle, retrieval, truth
+from benchmarks.world.drawn import interval, judged
+from benchmarks.world.metrics import Arm, agreement, another, differences, pairings
+from benchmarks.world.models import COMBINATIONS, measure_oracle, retrieval, truth
+from benchmarks.world.oracle import Oracle
+from benchmarks.world.render import render
+from benchmarks.world.wanted import wanted_of
 from promptlift.world.bundle import MODELS
 from promptlift.world.captions import PRAISE
 from promptlift.world.scenes import HELD_OUT, SHAPES, draw_scene

@@ -57,6 +57,18 @@ def test_a_stopped_run_ends_like_a_whole_one(tmp_path: Path, muon: bool) -> None
     assert all(torch.equal(whole[name], stopped[name]) for name in whole)
 
 
+@pytest.mark.parametrize("name", ["centre", "radius"])
+def test_the_loss_of_the_oracle_grows_with_each_mistake(name: str) -> None:
+    torch.manual_seed(0)
+    reader = Oracle().eval()
+    targets = oracle.targets_of(SCENES)
+    with torch.no_grad():
+        near = oracle.oracle_loss(reader, torch.from_numpy(PICTURES), targets)
+        wrong = {**targets, name: targets[name] + 10}
+        far = oracle.oracle_loss(reader, torch.from_numpy(PICTURES), wrong)
+    assert 0 < near < far
+
+
 @pytest.mark.slow
 def test_the_vae_loads_as_an_autoencoder(tmp_path: Path) -> None:
     trained = vae.train_vae(PICTURES, tmp_path / "checkpoint", silent, SHORT)

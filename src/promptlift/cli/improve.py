@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -13,11 +12,9 @@ import typer
 from promptlift.cli.door import FAILED, guarded, say
 from promptlift.errors import ConfigError
 from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
+from promptlift.progress import progress
 from promptlift.prompts.clip_tokens import CLIP_BUDGET
 from promptlift.tables import check_output_ending
-
-_PROGRESS_S = 10.0
-
 
 _HELP = {
     item.name: item.metadata["help"]
@@ -268,28 +265,18 @@ def _to_file(
     total = count_lines(source.files)
     items = read_items(source.prompts, source.files, source.column)
     results = improve_items(chosen.improver, islice(items, job.done, None), **chosen.all(seed))
-    for _ in _with_progress(job.run(results), total, job.done):
+    for _ in _with_progress(job.run(results), total):
         pass
     say(f"{job.done} rows to {output}" + (f", {job.failed} of them failed" if job.failed else ""))
     return job.failed
 
 
-def _with_progress(done: Iterable[int], total: int | None, first: int) -> Iterator[int]:
-    """Progress with rate and time left, on stderr: a line now and then, or one that moves."""
-    started = last = time.monotonic()
-    moving = sys.stderr.isatty()
-    for count in done:
-        now = time.monotonic()
-        if now - last >= (0.2 if moving else _PROGRESS_S):
-            last = now
-            rate = (count - first) / (now - started)
-            text = f"{count} rows, {rate:.1f} a second"
-            if total:
-                text += f", of {total}, {max(0.0, total - count) / rate / 60:.1f} min left"
-            typer.echo(f"\r{text}\033[K" if moving else text, err=True, nl=not moving)
-        yield count
-    if moving:
-        typer.echo("\r\033[K", err=True, nl=False)
+def _with_progress(done: Iterable[int], total: int | None) -> Iterator[int]:
+    """Progress with rate and time left, on stderr."""
+    with progress("rows") as show:
+        for count in done:
+            show(count, total)
+            yield count
 
 
 def _print_json(objects: list[dict[str, Any]]) -> None:

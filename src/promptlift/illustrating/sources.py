@@ -19,7 +19,7 @@ from promptlift.improving.batch import Item, Job, improve_items, read_items
 from promptlift.improving.improver import Improver
 from promptlift.pairs.load import load_pairs
 from promptlift.prompts.reading import check_prompt
-from promptlift.records import SCHEMA_VERSION, Pair
+from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.tables import Fault, write_rows
 
@@ -64,7 +64,7 @@ def improvements_of(
         prompts: file of improvements, which are copied, or of plain prompts, which are improved;
             None for what the run holds: improvements, or validation pairs and a model.
         choice: how prompts are improved, and which are taken.
-        report: is told what is done.
+        report: called with lines of progress.
 
     Raises:
         InputError: there is nothing to draw.
@@ -76,7 +76,7 @@ def improvements_of(
     source = run.folder / "validation.jsonl" if prompts is None else prompts
     if not source.is_file():
         if prompts is not None:
-            raise InputError(f"{source} does not exist or is no file.")
+            raise InputError(f"{source} does not exist or is not a file.")
         raise InputError(
             f"{run.folder} holds neither {FILE} nor validation.jsonl, so there is nothing to draw. "
             "Give prompts: promptlift illustrate --prompts FILE --output RUN"
@@ -149,8 +149,7 @@ def _copy(path: Path, output: Path, choice: ImprovingChoice, report: Callable[[s
                 continue
             place += 1
             if place in chosen:
-                for item in entry.variants:
-                    yield {"index": entry.index, **item.to_dict(), "schema_version": SCHEMA_VERSION}
+                yield from entry.to_rows(entry.variants)
 
     write_rows(output, rows(), ())
 

@@ -6,7 +6,7 @@ a kill ends with the same picks. Of the prompts, one at a time is held with its 
 
 import hashlib
 import json
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -24,8 +24,7 @@ from promptlift.improving.improver import Improver
 from promptlift.picking.config import PickConfig
 from promptlift.picking.picks import FILE, candidates, pick_row, read_picks, with_confirmation
 from promptlift.picking.scores import check_metric, load_metric, stream_scores
-from promptlift.pictures import PictureReader
-from promptlift.records import SCHEMA_VERSION as IMPROVEMENT_VERSION
+from promptlift.picture_files import PictureReader
 from promptlift.runs import Run
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.pictures.feature_cache import FeatureCache
@@ -34,7 +33,6 @@ from promptlift.tables import Fault, write_rows
 
 STAGE, IMPROVING = "picking", "improving"
 IMPROVEMENTS, CONFIRMATION = "improvements.jsonl", "confirmation"
-_SECONDS = 10.0  # between lines of progress
 
 Report = Callable[[str], None]
 
@@ -92,7 +90,7 @@ def pick(
     config, scoring = config or PickConfig(), scoring or PictureScoringConfig()
     scoring = replace(scoring, clip=scoring.clip_for(illustrator.pipelines.origins[0].name))
     check_metric(config.metric)
-    improver.improve_stream([], **config.improve_options())  # a wrong option is told at once
+    improver.improve_stream([], **config.improve_options())  # refuse a wrong option at once
     inputs = _inputs(given)
     run = Run.open(run_folder)
     with run.alone("picked"):
@@ -106,7 +104,7 @@ def pick(
         try:
             reader = PictureReader(scoring.batch_size)
             context = ScorerContext(config=scoring, cache=cache, reader=reader)
-            scorer = load_metric(config.metric, context)  # missing weights are told before the work
+            scorer = load_metric(config.metric, context)  # refuse missing weights before the work
             improvements = _improve(run, given, improver, config, report)
             picking = _Picking(run, improvements, illustrator, config, context, scorer, report)
             return picking.work()
@@ -143,25 +141,12 @@ def _improve(
 
 
 def _entries(path: Path, report: Report = lambda line: None) -> Iterator[Entry]:
-    """The prompts that could be improved; of the others `report` is told."""
+    """The prompts that could be improved; `report` names the others."""
     for entry in read_entries(path):
         if isinstance(entry, Fault):
             report(f"{path.name} line {entry.number}: {entry.message}")
         else:
             yield entry
-
-
-def _draw(job: IllustrationJob, report: Report) -> None:
-    started = said = time.monotonic()
-    for item in job:
-        for note in item.notes:
-            report(f"{item.row['file']}: {note}")
-        now = time.monotonic()
-        if now - said >= _SECONDS and item.drawn < item.missing:
-            said, each = now, (now - started) / item.drawn
-            left = each * (item.missing - item.drawn) / 60
-            done = item.total - item.missing + item.drawn
-            report(f"{done} of {item.total} pictures, {each:.2f} s each, {left:.1f} min left")
 
 
 @dataclass(frozen=True)
@@ -189,8 +174,8 @@ class _Picking:
             job = IllustrationJob(
                 run, self.improvements, self.illustrator, chosen=drawn, report=self.report
             )
-            _draw(job, self.report)
-            model = "+".join(f"{part['name']}@{part['sha256'][:12]}" for part in job.model)
+            job.draw()
+            model = job.model_id
         settings = {**self.config.to_dict(), "scoring": self.context.config.to_dict()}
         inputs = {IMPROVEMENTS: sha256_of_file(self.improvements)}
         run.begin(STAGE, json.loads(json.dumps(settings)), inputs, anew=True)
@@ -255,29 +240,22 @@ class _Picking:
             batch_size=self.illustrator.batch_size,
         )
         fresh = Illustrator(self.illustrator.pipelines, config, self.report)
-        _draw(IllustrationJob(inner, path, fresh, report=self.report), self.report)
+        IllustrationJob(inner, path, fresh, report=self.report).draw()
 
     def _chosen(self) -> Iterator[dict[str, Any]]:
         """The improvements that were chosen, as `promptlift improve` writes them."""
         rows = read_picks(self.run.folder)
         for entry, row in zip(_entries(self.improvements), rows, strict=True):
-            for item in entry.variants:
-                if item.variant == row["variant"]:
-                    yield {
-                        "index": entry.index,
-                        **item.to_dict(),
-                        "schema_version": IMPROVEMENT_VERSION,
-                    }
+            yield from entry.to_rows(
+                [one for one in entry.variants if one.variant == row["variant"]]
+            )
 
     def _counts(self) -> dict[str, Any]:
-        counts = {"prompts": 0, "improved": 0, "original": 0, "failed": 0}
-        confirmations = []
+        found: Counter[str] = Counter()
         for row in read_picks(self.run.folder):
-            counts["prompts"] += 1
-            counts[row["choice"]] += 1
-            if row["confirmation"] is not None:
-                confirmations.append(row["confirmation"]["confirmed"])
-        counts["failed"] = sum(isinstance(one, Fault) for one in read_entries(self.improvements))
-        if self.config.confirm_seeds:
-            counts["confirmed"] = sum(confirmations)
-        return counts
+            is_confirmed = row["confirmation"] is not None and row["confirmation"]["confirmed"]
+            found.update({"prompts": 1, row["choice"]: 1, "confirmed": int(is_confirmed)})
+        found["failed"] = sum(isinstance(one, Fault) for one in read_entries(self.improvements))
+        names = ["prompts", "improved", "original", "failed"]
+        names += ["confirmed"] if self.config.confirm_seeds else []
+        return {name: found[name] for name in names}

@@ -13,12 +13,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from promptlift.files import atomic_path, write_json
+from promptlift.files import write_json
 from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
 from promptlift.improving.improver import Improver, SpecialTokens
 from promptlift.improving.manifest import ModelCard
 from promptlift.improving.session import Ask, Session
 from promptlift.records import Pair
+from promptlift.tables import write_rows
 from promptlift.training.config import TrainingConfig
 from promptlift.training.distributed import Processes
 from promptlift.training.models import Start
@@ -40,7 +41,7 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class PredictionScores:
     """What an evaluator says of predictions.
 
     Attributes:
@@ -55,7 +56,7 @@ class Evaluation:
 class Evaluator(Protocol):
     """Scores predictions. Training is handed one: scoring lies downstream."""
 
-    def __call__(self, pairs: Sequence[Pair], predictions: Sequence[str]) -> Evaluation:
+    def __call__(self, pairs: Sequence[Pair], predictions: Sequence[str]) -> PredictionScores:
         """Score each prediction against its pair; both in the same order."""
         ...
 
@@ -146,19 +147,18 @@ class EpochEvaluation:
     def _score(
         self, path: Path, step: int, epoch: float, predictions: list[str]
     ) -> list[dict[str, Any]]:
-        found = Evaluation()
+        found = PredictionScores()
         if self.evaluator is not None:
             self.report(f"epoch {epoch:.2f}: scoring {len(predictions)} predictions")
             found = self.evaluator(self.pairs, predictions)
         rows = found.rows or [{} for _ in predictions]
-        with atomic_path(path.with_suffix(".jsonl")) as temporary:
-            lines = (
-                {"index": index, **vars(pair), "prediction": prediction, **row}
-                for index, pair, prediction, row in zip(
-                    self.indices, self.pairs, predictions, rows, strict=True
-                )
+        lines = (
+            {"index": index, **vars(pair), "prediction": prediction, **row}
+            for index, pair, prediction, row in zip(
+                self.indices, self.pairs, predictions, rows, strict=True
             )
-            temporary.write_text("".join(map(_line, lines)), encoding="utf-8", newline="\n")
+        )
+        write_rows(path.with_suffix(".jsonl"), lines, ())
         settings = {**asdict(self.decoding), **asdict(self.control), "seed": self.seed}
         write_json(
             path,
@@ -246,9 +246,4 @@ def _read_journal(path: Path) -> list[str]:
 def _append(path: Path, predictions: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8", newline="\n") as file:
-        file.writelines(map(_line, predictions))
-        file.flush()
-
-
-def _line(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False) + "\n"
+        file.writelines(json.dumps(text, ensure_ascii=False) + "\n" for text in predictions)

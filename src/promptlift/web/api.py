@@ -26,7 +26,8 @@ from promptlift.web.logs import RequestLog
 from promptlift.web.service import Service
 from promptlift.web.serving import SafeHeaders
 
-_FILES = {"api.html": "text/html", "api.css": "text/css", "api.js": "text/javascript"}
+_PAGE = {"api.html": "text/html", "api.js": "text/javascript"}
+_SWAGGER = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
 _MOST_MISTAKES = 3
 _BUSY = "too much waits already"
 
@@ -210,18 +211,22 @@ def _health_router(service: Service) -> APIRouter:
 
 
 def _docs_router() -> APIRouter:
-    """The page of the API: our own, as FastAPI's loads scripts of another host."""
+    """Swagger UI from a package that carries its files; FastAPI's page loads them from a CDN."""
     router = APIRouter(include_in_schema=False)
-    folder = files("promptlift.web") / "api_page"
+    places = {name: (files("promptlift.web") / "api_page" / name, kind)
+              for name, kind in _PAGE.items()}  # fmt: skip
+    places |= {name: (files("fastapi_offline") / "static" / name, kind)
+               for name, kind in _SWAGGER.items()}  # fmt: skip
 
     @router.get("/docs")
     async def docs() -> Response:
-        return Response((folder / "api.html").read_bytes(), media_type="text/html")
+        return await file("api.html")
 
     @router.get("/docs/{name}")
     async def file(name: str) -> Response:
-        if name not in _FILES:
+        if name not in places:
             raise HTTPException(404, "there is no such file")
-        return Response((folder / name).read_bytes(), media_type=_FILES[name])
+        path, kind = places[name]
+        return Response(path.read_bytes(), media_type=kind)
 
     return router

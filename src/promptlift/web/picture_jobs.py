@@ -22,7 +22,7 @@ from promptlift.world.bundle import drawing_notice
 
 if TYPE_CHECKING:
     from promptlift.illustrating.illustrator import Illustrator
-    from promptlift.illustrating.pictures import Picture
+    from promptlift.illustrating.records import DrawnPicture
 
 _log = logging.getLogger("promptlift.web")
 KEPT = 16  # jobs whose pictures can still be fetched
@@ -240,7 +240,7 @@ class PictureJobs:
     def _drawn(
         self,
         index: int,
-        picture: "Picture",
+        picture: "DrawnPicture",
         receipt: Improvement | None,
         illustrator: "Illustrator",
     ) -> Drawn:

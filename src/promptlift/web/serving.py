@@ -1,6 +1,5 @@
-"""What all servers share: safe headers, patience with limits, a socket bound before it is told."""
+"""What all servers share: safe headers, limits, and a socket bound before its address is told."""
 
-import asyncio
 import signal
 import socket
 import threading
@@ -8,14 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import h11
 import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from promptlift.errors import ConfigError
-from promptlift.web.answers import refusal
 
 # No script or style but our own files, nothing from elsewhere, not inside another page.
 HEADERS = {
@@ -27,7 +23,7 @@ HEADERS = {
     "x-content-type-options": "nosniff",
 }
 _STOP_S = 5.0  # seconds that requests have to end when the server stops
-_PATIENCE_S = 15.0
+_MOST_CONNECTIONS = 1000
 
 
 class SafeHeaders:
@@ -44,55 +40,6 @@ class SafeHeaders:
             await send(message)
 
         await self._app(scope, receive, with_headers)
-
-
-_FULL = SafeHeaders(
-    refusal(503, "too many connections", {"connection": "close", "retry-after": "5"})
-)
-
-
-class PatientProtocol(H11Protocol):
-    """HTTP that ends a connection on which nothing has moved for a while.
-
-    uvicorn waits without end for the head of a request, and for a caller to take its answer. What
-    it refuses itself is refused here as elsewhere, in JSON and with `HEADERS`.
-    """
-
-    most_connections = 1000
-    _seen: object = None
-    _watch: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        if len(self.connections) > self.most_connections:
-            self.app = _FULL
-        self._look()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-        super().connection_lost(exc)
-
-    def send_400_response(self, msg: str) -> None:
-        answer = refusal(400, msg, {"connection": "close"})
-        headers = [*answer.raw_headers, *((k.encode(), v.encode()) for k, v in HEADERS.items())]
-        for event in (
-            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
-            h11.Data(data=bytes(answer.body)),
-            h11.EndOfMessage(),
-        ):
-            self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
-
-    def _look(self) -> None:
-        untaken = self.transport.get_write_buffer_size()
-        between = self.cycle is None or self.cycle.response_complete
-        seen = (self.cycle, untaken)
-        if (between or untaken) and seen == self._seen:
-            self.transport.abort()
-            return
-        self._seen = seen
-        self._watch = self.loop.call_later(_PATIENCE_S, self._look)
 
 
 def serve(
@@ -130,7 +77,8 @@ def serve(
     shown = f"[{shown}]" if ":" in shown else shown
     config = uvicorn.Config(
         app,
-        http=PatientProtocol,
+        http="h11",
+        limit_concurrency=_MOST_CONNECTIONS,
         ws="none",
         log_config=None,
         log_level="warning",

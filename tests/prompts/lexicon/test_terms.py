@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.lexicon import measure
+from benchmarks.prompts.lexicon import measure
 from promptlift.prompts.lexicon.terms import KINDS, find_terms, phrases
 
 

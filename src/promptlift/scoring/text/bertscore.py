@@ -1,7 +1,8 @@
 """BERTScore: how well the words of two texts match in an encoder's eyes.
 
 Zhang, Kishore, Wu, Weinberger and Artzi, "BERTScore: Evaluating Text Generation with BERT", 2020.
-Equal to the package `bert_score` without idf weights; benchmarks/bertscore_speed.py compares speed.
+Equal to the package `bert_score` without idf weights; their speed is compared in
+benchmarks/scoring/bertscore_speed.py.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

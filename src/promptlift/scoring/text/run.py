@@ -1,7 +1,6 @@
 """Scoring as a stage of a run folder: predictions are made or read, scores and rows written."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from promptlift.errors import ConfigError, InputError
 from promptlift.files import sha256_of_file, write_json
 from promptlift.pairs.load import load_pairs
+from promptlift.progress import progress
 from promptlift.records import Pair
 from promptlift.runs import Run, versions_of
 from promptlift.scoring.text.config import TextConfig
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 STAGE = "scoring_text"
 SCHEMA_VERSION = 1
 _VERSIONED = ("promptlift", "torch", "transformers", "nltk", "numpy", "onnxruntime")
-_PROGRESS_S = 10.0
 
 Report = Callable[[str], None]
 
@@ -269,11 +268,9 @@ def _places(pairs: list[Pair], mode: str) -> list[int]:
 
 
 def _follow(done: Iterator[int], total: int, report: Report) -> None:
-    last = time.monotonic()
-    for count in done:
-        if time.monotonic() - last >= _PROGRESS_S:
-            last = time.monotonic()
-            report(f"{count} of {total} prompts improved")
+    with progress("prompts improved", report=report) as show:
+        for count in done:
+            show(count, total)
 
 
 def _decoding(improver: "Improver", config: TextConfig) -> dict[str, Any]:

@@ -1,0 +1,143 @@
+"""What the strengths of `--painters` and `--styles` do, on a model that learned painters.
+
+    python -m benchmarks.improving.strengths --model TWIN --heldout heldout_pairs.parquet \
+        --prompts parti_prompts.txt [--artists artists.txt] -o docs/strengths
+
+For each strength, one kind at a time and both together: share of results that add a painter, a
+style or medium (by the lexicon) or a listed artist (by a list that the rule does not use), and
+how various the additions are. 500 prompts of each set, seed 0. Intervals: 95%, bootstrap over
+prompts. Writes strengths.json and strengths.svg.
+"""
+
+import argparse
+import json
+import random
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.improving.diversity import measure
+from benchmarks.improving.expand import prompts_of
+from promptlift import Improvement, Improver
+from promptlift.files import write_json
+from promptlift.scoring.text.diversity import self_bleu
+from promptlift.statistics import mean_interval
+
+STRENGTHS: tuple[float | str, ...] = ("free", 0.25, 0.5, 0.75, 0.9, 0.97, "never")
+PROMPTS = 500
+
+
+def share(values: list[bool]) -> list[float]:
+    """Mean and 95% interval, bootstrap."""
+    return [round(value, 4) for value in mean_interval(np.array(values, dtype=np.float64))]
+
+
+def figures(results: list[Improvement], artists: re.Pattern[str] | None) -> dict[str, Any]:
+    """The figures of one setting."""
+    found = measure([result.additions for result in results])
+    texts = [" ".join(result.additions).lower().split() for result in results]
+    row: dict[str, Any] = {
+        "painter": share([bool(result.checks["painters"]) for result in results]),
+        "style": share([bool(result.checks["styles"]) for result in results]),
+        "additions": found["additions"],
+        "distinct_1": found["distinct_1"],
+        "distinct_2": found["distinct_2"],
+        "self_bleu": round(self_bleu(texts), 4),
+        "top_10": found["share_with_top_10"],
+    }
+    if artists is not None:
+        row["listed_artist"] = share(
+            [
+                any(name not in result.source.lower() for name in artists.findall(text))
+                for result in results
+                for text in [", ".join(result.additions).lower()]
+            ]
+        )
+    return row
+
+
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """Curves against strength: what is added, and how various the additions are."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "promptlift"
+    import matplotlib.pyplot as plt
+
+    sets = sorted({row["set"] for row in rows})
+    figure, axes = plt.subplots(len(sets), 3, figsize=(11, 3.2 * len(sets)), squeeze=False)
+    for line, name in zip(axes, sets, strict=True):
+        for axis, kind in zip(line, ("painters", "styles", "both"), strict=True):
+            chosen = [row for row in rows if row["set"] == name and row["kind"] in (kind, "free")]
+            x = [row["strength"] for row in chosen]
+            for key, label, at in (
+                ("painter", "adds a painter", 0),
+                ("style", "adds a style or medium", 0),
+                ("top_10", "has one of the ten commonest", 0),
+                ("distinct_2", "distinct-2", None),
+                ("self_bleu", "self-BLEU", None),
+            ):
+                y = [row[key] if at is None else row[key][at] for row in chosen]
+                axis.plot(x, y, marker="o", markersize=3, label=label)
+            axis.set(title=f"{name}: {kind}", xlabel="strength", ylim=(0, 1), xlim=(-0.03, 1.03))
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=len(labels), fontsize=8)
+    figure.tight_layout(rect=(0, 0.04, 1, 1))
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--heldout", required=True)
+    parser.add_argument("--prompts", required=True)
+    parser.add_argument("--artists", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    args = parser.parse_args()
+    improver = Improver.load(args.model)
+    artists = None
+    if args.artists:
+        names = args.artists.read_text(encoding="utf-8").lower().splitlines()
+        several = sorted({re.escape(name.strip()) for name in names if " " in name.strip()})
+        artists = re.compile(rf"\b(?:{'|'.join(several)})\b")
+    sets = {
+        "held-out heads": prompts_of(f"{args.heldout}:source:{PROMPTS}"),
+        "PartiPrompts": random.Random(0).sample(prompts_of(args.prompts), PROMPTS),
+    }
+    rows = []
+    for name, prompts in sets.items():
+        for kind in ("painters", "styles", "both"):
+            for strength in STRENGTHS:
+                if strength == "free" and kind != "painters":
+                    continue
+                options = {"painters": "free", "styles": "free"}
+                for option in ("painters", "styles"):
+                    if kind in (option, "both"):
+                        options[option] = strength  # type: ignore[assignment]
+                started = time.perf_counter()
+                drawn = improver.improve(prompts, seed=0, **options)
+                seconds = time.perf_counter() - started
+                results = [result for [result] in drawn]
+                rows.append(
+                    {
+                        "set": name,
+                        "kind": "free" if strength == "free" else kind,
+                        "strength": {"free": 0.0, "never": 1.0}.get(str(strength), strength),
+                        **figures(results, artists),
+                        "seconds": round(seconds, 2),
+                    }
+                )
+                print(json.dumps(rows[-1]), flush=True)
+    args.output.mkdir(parents=True, exist_ok=True)
+    write_json(
+        args.output / "strengths.json",
+        {"model": improver.model_id, "prompts": PROMPTS, "rows": rows},
+    )
+    plot(rows, args.output / "strengths.svg")
+
+
+if __name__ == "__main__":
+    main()

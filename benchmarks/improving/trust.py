@@ -1,0 +1,199 @@
+"""What prompt expanders keep and add: promptlift beside no change, a fixed suffix and a chat model.
+
+    python -m benchmarks.improving.trust --heldout heldout_pairs.parquet \
+        --prompts parti_prompts.txt [--expanded expanded.jsonl] \
+        [--artists artists.txt] -o docs/trust.json
+
+All PartiPrompts and 500 random held-out prompts, one result each, seed 0. For each system: the
+share of wants that the result still says, by kind (promptlift's own checker; benchmarks/
+intent_cases.py says how good it is), and of results that lost none; shares of results that add a
+painter, a listed artist or a style, that are past 75 CLIP tokens in their longest part, that
+repeat a clause or three words; how various the added words are; median seconds of 40 prompts, one
+at a time. The chat model is counted on those prompts that FILE has answers to. Intervals: 95%,
+bootstrap over prompts. Prints the tables of docs/trust.md.
+"""
+
+import argparse
+import json
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.improving.expand import prompts_of, read_expanded
+from benchmarks.improving.strengths import share
+from promptlift import Improver
+from promptlift.files import write_json
+from promptlift.improving.phrases import new_terms, plain_words
+from promptlift.prompts.clauses import split_clauses
+from promptlift.prompts.clip_tokens import CLIP_BUDGET
+from promptlift.prompts.contradictions import contradiction
+from promptlift.prompts.intent import KINDS
+from promptlift.prompts.reading import longest_part, read
+from promptlift.scoring.text.baselines import SUFFIX
+from promptlift.scoring.text.diversity import added_words, distinct, self_bleu
+from promptlift.scoring.text.metrics import repeats
+
+_TIMED = 40
+
+
+def kept(pairs: list[tuple[str, str]]) -> dict[str, list[float]]:
+    """Share of wants kept, by kind, with intervals over prompts; and of results with none lost."""
+    asked: dict[str, list[int]] = {kind: [] for kind in KINDS}
+    lost: dict[str, list[int]] = {kind: [] for kind in KINDS}
+    for source, result in pairs:
+        reading = read(source)
+        gone = reading.lost(result)
+        for kind in KINDS:
+            asked[kind].append(sum(want.kind == kind for want in reading.intent.wants))
+            lost[kind].append(sum(want.kind == kind for want in gone))
+    draws = np.random.default_rng(0).integers(0, len(pairs), size=(1000, len(pairs)))
+    found = {}
+    for kind in KINDS:
+        a, b = np.array(asked[kind]), np.array(lost[kind])
+        many = 1 - b[draws].sum(axis=1) / np.maximum(1, a[draws].sum(axis=1))
+        low, high = np.quantile(many, [0.025, 0.975])
+        mean = 1 - b.sum() / max(1, a.sum())
+        found[kind] = [*(round(float(v), 4) for v in (mean, low, high)), int(a.sum())]
+    none = (np.sum([lost[kind] for kind in KINDS], axis=0) == 0).tolist()
+    return {**found, "none lost": share(none)}
+
+
+def figures(pairs: list[tuple[str, str]], artists: re.Pattern[str] | None) -> dict[str, Any]:
+    """The figures of one system on one set."""
+    readings = [(read(source), source, result) for source, result in pairs]
+    clauses = [
+        [c for c in split_clauses(result) if plain_words(c) not in plain_words(source)]
+        for _, source, result in readings
+    ]
+    words = [added_words(source, result) for source, result in pairs]
+    row: dict[str, Any] = {"n": len(pairs), "kept": kept(pairs)}
+    both = list(zip(readings, clauses, strict=True))
+    row["painter"] = share([bool(new_terms(c, r[0], ("painter",))) for r, c in both])
+    row["style"] = share([bool(new_terms(c, r[0], ("style", "medium"))) for r, c in both])
+    row["contradiction"] = share(
+        [any(contradiction(r[0].intent.text, clause) for clause in c) for r, c in both]
+    )
+    if artists is not None:
+        row["listed_artist"] = share(
+            [
+                any(name not in source.lower() for name in artists.findall(result.lower()))
+                for source, result in pairs
+            ]
+        )
+    row["over_75"] = share([longest_part(result) > CLIP_BUDGET for _, result in pairs])
+    row["repeats"] = share([repeats(result) for _, result in pairs])
+    row["added_words"] = round(float(np.mean([len(text) for text in words])), 1)
+    row["distinct_2_of_2000_words"] = round(distinct(words, 2, 2000), 3)
+    row["self_bleu"] = round(self_bleu(words), 3) if any(words) else None
+    return row
+
+
+def median(values: list[float]) -> list[float]:
+    """Median, and its 95% interval, bootstrap."""
+    array = np.array(values)
+    draws = np.random.default_rng(0).integers(0, len(array), size=(2000, len(array)))
+    low, high = np.quantile(np.median(array[draws], axis=1), [0.025, 0.975])
+    return [round(float(value), 4) for value in (np.median(array), low, high)]
+
+
+def seconds_each(improve: Callable[[str], object], prompts: list[str]) -> list[float]:
+    """Median seconds of one prompt at a time, with its interval."""
+    improve(prompts[0])
+    times = []
+    for prompt in prompts[:_TIMED]:
+        started = time.perf_counter()
+        improve(prompt)
+        times.append(time.perf_counter() - started)
+    return median(times)
+
+
+def tables(rows: list[dict[str, Any]]) -> str:
+    """The rows as two Markdown tables for each set."""
+    lines = []
+    for name in dict.fromkeys(row["set"] for row in rows):
+        mine = [row for row in rows if row["set"] == name]
+        lines += ["", f"### {name}: kept", ""]
+        counts = [f"{kind} ({mine[0]['kept'][kind][3]})" for kind in KINDS]
+        lines += [f"| system | n | {' | '.join(counts)} | nothing lost |"]
+        lines += ["| --- | ---: |" + " ---: |" * (len(KINDS) + 1)]
+        for row in mine:
+            cells = [_percent(row["kept"][kind]) for kind in (*KINDS, "none lost")]
+            lines.append(f"| {row['system']} | {row['n']} | {' | '.join(cells)} |")
+        lines += ["", f"### {name}: added", ""]
+        lines += [
+            "| system | a painter | a style or medium | a contradiction | over 75 tokens | "
+            "repeats | words | distinct-2 | self-BLEU | seconds |",
+            "| --- |" + " ---: |" * 9,
+        ]
+        for row in mine:
+            keys = ("painter", "style", "contradiction", "over_75", "repeats")
+            cells = [_percent(row[key]) for key in keys]
+            bleu = "" if row["self_bleu"] is None else f"{row['self_bleu']:.3f}"
+            time_ = "{:.3f} ({:.3f} to {:.3f})".format(*row["seconds"]) if row["seconds"] else ""
+            cells += [f"{row['added_words']}", f"{row['distinct_2_of_2000_words']:.3f}"]
+            lines.append(f"| {row['system']} | {' | '.join([*cells, bleu, time_])} |")
+    return "\n".join(lines).strip() + "\n"
+
+
+def _percent(value: list[float]) -> str:
+    if value[3:] == [0]:
+        return ""  # nothing of this kind was asked for
+    mean, low, high = (100 * part for part in value[:3])
+    return f"{mean:.3g}%" if low == high else f"{mean:.3g}% ({low:.3g} to {high:.3g})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--heldout", required=True)
+    parser.add_argument("--prompts", required=True)
+    parser.add_argument("--expanded", type=Path)
+    parser.add_argument("--artists", type=Path)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    args = parser.parse_args()
+    artists = None
+    if args.artists:
+        names = args.artists.read_text(encoding="utf-8").lower().splitlines()
+        several = sorted({re.escape(name.strip()) for name in names if " " in name.strip()})
+        artists = re.compile(rf"\b(?:{'|'.join(several)})\b")
+    improver = Improver.load()
+    modes: dict[str, dict[str, Any]] = {
+        "promptlift, extend": {},
+        "promptlift, rewrite": {"mode": "rewrite"},
+        "promptlift, rewrite without the lock": {"mode": "rewrite", "lock": False},
+    }
+    expanded = read_expanded(args.expanded) if args.expanded else {}
+    sets = {
+        "PartiPrompts": prompts_of(args.prompts),
+        "held-out prompts": prompts_of(f"{args.heldout}:source:500"),
+    }
+    rows = []
+    for name, prompts in sets.items():
+        systems: dict[str, tuple[list[tuple[str, str]], list[float] | None]] = {
+            "raw prompt": ([(p, p) for p in prompts], None),
+            "fixed suffix": ([(p, f"{p}, {SUFFIX}") for p in prompts], None),
+        }
+        known = [prompt for prompt in prompts if prompt in expanded]
+        if known:
+            asked = [float(str(row["seconds"])) for row in map(expanded.get, known) if row]
+            systems["SmolLM2-135M-Instruct"] = (
+                [(prompt, str(expanded[prompt]["prompt"])) for prompt in known],
+                median(asked[:_TIMED]),
+            )
+        for system, options in modes.items():
+            results = [result for [result] in improver.improve(prompts, seed=0, **options)]
+            timed = seconds_each(lambda p, o=options: improver.improve(p, seed=0, **o), prompts)  # type: ignore[misc]
+            systems[system] = ([(r.source, r.prompt) for r in results], timed)
+        for system, (pairs, timed_seconds) in systems.items():
+            row = {"set": name, "system": system, **figures(pairs, artists)}
+            rows.append({**row, "seconds": timed_seconds})
+            print(json.dumps(rows[-1]), flush=True)
+    print(tables(rows))
+    write_json(args.output, {"model": improver.model_id, "suffix": SUFFIX, "rows": rows})
+
+
+if __name__ == "__main__":
+    main()

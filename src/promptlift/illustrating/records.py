@@ -1,0 +1,58 @@
+"""What is asked of a picture model, and the pictures that it draws."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from promptlift.records import Improvement
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A picture to draw.
+
+    Attributes:
+        prompt: what is drawn; attention weights and `BREAK` are honoured.
+        seed: of its noise.
+        negative: what is not to be seen; needs a guidance scale above 1.
+        prompt_2: what SDXL's second text encoder reads instead of `prompt`.
+    """
+
+    prompt: str
+    seed: int = 0
+    negative: str | None = None
+    prompt_2: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnPicture:
+    """A picture in memory.
+
+    Attributes:
+        image: the picture, RGB.
+        request: what was asked for, the config's negative prompt and `prompt_2` included.
+        seconds: its share of the time that its batch took.
+        cut: the end of the prompt that CLIP did not read, decoded from its tokens.
+        cut_tokens: how many tokens that is; None where a pipeline reads prompts in its own way,
+            so that what it cuts is not known.
+        notes: syntax that was not applied, a negative prompt without effect, and a picture that a
+            safety checker blackened.
+    """
+
+    image: "Image"
+    request: Request
+    seconds: float
+    cut: str = ""
+    cut_tokens: int | None = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnPair:
+    """The pictures of an improvement's two prompts, drawn from the same noise."""
+
+    improvement: Improvement
+    original: DrawnPicture
+    improved: DrawnPicture
