@@ -208,7 +208,7 @@ class Chain:
 
     def texts(self) -> None:
         from promptlift.improving.improver import Improver
-        from promptlift.scoring.text.examples import read_pairs
+        from promptlift.scoring.text.inputs import read_pairs
         from promptlift.scoring.text.run import score_run
 
         config = self.config.texts

@@ -27,7 +27,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class EvaluatedStep:
     """The scores at one step.
 
     Attributes:
@@ -65,7 +65,7 @@ class RunData:
     folder: Path
     stages: Mapping[str, Row]
     log: Sequence[Mapping[str, float]] = ()
-    evaluations: Sequence[Evaluation] = ()
+    evaluations: Sequence[EvaluatedStep] = ()
     predictions: Sequence[Row] = ()
     text: Row | None = None
     text_rows: Sequence[Row] = ()
@@ -82,7 +82,7 @@ class RunData:
         """What the manifest says of training; empty where nothing was trained."""
         return self.stages.get("training", {})
 
-    def final_evaluation(self) -> Evaluation | None:
+    def final_evaluation(self) -> EvaluatedStep | None:
         """The evaluation of the weights that the run kept: the best, otherwise the last."""
         best = (self.training.get("results") or {}).get("best_step")
         found = [item for item in self.evaluations if item.step == best]
@@ -190,7 +190,7 @@ def _read_log(folder: Path, missing: list[str]) -> list[dict[str, float]]:
     return sorted(rows, key=lambda row: row["step"])
 
 
-def _read_evaluations(folder: Path, missing: list[str]) -> list[Evaluation]:
+def _read_evaluations(folder: Path, missing: list[str]) -> list[EvaluatedStep]:
     found = []
     for path in sorted((folder / "evaluations").glob("step-*.json")):
         file = f"evaluations/{path.name}"
@@ -204,7 +204,7 @@ def _read_evaluations(folder: Path, missing: list[str]) -> list[Evaluation]:
         scores, epoch = _by_metric(value["scores"]), number(value.get("epoch")) or 0.0
         decoding = value.get("decoding") or {}
         found.append(
-            Evaluation(step=int(step), epoch=epoch, scores=scores, decoding=decoding, file=file)
+            EvaluatedStep(step=int(step), epoch=epoch, scores=scores, decoding=decoding, file=file)
         )
     if not found:
         missing.append("no evaluations: training writes one after each epoch")

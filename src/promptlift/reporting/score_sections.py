@@ -24,7 +24,7 @@ _INTERVALS = "In brackets 95% intervals."
 
 
 def scores(run: RunData) -> Section | None:
-    """The table of systems with intervals, and what the metric doctor says."""
+    """The table of systems with intervals, and what the shuffle control says."""
     found = systems(run)
     titles = metric_titles(run)
     if not found:
@@ -52,7 +52,7 @@ def scores(run: RunData) -> Section | None:
              table(rows, header, numbers=True)]  # fmt: skip
     if lines := _measured(found, titles):
         parts.append(bullets(lines))
-    parts += _doctor((run.text or {}).get("doctor") or [], titles)
+    parts += _shuffle_control((run.text or {}).get("doctor") or [], titles)
     return Section("Scores", join(parts))
 
 
@@ -66,8 +66,8 @@ def _measured(found: Sequence[Row], titles: Mapping[str, str]) -> list[str]:
             for line, names in by_line.items()]  # fmt: skip
 
 
-def _doctor(verdicts: Sequence[Row], titles: Mapping[str, str]) -> list[Html]:
-    """Which metrics tell a real pair from a shuffled one, as `scoring.doctor` found."""
+def _shuffle_control(verdicts: Sequence[Row], titles: Mapping[str, str]) -> list[Html]:
+    """Which metrics tell a real pair from a shuffled one, as `scoring.text.shuffle_control` found."""
     if not verdicts:
         return []
     rows = [
@@ -88,7 +88,7 @@ def _doctor(verdicts: Sequence[Row], titles: Mapping[str, str]) -> list[Html]:
         if row.get("note"):
             noted.setdefault(str(row["note"]), []).append(titles.get(row["metric"], row["metric"]))
     lines = [f"{', '.join(names)}: {note}." for note, names in noted.items()]
-    return [heading("What the metric doctor says"), paragraph(note, note=True),
+    return [heading("What the shuffle control says"), paragraph(note, note=True),
             table(rows, header, numbers=True), bullets(lines)]  # fmt: skip
 
 
