@@ -1,8 +1,7 @@
 """The stages of an experiment, one after the other in one run folder, each from where it stopped.
 
-Each stage is the library function behind a command, and keeps its own state in the run folder; a
-stage that is done finds so and does nothing. So a chain that was stopped at any moment goes on
-when it is run again.
+Each stage calls the library function that its command calls, and keeps its state in the run folder.
+A stage that is done does nothing, so a chain that was stopped goes on when it is run again.
 """
 
 import time

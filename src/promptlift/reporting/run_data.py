@@ -178,6 +178,12 @@ def number(value: Any) -> float | None:
         return None
 
 
+def finite(value: Any) -> float | None:
+    """A figure of a file; None where there is none or it is not finite."""
+    found = number(value)
+    return found if found is not None and math.isfinite(found) else None
+
+
 def _read_log(folder: Path, missing: list[str]) -> list[dict[str, float]]:
     if not (folder / "log.csv").exists():
         missing.append("no log yet: training writes its first row after some steps")
@@ -185,7 +191,7 @@ def _read_log(folder: Path, missing: list[str]) -> list[dict[str, float]]:
     rows = []
     for row in rows_of(folder, "log.csv", ("step",), missing):
         found = {name: value for name, cell in row.items() if (value := number(cell)) is not None}
-        if math.isfinite(found.get("step", math.nan)):
+        if finite(found.get("step")) is not None:
             rows.append(found)
     return sorted(rows, key=lambda row: row["step"])
 
@@ -216,14 +222,8 @@ def _by_metric(scores: Sequence[Any]) -> dict[str, Row]:
     return {
         str(score["metric"]): score
         for score in scores
-        if isinstance(score, dict)
-        and "metric" in score
-        and math.isfinite(_or_nan(number(score.get("value"))))
+        if isinstance(score, dict) and "metric" in score and finite(score.get("value")) is not None
     }
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value
 
 
 def json_of(folder: Path, file: str, missing: list[str]) -> dict[str, Any] | None:

@@ -122,7 +122,7 @@ def test_metrics_are_examined_on_pairs_alone(pairs: list[Pair]) -> None:
 
 
 @pytest.mark.parametrize(("shift", "tells"), [(0.3, True), (-0.3, False), (0.0, False)])
-def test_the_shuffle_control_finds_what_is_there_and_nothing_else(shift: float, tells: bool) -> None:
+def test_the_shuffle_control_finds_a_difference_and_no_other(shift: float, tells: bool) -> None:
     random = np.random.default_rng(0)
     values = random.normal(size=80)
     noise = random.normal(size=80) * 0.2

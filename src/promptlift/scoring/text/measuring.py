@@ -177,7 +177,7 @@ def score_text(
     seed: int = 0,
     report: Callable[[str], None] = lambda line: None,
 ) -> TextScores:
-    """Score a model's predictions and the baselines beside it, and compare_with_shuffled the metrics.
+    """Score a model's predictions and the baselines, and control the metrics by shuffling.
 
     Args:
         pairs: what was improved; at least 2.
@@ -218,7 +218,10 @@ def score_text(
     for name, found in _diversity(pairs, systems).items():
         scores[name] += found
     return TextScores(
-        predictions=systems, columns=columns, scores=scores, shuffle_control=[*control, *blind_rows()]
+        predictions=systems,
+        columns=columns,
+        scores=scores,
+        shuffle_control=[*control, *blind_rows()],
     )
 
 
@@ -235,8 +238,8 @@ def evaluate_epoch(
         pairs: with targets.
         predictions: whole prompts.
         scorer: kept from epoch to epoch, so that its models are loaded once.
-        additions: the predictions of pairs to extend are what the model wrote, to be put behind
-            the source.
+        additions: for pairs to extend, predictions are what the model wrote: the source goes
+            before them.
 
     Returns:
         Scores as dicts, and a row for each prediction; both hold `meteor_target`,
@@ -294,8 +297,8 @@ def _diversity(
 ) -> dict[str, list[Score]]:
     """Distinct-n and self-BLEU of the words each system adds.
 
-    Distinct-n is that of the first 2,000 words. What adds fewer is said to, in the settings: its
-    value is too high to be held against others.
+    Distinct-n is that of the first 2,000 words. A system that adds fewer has a note in its
+    settings: its value is too high to be compared with others.
     """
     words = {
         name: [added_words(p.source, text) for p, text in zip(pairs, texts, strict=True)]
