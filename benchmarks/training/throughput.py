@@ -137,7 +137,7 @@ def learn_as_the_script(folder: Path, every: int, pause: Callable[[], None]) -> 
     model = loaded.engine.model
     examples = TokenizedPairs.of(
         pairs_of(folder / "pairs.jsonl"),
-        lambda texts: [item.ids for item in loaded.tokenizer.encode_batch(texts)],
+        loaded.codec.encode_whole,
         {"rewrite": PAPER_PREFIX},
         config,
     )
@@ -193,11 +193,11 @@ def loss_of(folder: Path, pairs: list[Pair]) -> float:
     config = TrainingConfig.resolve("paper", {})
     rows = TokenizedPairs.of(
         pairs,
-        lambda texts: [item.ids for item in loaded.tokenizer.encode_batch(texts)],
+        loaded.codec.encode_whole,
         {"rewrite": PAPER_PREFIX},
         config,
     ).rows
-    join, total, tokens = collate(loaded.tokens["pad"]), 0.0, 0
+    join, total, tokens = collate(loaded.codec.special.pad), 0.0, 0
     with torch.no_grad():
         for at in range(0, len(rows), 8):
             part = rows[at : at + 8]

@@ -296,10 +296,10 @@ def measure_world(folder: Path, clip: Path, oracle: Oracle) -> dict[str, Any]:
     }
 
 
-def table(name: str, rows: dict[str, Any]) -> str:
+def table(rows: dict[str, Any]) -> str:
     """Agreement of each metric as Markdown."""
     lines = [
-        f"| {name} | better of a pair found | tau | with what is shown | with freedom of faults |",
+        "| metric | accuracy | tau with the score | with `shown` | with `clean` |",
         "| --- |" + " ---: |" * 4,
     ]
     for metric, row in rows.items():
@@ -359,7 +359,7 @@ def main() -> None:
         if clip is None or not (args.work / world / "arms.json").exists():
             continue
         found[world] = measure_world(args.work / world, clip, oracle)
-        print(table(world, found[world]["original and improved"]))
+        print(world, table(found[world]["original and improved"]), sep="\n\n")
         print(json.dumps({k: v for k, v in found[world].items() if k != "clip"}, indent=1))
     args.output.mkdir(parents=True, exist_ok=True)
     write_json(args.output / "metrics.json", found)

@@ -7,7 +7,8 @@ import pytest
 
 from promptlift.errors import ConfigError, ModelError
 from promptlift.improving.engines.onnx import OnnxEngine
-from promptlift.improving.improver import Improver, bundled_model_path
+from promptlift.improving.improver import Improver
+from promptlift.improving.loading import bundled_model_path
 from promptlift.improving.tokenizer_file import in_old_format, read_tokenizer
 from promptlift.improving.tools import ToolOptions, bundled_improver, improve_in_tool
 
@@ -21,7 +22,7 @@ def test_each_prompt_has_its_own_seed_and_blank_ones_none(bundled: Improver) -> 
 
 
 def test_the_engine_runs_on_the_processor_alone() -> None:
-    engine = bundled_improver().engine
+    engine = bundled_improver().model.engine
     assert isinstance(engine, OnnxEngine)
     for session in (engine.encoder, engine.decoder):
         assert session.get_providers() == ["CPUExecutionProvider"]

@@ -1,7 +1,7 @@
 """Answers that are taken for plain forms of a prompt, and those that are not."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from promptlift.pairs.answers import check_answer, tidy_answer
@@ -122,7 +122,10 @@ def test_tidying_twice_changes_nothing_and_invents_nothing(text: str) -> None:
     assert all(char in remaining for char in tidy)  # in their order
 
 
-@given(texts, texts, st.integers(1, 20))
+@given(texts | words.map(", ".join), texts | words.map(" ".join), st.integers(1, 20))
+@example("a castle, stone towers, soft light", "a castle", 2)
+@example("a castle, stone towers, soft light", "a castle ", 2)
+@example("a castle, stone towers, soft light", "a castle of stone", 2)
 def test_an_accepted_answer_keeps_all_promises(prompt: str, text: str, max_words: int) -> None:
     if check_answer(prompt, text, max_words) is None:
         assert text == tidy_answer(text) != ""

@@ -1,6 +1,6 @@
 """Training pairs made from detailed prompts."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from promptlift.pairs.build import BuildConfig, build_pairs
@@ -51,10 +51,23 @@ def test_longer_cuts_follow_the_prompt_and_depend_on_the_seed_alone() -> None:
     assert all(PROMPT.startswith(pair.source) for pair in extending)
 
 
-@given(st.text(st.sampled_from("cat mist by greg,.; 4k"), max_size=60))
-def test_every_clause_of_a_cleaned_target_may_be_taught(prompt: str) -> None:
-    for pair in build_pairs([prompt], BuildConfig()):
-        assert all(may_be_taught(clause) for clause in split_clauses(pair.target))
+# Clauses of words that may be taught and of some that may not, in any mixture.
+WORDS = st.sampled_from(
+    ["soft", "light", "misty", "forest", "4k", "by", "greg", "rutkowski", "nude", "and", "é", "."]
+)
+CLAUSES = st.lists(WORDS, min_size=1, max_size=3).map(" ".join)
+
+
+@given(st.lists(CLAUSES, min_size=1, max_size=6))
+@example(["soft light", "by greg rutkowski", "nude", "4k"])
+def test_every_clause_of_a_cleaned_target_may_be_taught(clauses: list[str]) -> None:
+    prompt = ", ".join(["a cat", *clauses])
+    pairs = list(build_pairs([prompt], BuildConfig(keep="words")))
+    taught = any(may_be_taught(clause.rstrip(" .")) for clause in split_clauses(prompt)[1:])
+    assert bool(pairs) == taught
+    for pair in pairs:
+        added = split_clauses(pair.target)[pair.mode == "rewrite" :]
+        assert added and all(may_be_taught(clause) for clause in added)
 
 
 def test_of_fillers_the_first_two_are_kept() -> None:

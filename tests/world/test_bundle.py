@@ -32,7 +32,9 @@ def test_the_models_fit_into_30_megabytes() -> None:
 
 
 def test_no_file_says_where_it_was_made() -> None:
-    for path in bundle.MODELS.rglob("*.json"):
+    files = list(bundle.MODELS.rglob("*.json"))
+    assert {"config.json", "model_index.json"} <= {path.name for path in files}
+    for path in files:
         assert not json.loads(path.read_text("utf-8")).get("_name_or_path"), path
 
 

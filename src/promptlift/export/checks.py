@@ -50,11 +50,11 @@ def compare(
     found: list[float] = []
     for index, pair in enumerate(pairs):
         prefix = card.modes.get(pair.mode, prefixes[index % len(prefixes)])
-        source = np.array([loaded.tokenizer.encode(prefix + pair.source).ids])
-        target = loaded.tokenizer.encode(pair.target).ids
+        source = np.array([loaded.codec.tokenizer.encode(prefix + pair.source).ids])
+        target = loaded.codec.tokenizer.encode(pair.target).ids
         expected += loaded.engine.token_log_probabilities(source, target)
         state = engine.start(source, np.ones_like(source))
-        tokens = [loaded.tokens["decoder_start"], *target[:-1]]
+        tokens = [loaded.codec.special.decoder_start, *target[:-1]]
         for fed, token in zip(tokens, target, strict=True):
             logits = state.step(np.array([fed])).all()[0].astype(np.float64)
             top = logits.max()

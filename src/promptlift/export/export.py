@@ -13,7 +13,6 @@ from promptlift.improving.manifest import CARD_FILE, ENGINE_FILES, Manifest, is_
 
 if TYPE_CHECKING:
     from promptlift.export.builder import T5Shape, Weights
-    from promptlift.improving.engines.torch import Loaded
 
 PRECISIONS = ("int8", "fp32")
 MAX_GRAPH_BYTES = 2_000_000_000  # protobuf's limit
@@ -59,15 +58,15 @@ def export_model(
         folder = Path(temporary) / "export"
         folder.mkdir()
         _write_graphs(folder, shape, loaded.engine.model, int8=precision == "int8")
-        loaded.tokenizer.no_padding()
-        loaded.tokenizer.no_truncation()
-        loaded.tokenizer.save(str(folder / "tokenizer.json"))
+        loaded.codec.tokenizer.no_padding()
+        loaded.codec.tokenizer.no_truncation()
+        loaded.codec.tokenizer.save(str(folder / "tokenizer.json"))
         check = compare(loaded, card, folder, pairs, precision)
         manifest = Manifest(
             card=card,
             precision=precision,
             architecture=asdict(shape),
-            tokens=loaded.tokens,
+            tokens=asdict(loaded.codec.special),
             check={**check, "calibration_sha256": sha256_of_file(calibration)},
             files={file: sha256_of_file(folder / file) for file in ENGINE_FILES},
             promptlift_version=__version__,
@@ -80,7 +79,7 @@ def export_model(
     return manifest
 
 
-def _load(folder: Path) -> "tuple[Loaded, T5Shape]":
+def _load(folder: Path) -> "tuple[Any, T5Shape]":
     try:
         from promptlift.export.builder import T5Shape
         from promptlift.improving.engines.torch import load_torch

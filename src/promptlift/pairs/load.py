@@ -54,8 +54,7 @@ def load_pairs(
             found: Pair | Fault = _pair(row.value, columns, mode, check)
         except _FaultyRowError as error:
             found = Fault(row.number, str(error))
-            if row.value and not missing:  # `{}` says little
-                missing = f"{path} line {row.number}: {error}"
+            missing = missing or f"{path} line {row.number}: {error}"
             if columns is None and path.suffix.lower() not in _MIXED:
                 raise InputError(missing) from error
         yield found

@@ -7,9 +7,8 @@ a kill ends with the same picks. Of the prompts, one at a time is held with its 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,10 @@ from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.inputs import Entry, read_entries
 from promptlift.illustrating.job import STAGE as ILLUSTRATING
 from promptlift.illustrating.job import IllustrationJob
-from promptlift.improving.batch import Job, improve_items, input_identity, read_items
+from promptlift.improving.batch import PromptSource
 from promptlift.improving.improver import Improver
+from promptlift.improving.journal import improve_to_file
+from promptlift.improving.session import Session
 from promptlift.picking.config import PickConfig
 from promptlift.picking.picks import FILE, candidates, pick_row, read_picks, with_confirmation
 from promptlift.picking.scores import check_metric, load_metric, stream_scores
@@ -37,25 +38,9 @@ IMPROVEMENTS, CONFIRMATION = "improvements.jsonl", "confirmation"
 Report = Callable[[str], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prompts:
-    """What is improved: prompts given directly, then those of files.
-
-    Attributes:
-        prompts: given directly.
-        files: as `promptlift improve --input` takes them; not standard input, which cannot be
-            read again when a stopped run goes on.
-        column: of the prompts in the files; "prompt", or the only one, where None.
-    """
-
-    prompts: Sequence[str] = ()
-    files: Sequence[Path] = ()
-    column: str | None = None
-
-
 def pick(
     run_folder: Path,
-    given: Prompts,
+    given: PromptSource,
     *,
     improver: Improver,
     illustrator: Illustrator,
@@ -70,7 +55,7 @@ def pick(
 
     Args:
         run_folder: made, or gone on from. Another metric or rule needs no new pictures there.
-        given: the prompts.
+        given: the prompts; not of standard input, which a stopped run could not read again.
         improver: the model that improves them.
         illustrator: the picture model; its config has the seeds.
         config: how many variants, and how the best is picked.
@@ -90,7 +75,10 @@ def pick(
     config, scoring = config or PickConfig(), scoring or PictureScoringConfig()
     scoring = replace(scoring, clip=scoring.clip_for(illustrator.pipelines.origins[0].name))
     check_metric(config.metric)
-    improver.improve_stream([], **config.improve_options())  # refuse a wrong option at once
+    # Wrong options are told at once.
+    session = improver.session(preset=config.preset, **config.improving)
+    improver.card.prefix(config.mode)
+    given = replace(given, mode=config.mode)
     inputs = _inputs(given)
     run = Run.open(run_folder)
     with run.alone("picked"):
@@ -105,36 +93,38 @@ def pick(
             reader = PictureReader(scoring.batch_size)
             context = ScorerContext(config=scoring, cache=cache, reader=reader)
             scorer = load_metric(config.metric, context)  # refuse missing weights before the work
-            improvements = _improve(run, given, improver, config, report)
+            improvements = _improve(run, given, session, config, report)
             picking = _Picking(run, improvements, illustrator, config, context, scorer, report)
             return picking.work()
         finally:
             cache.close()
 
 
-def _inputs(given: Prompts) -> dict[str, str]:
+def _inputs(given: PromptSource) -> dict[str, str]:
     """Hashes of what is read, by name."""
-    files = list(given.files)
-    if not files and not given.prompts:
+    if not given.files and not given.prompts:
         raise InputError("there is no prompt to pick for")
-    identity = input_identity(list(given.prompts), files, given.column, resume=True)
-    text = json.dumps(identity, sort_keys=True)
+    text = json.dumps(given.identity(resume=True), sort_keys=True)
     return {"prompts": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def _improve(
-    run: Run, given: Prompts, improver: Improver, config: PickConfig, report: Report
+    run: Run, given: PromptSource, session: Session, config: PickConfig, report: Report
 ) -> Path:
     """`RUN/improvements.jsonl`, made where it is not there yet; a stopped making goes on."""
     output = run.folder / IMPROVEMENTS
     if not output.exists():
-        options = config.improve_options()
-        report(f"improving with {improver.model_id}, {config.n} variants of each prompt")
-        header = {"options": options, "model": improver.model_id, "input": _inputs(given)}
-        job = Job(output, json.loads(json.dumps(header)), resume=True, overwrite=False)
-        items = read_items(list(given.prompts), list(given.files), given.column)
-        for _ in job.run(improve_items(improver, islice(items, job.done, None), **options)):
-            pass
+        report(f"improving with {session.model.model_id}, {config.n} variants of each prompt")
+        source = given.identity(resume=True)
+        improve_to_file(
+            session,
+            given.items(),
+            output,
+            source=source,
+            n=config.n,
+            seed=config.seed,
+            resume=True,
+        )
     if run.stage(IMPROVING).get("state") != "done":
         run.finish(IMPROVING, {})
     return output

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from promptlift.files import write_json
+from promptlift.improving.codec import Codec, SpecialTokens
 from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
-from promptlift.improving.improver import Improver, SpecialTokens
 from promptlift.improving.manifest import ModelCard
+from promptlift.improving.model import LoadedModel
 from promptlift.improving.session import Ask, Session
 from promptlift.records import Pair
 from promptlift.tables import write_rows
@@ -119,13 +120,8 @@ class EpochEvaluation:
         self.pairs = [pairs[index] for index in self.indices]
         from promptlift.improving.engines.torch import TorchEngine
 
-        self.improver = Improver(
-            TorchEngine(start.t5),
-            start.tokenizer,
-            card,
-            SpecialTokens(**start.tokens),
-            f"{card.name}@training",
-        )
+        codec = Codec(start.tokenizer, SpecialTokens(**start.tokens))
+        self.model = LoadedModel(TorchEngine(start.t5), codec, card, f"{card.name}@training")
 
     def __call__(self, step: int, epoch: float) -> dict[str, float]:
         """The figures of the log, by column.
@@ -196,18 +192,11 @@ class EpochEvaluation:
 
     def predict(self, pairs: Sequence[Pair]) -> Iterator[str]:
         """The whole improved prompt of each pair, whatever its mode."""
-        results = {
-            mode: Session(
-                self.improver,
-                mode=mode,
-                decoding=self.decoding,
-                control=self.control,
-                batch_size=BATCH_SIZE,
-            ).improve([Ask(prompt=p.source, seed=self.seed) for p in pairs if p.mode == mode])
-            for mode in {pair.mode for pair in pairs}
-        }
-        for pair in pairs:
-            [result] = next(results[pair.mode])
+        session = Session(
+            self.model, decoding=self.decoding, control=self.control, batch_size=BATCH_SIZE
+        )
+        asks = (Ask(prompt=pair.source, seed=self.seed, mode=pair.mode) for pair in pairs)
+        for [result] in session.improve(asks):
             yield result.prompt
 
 

@@ -1,8 +1,8 @@
 """Dynamic batching: prompts of requests that arrive together are improved in one batch.
 
 An idle server waits a few milliseconds for company; a busy one takes all that came while it
-worked. What may share a batch has the same mode and options; seeds, variants and negative prompts
-are each prompt's own. No result depends on its neighbours (`improving.batching`).
+worked. What may share a batch has the same options; modes, seeds, variants and negative prompts are
+each prompt's own. No result depends on its neighbours (`improving.codec`).
 """
 
 import asyncio
@@ -33,7 +33,6 @@ _log = logging.getLogger("promptlift.web")
 class Options:
     """What the prompts of a batch have in common."""
 
-    mode: str
     decoding: DecodingConfig
     control: ControlConfig
 
@@ -190,8 +189,7 @@ class Batcher:
         options, asks = batch[0].options, [item.ask for item in batch]
         try:
             session = Session(
-                self.improver,
-                mode=options.mode,
+                self.improver.model,
                 decoding=options.decoding,
                 control=options.control,
                 batch_size=self.batch_size,

@@ -160,13 +160,13 @@ def _options(body: ImproveRequest, service: Service) -> Options:
         name: value for name in _HELP if (value := getattr(body, name)) is not None or name in nulls
     }
     improver, most = service.batcher.improver, service.config.max_new_tokens
-    improver.prefix(body.mode)
+    improver.card.prefix(body.mode)
     if body.like is not None:
         _check_length("like", body.like, service)
     decoding, control = resolve_options(improver.card.decoding, body.preset, given)
     if decoding.max_new_tokens > most:
         raise ConfigError(f"max_new_tokens is {decoding.max_new_tokens}; this server allows {most}")
-    return Options(body.mode, decoding, control)
+    return Options(decoding, control)
 
 
 def _asks(body: ImproveRequest, service: Service) -> list[Ask]:
@@ -185,7 +185,10 @@ def _asks(body: ImproveRequest, service: Service) -> list[Ask]:
     if body.negative is not None:
         _check_length("negative", body.negative, service)
     seed = secrets.randbits(32) if body.seed is None else body.seed
-    return [Ask(prompt=text, seed=seed, n=body.n, negative=body.negative) for text in prompts]
+    return [
+        Ask(prompt=text, seed=seed, mode=body.mode, n=body.n, negative=body.negative)
+        for text in prompts
+    ]
 
 
 def _check_length(name: str, text: str, service: Service) -> None:

@@ -9,12 +9,12 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 
 from promptlift.errors import InputError
-from promptlift.improving.copying import FORMS, copy_text
 from promptlift.improving.editing import without
 from promptlift.improving.explain import reasons
 from promptlift.improving.receipts import (
     A1111_KEYWORD,
     KEYWORD,
+    a1111_text,
     parse_a1111_parameters,
     parse_receipt,
 )
@@ -40,7 +40,7 @@ class Edited(BaseModel):
     """The result less those additions."""
 
     receipt: Receipt
-    copies: dict[str, str] = Field(description="To copy: plain, a1111, comfyui.")
+    copies: dict[str, str] = Field(description="To copy: plain, a1111.")
 
 
 class Why(Body):
@@ -115,7 +115,7 @@ def _work_router(service: Service) -> APIRouter:
             edited = without(receipt, body.removed)
             return {
                 "receipt": {**edited.to_dict(), "schema_version": SCHEMA_VERSION},
-                "copies": {form: copy_text(edited, form) for form in FORMS},
+                "copies": {"plain": edited.prompt, "a1111": a1111_text(edited)},
             }
 
         return _answer(await run_in_threadpool(make))
