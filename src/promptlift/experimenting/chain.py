@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from promptlift.errors import InputError
-from promptlift.experimenting.asking import how_to_judge
 from promptlift.experimenting.config import ExperimentConfig
+from promptlift.experimenting.stages import how_to_judge, stages_of
 from promptlift.pairs.datasets import find_files
 from promptlift.pairs.load import collect_pairs, write_pairs
 from promptlift.records import Pair
@@ -97,31 +97,6 @@ def _end(folder: Path, chain: "Chain", seconds: dict[str, float]) -> None:
         run.interrupt(STAGE)
     else:
         run.finish(STAGE, {"seconds_of_last_part": seconds})
-
-
-def stages_of(config: ExperimentConfig) -> dict[str, str]:
-    """The stages by name, with what each does in a few words."""
-    pairs, improve, draw = config.pairs, config.improve, config.illustrate
-    origin = (
-        f"of {pairs.count + pairs.test} scenes of the {pairs.world} world"
-        if pairs.world
-        else f"from {pairs.data}"
-    )
-    learner = config.train.model or "a small T5 from scratch"
-    prompts = "all" if improve.sample is None else str(improve.sample)
-    seeds = "" if draw.seeds == 1 else f", {draw.seeds} seeds each"
-    stages = {
-        "pairs": f"pairs {origin}",
-        "train": f"training {learner}, {config.train.epochs:g} epochs, text metrics after each",
-        "improve": f"improving {prompts} test prompts",
-        "draw": f"drawing originals and improved prompts with {draw.model} from shared noise"
-        + seeds,
-        "texts": "scoring texts",
-        "pictures": "scoring pictures: CLIPScores, directional similarity, verdicts",
-    }
-    if config.judged:
-        stages["judge"] = f"blind votes of {', '.join(config.judge.raters)}"
-    return {**stages, "report": "report, with word frequencies and gallery"}
 
 
 class Chain:
