@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from promptlift.reporting.score_sections import interval
+from promptlift.reporting.wording import interval
 from tests.cli.conftest import Run, error_line
 from tests.reporting.conftest import METRICS, begin_run, write_evaluation
 
@@ -48,7 +48,7 @@ def test_compare_says_why_there_is_no_test(run: Run, runs: list[Path]) -> None:
     write_evaluation(runs[1], 6, ["light"] * 9)
     result = run("compare", *runs)
     assert result.exit_code == 0
-    assert "No paired test: one and two were measured on other pairs (10 and 9" in result.stdout
+    assert "No paired test: one and two were measured on different pairs (10 and 9" in result.stdout
 
 
 def test_wrong_use_gives_one_line(run: Run, runs: list[Path], tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_model_is_scored_into_a_run_folder(
     for head in heads:
         names = ("precision", "recall", "F1")
         assert [head.count(f"BERTScore {name}") for name in names] == [1, 1, 1]
-    assert "metric doctor" in done.stdout
+    assert "shuffle control" in done.stdout
     assert "CANNOT TELL" in done.stdout
     assert "BERTScore with" in done.stderr
     found = json.loads((output / "scores" / "text.json").read_text())
@@ -178,12 +178,12 @@ def test_a_run_is_scored_on_the_pairs_it_set_apart(
     assert found["decoding"]["preset"] == "paper"
 
 
-def test_the_doctor_needs_no_model(run: Run, pairs_file: Path, options: list[str]) -> None:
+def test_the_shuffle_control_needs_no_model(run: Run, pairs_file: Path, options: list[str]) -> None:
     done = run("score", "--doctor", "--pairs", pairs_file, *options)
     assert done.exit_code == 0, done.stderr
     assert "targets themselves" in done.stdout
     assert "\nmodel" not in done.stdout
-    assert "metric doctor" in done.stdout
+    assert "shuffle control" in done.stdout
 
 
 @pytest.mark.parametrize(

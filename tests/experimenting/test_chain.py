@@ -13,8 +13,9 @@ import pytest
 
 from benchmarks.world.wanted import wanted_of
 from promptlift.errors import ConfigError
-from promptlift.experimenting.chain import Chain, Outcome, run_experiment, stages_of
+from promptlift.experimenting.chain import Chain, Outcome, run_experiment
 from promptlift.experimenting.config import ExperimentConfig, load_config
+from promptlift.experimenting.stages import stages_of
 from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
 from promptlift.runs import Run

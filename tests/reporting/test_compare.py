@@ -9,7 +9,8 @@ import pytest
 from promptlift.errors import ConfigError, InputError
 from promptlift.records import Pair
 from promptlift.reporting.compare import compare_runs
-from promptlift.reporting.compare_page import p_text, write_comparison
+from promptlift.reporting.compare_page import write_comparison
+from promptlift.reporting.wording import p_text
 from promptlift.statistics import holm, paired_test
 from tests.reporting.conftest import (
     METRICS,

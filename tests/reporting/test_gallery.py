@@ -33,7 +33,7 @@ from promptlift.reporting.page import printable
 from promptlift.reporting.picture_data import ShownPair, read_pictures
 from promptlift.reporting.prompt_marks import marked_prompt
 from promptlift.reporting.run_report import write_report
-from promptlift.reporting.score_sections import interval
+from promptlift.reporting.wording import interval
 from promptlift.runs import Run
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.pictures.run import score_pictures

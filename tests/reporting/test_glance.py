@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from promptlift.reporting.gallery import Thumbnails
-from promptlift.reporting.glance import glance, spread
+from promptlift.reporting.glance import glance
 from promptlift.reporting.picture_data import PictureData, read_pictures
 from promptlift.reporting.run_data import RunData
+from promptlift.reporting.wording import spread
 from tests.judging.runs import draw_run
 
 RUN = RunData(folder=Path("run"), stages={}, improvements=[{"additions": ["4k", "sea"]}] * 9)
@@ -26,7 +27,7 @@ def test_six_pairs_at_equal_distances_with_their_prompts(run: Path, tmp_path: Pa
     for number in (1, 2, 4, 5, 7, 8):
         assert f"href=#pair-{number} " in body
     assert body.count("<img ") == 12 and body.count("<mark>") >= 1
-    assert "6 of the 9 pairs" in body and "9 prompts were improved, with 2.0 phrases more" in body
+    assert "6 of the 9 pairs" in body and "each gained 2.0 phrases on average" in body
     few = replace(shown, pairs=shown.pairs[:2])
     assert glance(RUN, few, Thumbnails(tmp_path)).body.count("<img ") == 4
 
@@ -43,7 +44,7 @@ def test_differences_are_told_with_their_intervals(run: Path, tmp_path: Path) ->
     scores = {"comparisons": comparisons, "metrics": metrics, "verdicts": verdicts}
     scored: PictureData = replace(shown, pairs=pairs, scores=scores)
     body = glance(RUN, scored, Thumbnails(tmp_path)).body
-    assert "A, improved pictures less original ones: 1.00 (0.50 to 1.50), n = 9: more." in body
+    assert "A, improved minus original pictures: 1.00 (0.50 to 1.50), n = 9: more." in body
     assert "-1.00 (-1.50 to -0.50), n = 9: less." in body
     assert "0.5 (-1.0 to 2.0), n = 9: no clear difference." in body
     assert "judged by A, 4 of 9 improved prompts are used." in body

@@ -3,16 +3,14 @@
 import re
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
 from promptlift.judging.results import agreement_with_metrics
-from promptlift.reporting.page import figure
 from promptlift.reporting.picture_data import read_pictures
-from promptlift.reporting.plots import save
+from promptlift.reporting.plots import drawing_into
 from promptlift.reporting.preference_section import _gains, preference
 from promptlift.reporting.run_report import write_report
 from promptlift.scoring.pictures.config import PictureScoringConfig
@@ -28,10 +26,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def section(run: Path) -> str:
-    def draw(plot: Any, name: str, caption: str) -> Any:
-        return figure(save(plot, run / "report", name), caption)
-
-    found = preference(run, read_pictures(run), draw)
+    found = preference(run, read_pictures(run), drawing_into(run / "report"))
     return "" if found is None else found.body
 
 

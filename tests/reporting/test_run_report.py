@@ -14,21 +14,20 @@ import pytest
 from promptlift.errors import InputError
 from promptlift.files import sha256_of_file
 from promptlift.records import Pair
-from promptlift.reporting.page import figure
-from promptlift.reporting.plots import MOST_POINTS, save
+from promptlift.reporting.plots import MOST_POINTS, drawing_into
 from promptlift.reporting.run_data import read_run
 from promptlift.reporting.run_report import write_report
-from promptlift.reporting.score_sections import diversity, interval, scores
-from promptlift.reporting.text_sections import painters, spread
+from promptlift.reporting.score_sections import diversity, scores
+from promptlift.reporting.text_sections import painters
 from promptlift.reporting.training_sections import (
     WINDOWS,
-    Draw,
     epochs,
     loss_lines,
     metric_line,
     summary,
     windows,
 )
+from promptlift.reporting.wording import interval, spread
 from promptlift.runs import Run
 from promptlift.scoring.text.words import word_frequencies
 from tests.reporting.conftest import (
@@ -48,11 +47,6 @@ LACKING = ("no log yet", "no evaluations", "no scores yet", "no improvements yet
 
 def text_of(page: Path) -> str:
     return re.sub(r"\s+", " ", Tags(page.read_text(encoding="utf-8")).text)
-
-
-def draw_in(folder: Path) -> Draw:
-    """Draws as `write_report` does."""
-    return lambda plot, name, caption: figure(save(plot, folder, name), caption)
 
 
 def improvements(folder: Path, rows: list[Mapping[str, Any]]) -> None:
@@ -182,7 +176,7 @@ def test_systems_and_the_doctor_are_shown(tmp_path: Path) -> None:
             assert interval(score) in text
     assert "0.200 (0.150 to 0.250)" in text and "METEOR (target)" in text
     assert "distinct-1: does not change." in text
-    assert diversity(run, draw_in(tmp_path)) is not None
+    assert diversity(run, drawing_into(tmp_path)) is not None
     assert (tmp_path / "diversity-distinct-1.svg").exists()
     # To extend, a prediction is the whole prompt: the source is not put before it once more.
     assert [row["prediction"] for row in run.model_rows()[0]] == written
@@ -193,7 +187,7 @@ def test_painters_added_are_counted(tmp_path: Path) -> None:
     pairs = [Pair(source=f"a fox {n}", target="soft light", mode="extend") for n in range(4)]
     texts = ["art by Greg Rutkowski", "by greg rutkowski", "by Alphonse Mucha", "soft light"]
     write_evaluation(folder, 3, texts, pairs=pairs, metrics=["meteor_target"])
-    assert painters(read_run(folder), draw_in(tmp_path)) is not None
+    assert painters(read_run(folder), drawing_into(tmp_path)) is not None
     drawn = (tmp_path / "painters-added.svg").read_text(encoding="utf-8")
     found = re.findall(r"<text[^>]*>([^<]*)</text>", drawn)
     assert {"greg rutkowski", "alphonse mucha"} <= set(found)
@@ -229,8 +223,8 @@ def test_any_log_gives_a_page(rows: list[str], tmp_path: Path) -> None:
 def test_one_epoch_alone_is_drawn(tmp_path: Path) -> None:
     folder = begin_run(tmp_path / "run")
     write_evaluation(folder, 6, ["soft light"] * 3, metrics=["meteor_target"])
-    assert epochs(read_run(folder), draw_in(tmp_path)) is not None
-    assert (tmp_path / "epoch-meteor_target.svg").exists()
+    assert epochs(read_run(folder), drawing_into(tmp_path)) is not None
+    assert (tmp_path / "epoch-meteor-target.svg").exists()
 
 
 def test_metrics_of_the_log_alone_are_drawn_without_intervals(tmp_path: Path) -> None:
@@ -336,7 +330,7 @@ SETTINGS = {"encoder": "all-MiniLM-L6-v2", "layer": 6,
 def test_every_bertscore_names_its_encoder(tmp_path: Path) -> None:
     folder = begin_run(tmp_path / "run")
     write_evaluation(folder, 6, [pair.source for pair in PAIRS[:8]], settings=SETTINGS)
-    run, draw = read_run(folder), draw_in(tmp_path)
+    run, draw = read_run(folder), drawing_into(tmp_path)
     said = "ncoder all-MiniLM-L6-v2, layer 6; the small offline encoder; the paper took roberta"
     shown = [section.body for section in (windows(run, draw), epochs(run, draw), scores(run))
              if section is not None]  # fmt: skip
@@ -350,7 +344,7 @@ def test_rescaled_scores_stand_beside_raw_ones(tmp_path: Path) -> None:
     write_evaluation(folder, 6, [pair.source for pair in PAIRS[:8]], metrics=names)
     run = read_run(folder)
     last = run.evaluations[-1].scores["bertscore_f1_target_rescaled"]["value"]
-    section = windows(run, draw_in(tmp_path))
+    section = windows(run, drawing_into(tmp_path))
     assert section is not None and f"and the last is {last:.3f}." in section.body
 
 
@@ -368,7 +362,7 @@ def test_meteor_without_wordnet_says_so(tmp_path: Path) -> None:
 def test_curves_made_like_the_papers_are_said_to_be(decoding: str, tmp_path: Path) -> None:
     folder = begin_run(tmp_path / "run", evaluation_decoding=decoding)
     write_evaluation(folder, 6, [pair.source for pair in PAIRS[:8]])
-    section = windows(read_run(folder), draw_in(tmp_path))
+    section = windows(read_run(folder), drawing_into(tmp_path))
     assert section is not None
     assert ("are made like them" in section.body) is (decoding == "paper-exact")
     assert ("not to be compared" in section.body) is (decoding == "model")

@@ -51,8 +51,8 @@ def compare(
 
 
 def _show(found: dict[str, Any]) -> None:
-    from promptlift.reporting.compare_page import p_text, unlike
-    from promptlift.reporting.score_sections import interval
+    from promptlift.reporting.compare_page import unlike
+    from promptlift.reporting.wording import interval, p_text
 
     names = [run["name"] for run in found["runs"]]
     settings = [[row["name"], *map(_cell, row["values"])] for row in found["settings"]]

@@ -83,8 +83,8 @@ def experiment(
 
 def _check(config: "ExperimentConfig", folder: Path) -> None:
     """The plan, and what it lacks; fails where it lacks something."""
-    from promptlift.experimenting.chain import stages_of
     from promptlift.experimenting.needs import downloads_of, is_downloaded, missing
+    from promptlift.experimenting.stages import stages_of
 
     stages = stages_of(config)
     typer.echo(f"experiment {config.name} in {folder}")

@@ -8,7 +8,7 @@ import typer
 
 from promptlift.cli.door import guarded
 from promptlift.cli.score_pictures import picture_table, score_pictures
-from promptlift.cli.score_texts import doctor_table, score_texts, tables
+from promptlift.cli.score_texts import control_table, score_texts, tables
 from promptlift.errors import ConfigError
 from promptlift.options import takes
 from promptlift.scoring.pictures.config import PictureScoringConfig
@@ -105,7 +105,7 @@ def score(
                     overwrite=overwrite,
                 )
                 shown = "\n\n".join(
-                    tables(found[part]) + (doctor_table(found[part]) if doctor else [])
+                    tables(found[part]) + (control_table(found[part]) if doctor else [])
                 )
             else:
                 assert run is not None

@@ -38,7 +38,7 @@ def score_texts(
 ) -> dict[str, Any]:
     """Improve what is to be scored, unless it is there, and score it; the fields of text.json."""
     from promptlift.improving.improver import Improver
-    from promptlift.scoring.text.examples import read_pairs, read_predictions
+    from promptlift.scoring.text.inputs import read_pairs, read_predictions
     from promptlift.scoring.text.run import score_run
 
     folder = _folder(run, model, pairs, predictions, output, doctor)
@@ -102,8 +102,8 @@ def tables(result: Mapping[str, Any]) -> list[str]:
     return [*found, legend]
 
 
-def doctor_table(result: Mapping[str, Any]) -> list[str]:
-    """What the metric doctor found, as text."""
+def control_table(result: Mapping[str, Any]) -> list[str]:
+    """What the shuffle control found, as text."""
     rows = []
     for row in result["doctor"]:
         if "real" not in row:
@@ -114,7 +114,7 @@ def doctor_table(result: Mapping[str, Any]) -> list[str]:
         verdict = "yes" if row["tells"] else "CANNOT TELL"
         rows.append([row["metric"], row["of"], *figures, interval, verdict])
     heads = ["metric", "of", "real", "shuffled", "difference", "95% interval", "tells?"]
-    return [_aligned("metric doctor: real against shuffled", heads, rows)]
+    return [_aligned("shuffle control: real against shuffled", heads, rows)]
 
 
 def _blind(result: Mapping[str, Any]) -> set[str]:

@@ -1,8 +1,7 @@
 """The stages of an experiment, one after the other in one run folder, each from where it stopped.
 
-Each stage is the library function behind a command, and keeps its own state in the run folder; a
-stage that is done finds so and does nothing. So a chain that was stopped at any moment goes on
-when it is run again.
+Each stage calls the library function that its command calls, and keeps its state in the run folder.
+A stage that is done does nothing, so a chain that was stopped goes on when it is run again.
 """
 
 import time
@@ -13,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from promptlift.errors import InputError
-from promptlift.experimenting.asking import how_to_judge
 from promptlift.experimenting.config import ExperimentConfig
+from promptlift.experimenting.stages import how_to_judge, stages_of
 from promptlift.pairs.datasets import find_files
 from promptlift.pairs.load import collect_pairs, write_pairs
 from promptlift.records import Pair
@@ -100,31 +99,6 @@ def _end(folder: Path, chain: "Chain", seconds: dict[str, float]) -> None:
         run.finish(STAGE, {"seconds_of_last_part": seconds})
 
 
-def stages_of(config: ExperimentConfig) -> dict[str, str]:
-    """The stages by name, with what each does in a few words."""
-    pairs, improve, draw = config.pairs, config.improve, config.illustrate
-    origin = (
-        f"of {pairs.count + pairs.test} scenes of the {pairs.world} world"
-        if pairs.world
-        else f"from {pairs.data}"
-    )
-    learner = config.train.model or "a small T5 from scratch"
-    prompts = "all" if improve.sample is None else str(improve.sample)
-    seeds = "" if draw.seeds == 1 else f", {draw.seeds} seeds each"
-    stages = {
-        "pairs": f"pairs {origin}",
-        "train": f"training {learner}, {config.train.epochs:g} epochs, text metrics after each",
-        "improve": f"improving {prompts} test prompts",
-        "draw": f"drawing originals and improved prompts with {draw.model} from shared noise"
-        + seeds,
-        "texts": "scoring texts",
-        "pictures": "scoring pictures: CLIPScores, directional similarity, verdicts",
-    }
-    if config.judged:
-        stages["judge"] = f"blind votes of {', '.join(config.judge.raters)}"
-    return {**stages, "report": "report, with word frequencies and gallery"}
-
-
 class Chain:
     """The stages, by the names that `stages_of` gives them.
 
@@ -208,7 +182,7 @@ class Chain:
 
     def texts(self) -> None:
         from promptlift.improving.improver import Improver
-        from promptlift.scoring.text.examples import read_pairs
+        from promptlift.scoring.text.inputs import read_pairs
         from promptlift.scoring.text.run import score_run
 
         config = self.config.texts

@@ -1,4 +1,4 @@
-"""What an experiment needs that is not there: said before hours are spent, not after."""
+"""Checks that an experiment has all it needs, before hours are spent on it."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec

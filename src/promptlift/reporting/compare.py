@@ -7,8 +7,8 @@ from typing import Any
 
 from promptlift.errors import ConfigError
 from promptlift.reporting.run_data import ROW_FIELDS, Row, RunData, number, read_run, whole_target
-from promptlift.reporting.text_sections import spread
 from promptlift.reporting.training_sections import WINDOWS, loss_lines, metric_line, metric_titles
+from promptlift.reporting.wording import spoken, spread
 from promptlift.scoring.text.bits import characters_of
 from promptlift.scoring.text.words import word_frequencies
 from promptlift.statistics import holm, paired_test
@@ -106,7 +106,7 @@ def _why_no_test(rows: Sequence[Mapping[_Key, Row]], names: Sequence[str]) -> st
         if found.keys() != rows[0].keys():
             shared = len(found.keys() & rows[0].keys())
             return (
-                f"{names[0]} and {name} were measured on other pairs ({len(rows[0])} and "
+                f"{names[0]} and {name} were measured on different pairs ({len(rows[0])} and "
                 f"{len(found)}, {shared} of them the same), so figures differ by their pairs too; "
                 "`promptlift score RUN --pairs FILE` measures each on the same"
             )
@@ -139,7 +139,7 @@ def _tests(
                 bits = metric == "bits_per_character"
                 weights = characters_of(targets) if bits else None
                 result = paired_test(ones, others_values, weights=weights)
-                tests.append({"metric": metric, "title": titles.get(metric, _spoken(metric)),
+                tests.append({"metric": metric, "title": titles.get(metric, spoken(metric)),
                               "run": name, "n": len(sound), **result})  # fmt: skip
     corrected = holm([test["p"] for test in tests])
     return [{**test, "p_holm": p} for test, p in zip(tests, corrected, strict=True)]
@@ -166,7 +166,7 @@ def _figures(
               for run, final in zip(runs, finals, strict=True)]  # fmt: skip
     names = dict.fromkeys(name for found in scores for name in found)
     return [
-        {"metric": name, "title": titles.get(name, _spoken(name)),
+        {"metric": name, "title": titles.get(name, spoken(name)),
          "scores": [found.get(name) for found in scores],
          "same_settings": _same_settings([found[name] for found in scores if name in found])}
         for name in names
@@ -228,7 +228,3 @@ def _flat(stages: Mapping[str, Row]) -> Iterable[tuple[str, Any]]:
                 yield f"{stage}, {name}" if part == "config" else f"{stage} {part}, {name}", value
         if found.get("git_revision"):
             yield f"{stage}, git revision", found["git_revision"]
-
-
-def _spoken(metric: str) -> str:
-    return metric.replace("_", " ")

@@ -1,7 +1,6 @@
 """The page of a comparison, drawn from what `compare_runs` found."""
 
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from promptlift.reporting.page import (
     beside,
     bullets,
     cards,
-    figure,
     figures,
     heading,
     join,
@@ -21,17 +19,17 @@ from promptlift.reporting.page import (
     paragraph,
     table,
 )
-from promptlift.reporting.plots import Line, interval_plot, line_plot, save
-from promptlift.reporting.score_sections import interval
-from promptlift.reporting.training_sections import LOSS_UNIT, WINDOWS, short_title
+from promptlift.reporting.plots import Draw, Line, drawing_into, interval_plot, line_plot
+from promptlift.reporting.training_sections import LOSS_UNIT, WINDOWS
 from promptlift.reporting.word_section import TOP
+from promptlift.reporting.wording import ends, interval, interval_or_dash, p_text, short_title
 
 ABOUT_TESTS = (
     "Differences are those of each run minus the reference, on the same pairs, with 95% bootstrap "
     "intervals. p is that of a two-sided sign-flip permutation test; corrected p (Holm) takes into "
-    "account that {count} tests were made: read that one where you look for whichever metric "
-    "differs. The tests speak of these validation pairs and these weights; another seed of "
-    "training may differ as much."
+    "account that {count} tests were made: read it if you look for any metric that differs. "
+    "The tests hold for these validation pairs and these weights; training with another seed "
+    "may differ as much."
 )
 
 
@@ -48,11 +46,11 @@ def write_comparison(found: dict[str, Any], folder: Path) -> Path:
     Raises:
         MissingExtraError: the extra `report` is not installed.
     """
-    names = [run["name"] for run in found["runs"]]
+    names, draw = [run["name"] for run in found["runs"]], drawing_into(folder)
     sections = [
         _settings(found, names),
-        _curves(found, folder),
-        _figures(found, names, folder),
+        _curves(found, draw),
+        _figures(found, names, draw),
         _tests(found),
         _words(found),
         _examples(found, names),
@@ -76,7 +74,7 @@ def _settings(found: dict[str, Any], names: Sequence[str]) -> Section:
     return Section("What differs", join(parts))
 
 
-def _curves(found: dict[str, Any], folder: Path) -> Section:
+def _curves(found: dict[str, Any], draw: Draw) -> Section:
     drawn = []
     for metric, title in {"loss": "Loss", **WINDOWS}.items():
         curves = found["curves"].get(metric, [])
@@ -84,13 +82,14 @@ def _curves(found: dict[str, Any], folder: Path) -> Section:
         kinds = dict.fromkeys(curve["label"] for curve in curves)
         for kind in kinds:
             lines = [_line(curve) for curve in curves if curve["label"] == kind]
-            name = re.sub(r"[ _]", "-", f"curve-{metric}-{kind}".rstrip("-").replace(",", ""))
             label = LOSS_UNIT if metric == "loss" else title
             whole = f"{title}, {kind}" if kind else title
             plot = line_plot(whole, lines, x="step", y=label)
             origin = "log.csv" if metric == "loss" else "evaluations/, bands: 95% intervals"
-            drawn.append(_drawn(plot, folder, name, f"From {origin} of each run."))
-    note = paragraph("Steps are updates: runs with other batch sizes saw other numbers of pairs.")
+            drawn.append(draw(plot, f"curve-{metric}-{kind}", f"From {origin} of each run."))
+    note = paragraph(
+        "Steps are updates: runs with different batch sizes have seen different numbers of pairs."
+    )
     return Section("Curves", join([note, figures(drawn)]) if drawn else paragraph("None yet."))
 
 
@@ -109,15 +108,12 @@ def _line(curve: dict[str, Any]) -> Line:
     )
 
 
-def _figures(found: dict[str, Any], names: Sequence[str], folder: Path) -> Section:
-    rows = [
-        (row["title"], *("-" if score is None else interval(score) for score in row["scores"]))
-        for row in found["figures"]
-    ]
+def _figures(found: dict[str, Any], names: Sequence[str], draw: Draw) -> Section:
+    rows = [(row["title"], *map(interval_or_dash, row["scores"])) for row in found["figures"]]
     drawn = []
     for row in found["figures"]:
         values = [
-            (name, score["value"], score["low"], score["high"])
+            (name, *ends(score))
             for name, score in zip(names, row["scores"], strict=True)
             if score is not None and score.get("low") is not None and score.get("high") is not None
         ]
@@ -127,7 +123,7 @@ def _figures(found: dict[str, Any], names: Sequence[str], folder: Path) -> Secti
             counts = "/".join(str(score["n"]) for score in row["scores"] if score is not None)
             plot = interval_plot(row["title"], values, x=short_title(row["title"]))
             caption = f"n = {counts}, 95% intervals. From {found['figures_from']}."
-            drawn.append(_drawn(plot, folder, f"final-{row['metric'].replace('_', '-')}", caption))
+            drawn.append(draw(plot, f"final-{row['metric']}", caption))
     note = paragraph(f"From {found['figures_from']}. In brackets 95% intervals.", note=True)
     note = join([note, *map(paragraph, unlike(found))])
     body = [note, table(rows, ("metric", *names), numbers=True), figures(drawn)]
@@ -172,7 +168,7 @@ def _examples(found: dict[str, Any], names: Sequence[str]) -> Section:
     ]  # fmt: skip
     if not shown:
         return Section("Examples", paragraph("The runs have no pair in common."))
-    note = paragraph("Pairs that all runs have, at equal distances.", note=True)
+    note = paragraph("Evenly spaced pairs of those that all runs have.", note=True)
     return Section("Examples", join([note, cards(shown)]))
 
 
@@ -181,17 +177,8 @@ def unlike(found: dict[str, Any]) -> list[str]:
     names = [row["title"] for row in found["figures"] if not row["same_settings"]]
     if not names:
         return []
-    return [f"Measured with other settings (encoder, layer, amount of text), so not to be compared "
-            f"and not tested: {', '.join(names)}."]  # fmt: skip
-
-
-def p_text(p: float) -> str:
-    """A p value as people read it."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _drawn(plot: Any, folder: Path, name: str, caption: str) -> Html:
-    return figure(save(plot, folder, name), caption)
+    return [f"Measured with different settings (encoder, layer, amount of text), so neither "
+            f"compared nor tested: {', '.join(names)}."]  # fmt: skip
 
 
 def _cell(value: Any) -> str:

@@ -256,7 +256,7 @@ def _row(shown: PictureData, pair: ShownPair, name: str) -> tuple[str, str, str,
 
 
 def figure_text(value: float, sign: str = "") -> str:
-    """A figure to four digits at most, and no more than four behind the point."""
+    """A figure to four digits at most, and no more than four after the point."""
     if value == 0:
         return "0"
     digits = 3 - math.floor(math.log10(abs(value)))

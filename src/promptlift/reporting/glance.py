@@ -1,6 +1,5 @@
 """What a run found, before its details: a few sentences, and some pairs of pictures."""
 
-from collections.abc import Sequence
 from statistics import fmean
 
 from promptlift.reporting.gallery import Thumbnails
@@ -8,7 +7,8 @@ from promptlift.reporting.page import Html, Section, bullets, join, paragraph
 from promptlift.reporting.picture_data import PictureData, ShownPair
 from promptlift.reporting.prompt_marks import marked_prompt
 from promptlift.reporting.run_data import Row, RunData
-from promptlift.reporting.score_sections import interval, systems
+from promptlift.reporting.score_sections import systems
+from promptlift.reporting.wording import interval, spread
 
 SOME = 6  # pairs
 _TEXT = ("meteor_target", "METEOR")
@@ -19,19 +19,13 @@ def glance(run: RunData, shown: PictureData, thumbnails: Thumbnails) -> Section:
     lines = [*_learned(run), *_texts(run), *_added(run), *_pictures(shown), *_kept(shown)]
     pairs = spread(shown.pairs, SOME)
     note = (
-        f"{len(pairs)} of the {len(shown.pairs):,} pairs, at equal distances, not chosen by what "
-        "they show: the original on the left, the improved prompt's picture, from the same noise, "
-        "on the right. All are in the gallery."
+        f"{len(pairs)} of the {len(shown.pairs):,} pairs, evenly spaced, not chosen by what they "
+        "show: the original is on the left, and the improved prompt's picture, from the same "
+        "noise, on the right. All pairs are in the gallery."
     )
     strip = join(_pair(pair, thumbnails) for pair in pairs)
     body = [bullets(lines), paragraph(note, note=True), Html(f"<div class=strip>{strip}</div>")]
     return Section("At a glance", join(body))
-
-
-def spread(pairs: Sequence[ShownPair], most: int) -> list[ShownPair]:
-    """At most so many, at equal distances."""
-    count = min(most, len(pairs))
-    return [pairs[place * len(pairs) // count] for place in range(count)]
 
 
 def _pair(pair: ShownPair, thumbnails: Thumbnails) -> Html:
@@ -80,7 +74,7 @@ def _added(run: RunData) -> list[str]:
     if not rows:
         return []
     phrases = fmean(len(row["additions"]) for row in rows)
-    return [f"{len(rows):,} prompts were improved, with {phrases:.1f} phrases more in the mean."]
+    return [f"{len(rows):,} prompts were improved; each gained {phrases:.1f} phrases on average."]
 
 
 def _pictures(shown: PictureData) -> list[str]:
@@ -88,7 +82,7 @@ def _pictures(shown: PictureData) -> list[str]:
     for row in (shown.scores or {}).get("comparisons") or []:
         if row["metric"] in shown.opinions:
             lines.append(
-                f"{shown.title(row['metric'])}, improved pictures less original ones: "
+                f"{shown.title(row['metric'])}, improved minus original pictures: "
                 f"{interval({**row, 'value': row['difference']})}, n = {row['n']}: "
                 f"{_verdict(row)}."
             )
@@ -107,5 +101,5 @@ def _kept(shown: PictureData) -> list[str]:
         return []
     total, kept = sum(found["choices"].values()), found["choices"].get("improved", 0)
     judges = ", ".join(map(shown.title, found["metrics"])) or "nothing"
-    return [f"Where the original stays unless the gain is clear, judged by {judges}, "
+    return [f"If the original is kept unless the gain is clear, judged by {judges}, "
             f"{kept:,} of {total:,} improved prompts are used."]  # fmt: skip

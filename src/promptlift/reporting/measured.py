@@ -8,7 +8,7 @@ _KINDS = {"bertscore": "BERTScore", "meteor": "METEOR"}
 
 
 def measured_with(score: Row) -> str:
-    """What decided a score beside the texts, in words; empty where nothing needs to be said."""
+    """What a score depends on besides the texts, in words; empty where there is nothing to note."""
     settings = score.get("settings") or {}
     said = []
     if "encoder" in settings:
@@ -21,7 +21,7 @@ def measured_with(score: Row) -> str:
 
 
 def all_measured_with(scores: Iterable[Row], titles: Mapping[str, str]) -> list[str]:
-    """A line for each way of measuring, before it the metrics that were measured so."""
+    """A line for each way of measuring, which begins with the metrics that were measured so."""
     noted: dict[str, dict[str, None]] = {}
     for score in scores:
         if said := measured_with(score):
@@ -32,5 +32,5 @@ def all_measured_with(scores: Iterable[Row], titles: Mapping[str, str]) -> list[
 
 
 def sentence(said: str) -> str:
-    """Words as a sentence behind others; empty where there are none."""
+    """Words as a sentence that follows others; empty where there are none."""
     return f" {said[0].upper()}{said[1:]}." if said else ""

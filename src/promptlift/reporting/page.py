@@ -141,7 +141,7 @@ def printable(text: str) -> str:
 
 
 def join(parts: Iterable[Html]) -> Html:
-    """Parts one behind another."""
+    """Parts one after another."""
     return Html("\n".join(parts))
 
 

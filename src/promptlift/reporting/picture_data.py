@@ -1,6 +1,5 @@
 """The pictures of a run in pairs, with what scoring found of each."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from promptlift.errors import PromptliftError
 from promptlift.files import sha256_of_file
 from promptlift.pictures import INDEX as INDEX_FILE
 from promptlift.pictures import SIDES, Picture, pair_up, read_index
-from promptlift.reporting.run_data import Row, json_of, number, rows_of
+from promptlift.reporting.run_data import Row, finite, json_of, rows_of
 from promptlift.scoring.pictures.pair_scores import gain_of
 from promptlift.statistics import average_ranks
 
@@ -84,6 +83,14 @@ class PictureData:
         """Metrics by which pairs are ranked and may be ranked otherwise by another."""
         found = {name for pair in self.pairs for name in pair.ranks}
         return [name for name in self.metrics if name in found]
+
+    def score(self, system: str, metric: str) -> Row | None:
+        """The score of some pictures or pairs, such as "improved pictures", by a metric."""
+        for found in (self.scores or {}).get("systems", []):
+            for score in found["scores"]:
+                if (found["name"], score["metric"]) == (system, metric):
+                    return dict(score)
+        return None
 
     def title(self, metric: str) -> str:
         """How people write a metric."""
@@ -158,7 +165,7 @@ def _pairs(found: PictureData, missing: list[str]) -> list[ShownPair]:
         row = scored.get(key, {})
         values = _values(row, found.metrics)
         of_pair = {
-            name: value for name in found.metrics if (value := _finite(row.get(name))) is not None
+            name: value for name in found.metrics if (value := finite(row.get(name))) is not None
         }
         pairs.append(
             ShownPair(
@@ -178,7 +185,7 @@ def _pairs(found: PictureData, missing: list[str]) -> list[ShownPair]:
 def _values(row: Row, metrics: Mapping[str, Row]) -> dict[str, tuple[float | None, float | None]]:
     found = {}
     for name in metrics:
-        both = tuple(_finite(row.get(f"{name}_{side}_picture")) for side in SIDES)
+        both = tuple(finite(row.get(f"{name}_{side}_picture")) for side in SIDES)
         if any(value is not None for value in both):
             found[name] = (both[0], both[1])
     return found
@@ -219,11 +226,6 @@ def _ranked(pairs: Sequence[ShownPair]) -> list[ShownPair]:
 
 def _key(row: Row, *names: str) -> _Key:
     return tuple(row.get(name) for name in names)
-
-
-def _finite(value: Any) -> float | None:
-    found = number(value)
-    return found if found is not None and math.isfinite(found) else None
 
 
 def settings_of(pictures: Sequence[Picture]) -> list[tuple[str, str]]:

@@ -1,16 +1,20 @@
 """What the pictures of a run say: how they were drawn, scores, win rates, verdicts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import fmean
-from typing import Any
 
-from promptlift.reporting.compare_page import p_text
 from promptlift.reporting.page import Html, Section, facts, figures, heading, join, paragraph, table
 from promptlift.reporting.picture_data import INDEX, SCORES, PictureData, settings_of
-from promptlift.reporting.plots import Line, interval_plot, line_plot
+from promptlift.reporting.plots import Draw, Line, interval_plot, line_plot
 from promptlift.reporting.run_data import Row
-from promptlift.reporting.score_sections import interval
-from promptlift.reporting.training_sections import Draw
+from promptlift.reporting.wording import (
+    counts,
+    ends,
+    interval,
+    interval_or_dash,
+    p_text,
+    percent,
+)
 from promptlift.world.bundle import DRAWING_NOTICE, SCORING_NOTICE, is_pocket
 
 CHANCE = "shuffled captions"
@@ -69,10 +73,10 @@ def _scored(scores: Row) -> list[tuple[str, object]]:
     for name, why in (scores.get("not_scored") or {}).items():
         rows.append((f"{name} was not scored", why))
     for model, cut in (scores.get("cut_captions") or {}).items():
-        counts = [f"{side} {found['cut']} of {found['of']}"
+        sides = [f"{side} {found['cut']} of {found['of']}"
                   for side in ("original", "improved")
                   if isinstance(found := cut.get(f"{side}_prompts"), dict)]  # fmt: skip
-        rows.append((f"prompts cut at {cut.get('limit')} tokens by {model}", ", ".join(counts)))
+        rows.append((f"prompts cut at {cut.get('limit')} tokens by {model}", ", ".join(sides)))
     rows.append(("seed of intervals and shuffling", scores.get("seed", "-")))
     versions = scores.get("versions") or {}
     rows.append(("versions", ", ".join(f"{name} {found}" for name, found in versions.items())))
@@ -91,12 +95,12 @@ def clip_row(shown: PictureData, draw: Draw) -> Section | None:
         paper = _PAPER.get((prompt, picture))
         rows.append(
             (f"{prompt} prompt, {picture} picture", interval(score),
-             "-" if shuffled is None else interval(shuffled),
+             interval_or_dash(shuffled),
              "-" if paper is None else f"{paper:.2f}", score["n"])
         )  # fmt: skip
-        plotted.append((f"{prompt} / {picture}", *_ends(score)))
+        plotted.append((f"{prompt} / {picture}", *ends(score)))
         if shuffled is not None:
-            by_chance.append((f"{prompt} / {picture}, shuffled", *_ends(shuffled)))
+            by_chance.append((f"{prompt} / {picture}, shuffled", *ends(shuffled)))
     note = (
         f"Means over pictures by {clip}; in brackets 95% bootstrap intervals over prompts. "
         "Shuffled captions are those of other prompts of this run: what a picture gets by chance. "
@@ -106,8 +110,9 @@ def clip_row(shown: PictureData, draw: Draw) -> Section | None:
     header = ("", "this run", CHANCE, "the paper", "prompts")
     plot = interval_plot("CLIPScore of prompt / picture", [*plotted, *by_chance], x="CLIPScore",
                          marked=len(plotted))  # fmt: skip
+    n = counts(score["n"] for score in own.values())
     caption = (
-        f"100 · cosine, at least 0. n = {_counts(own.values())} prompts, {clip}, 95% bootstrap "
+        f"100 · cosine, at least 0. n = {n} prompts, {clip}, 95% bootstrap "
         f"intervals over prompts.{f' Grey: {CHANCE}.' if by_chance else ''}"
     )
     parts = [paragraph(note, note=True), table(rows, header, numbers=True),
@@ -118,7 +123,7 @@ def clip_row(shown: PictureData, draw: Draw) -> Section | None:
 def _pairings(shown: PictureData, suffix: str) -> dict[tuple[str, str], Row]:
     found = {}
     for prompt, picture in _PAIRINGS:
-        score = _score(shown, f"{picture} pictures{suffix}", f"clipscore_{prompt}_prompt")
+        score = shown.score(f"{picture} pictures{suffix}", f"clipscore_{prompt}_prompt")
         if score is not None:
             found[prompt, picture] = score
     return found
@@ -152,11 +157,11 @@ def _compared(shown: PictureData, row: Row, suffix: str) -> list[tuple[object, .
     name = row["metric"]
     sides = [
         # Each with its prompt: of both pictures that is another metric's value.
-        _score(shown, f"{side} pictures{suffix}", name.replace("_own_", f"_{side}_"))
+        shown.score(f"{side} pictures{suffix}", name.replace("_own_", f"_{side}_"))
         for side in ("original", "improved")
     ]
     title = f"– with {CHANCE}" if suffix else shown.title(name)
-    cells = ["-" if score is None else interval(score) for score in sides]
+    cells = map(interval_or_dash, sides)
     difference = interval({**row, "value": row["difference"]})
     return [(title, *cells, difference, p_text(row["p"]), row["pairs"], row["n"])]
 
@@ -177,25 +182,24 @@ def _gains(shown: PictureData, draw: Draw) -> list[Html]:
             f"{title}, pairs in rising order, n = {len(gains):,}; {losing:,} lose. "
             "From scores/pairs.parquet."
         )
-        drawn.append(draw(plot, f"gains-{name.replace('_', '-')}", caption))
+        drawn.append(draw(plot, f"gains-{name}", caption))
     return drawn
 
 
 def _of_pairs(shown: PictureData, draw: Draw) -> list[Html]:
     rows, drawn = [], []
     for name, metric in shown.metrics.items():
-        own = _score(shown, "pairs", name)
+        own = shown.score("pairs", name)
         if own is None:
             continue
-        chance = _score(shown, f"pairs, {CHANCE}", name)
+        chance = shown.score(f"pairs, {CHANCE}", name)
         undefined = (own.get("settings") or {}).get("undefined", 0)
-        by_chance = "-" if chance is None else interval(chance)
-        rows.append((metric["title"], interval(own), by_chance, own["n"], undefined))
-        plotted = [("this run", *_ends(own))]
-        plotted += [(CHANCE, *_ends(chance))] if chance is not None else []
+        rows.append((metric["title"], interval(own), interval_or_dash(chance), own["n"], undefined))
+        plotted = [("this run", *ends(own))]
+        plotted += [(CHANCE, *ends(chance))] if chance is not None else []
         plot = interval_plot(metric["title"], plotted, x=metric["title"])
         caption = f"n = {own['n']} prompts, 95% intervals. {metric['source']}."
-        drawn.append(draw(plot, f"pairs-{name.replace('_', '-')}", caption))
+        drawn.append(draw(plot, f"pairs-{name}", caption))
     if not rows:
         return []
     note = (
@@ -224,7 +228,7 @@ def _wins(shown: PictureData, draw: Draw) -> list[Html]:
             cells = ["-" if rate is None else percent(rate) for rate in rates]
             rows.append((title, found["wins"], found["losses"], found["ties"], *cells))
         half = row["win_rate"]["ties_half"]
-        plotted.append((shown.title(row["metric"]), *_percent_ends(half)))
+        plotted.append((shown.title(row["metric"]), *ends(half, 100)))
     header = ("metric", "won", "lost", "tied", *_TIES.values())
     note = (
         "How often the improved picture of a pair is the better one, by each way of counting ties. "
@@ -233,7 +237,7 @@ def _wins(shown: PictureData, draw: Draw) -> list[Html]:
     )
     plot = interval_plot("Win rate of the improved picture", plotted, x="% of pairs, ties as half",
                          marked=len(plotted), line=50)  # fmt: skip
-    n = "/".join(str(count) for count in sorted({row["n"] for row in compared}))
+    n = counts(row["n"] for row in compared)
     caption = f"n = {n} prompts, {compared[0]['pairs']:,} pairs, 95% intervals; dotted: a coin."
     return [heading("Win rates"), paragraph(note, note=True), table(rows, header, numbers=True),
             figures([draw(plot, "win-rates", caption)])]  # fmt: skip
@@ -254,9 +258,9 @@ def verdicts(shown: PictureData, draw: Draw) -> Section | None:
     judges = ", ".join(map(shown.title, found["metrics"])) or "nothing"
     reasons = sorted(found["reasons"].items(), key=lambda item: (-item[1], item[0]))
     named = [(shown.titled(reason), count) for reason, count in reasons]
-    plotted = [("this run", *_percent_ends(found["left_alone"]))]
+    plotted = [("this run", *ends(found["left_alone"], 100))]
     if by_chance:
-        plotted.append((CHANCE, *_percent_ends(by_chance["left_alone"])))
+        plotted.append((CHANCE, *ends(by_chance["left_alone"], 100)))
     plot = interval_plot("Prompts that were better left alone", plotted, x="% of prompts")
     caption = f"n = {found['prompts']:,} prompts, judged by {judges}, 95% intervals."
     parts = [
@@ -275,30 +279,3 @@ def verdicts(shown: PictureData, draw: Draw) -> Section | None:
               ("reason", "improved prompts"), numbers=True),
     ]  # fmt: skip
     return Section("Verdicts: the original unless the gain is clear", join(parts))
-
-
-def percent(score: Row) -> str:
-    """A share with its interval, in percent."""
-    return f"{score['value']:.0%} ({score['low']:.0%} to {score['high']:.0%})"
-
-
-def _score(shown: PictureData, system: str, metric: str) -> Row | None:
-    for found in (shown.scores or {})["systems"] if shown.scores else []:
-        if found["name"] == system:
-            for score in found["scores"]:
-                if score["metric"] == metric:
-                    return dict(score)
-    return None
-
-
-def _ends(score: Mapping[str, Any]) -> tuple[float, float, float]:
-    return score["value"], score["low"], score["high"]
-
-
-def _percent_ends(score: Mapping[str, Any]) -> tuple[float, float, float]:
-    value, low, high = _ends(score)
-    return 100 * value, 100 * low, 100 * high
-
-
-def _counts(scores: Any) -> str:
-    return "/".join(str(count) for count in sorted({score["n"] for score in scores}))

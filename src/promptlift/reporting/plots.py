@@ -4,7 +4,7 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from promptlift.errors import MissingExtraError
 from promptlift.files import atomic_path, write_text
-from promptlift.reporting.page import Html, escape, printable
+from promptlift.reporting.page import Html, escape, figure, printable
 
 # Okabe and Ito, "Color Universal Design", 2008; the order keeps neighbours apart in print too, and
 # the two palest come last. Lines also differ in their dashes.
@@ -54,6 +54,10 @@ _STYLE = {
     "lines.linewidth": 1.5,
     "savefig.dpi": 200,
 }
+
+
+# Saves a plot under a name, and gives it as a figure with its caption.
+Draw = Callable[[Any, str, str], Html]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,6 +254,16 @@ def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[f
     return [_mean(x[at : at + run]) for at in range(0, len(x), run)], [
         _mean(y[at : at + run]) for at in range(0, len(y), run)
     ]
+
+
+def drawing_into(folder: Path) -> Draw:
+    """What saves plots in a folder. Names may be any text: files have hyphens instead of signs."""
+
+    def draw(plot: Any, name: str, caption: str) -> Html:
+        # Addresses within SVG cannot have the spaces and brackets of a system's name.
+        return figure(save(plot, folder, re.sub(r"(?:[^\w.]|_)+", "-", name).strip("-")), caption)
+
+    return draw
 
 
 def save(drawing: Any, folder: Path, name: str) -> Html:

@@ -1,6 +1,5 @@
 """What people prefer: their votes beside the paper's, and how metrics agree with them."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from promptlift.judging.statistics.metrics_agreement import MetricAgreement
 from promptlift.judging.statistics.rater_checks import RaterCheck
 from promptlift.judging.statistics.rates import TIES_HALF, TIES_LOSE, WITHOUT_TIES, Tally
 from promptlift.judging.statistics.sequential_test import Evidence
-from promptlift.reporting.compare_page import p_text
 from promptlift.reporting.page import (
     Html,
     Section,
@@ -26,8 +24,8 @@ from promptlift.reporting.page import (
     table,
 )
 from promptlift.reporting.picture_data import PictureData
-from promptlift.reporting.plots import interval_plot
-from promptlift.reporting.training_sections import Draw
+from promptlift.reporting.plots import Draw, interval_plot
+from promptlift.reporting.wording import Ends, counts, p_text
 from promptlift.statistics import wilson
 
 TITLE = "What people prefer"
@@ -80,7 +78,7 @@ def _of_study(study: Study, shown: PictureData, draw: Draw) -> list[Html]:
         parts.append(heading(QUESTIONS.get(question, question)))
         several = len(found.systems) > 1
         for system, part in found.systems.items():
-            parts += _rates(system, part, _file_name(f"preference-{question}-{system}"), draw)
+            parts += _rates(system, part, f"preference-{question}-{system}", draw)
         if found.bradley_terry:
             parts.append(_strengths(found.bradley_terry))
         if found.no_strengths:
@@ -94,7 +92,7 @@ def _of_study(study: Study, shown: PictureData, draw: Draw) -> list[Html]:
         for system, of_system in gains.items():
             agreed = agreement_with_metrics(study, of_system, question=question, system=system)
             if agreed:
-                name = _file_name(f"metrics-and-people-{question}-{system}")
+                name = f"metrics-and-people-{question}-{system}"
                 parts += _metrics(agreed, shown, system if several else "", name, draw)
     return parts
 
@@ -112,7 +110,7 @@ def _rates(system: str, part: SystemResults, name: str, draw: Draw) -> list[Html
     paper = _PAPER_WINS / _PAPER_VOTES
     rows.append(("the paper, not blind", _PAPER_VOTES, _PAPER_WINS, "-", "-", "-",
                  _share(paper, low, high), "-", "-", "-"))  # fmt: skip
-    counts = (
+    outcome = (
         f"{system}: won {together.wins}, lost {together.losses}, tied {together.ties}; "
         f"{together.raters} raters, {together.prompts} prompts."
     )
@@ -124,20 +122,20 @@ def _rates(system: str, part: SystemResults, name: str, draw: Draw) -> list[Html
     header = ("win rate", "votes", "won", "lost", "tied", "of these both bad", *_RULES.values(),
               "p")  # fmt: skip
     plotted = [
-        (said, rate, rates[rule].low, rates[rule].high)
+        (said, *_percent(rate, rates[rule].low, rates[rule].high))
         for rule, said in _RULES.items()
         if (rate := rates[rule].rate) is not None
     ]
     plot = interval_plot(
         f"Votes won by {system}",
-        [_percent(row) for row in [*plotted, ("the paper, not blind", paper, low, high)]],
+        [*plotted, ("the paper, not blind", *_percent(paper, low, high))],
         x="% of votes", marked=len(plotted), line=50,
     )  # fmt: skip
     caption = (
         f"n = {together.votes} votes, Wilson's 95% intervals. Grey: the paper, ties to the "
         "original. Dotted: what a coin gives where ties are left out or count as half."
     )
-    return [paragraph(counts), paragraph(note, note=True), table(rows, header, numbers=True),
+    return [paragraph(outcome), paragraph(note, note=True), table(rows, header, numbers=True),
             bullets([*_agreement(part.agreement), _evidence(part.evidence)]),
             figures([draw(plot, name, caption)])]  # fmt: skip
 
@@ -215,7 +213,7 @@ def _metrics(
         decided = f"{found.decided} of {found.pairs}"
         rows.append((shown.title(metric), _share(accuracy, low, high), tau, decided, found.prompts))
         if accuracy is not None and low is not None and high is not None:
-            plotted.append(_percent((shown.title(metric), accuracy, low, high)))
+            plotted.append((shown.title(metric), *_percent(accuracy, low, high)))
     header = (f"metric{f', of {system}' if system else ''}", "finds the preferred picture",
               "Kendall's tau-b", "decided pairs", "prompts")  # fmt: skip
     note = (
@@ -227,7 +225,7 @@ def _metrics(
     if plotted:
         plot = interval_plot("Preferred pictures found by metrics", plotted,
                              x="% of decided pairs", marked=len(plotted), line=50)  # fmt: skip
-        n = "/".join(str(count) for count in sorted({row.decided for row in agreed.values()}))
+        n = counts(row.decided for row in agreed.values())
         caption = f"n = {n} decided pairs, 95% intervals; dotted: a coin."
         parts.append(figures([draw(plot, name, caption)]))
     return parts
@@ -248,14 +246,8 @@ def _gains(study: Study, shown: PictureData) -> _Gains:
     return gains
 
 
-def _file_name(text: str) -> str:
-    """Systems have spaces and brackets in their names, which addresses within SVG cannot have."""
-    return re.sub(r"[^\w.]+", "-", text).strip("-")
-
-
-def _percent(row: tuple[str, float, float, float]) -> tuple[str, float, float, float]:
-    name, value, low, high = row
-    return name, 100 * value, 100 * low, 100 * high
+def _percent(value: float, low: float, high: float) -> Ends:
+    return 100 * value, 100 * low, 100 * high
 
 
 def _share(value: float | None, low: float | None, high: float | None) -> str:

@@ -25,7 +25,7 @@ def marked_prompt(source: str, prompt: str) -> Html:
     for kind, first, last, begin, end in matcher.get_opcodes():
         if kind == "equal":
             continue
-        # Words lost at the end stand behind the last word.
+        # Words lost at the end stand after the last word.
         start = has[begin].start() if begin < len(has) else (has[-1].end() if has else len(prompt))
         start = max(start, at)
         parts.append(escape(prompt[at:start]))
@@ -33,8 +33,8 @@ def marked_prompt(source: str, prompt: str) -> Html:
         if first < last:
             lost = escape(source[had[first].start() : had[last - 1].end()])
             before = " " if start and not prompt[start - 1].isspace() else ""
-            behind = " " if start < len(prompt) and prompt[start].isalnum() else ""
-            parts.append(Html(f"<del>{before}{lost}{behind}</del>"))
+            after = " " if start < len(prompt) and prompt[start].isalnum() else ""
+            parts.append(Html(f"<del>{before}{lost}{after}</del>"))
         if begin < end:
             at = has[end - 1].end()
             parts.append(Html(f"<mark>{escape(prompt[start:at])}</mark>"))

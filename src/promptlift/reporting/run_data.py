@@ -27,7 +27,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class EvaluatedStep:
     """The scores at one step.
 
     Attributes:
@@ -65,7 +65,7 @@ class RunData:
     folder: Path
     stages: Mapping[str, Row]
     log: Sequence[Mapping[str, float]] = ()
-    evaluations: Sequence[Evaluation] = ()
+    evaluations: Sequence[EvaluatedStep] = ()
     predictions: Sequence[Row] = ()
     text: Row | None = None
     text_rows: Sequence[Row] = ()
@@ -82,7 +82,7 @@ class RunData:
         """What the manifest says of training; empty where nothing was trained."""
         return self.stages.get("training", {})
 
-    def final_evaluation(self) -> Evaluation | None:
+    def final_evaluation(self) -> EvaluatedStep | None:
         """The evaluation of the weights that the run kept: the best, otherwise the last."""
         best = (self.training.get("results") or {}).get("best_step")
         found = [item for item in self.evaluations if item.step == best]
@@ -178,6 +178,12 @@ def number(value: Any) -> float | None:
         return None
 
 
+def finite(value: Any) -> float | None:
+    """A figure of a file; None where there is none or it is not finite."""
+    found = number(value)
+    return found if found is not None and math.isfinite(found) else None
+
+
 def _read_log(folder: Path, missing: list[str]) -> list[dict[str, float]]:
     if not (folder / "log.csv").exists():
         missing.append("no log yet: training writes its first row after some steps")
@@ -185,12 +191,12 @@ def _read_log(folder: Path, missing: list[str]) -> list[dict[str, float]]:
     rows = []
     for row in rows_of(folder, "log.csv", ("step",), missing):
         found = {name: value for name, cell in row.items() if (value := number(cell)) is not None}
-        if math.isfinite(found.get("step", math.nan)):
+        if finite(found.get("step")) is not None:
             rows.append(found)
     return sorted(rows, key=lambda row: row["step"])
 
 
-def _read_evaluations(folder: Path, missing: list[str]) -> list[Evaluation]:
+def _read_evaluations(folder: Path, missing: list[str]) -> list[EvaluatedStep]:
     found = []
     for path in sorted((folder / "evaluations").glob("step-*.json")):
         file = f"evaluations/{path.name}"
@@ -204,7 +210,7 @@ def _read_evaluations(folder: Path, missing: list[str]) -> list[Evaluation]:
         scores, epoch = _by_metric(value["scores"]), number(value.get("epoch")) or 0.0
         decoding = value.get("decoding") or {}
         found.append(
-            Evaluation(step=int(step), epoch=epoch, scores=scores, decoding=decoding, file=file)
+            EvaluatedStep(step=int(step), epoch=epoch, scores=scores, decoding=decoding, file=file)
         )
     if not found:
         missing.append("no evaluations: training writes one after each epoch")
@@ -216,14 +222,8 @@ def _by_metric(scores: Sequence[Any]) -> dict[str, Row]:
     return {
         str(score["metric"]): score
         for score in scores
-        if isinstance(score, dict)
-        and "metric" in score
-        and math.isfinite(_or_nan(number(score.get("value"))))
+        if isinstance(score, dict) and "metric" in score and finite(score.get("value")) is not None
     }
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value
 
 
 def json_of(folder: Path, file: str, missing: list[str]) -> dict[str, Any] | None:

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from promptlift.files import write_text
 from promptlift.reporting import (
@@ -17,9 +16,9 @@ from promptlift.reporting import (
 )
 from promptlift.reporting.gallery import Thumbnails, gallery, gallery_script, gallery_style
 from promptlift.reporting.glance import glance
-from promptlift.reporting.page import Html, figure, page, paragraph
-from promptlift.reporting.picture_data import read_pictures
-from promptlift.reporting.plots import save
+from promptlift.reporting.page import Section, page, paragraph
+from promptlift.reporting.picture_data import PictureData, read_pictures
+from promptlift.reporting.plots import Draw, drawing_into
 from promptlift.reporting.run_data import RunData, read_run
 
 _log = logging.getLogger(__name__)
@@ -52,16 +51,32 @@ def write_report(
     run = replace(run, missing=[*run.missing, *shown.missing])
     folder = output or run_folder / "report"
 
-    def draw(plot: Any, name: str, caption: str) -> Html:
-        return figure(save(plot, folder, name), caption)
-
     report(f"drawing the plots of {run.name}")
-    sections = [
+    summary = training_sections.summary(run)
+    sections = _sections(run, shown, drawing_into(folder))
+    style = script = ""
+    if shown.pairs:
+        report(f"making thumbnails of {run.name}")
+        pictures = gallery(shown, folder, report=report)
+        # Findings come first, and how they were made after them.
+        sections = [glance(run, shown, Thumbnails(folder)), *sections, summary, pictures]
+        style, script = gallery_style(), gallery_script()
+    else:
+        sections = [summary, *sections]
+    path = folder / "index.html"
+    lead = paragraph(_lead(run))
+    kind = "Experiment" if "experiment" in run.stages else "Run"
+    write_text(path, page(f"{kind} {run.name}", sections, lead=lead, style=style, script=script))
+    return path
+
+
+def _sections(run: RunData, shown: PictureData, draw: Draw) -> list[Section]:
+    found = [
         picture_sections.drawing(shown) if shown.pictures else None,
         picture_sections.clip_row(shown, draw),
         picture_sections.metrics(shown, draw),
         picture_sections.verdicts(shown, draw),
-        preference_section.preference(run_folder, shown, draw),
+        preference_section.preference(run.folder, shown, draw),
         score_sections.scores(run),
         training_sections.windows(run, draw),
         training_sections.epochs(run, draw),
@@ -72,22 +87,7 @@ def write_report(
         text_sections.painters(run, draw),
         text_sections.examples(run),
     ]
-    summary = training_sections.summary(run)
-    style = script = ""
-    if shown.pairs:
-        report(f"making thumbnails of {run.name}")
-        pictures = gallery(shown, folder, report=report)
-        # What was found comes first, and how it was made behind it.
-        sections = [glance(run, shown, Thumbnails(folder)), *sections, summary, pictures]
-        style, script = gallery_style(), gallery_script()
-    else:
-        sections = [summary, *sections]
-    found = [section for section in sections if section is not None]
-    path = folder / "index.html"
-    lead = paragraph(_lead(run))
-    kind = "Experiment" if "experiment" in run.stages else "Run"
-    write_text(path, page(f"{kind} {run.name}", found, lead=lead, style=style, script=script))
-    return path
+    return [section for section in found if section is not None]
 
 
 def _lead(run: RunData) -> str:

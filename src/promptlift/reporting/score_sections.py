@@ -1,6 +1,5 @@
 """How good a run's model is beside baselines, and which metrics can tell."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,44 +14,45 @@ from promptlift.reporting.page import (
     paragraph,
     table,
 )
-from promptlift.reporting.plots import interval_plot
-from promptlift.reporting.run_data import Row, RunData, number
-from promptlift.reporting.training_sections import Draw, metric_titles, short_title
+from promptlift.reporting.plots import Draw, interval_plot
+from promptlift.reporting.run_data import Row, RunData, finite
+from promptlift.reporting.training_sections import metric_titles
+from promptlift.reporting.wording import ends, interval, interval_or_dash, short_title, spoken
 
 _DIVERSITY = ("distinct_1", "distinct_2", "self_bleu")
 _INTERVALS = "In brackets 95% intervals."
 
 
 def scores(run: RunData) -> Section | None:
-    """The table of systems with intervals, and what the metric doctor says."""
+    """The table of systems with intervals, and what the shuffle control says."""
     found = systems(run)
     titles = metric_titles(run)
     if not found:
         last = run.final_evaluation()
         if last is None:
             return None
-        rows = [(titles.get(name, name.replace("_", " ")), interval(score), score.get("n"))
-                for name, score in last.scores.items()]  # fmt: skip
+        of_last = [(titles.get(name, spoken(name)), interval(score), score.get("n"))
+                   for name, score in last.scores.items()]  # fmt: skip
         note = f"Of {last.file}; no baselines were scored. "
         lines = all_measured_with(last.scores.values(), titles)
-        parts = [table(rows, ("metric", "value (95% interval)", "n"), numbers=True),
+        parts = [table(of_last, ("metric", "value (95% interval)", "n"), numbers=True),
                  *([bullets(lines)] if lines else [])]  # fmt: skip
         return Section("Scores", join([paragraph(note + _INTERVALS, note=True), *parts]))
-    by_name = [{score["metric"]: score for score in system["scores"] if _finite(score)}
+    by_name = [{score["metric"]: score for score in system["scores"] if _is_finite(score)}
                for system in found]  # fmt: skip
     names = list(dict.fromkeys(name for scores in by_name for name in scores))
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for name in names:
-        cells = [interval(scores[name]) if name in scores else "-" for scores in by_name]
+        cells = [interval_or_dash(scores.get(name)) for scores in by_name]
         counts = {scores[name].get("n") for scores in by_name if name in scores}
         n = "/".join(str(count) for count in sorted(counts, key=str))
-        rows.append((titles.get(name, name.replace("_", " ")), *cells, n))
+        rows.append((titles.get(name, spoken(name)), *cells, n))
     header = ("metric", *(system["name"] for system in found), "n")
     parts = [paragraph(f"From scores/text.json. {_INTERVALS}", note=True),
              table(rows, header, numbers=True)]  # fmt: skip
     if lines := _measured(found, titles):
         parts.append(bullets(lines))
-    parts += _doctor((run.text or {}).get("doctor") or [], titles)
+    parts += _shuffle_control((run.text or {}).get("doctor") or [], titles)
     return Section("Scores", join(parts))
 
 
@@ -66,8 +66,8 @@ def _measured(found: Sequence[Row], titles: Mapping[str, str]) -> list[str]:
             for line, names in by_line.items()]  # fmt: skip
 
 
-def _doctor(verdicts: Sequence[Row], titles: Mapping[str, str]) -> list[Html]:
-    """Which metrics tell a real pair from a shuffled one, as `scoring.doctor` found."""
+def _shuffle_control(verdicts: Sequence[Row], titles: Mapping[str, str]) -> list[Html]:
+    """Which metrics can tell a real pair from a shuffled one."""
     if not verdicts:
         return []
     rows = [
@@ -80,29 +80,28 @@ def _doctor(verdicts: Sequence[Row], titles: Mapping[str, str]) -> list[Html]:
     ]  # fmt: skip
     header = ("metric", "of", "real", "shuffled", "difference", "n", "tells them apart")
     note = (
-        "Each prediction against another pair's target or source, and each target likewise: a "
-        "metric that cannot tell these from the real ones measures something else than fit."
+        "Each prediction is scored against another pair's target or source, and so is each target. "
+        "A metric that cannot tell these from the real ones does not measure how well texts fit."
     )
     noted: dict[str, list[str]] = {}
     for row in verdicts:
         if row.get("note"):
             noted.setdefault(str(row["note"]), []).append(titles.get(row["metric"], row["metric"]))
     lines = [f"{', '.join(names)}: {note}." for note, names in noted.items()]
-    return [heading("What the metric doctor says"), paragraph(note, note=True),
+    return [heading("What the shuffle control says"), paragraph(note, note=True),
             table(rows, header, numbers=True), bullets(lines)]  # fmt: skip
 
 
 def diversity(run: RunData, draw: Draw) -> Section | None:
     """Distinct-1, distinct-2 and self-BLEU of the model against the baselines."""
-    drawn = [
-        by_system(run, name, f"diversity-{name.replace('_', '-')}", draw) for name in _DIVERSITY
-    ]
+    drawn = [by_system(run, name, f"diversity-{name}", draw) for name in _DIVERSITY]
     found = [figure for figure in drawn if figure]
     if not found:
         return None
     note = paragraph(
-        "Distinct-n: different n-grams over all n-grams. Self-BLEU: how alike predictions are to "
-        "each other. Diversity alone is no merit: shuffled targets are as diverse as targets.",
+        "Distinct-n: distinct n-grams divided by all n-grams. Self-BLEU: how much predictions "
+        "resemble each other. Diversity alone is no merit: shuffled targets are as diverse as "
+        "targets.",
         note=True,
     )
     return Section("Diversity", join([note, figures(found)]))
@@ -112,20 +111,19 @@ def by_system(run: RunData, metric: str, name: str, draw: Draw) -> Html | None:
     """A metric of each system; None where it was not scored."""
     found = [(system["name"], score)
              for system in systems(run) for score in system["scores"]
-             if score.get("metric") == metric and _finite(score)]  # fmt: skip
+             if score.get("metric") == metric and _is_finite(score)]  # fmt: skip
     if not found:
         return None
-    title = metric_titles(run).get(metric, metric.replace("_", " "))
-    rows = [(name, score["value"], score["low"], score["high"]) for name, score in found]
+    title = metric_titles(run).get(metric, spoken(metric))
     # Of too few words distinct-n is too high: it would only mislead beside the others.
     noted = [name for name, score in found if metric.startswith("distinct") and _noted(score)]
     found = [item for item in found if item[0] not in noted]
     if not found:
         return None
-    rows = [row for row in rows if row[0] not in noted]
+    rows = [(name, *ends(score)) for name, score in found]
     caption = f"n = {found[0][1].get('n')} predictions, 95% intervals. From scores/text.json."
     if noted:
-        caption += f" Left out, as they add too few words: {', '.join(noted)}."
+        caption += f" Left out because they add too few words: {', '.join(noted)}."
     return draw(interval_plot(title, rows, x=short_title(title)), name, caption)
 
 
@@ -135,21 +133,9 @@ def systems(run: RunData) -> list[dict[str, Any]]:
             if isinstance(system, dict) and system.get("scores")]  # fmt: skip
 
 
-def interval(score: Row) -> str:
-    """A value with its interval, to two digits of half the interval: 0.207 (0.199 to 0.215)."""
-    low, high = number(score.get("low")), number(score.get("high"))
-    if low is None or high is None or not 0 < high - low < math.inf:
-        return f"{score['value']:.4g}"
-    value = abs(score["value"]) or 1.0
-    most = max(4, 1 - math.floor(math.log10(value)))
-    places = min(most, max(0, 1 - math.floor(math.log10((high - low) / 2))))
-    return f"{score['value']:.{places}f} ({low:.{places}f} to {high:.{places}f})"
-
-
 def _noted(score: Row) -> bool:
     return bool((score.get("settings") or {}).get("note"))
 
 
-def _finite(score: Row) -> bool:
-    ends = [number(score.get(name)) for name in ("value", "low", "high")]
-    return all(end is not None and math.isfinite(end) for end in ends)
+def _is_finite(score: Row) -> bool:
+    return all(finite(score.get(name)) is not None for name in ("value", "low", "high"))

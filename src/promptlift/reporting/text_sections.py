@@ -15,11 +15,11 @@ from promptlift.reporting.page import (
     join,
     paragraph,
 )  # fmt: skip
-from promptlift.reporting.plots import bar_plot, histogram, interval_plot
+from promptlift.reporting.plots import Draw, bar_plot, histogram, interval_plot
 from promptlift.reporting.run_data import Row, RunData, whole_target
 from promptlift.reporting.score_sections import by_system
-from promptlift.reporting.training_sections import Draw
 from promptlift.reporting.word_section import TOP
+from promptlift.reporting.wording import spread
 from promptlift.statistics import mean_interval
 
 _INTRODUCTION = re.compile(r"^(?:.*\bby |and )")  # "art by", before a painter's name
@@ -105,7 +105,7 @@ def _added(source: str, result: str, kind: str) -> set[str]:
 
 
 def examples(run: RunData, count: int = 12) -> Section | None:
-    """Results at equal distances through the rows, so that none is picked."""
+    """Evenly spaced results, so that nobody picks them."""
     parts = []
     rows, file = run.model_rows()
     if rows:
@@ -114,16 +114,10 @@ def examples(run: RunData, count: int = 12) -> Section | None:
              *([("target", target)] if (target := whole_target(row)) else [])]
             for row in spread(rows, count)
         ]  # fmt: skip
-        parts += [paragraph(f"{len(shown)} of {len(rows):,} rows of {file}, at equal distances."),
+        parts += [paragraph(f"{len(shown)} of {len(rows):,} rows of {file}, evenly spaced."),
                   cards(shown)]  # fmt: skip
     if run.improvements:
         found = spread(run.improvements, count)
         shown = [[("source", row["source"]), ("improved", row["prompt"])] for row in found]
         parts += [heading("Improvements"), cards(shown)]
     return Section("Examples", join(parts)) if parts else None
-
-
-def spread(rows: Sequence[Row], count: int) -> list[Row]:
-    """So many rows at equal distances."""
-    count = min(count, len(rows))
-    return [rows[place * len(rows) // count] for place in range(count)]

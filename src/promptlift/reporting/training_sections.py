@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from promptlift.reporting.measured import measured_with, sentence
@@ -16,12 +16,10 @@ from promptlift.reporting.page import (
     join,
     paragraph,
 )  # fmt: skip
-from promptlift.reporting.plots import MOST_POINTS, Line, line_plot
+from promptlift.reporting.plots import MOST_POINTS, Draw, Line, line_plot
 from promptlift.reporting.run_data import LOG_METRICS, RunData, number
+from promptlift.reporting.wording import short_title, spoken
 from promptlift.scoring.text.metrics import TEXT_METRICS
-
-# Draws a plot beside the page, under a name, and gives the figure with its caption.
-Draw = Callable[[Any, str, str], Html]
 
 LOSS_UNIT = "loss (nats per token)"
 _NOTHING: tuple[Any, ...] = (None, "", [], {})
@@ -40,17 +38,17 @@ WINDOWS = {
 _WHY_BELOW = (
     "The evaluation loss may lie below the training loss without anything being wrong. The "
     "training loss is taken while dropout is on, so the model works with a part of itself; and it "
-    "is the mean over the steps since the last row, while the weights were still worse than those "
+    "is the mean over the steps since the last row, when the weights were still worse than those "
     "that are evaluated. Validation pairs may also be easier."
 )
 _SAMPLE = (
     " The line of training rows as evaluated has neither: a fixed sample of the training pairs, "
-    "measured at the same moment and in the same way as the validation pairs. As far as both kinds "
-    "of pairs are equally hard, the gap between those two lines is what was learnt by heart."
+    "measured at the same moment and in the same way as the validation pairs. If both kinds "
+    "of pairs are equally hard, the gap between those two lines shows what was learnt by heart."
 )
 _OTHER_CURVES = (
-    "The paper's own curves measured text cut at 20 tokens, on other data: they are not to be "
-    "compared with these."
+    "The paper's own curves measured text cut at 20 tokens, on other data: do not compare "
+    "them with these."
 )
 _LIKE_THE_PAPERS = (
     "Text was decoded as for the paper's own curves, so these are made like them, as far as the "
@@ -68,7 +66,7 @@ def summary(run: RunData) -> Section:
         rows.append(("model", config.get("model") or "a T5 from scratch"))
     if config.get("name"):
         rows.append(("name", config["name"]))
-    rows += [(name.replace("_", " "), _cell(value)) for name, value in results.items()]
+    rows += [(spoken(name), _cell(value)) for name, value in results.items()]
     rows += [(f"data: {name}", _input(value))
              for name, value in (training.get("inputs") or {}).items()]  # fmt: skip
     if run.text:
@@ -108,7 +106,7 @@ def windows(run: RunData, draw: Draw) -> Section | None:
         plot = line_plot(f"{title} against step", [line], x="step", y=title)
         caption = f"On validation pairs, against the target{count}. From {origin}.{_gaps([line])}"
         caption += _of_window(run, name)
-        drawn.append(draw(plot, f"window-{place}-{name.replace('_', '-')}", caption))
+        drawn.append(draw(plot, f"window-{place}-{name}", caption))
     if not drawn:
         return None
     parts = [figures(drawn)]
@@ -185,13 +183,13 @@ def epochs(run: RunData, draw: Draw) -> Section | None:
         found = [item for item in run.evaluations if name in item.scores]
         scores = [item.scores[name] for item in found]
         line = Line(label="", x=[item.epoch for item in found], **_ends(scores))
-        title = titles.get(name, name.replace("_", " "))
+        title = titles.get(name, spoken(name))
         plot = line_plot(title, [line], x="epoch", y=short_title(title), bars=True)
         caption = f"n = {scores[-1].get('n')} predictions, bars: 95% interval. From evaluations/."
         caption += sentence(measured_with(scores[-1]))
         drawn.append(draw(plot, f"epoch-{name}", caption))
     last = run.evaluations[-1]
-    note = paragraph("Of what the model wrote for the validation pairs, decoded with:")
+    note = paragraph("Scores of what the model wrote for the validation pairs, decoded with:")
     options = [(key, _cell(value)) for key, value in last.decoding.items() if value not in _NOTHING]
     used = facts(options) if options else paragraph("(not recorded)")
     return Section("Metrics after each epoch", join([note, used, figures(drawn)]))
@@ -211,7 +209,7 @@ def optimizer(run: RunData, draw: Draw) -> Section | None:
         label = "L2 norm before clipping" if name == "grad_norm" else "learning rate"
         plot = line_plot(title, [line], x="step", y=label, log=log)
         caption = f"{len(steps):,} rows of log.csv.{_thinned([line])}{_gaps([line])}"
-        drawn.append(draw(plot, name.replace("_", "-"), caption))
+        drawn.append(draw(plot, name, caption))
     return Section("Learning rate and gradient norm", figures(drawn)) if drawn else None
 
 
@@ -221,11 +219,6 @@ def metric_titles(run: RunData) -> dict[str, str]:
     own = {item["name"]: item["title"] for item in (run.text or {}).get("metrics", [])
            if isinstance(item, dict) and "name" in item and "title" in item}  # fmt: skip
     return known | own
-
-
-def short_title(title: str) -> str:
-    """Without what stands in brackets behind, for an axis below the whole title."""
-    return title.split(" (")[0]
 
 
 def _ends(scores: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
@@ -248,7 +241,7 @@ def _thinned(lines: Sequence[Line]) -> str:
 
 def _gaps(lines: Sequence[Line]) -> str:
     count = sum(not math.isfinite(value) for line in lines for value in line.y)
-    return f" {count} values are no finite numbers and leave gaps." if count else ""
+    return f" {count} values are not finite and leave gaps." if count else ""
 
 
 def _cell(value: Any) -> object:

@@ -12,9 +12,8 @@ from promptlift.reporting.page import (
     paragraph,
     table,
 )
-from promptlift.reporting.plots import bar_plot
+from promptlift.reporting.plots import Draw, bar_plot
 from promptlift.reporting.run_data import RunData
-from promptlift.reporting.training_sections import Draw
 from promptlift.scoring.text.words import word_frequencies
 
 TOP = 10

@@ -1,4 +1,4 @@
-"""Scoring as a whole: the model beside baselines, the doctor, an epoch's evaluation."""
+"""Scoring as a whole: the model beside baselines, the shuffle control, an epoch's evaluation."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from promptlift.scoring.text.measuring import (
 )
 from promptlift.scoring.text.meteor import Meteor
 from promptlift.scoring.text.metrics import TEXT_METRICS
-from promptlift.scoring.text.shuffle_control import cannot_tell, examine
+from promptlift.scoring.text.shuffle_control import cannot_tell, compare_with_shuffled
 from tests.scoring.conftest import PAIRS
 
 SYSTEMS = [
@@ -90,8 +90,8 @@ def test_bits_are_the_models_own(found: TextScores, pairs: list[Pair], improver:
     assert bits[2] == pytest.approx(-alone[0] / np.log(2), rel=1e-5)
 
 
-def test_the_doctor_names_what_cannot_tell(found: TextScores) -> None:
-    rows = {(row["metric"], row["of"]): row for row in found.doctor}
+def test_the_shuffle_control_names_what_cannot_tell(found: TextScores) -> None:
+    rows = {(row["metric"], row["of"]): row for row in found.shuffle_control}
     # A count of words does not look at the target.
     assert rows["words", "predictions"]["difference"] == 0
     assert not rows["words", "predictions"]["tells"]
@@ -101,7 +101,7 @@ def test_the_doctor_names_what_cannot_tell(found: TextScores) -> None:
     assert not rows["distinct_1", "all"]["tells"]
     [bits] = [s for s in found.scores["model"] if s.metric == "bits_per_character"]
     assert rows["bits_per_character", "predictions"]["real"] == pytest.approx(bits.value)
-    assert "words" in cannot_tell(found.doctor)
+    assert "words" in cannot_tell(found.shuffle_control)
 
 
 def test_pairs_without_targets_have_no_metric_of_them(
@@ -118,20 +118,20 @@ def test_pairs_without_targets_have_no_metric_of_them(
 def test_metrics_are_examined_on_pairs_alone(pairs: list[Pair]) -> None:
     found = score_text(pairs, None, TextScorer(None, None))
     assert "model" not in found.predictions
-    assert {row["of"] for row in found.doctor} == {"targets", "all"}
+    assert {row["of"] for row in found.shuffle_control} == {"targets", "all"}
 
 
 @pytest.mark.parametrize(("shift", "tells"), [(0.3, True), (-0.3, False), (0.0, False)])
-def test_the_doctor_finds_what_is_there_and_nothing_else(shift: float, tells: bool) -> None:
+def test_the_shuffle_control_finds_a_difference_and_no_other(shift: float, tells: bool) -> None:
     random = np.random.default_rng(0)
     values = random.normal(size=80)
     noise = random.normal(size=80) * 0.2
     noise -= noise.mean()
     real, shuffled = {"meteor_target": values + shift + noise}, {"meteor_target": values}
-    [row] = examine("predictions", real, shuffled)
+    [row] = compare_with_shuffled("predictions", real, shuffled)
     assert row["tells"] is tells
     # Fewer bits are better: the same difference says the opposite.
-    [row] = examine(
+    [row] = compare_with_shuffled(
         "predictions",
         {"bits_per_character": real["meteor_target"]},
         {"bits_per_character": shuffled["meteor_target"]},

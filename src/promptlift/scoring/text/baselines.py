@@ -18,7 +18,7 @@ SOURCE, FIXED, NEAREST = "source itself", "fixed suffix", "nearest training pair
 
 
 def whole(source: str, target: str, mode: str) -> str:
-    """The whole improved prompt that a target stands for: in `extend` the target goes behind."""
+    """The whole improved prompt that a target stands for: in `extend` it follows the source."""
     return f"{source}, {target}" if mode == "extend" else target
 
 

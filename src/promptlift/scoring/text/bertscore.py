@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from promptlift.errors import ConfigError, MissingExtraError, ModelError
-from promptlift.files import sha256_of_file
+from promptlift.errors import ConfigError
+from promptlift.scoring.text.encoder_loading import cut_layers, fingerprint, load, token_limit
 from promptlift.scoring.text.encoders import (
     BATCH_SIZE,
     Baseline,
@@ -32,22 +32,17 @@ NAMES = ("precision", "recall", "f1")
 # Texts are encoded again rather than kept beyond this: memory does not grow with the file.
 _KEPT_BYTES = 512 << 20
 _WINDOW_ROWS = 256
-_LONGEST = 1 << 20  # tokenizers without a limit say 1e30
 # Padding to the longest of a batch may cost so much of the work before a batch is cut short. On
 # 2,000 real prompts it costs 4% in 37 batches of up to 64; sorted by words, as bert_score does, 46%
 # in 32.
 _PADDING = 1.1
-_LAYERS_AT = (
-    "encoder.layer", "transformer.layer", "encoder.block", "encoder.layers", "layer", "layers",
-    "h", "block",
-)  # fmt: skip
 
 Scores = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class _Texts:
-    """Encoded texts, one behind the other.
+    """Encoded texts, one after the other.
 
     Attributes:
         place: index of each text.
@@ -104,18 +99,18 @@ class BertScorer:
         self.name, self.batch_size = name_of(encoder), batch_size
         folder = str(bundled_encoder()) if encoder is None or is_bundled(encoder) else encoder
         self.layer = default_layer(encoder) if layer is None else layer
-        self._tokenizer, self._model = _load(folder, offline)
-        self.layers = _cut_layers(self._model, self.layer, self.name)
+        self._tokenizer, self._model = load(folder, offline)
+        self.layers = cut_layers(self._model, self.layer, self.name)
         import torch
 
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._model.to(self.device).eval()
-        self._limit = _token_limit(self._tokenizer, self._model.config)
+        self._limit = token_limit(self._tokenizer, self._model.config)
         self.baseline: Baseline | None = find_baseline(encoder, self.layer, baseline)
         self.truncated = 0
         self.settings: dict[str, Any] = {
             "encoder": self.name,
-            "weights": _fingerprint(folder, self._model),
+            "weights": fingerprint(folder, self._model),
             "layer": self.layer,
             "layers": self.layers,
             "idf": False,
@@ -305,74 +300,3 @@ def _batches(lengths: Sequence[int], size: int) -> Iterator[range]:
         work += length
     if lengths:
         yield range(start, len(lengths))
-
-
-def _load(folder: str, offline: bool) -> tuple[Any, Any]:
-    try:
-        from transformers import AutoModel, AutoTokenizer
-        from transformers.utils import logging
-    except ImportError as error:
-        raise MissingExtraError("BERTScore", "score") from error
-    showed = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=offline)
-        model = AutoModel.from_pretrained(folder, local_files_only=offline, dtype="float32")
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ModelError(
-            f"encoder {folder} cannot be loaded: {reason} Give a folder or a Hub name that can "
-            "be reached, or --encoder all-MiniLM-L6-v2, the small one that is installed."
-        ) from error
-    finally:
-        if showed:
-            logging.enable_progress_bar()
-    both = hasattr(model, "decoder") and hasattr(model, "encoder")
-    return tokenizer, model.encoder if both else model
-
-
-def _cut_layers(model: Any, layer: int, name: str) -> int:
-    """Drop the layers above the one that is compared, as bert_score does; how many there were."""
-    import torch
-
-    if model.config.model_type == "albert":  # one layer, run several times
-        count = int(model.config.num_hidden_layers)
-        _check_layer(layer, count, name)
-        model.encoder.config.num_hidden_layers = layer
-        return count
-    for path in _LAYERS_AT:
-        holder: Any = model
-        *outer, last = path.split(".")
-        for part in outer:
-            holder = getattr(holder, part, None)
-        layers = getattr(holder, last, None)
-        if isinstance(layers, torch.nn.ModuleList):
-            _check_layer(layer, len(layers), name)
-            setattr(holder, last, layers[:layer])
-            return len(layers)
-    raise ModelError(f"{name} is no encoder whose layers are known: {type(model).__name__}")
-
-
-def _check_layer(layer: int, count: int, name: str) -> None:
-    if not 0 <= layer <= count:
-        raise ConfigError(f"layer is {layer}; {name} has layers 0 to {count}")
-
-
-def _token_limit(tokenizer: Any, config: Any) -> int:
-    """Tokens that the encoder reads, marks included."""
-    limit = min(tokenizer.model_max_length, _LONGEST)
-    positions = getattr(config, "max_position_embeddings", None)
-    if isinstance(positions, int) and positions > 0 and not hasattr(config, "relative_attention"):
-        # RoBERTa's positions begin behind the number of its padding token.
-        behind = config.pad_token_id + 1 if "roberta" in config.model_type else 0
-        limit = min(limit, positions - behind)
-    return int(limit)
-
-
-def _fingerprint(folder: str, model: Any) -> str | None:
-    """What tells these weights from others: their hash, or the Hub's revision."""
-    path = Path(folder) / "model.safetensors"
-    if path.is_file():
-        return sha256_of_file(path)[:12]
-    revision = getattr(model.config, "_commit_hash", None)
-    return None if revision is None else str(revision)[:12]

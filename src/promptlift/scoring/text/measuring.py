@@ -35,7 +35,7 @@ from promptlift.scoring.text.diversity import (
 )
 from promptlift.scoring.text.meteor import Meteor
 from promptlift.scoring.text.metrics import TEXT_METRICS, plain_values
-from promptlift.scoring.text.shuffle_control import blind_rows, examine
+from promptlift.scoring.text.shuffle_control import blind_rows, compare_with_shuffled
 from promptlift.statistics import corpus_interval, mean_interval, ratio_interval
 
 if TYPE_CHECKING:
@@ -58,13 +58,13 @@ class TextScores:
         predictions: whole prompts by system: the model, where there is one, and baselines.
         columns: by system and metric a value for each pair, NaN where it does not apply.
         scores: by system a score for each metric.
-        doctor: rows of `doctor.examine`.
+        shuffle_control: rows of `compare_with_shuffled`.
     """
 
     predictions: dict[str, list[str]]
     columns: dict[str, Columns]
     scores: dict[str, list[Score]]
-    doctor: list[dict[str, Any]]
+    shuffle_control: list[dict[str, Any]]
 
     def rows(self, pairs: Sequence[Pair]) -> Iterator[dict[str, Any]]:
         """A row for each system and pair: index, system, texts, and a column for each metric."""
@@ -82,7 +82,7 @@ class TextScores:
                 }
 
     def to_dict(self) -> dict[str, Any]:
-        """Metrics, systems with their scores, and the doctor's rows as plain JSON types."""
+        """Metrics, systems with their scores, and the shuffle control as plain JSON types."""
         named = {score.metric for scores in self.scores.values() for score in scores}
         return {
             "metrics": [vars(metric) for name, metric in TEXT_METRICS.items() if name in named],
@@ -90,7 +90,7 @@ class TextScores:
                 {"name": name, "scores": [score.to_dict() for score in scores]}
                 for name, scores in self.scores.items()
             ],
-            "doctor": self.doctor,
+            "doctor": self.shuffle_control,
         }
 
 
@@ -177,11 +177,11 @@ def score_text(
     seed: int = 0,
     report: Callable[[str], None] = lambda line: None,
 ) -> TextScores:
-    """Score a model's predictions and the baselines beside it, and examine the metrics.
+    """Score a model's predictions and the baselines, and control the metrics by shuffling.
 
     Args:
         pairs: what was improved; at least 2.
-        predictions: the whole improved prompts; None examines the metrics on the pairs alone.
+        predictions: the whole improved prompts; None controls the metrics on the pairs alone.
         scorer: the loaded metrics.
         training: for the baseline of the nearest training pair.
         improver: the model itself, for bits per character.
@@ -196,7 +196,7 @@ def score_text(
     for name, texts in systems.items():
         report(f"scoring {len(texts)} prompts: {name}")
         columns[name] = scorer.columns(pairs, texts, sides=sides)
-    doctor = []
+    control = []
     if predictions is not None:
         report("scoring the model's prompts against shuffled targets and sources")
         others = _other_sources(pairs, seed)
@@ -211,14 +211,17 @@ def score_text(
             # The same target under another source: other targets would differ by themselves.
             shuffled["bits_per_character"] = target_bits(improver, others) / length
         weights = {"bits_per_character": characters(pairs)}
-        doctor += examine("predictions", columns[MODEL], shuffled, weights)
+        control += compare_with_shuffled("predictions", columns[MODEL], shuffled, weights)
     if targets:
-        doctor += examine("targets", columns[TARGETS], columns[SHUFFLED])
+        control += compare_with_shuffled("targets", columns[TARGETS], columns[SHUFFLED])
     scores = {name: _means(columns[name], pairs, scorer) for name in systems}
     for name, found in _diversity(pairs, systems).items():
         scores[name] += found
     return TextScores(
-        predictions=systems, columns=columns, scores=scores, doctor=[*doctor, *blind_rows()]
+        predictions=systems,
+        columns=columns,
+        scores=scores,
+        shuffle_control=[*control, *blind_rows()],
     )
 
 
@@ -235,8 +238,8 @@ def evaluate_epoch(
         pairs: with targets.
         predictions: whole prompts.
         scorer: kept from epoch to epoch, so that its models are loaded once.
-        additions: the predictions of pairs to extend are what the model wrote, to be put behind
-            the source.
+        additions: for pairs to extend, predictions are what the model wrote: the source goes
+            before them.
 
     Returns:
         Scores as dicts, and a row for each prediction; both hold `meteor_target`,
@@ -294,8 +297,8 @@ def _diversity(
 ) -> dict[str, list[Score]]:
     """Distinct-n and self-BLEU of the words each system adds.
 
-    Distinct-n is that of the first 2,000 words. What adds fewer is said to, in the settings: its
-    value is too high to be held against others.
+    Distinct-n is that of the first 2,000 words. A system that adds fewer has a note in its
+    settings: its value is too high to be compared with others.
     """
     words = {
         name: [added_words(p.source, text) for p, text in zip(pairs, texts, strict=True)]

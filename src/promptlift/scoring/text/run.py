@@ -14,7 +14,7 @@ from promptlift.progress import progress
 from promptlift.records import Pair
 from promptlift.runs import Run, versions_of
 from promptlift.scoring.text.config import TextConfig
-from promptlift.scoring.text.examples import Examples
+from promptlift.scoring.text.inputs import TextInputs
 from promptlift.tables import write_rows
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Report = Callable[[str], None]
 
 
 def score_run(
-    examples: Examples,
+    examples: TextInputs,
     folder: Path | None,
     config: TextConfig,
     *,
@@ -45,7 +45,7 @@ def score_run(
         examples: pairs, with predictions or without.
         folder: run folder, made where it is new; None writes nothing.
         config: see `TextConfig`.
-        improver: makes the predictions that `examples` lacks; None examines the metrics alone.
+        improver: makes the predictions that `examples` lacks; None controls the metrics alone.
         training: pairs for the baseline of the nearest training pair.
         batch_size: prompts decoded together; it does not change them.
         overwrite: replace scores of other settings.
@@ -66,7 +66,7 @@ def score_run(
 
 
 def _score(
-    examples: Examples,
+    examples: TextInputs,
     run: Run | None,
     config: TextConfig,
     improver: "Improver | None",
@@ -124,7 +124,7 @@ def _score(
 
 def predict(
     improver: "Improver",
-    examples: Examples,
+    examples: TextInputs,
     folder: Path,
     config: TextConfig,
     *,
@@ -219,7 +219,7 @@ def load_scorer(config: TextConfig, report: Report) -> "TextScorer":
     return TextScorer(meteor, bertscore)
 
 
-def _write(run: Run, examples: Examples, found: "TextScores", result: dict[str, Any]) -> None:
+def _write(run: Run, examples: TextInputs, found: "TextScores", result: dict[str, Any]) -> None:
     scores = run.folder / "scores"
     columns = list(dict.fromkeys(name for each in found.columns.values() for name in each))
     names = ["index", "system", "source", "target", "mode", "prediction", *columns]
@@ -249,7 +249,7 @@ def _complete(run: Run) -> dict[str, Any] | None:
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _training_pairs(path: Path, examples: Examples, mode: str) -> list[Pair]:
+def _training_pairs(path: Path, examples: TextInputs, mode: str) -> list[Pair]:
     """Training pairs without those that are scored, cut to extend where training cuts them."""
     from promptlift.training.data import with_both_tasks
 

@@ -1,4 +1,4 @@
-"""The metric doctor: which metrics can tell a real pair from a shuffled one."""
+"""The shuffle control: which metrics can tell a real pair from a shuffled one."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ BLIND = "a figure of all prompts together: it does not change when they are shuf
 Columns = Mapping[str, npt.NDArray[np.float64]]
 
 
-def examine(
+def compare_with_shuffled(
     of: str, real: Columns, shuffled: Columns, weights: Columns | None = None
 ) -> list[dict[str, Any]]:
     """A row for each metric that both have: does the real value differ from the shuffled one?

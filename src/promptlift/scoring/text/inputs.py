@@ -17,7 +17,7 @@ _PREDICTIONS = ("prediction", "prompt", "improved")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Examples:
+class TextInputs:
     """What is scored.
 
     Attributes:
@@ -36,13 +36,13 @@ class Examples:
     def targets(self) -> bool:
         return all(pair.target for pair in self.pairs)
 
-    def chosen(self, limit: int | None, seed: int) -> "Examples":
+    def chosen(self, limit: int | None, seed: int) -> "TextInputs":
         """At most so many random ones, in their order."""
         if limit is None or limit >= len(self.pairs):
             return self
         places = sorted(random.Random(seed).sample(range(len(self.pairs)), limit))
         predictions = self.predictions
-        return Examples(
+        return TextInputs(
             pairs=[self.pairs[place] for place in places],
             predictions=None if predictions is None else [predictions[place] for place in places],
             file=self.file,
@@ -59,7 +59,7 @@ class Examples:
         return {self.file.name: sha256_of_file(self.file), "pairs": digest.hexdigest()}
 
 
-def read_pairs(path: Path, mode: str, report: Callable[[str], None]) -> Examples:
+def read_pairs(path: Path, mode: str, report: Callable[[str], None]) -> TextInputs:
     """Pairs to improve the sources of.
 
     Raises:
@@ -70,10 +70,10 @@ def read_pairs(path: Path, mode: str, report: Callable[[str], None]) -> Examples
         if isinstance(item, Fault):
             raise InputError(f"{path} line {item.number}: {item.message}")
         pairs.append(item)
-    return _enough(Examples(pairs=pairs, predictions=None, file=path))
+    return _enough(TextInputs(pairs=pairs, predictions=None, file=path))
 
 
-def read_predictions(path: Path, mode: str) -> Examples:
+def read_predictions(path: Path, mode: str) -> TextInputs:
     """Rows with `source`, `prediction` (or `prompt`, as improvements have) and perhaps `target`.
 
     Rows with an `error`, as a batch of improvements leaves them, are passed over.
@@ -97,7 +97,7 @@ def read_predictions(path: Path, mode: str) -> Examples:
     if without and len(without) < len(pairs):
         raise InputError(f"{path}: row {without[0] + 1} has no `target`, while others have one.")
     model = str(models.pop()) if len(models) == 1 and None not in models else None
-    return _enough(Examples(pairs=pairs, predictions=predictions, file=path, model=model))
+    return _enough(TextInputs(pairs=pairs, predictions=predictions, file=path, model=model))
 
 
 def _prediction(path: Path, row: Row, default: str) -> tuple[Pair, str]:
@@ -122,7 +122,7 @@ def _prediction(path: Path, row: Row, default: str) -> tuple[Pair, str]:
     return pair, str(texts["prediction"])
 
 
-def _enough(examples: Examples) -> Examples:
+def _enough(examples: TextInputs) -> TextInputs:
     if len(examples.pairs) < 2:
         raise InputError(f"{examples.file} has {len(examples.pairs)} rows to score; give 2 or more")
     return examples

@@ -1,0 +1,54 @@
+"""The stages of an experiment in words, and how people are asked for their votes."""
+
+import shlex
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from promptlift.experimenting.config import ExperimentConfig
+from promptlift.judging.config import JudgingConfig
+
+if TYPE_CHECKING:
+    from promptlift.judging.collecting.study import Study
+
+_PORT = 8765  # named, so that the addresses are known before anything listens there
+
+
+def stages_of(config: ExperimentConfig) -> dict[str, str]:
+    """The stages by name, with what each does in a few words."""
+    pairs, improve, draw = config.pairs, config.improve, config.illustrate
+    origin = (
+        f"of {pairs.count + pairs.test} scenes of the {pairs.world} world"
+        if pairs.world
+        else f"from {pairs.data}"
+    )
+    learner = config.train.model or "a small T5 from scratch"
+    prompts = "all" if improve.sample is None else str(improve.sample)
+    seeds = "" if draw.seeds == 1 else f", {draw.seeds} seeds each"
+    stages = {
+        "pairs": f"pairs {origin}",
+        "train": f"training {learner}, {config.train.epochs:g} epochs, text metrics after each",
+        "improve": f"improving {prompts} test prompts",
+        "draw": f"drawing originals and improved prompts with {draw.model} from shared noise"
+        + seeds,
+        "texts": "scoring texts",
+        "pictures": "scoring pictures: CLIPScores, directional similarity, verdicts",
+    }
+    if config.judged:
+        stages["judge"] = f"blind votes of {', '.join(config.judge.raters)}"
+    return {**stages, "report": "report, with word frequencies and gallery"}
+
+
+def how_to_judge(study: "Study", config: ExperimentConfig) -> list[str]:
+    """The command that asks the raters, and each one's address while it runs."""
+    command = ["promptlift", "judge", str(study.folder), "--port", str(_PORT)]
+    for item in fields(JudgingConfig):
+        value = getattr(config.judge, item.name)
+        if value != item.default:
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            command += [f"--{item.name.replace('_', '-')}", text]
+    links = [
+        f"{rater.name}: http://127.0.0.1:{_PORT}/r/{rater.token}/"
+        for rater in study.store.raters()
+        if rater.kind == "person"
+    ]
+    return [shlex.join(command), *links]

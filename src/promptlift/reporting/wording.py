@@ -1,0 +1,62 @@
+"""How pages write figures, intervals, p values and the names of metrics."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from promptlift.reporting.run_data import Row, finite
+
+Item = TypeVar("Item")
+Ends = tuple[float, float, float]
+
+
+def spoken(metric: str) -> str:
+    """The name of a metric or option in words."""
+    return metric.replace("_", " ")
+
+
+def short_title(title: str) -> str:
+    """A title without its brackets, for an axis of a plot that has the whole title."""
+    return title.split(" (")[0]
+
+
+def interval(score: Row) -> str:
+    """A value with its interval, to two digits of half the interval: 0.207 (0.199 to 0.215)."""
+    low, high = finite(score.get("low")), finite(score.get("high"))
+    if low is None or high is None or low >= high:
+        return f"{score['value']:.4g}"
+    value = abs(score["value"]) or 1.0
+    most = max(4, 1 - math.floor(math.log10(value)))
+    places = min(most, max(0, 1 - math.floor(math.log10((high - low) / 2))))
+    return f"{score['value']:.{places}f} ({low:.{places}f} to {high:.{places}f})"
+
+
+def interval_or_dash(score: Row | None) -> str:
+    """`interval`, or a dash where there is no score."""
+    return "-" if score is None else interval(score)
+
+
+def percent(score: Row) -> str:
+    """A share with its interval, in percent."""
+    return f"{score['value']:.0%} ({score['low']:.0%} to {score['high']:.0%})"
+
+
+def p_text(p: float) -> str:
+    """A p value as people read it."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def ends(score: Mapping[str, Any], scale: float = 1.0) -> Ends:
+    """Value and interval of a score, to be plotted; a scale of 100 gives percent."""
+    return scale * score["value"], scale * score["low"], scale * score["high"]
+
+
+def counts(numbers: Iterable[int]) -> str:
+    """The different sizes of samples, such as "98/100"."""
+    return "/".join(map(str, sorted(set(numbers))))
+
+
+def spread(items: Sequence[Item], most: int) -> list[Item]:
+    """At most so many items, at equal distances, so that nobody picks them."""
+    count = min(most, len(items))
+    return [items[place * len(items) // count] for place in range(count)]
