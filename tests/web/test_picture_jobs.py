@@ -130,7 +130,7 @@ def test_a_model_that_cannot_be_loaded_fails_the_job_and_names_no_place(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"prompts": []}, "nothing to draw"),
+        ({"prompts": []}, "there are no prompts"),
         ({"prompts": ["a", ""]}, "prompt 1 is empty"),
         ({"prompts": ["a"] * 3, "seeds": 3}, "more than the 8 pictures"),
         ({"prompts": "a" * 4001}, "4001 characters"),

@@ -23,7 +23,7 @@ from promptlift.improving.session import Ask, Session
 from promptlift.records import Improvement
 from promptlift.web.logs import describe
 
-_LONGEST_RETRY_S = 60
+_LONGEST_RETRY_S = 600
 _MOST_OTHERS = 16
 _T = TypeVar("_T")
 _log = logging.getLogger("promptlift.web")
@@ -39,11 +39,11 @@ class Options:
 
 
 class Full(Exception):
-    """More waits than may. `retry_after_s` says when it should be done."""
+    """Too much work waits. It should be done after `retry_after_s`, a whole number."""
 
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"try again in {retry_after_s} s")
-        self.retry_after_s = retry_after_s
+    def __init__(self, seconds: float) -> None:
+        self.retry_after_s = min(max(math.ceil(seconds), 1), _LONGEST_RETRY_S)
+        super().__init__(f"try again in {self.retry_after_s} s")
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,7 @@ class Batcher:
         """
         waiting = self.waiting
         if waiting + sum(ask.n for ask in asks) > self.max_queue:
-            seconds = math.ceil(waiting / self._results_a_second)
-            raise Full(min(max(seconds, 1), _LONGEST_RETRY_S))
+            raise Full(waiting / self._results_a_second)
         loop = asyncio.get_running_loop()
         items = [_Waiting(options, ask, loop.create_future()) for ask in asks]
         self._queue += items

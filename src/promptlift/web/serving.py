@@ -1,14 +1,16 @@
-"""What all servers share: safe headers, limits, and a socket bound before its address is told."""
+"""What all servers share: safe headers, files of pages, limits, and the loop until SIGTERM."""
 
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib.resources import files
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException, Response
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from promptlift.errors import ConfigError
@@ -22,6 +24,8 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
+# Named here: the system's own table of types may be wrong.
+_TYPES = {"css": "text/css", "html": "text/html", "js": "text/javascript"}
 _STOP_S = 5.0  # seconds that requests have to end when the server stops
 _MOST_CONNECTIONS = 1000
 
@@ -31,15 +35,24 @@ class SafeHeaders:
 
     def __init__(self, app: ASGIApp, headers: Mapping[str, str] = HEADERS) -> None:
         self._app = app
-        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *self._headers]
+                MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
         await self._app(scope, receive, with_headers)
+
+
+def send_file(folder: str, name: str, package: str = "promptlift.web") -> Response:
+    """A file of a page; 404 where the folder in the package has none of that name."""
+    known = {item.name: item for item in (files(package) / folder).iterdir()}
+    kind = _TYPES.get(name.rpartition(".")[2])
+    if name not in known or kind is None:
+        raise HTTPException(404, "there is no such file")
+    return Response(known[name].read_bytes(), media_type=kind)
 
 
 def serve(
