@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from promptlift.errors import ConfigError
-from promptlift.improving.copying import NODE
 from promptlift.improving.improver import Improver
 from promptlift.improving.tools import ToolOptions
 
+NODE = "PromptliftImprove"  # workflows of users name it
 FOLDER = Path(__file__).parents[2] / "integrations" / "comfyui"
 
 

@@ -15,15 +15,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from promptlift.improving.copying import comfyui_workflow
 from promptlift.improving.improver import Improver
-from tests.browser import CHROMIUM, Browser
 from tests.integrations.test_comfyui import FOLDER
 
 COMFYUI = os.environ.get("PROMPTLIFT_COMFYUI", "")
@@ -140,33 +136,6 @@ def test_comfyui_refuses_what_the_node_does_not_offer(host: Host) -> None:
             host.run(graph(**wrong))
         [name] = wrong
         assert refused.value.code == 400 and name in refused.value.read().decode()
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
-def test_a_copied_workflow_lands_on_the_canvas(
-    host: Host, bundled: Improver, tmp_path: Path
-) -> None:
-    *_, result = bundled.improve("a cat in armor", seed=11, n=2, budget=60, negative="blurry")
-    with closing(Browser(tmp_path)) as page:
-        page.visit(host.address)
-        page.wait("window.app && window.app.graph && window.app.canvas && true")
-        text = json.dumps(json.dumps(comfyui_workflow(result)))
-        # The event that the browser makes of Ctrl+V.
-        page.run(
-            "(() => { const data = new DataTransfer();"
-            f"data.setData('text/plain', {text});"
-            "document.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data})) })()"
-        )
-        page.wait("app.graph.nodes.some(node => node.type === 'PromptliftImprove')")
-        page.run("app.graphToPrompt().then(made => { window.made = made.output }) && true")
-        page.wait("window.made && true")
-        nodes = page.run("window.made")
-    improve = nodes["2"]["inputs"]
-    assert nodes["1"]["inputs"]["text"] == ["2", 0]
-    assert nodes["3"]["inputs"]["text"] == "blurry"
-    assert improve == graph(seed=11, variant=1, budget=60)["1"]["inputs"]
-    run = {"2": nodes["2"], "4": {"class_type": "PreviewAny", "inputs": {"source": ["2", 0]}}}
-    assert shown(host.run(run), "4") == result.prompt
 
 
 def test_the_example_of_the_docs_runs(host: Host, bundled: Improver) -> None:

@@ -1,6 +1,6 @@
 """What the plug-ins of image tools share: their options, and one model that stays loaded.
 
-The plug-ins themselves are copied into the tools and hold as little as can be.
+Users copy the plug-ins into their tools, so the plug-ins hold as little as possible.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,7 @@ from typing import Any
 from promptlift.errors import ConfigError
 from promptlift.improving.config import LENGTHS
 from promptlift.improving.improver import Improver
+from promptlift.improving.receipts import a1111_parameters
 from promptlift.prompts.clip_tokens import CLIP_BUDGET
 from promptlift.records import Improvement
 
@@ -26,7 +27,7 @@ def _option(default: Any, text: str, **more: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class ToolOptions:
-    """What a plug-in offers, in the order it does.
+    """The options of a plug-in, in the order in which it shows them.
 
     Fields carry what a user interface needs: `help`, and `choices`, or `least` and `most`.
     """
@@ -100,17 +101,14 @@ def improve_in_tool(
     Raises:
         PromptliftError: an option or a prompt cannot be used.
     """
-    improver = bundled_improver()
-    by_seed: dict[int, list[str]] = {}
-    for prompt, seed in zip(prompts, seeds, strict=True):
-        if prompt.strip():
-            by_seed.setdefault(int(seed), []).append(prompt)
-    found: dict[tuple[int, str], Improvement] = {}
-    for seed, own in by_seed.items():
-        distinct = list(dict.fromkeys(own))
-        results = improver.improve(distinct, seed=seed, **options.given())
-        found.update({(seed, p): v[-1] for p, v in zip(distinct, results, strict=True)})
-    return [found.get((int(s), p)) for p, s in zip(prompts, seeds, strict=True)]
+    improver, given = bundled_improver(), options.given()
+    pictures = [(prompt, int(seed)) for prompt, seed in zip(prompts, seeds, strict=True)]
+    found = {
+        (prompt, seed): improver.improve(prompt, seed=seed, **given)[-1]
+        for prompt, seed in dict.fromkeys(pictures)
+        if prompt.strip()
+    }
+    return [found.get(picture) for picture in pictures]
 
 
 @cache
@@ -119,8 +117,13 @@ def bundled_improver() -> Improver:
     return Improver.load()
 
 
+def a1111_text(improvement: Improvement) -> str:
+    """An improvement as text that A1111's prompt field reads back with the arrow button."""
+    return a1111_parameters(improvement, {"Seed": improvement.seed, **infotext(improvement)})
+
+
 def infotext(improvement: Improvement) -> Mapping[str, str]:
-    """What A1111's parameters say of an improvement, beside its prompt and negative prompt."""
+    """Entries of A1111's parameters that say how a prompt was improved."""
     return {
         "promptlift source": improvement.source,
         "promptlift model": improvement.model,

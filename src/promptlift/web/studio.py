@@ -7,7 +7,6 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 
 from promptlift.errors import InputError
-from promptlift.improving.copying import FORMS, copy_text
 from promptlift.improving.editing import without
 from promptlift.improving.explain import reasons
 from promptlift.improving.receipts import (
@@ -16,6 +15,7 @@ from promptlift.improving.receipts import (
     parse_a1111_parameters,
     parse_receipt,
 )
+from promptlift.improving.tools import a1111_text
 from promptlift.png_text import png_texts
 from promptlift.prompts.reading import longest_part
 from promptlift.records import Improvement
@@ -96,7 +96,7 @@ def _work_router(service: Service) -> APIRouter:
 
         def make() -> dict[str, Any]:
             edited = without(receipt, body.removed)
-            copies = {form: copy_text(edited, form) for form in FORMS}
+            copies = {"plain": edited.prompt, "a1111": a1111_text(edited)}
             return {"receipt": receipt_json(edited), "copies": copies}
 
         return Answer(await run_in_threadpool(make))
