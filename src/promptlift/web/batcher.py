@@ -1,8 +1,8 @@
 """Dynamic batching: prompts of requests that arrive together are improved in one batch.
 
-An idle server waits a few milliseconds for company; a busy one takes all that came while it
-worked. What may share a batch has the same mode and options; seeds, variants and negative prompts
-are each prompt's own. No result depends on its neighbours (`improving.batching`).
+An idle server waits a few milliseconds for more prompts; a busy one takes those that arrived while
+it worked. Prompts of a batch have the same mode and options; each has its own seed, number of
+variants and negative prompt. No result depends on its neighbours (`improving.batching`).
 """
 
 import asyncio
@@ -31,7 +31,7 @@ _log = logging.getLogger("promptlift.web")
 
 @dataclass(frozen=True)
 class Options:
-    """What the prompts of a batch have in common."""
+    """The mode and options that all prompts of a batch share."""
 
     mode: str
     decoding: DecodingConfig
@@ -56,12 +56,12 @@ class _Waiting:
 class Batcher:
     """A bounded queue of prompts and the one thread that improves them.
 
-    `batches` says how many were begun.
+    `batches` counts the batches that have begun.
 
     Args:
         improver: the model.
         batch_size: results that are decoded together.
-        wait_s: how long an idle server waits for company.
+        wait_s: how long an idle server waits for more prompts.
         max_queue: results that may wait.
     """
 
@@ -81,12 +81,12 @@ class Batcher:
 
     @property
     def running(self) -> bool:
-        """Whether prompts that are put are going to be improved."""
+        """Whether the worker improves what is put into the queue."""
         return self._worker is not None and not self._worker.done()
 
     @property
     def waiting(self) -> int:
-        """Results that wait; those that were given up do not count."""
+        """Results that wait, without those whose callers gave up."""
         return sum(item.ask.n for item in self._queue if not item.result.done())
 
     def start(self) -> None:
@@ -94,7 +94,7 @@ class Batcher:
         self._worker = asyncio.create_task(self._work())
 
     async def stop(self, within_s: float) -> None:
-        """Finish the batch in hand, as far as somebody waits for it and it is done in time."""
+        """Finish the batch in hand, unless nobody waits for it or it takes longer than this."""
         assert self._worker is not None
         self._stopping = True
         self._arrived.set()
@@ -106,7 +106,7 @@ class Batcher:
     def put(
         self, options: Options, asks: Sequence[Ask]
     ) -> "list[asyncio.Future[list[Improvement]]]":
-        """Queue prompts. A future that is cancelled gives its place up.
+        """Queue prompts. Cancelling a future gives up its place.
 
         Raises:
             Full: they do not fit into the queue.
@@ -121,10 +121,10 @@ class Batcher:
         return [item.result for item in items]
 
     async def between(self, work: Callable[[], _T]) -> _T:
-        """Something else for the model, done in the thread that improves, between two batches.
+        """Run other work of the model in the thread that improves, between two batches.
 
         Raises:
-            Full: enough of this waits already.
+            Full: too much other work waits already.
         """
         if self._others >= _MOST_OTHERS:
             raise Full(1)
@@ -144,7 +144,7 @@ class Batcher:
                 await self._do(batch)
 
     async def _do(self, batch: list[_Waiting]) -> None:
-        """Improve a batch. Whatever goes wrong is its callers' to know, and the worker goes on."""
+        """Improve a batch. Errors go to its callers, and the worker goes on."""
         self.batches += 1
         began = time.monotonic()
         loop = asyncio.get_running_loop()
@@ -154,7 +154,7 @@ class Batcher:
         except Exception as error:
             _log.error("batch", extra={"fields": describe(error, told=False)})
             results = [error] * len(batch)
-        # Some clocks tick so seldom that no time has passed.
+        # On a coarse clock no time may have passed.
         rate = sum(item.ask.n for item in batch) / max(time.monotonic() - began, 1e-3)
         self._results_a_second += 0.2 * (rate - self._results_a_second)
         for item, result in zip(batch, results, strict=True):
@@ -162,7 +162,7 @@ class Batcher:
                 continue
             if isinstance(result, Exception):
                 item.result.set_exception(result)
-                item.result.exception()  # asyncio logs those that nobody looked at
+                item.result.exception()  # otherwise asyncio logs it as never retrieved
             else:
                 item.result.set_result(result)
 
@@ -197,10 +197,10 @@ class Batcher:
                 given_up=lambda: self._overdue or all(item.result.done() for item in batch),
             )
             return list(session.improve(asks))
-        except (ConfigError, GivenUp) as error:  # what holds for all of them
+        except (ConfigError, GivenUp) as error:  # it concerns all of them
             return [error] * len(batch)
         except Exception as error:
             if len(batch) == 1:
                 return [error]
-            # One prompt shall not spoil the batch of the others.
+            # One prompt must not spoil the others' batch.
             return [self._improve([item])[0] for item in batch]

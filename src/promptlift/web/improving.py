@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from promptlift.errors import ConfigError, InputError
@@ -150,7 +151,7 @@ def improve_router(service: Service) -> APIRouter:
             done = await _all(futures, config.timeout_s, request)
         except (asyncio.TimeoutError, GivenUp):
             return refusal(503, _late(config.timeout_s), {"retry-after": "5"})
-        except _Gone:
+        except ClientDisconnect:
             return refusal(499, "the caller left")  # for the log; the number is nginx's
         results = [item for index, found in enumerate(done) for item in _objects(index, found)]
         if config.log_prompts:
@@ -191,14 +192,10 @@ def _asks(body: ImproveRequest, service: Service) -> list[Ask]:
 _Futures = list["asyncio.Future[list[Improvement]]"]
 
 
-class _Gone(Exception):
-    """The caller went away."""
-
-
 async def _all(futures: _Futures, timeout_s: float, request: Request) -> list[list[Improvement]]:
-    """All results; what waits is given up when the time is over, or the caller went away."""
+    """All results. Those that wait are given up when time is over or the caller leaves."""
     results = asyncio.gather(*futures)
-    # asyncio complains of what nobody asks for, and when a caller leaves nobody does.
+    # asyncio warns about results that nobody reads; nobody reads them when the caller leaves.
     results.add_done_callback(lambda done: done.cancelled() or done.exception())
     gone = asyncio.ensure_future(_disconnected(request))
     ends: set[asyncio.Future[Any]] = {results, gone}
@@ -206,7 +203,7 @@ async def _all(futures: _Futures, timeout_s: float, request: Request) -> list[li
         await asyncio.wait(ends, timeout=timeout_s, return_when="FIRST_COMPLETED")
         if results.done():
             return results.result()
-        raise _Gone if gone.done() else asyncio.TimeoutError
+        raise ClientDisconnect if gone.done() else asyncio.TimeoutError
     finally:
         gone.cancel()
         for future in futures:
@@ -219,7 +216,7 @@ async def _disconnected(request: Request) -> None:
 
 
 class _Stream(StreamingResponse):
-    """Server-sent events; results come as they are done, in any order."""
+    """Server-sent events: each result as soon as it is done, in any order."""
 
     def __init__(self, futures: _Futures, config: ServeConfig, scope: Scope) -> None:
         super().__init__(

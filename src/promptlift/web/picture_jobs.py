@@ -218,7 +218,7 @@ class PictureJobs:
                     self._jobs.pop(job.id, None)
 
     def _run(self, job: Job) -> None:
-        """Draw a job. Whatever goes wrong is its caller's to know, and the thread goes on."""
+        """Draw a job. An error goes to its caller, and the thread goes on."""
         began = time.monotonic()
         job.status = "running"
         try:
