@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 
 from benchmarks.improving.bits_per_character import cleaned, interval, ngram_bits
 from benchmarks.improving.diversity import measure
 from benchmarks.improving.processors import _packed, compare
 from benchmarks.improving.prompt_sets import examine, repeats_endlessly, unsafe_share
-from benchmarks.improving.side_by_side import QUESTIONS, count, wilson
+from benchmarks.improving.side_by_side import QUESTIONS, count
 from promptlift.records import Improvement, Pair
 from promptlift.scoring.text.diversity import distinct
 
@@ -110,8 +109,3 @@ def test_processors_are_compared_part_by_part() -> None:
         "of": 12, "differ": 2, "largest": 255.0, "mean": 258 / 12, "pictures": 1,
     }  # fmt: skip
     assert found.keys() == {"improving", "drawing"}
-
-
-def test_wilson_agrees_with_scipy() -> None:
-    expected = binomtest(79, 100).proportion_ci(method="wilson")
-    assert wilson(79, 100) == pytest.approx((expected.low, expected.high), abs=1e-6)

@@ -12,7 +12,10 @@ import pytest
 import promptlift
 
 SOURCE = Path(promptlift.__file__).parent
-FLOOR = {"errors", "records", "files", "tables", "runs", "png_text", "pictures"}
+FLOOR = {
+    "errors", "records", "files", "tables", "runs", "devices", "png_text", "pictures",
+    "picture_files", "statistics", "progress",
+}  # fmt: skip
 ROOMS = [
     "prompts", "pairs", "improving", "training", "export", "world", "illustrating", "scoring",
     "picking", "judging", "reporting", "experimenting",

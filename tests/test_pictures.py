@@ -3,12 +3,15 @@
 import hashlib
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from promptlift.errors import InputError
-from promptlift.pictures import PictureReader, pair_up, read_index
+from promptlift.picture_files import PictureReader
+from promptlift.pictures import Picture, by_noise, pair_up, read_index
+from promptlift.pictures import write_index as write_pictures
 from promptlift.tables import Row, read_rows
 from tests.scoring.clip_models import draw_run, write_index
 
@@ -27,7 +30,7 @@ def test_pairs_share_prompt_and_seed(tmp_path: Path) -> None:
     pairs = pair_up(pictures)
     assert len(pairs) == 3 * 2 * 2
     for pair in pairs:
-        original, improved = pictures[pair.original], pictures[pair.improved]
+        original, improved = pair.original, pair.improved
         assert (original.side, improved.side) == ("original", "improved")
         assert (original.prompt_index, original.seed) == (improved.prompt_index, improved.seed)
         assert improved.prompt.startswith(original.prompt)
@@ -37,7 +40,45 @@ def test_a_picture_without_its_partner_is_in_no_pair(drawn: Path) -> None:
     rows = [row for row in rows_of(drawn) if (row["prompt_index"], row["side"]) != (0, "original")]
     write_index(drawn, rows)
     pictures = read_index(drawn / "pictures")
-    assert {pictures[pair.improved].prompt_index for pair in pair_up(pictures)} == {1, 2, 3}
+    assert {pair.improved.prompt_index for pair in pair_up(pictures)} == {1, 2, 3}
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    shared: dict[str, Any] = {
+        "seed": 3, "sha256": "0" * 64, "source": "a cat", "width": 16, "height": 8,
+        "settings": {"num_inference_steps": 2, "prompt_2": None},
+        "model": [{"name": "base", "sha256": "1" * 64}, {"name": "refiner", "sha256": "2" * 64}],
+    }  # fmt: skip
+    pictures = [
+        Picture(
+            prompt_index=index,
+            side=side,
+            variant=variant,
+            path=tmp_path / f"{index}-{side}-{variant}.png",
+            prompt="a cat" + ", 猫" * variant,
+            negative="blurry" if index else None,
+            seconds=None if index else 0.5,
+            cut_tokens=index,
+            **shared,
+        )
+        for index in (0, 1)
+        for side, variant in (("original", 0), ("improved", 0), ("improved", 1))
+    ]
+    write_pictures(tmp_path, reversed(pictures))
+    found = read_index(tmp_path)
+    assert found == pictures
+    assert found[0].model_name == "base"
+    assert len({id(one.settings) for one in found}) == 1  # parsed once
+
+
+def test_pictures_of_one_noise_may_be_of_several_runs(tmp_path: Path) -> None:
+    runs = [draw_run(tmp_path / name, prompts=2, seeds=(7, 8)) for name in ("first", "second")]
+    pictures = [one for run in runs for one in read_index(run / "pictures")]
+    groups = by_noise(pictures, lambda one: one.source)
+    assert len(groups) == 2 * 2
+    for (source, seed), same in groups.items():
+        assert {(one.source, one.seed) for one in same} == {(source, seed)}
+        assert {one.path.parent.parent.name for one in same} == {"first", "second"}
 
 
 def test_no_index_says_what_to_do(tmp_path: Path) -> None:
@@ -51,6 +92,8 @@ def test_no_index_says_what_to_do(tmp_path: Path) -> None:
         ({"side": "better"}, "row 3: `side` is 'better' and must be original or improved"),
         ({"prompt": None}, "row 3: `prompt` is None and must be text"),
         ({"seed": None}, "row 3: `prompt_index` or `seed` is empty"),
+        ({"settings": "{"}, r"row 3: `settings` is '\{', not what was written"),
+        ({"model": '{"base": 1}'}, "row 3: `model` is .* not what was written"),
     ],
 )
 def test_faulty_rows_are_named(change: dict[str, object], said: str, drawn: Path) -> None:
@@ -96,7 +139,7 @@ def test_a_file_that_was_broken_when_listed_is_named(drawn: Path) -> None:
     reader = PictureReader(2)
     first = next(one for one in read_index(drawn / "pictures") if one.path == path)
     reader.check(first)
-    with pytest.raises(InputError, match=rf"{path.name} is no readable picture"):
+    with pytest.raises(InputError, match=rf"{path.name} is not a readable picture"):
         reader.image(first)
 
 
@@ -110,5 +153,5 @@ def test_a_picture_too_large_to_be_decoded_is_named(
     # Pillow warns above the limit, here an error as all warnings, and refuses above twice that.
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", pixels // 3 if limit == "error" else pixels - 1)
     warnings.simplefilter("error")  # pytest restores the filters
-    with pytest.raises(InputError, match=rf"{picture.path.name} is no readable picture: "):
+    with pytest.raises(InputError, match=rf"{picture.path.name} is not a readable picture: "):
         PictureReader(1).image(picture)

@@ -52,7 +52,7 @@ def test_what_is_no_png_or_damaged_is_refused(picture: Path, tmp_path: Path) -> 
     data = picture.read_bytes()
     other = tmp_path / "other.png"
     for content, message in (
-        (b"\xff\xd8jpeg", "no PNG"),
+        (b"\xff\xd8jpeg", "not a PNG"),
         (data[:-20], "ends in the middle"),
         (data[:30], "ends in the middle"),
         (data[:60] + bytes([data[60] ^ 1]) + data[61:], "damaged"),

@@ -22,7 +22,8 @@ import torch
 
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.job import IllustrationJob
-from promptlift.illustrating.pictures import Request
+from promptlift.illustrating.records import Request
+from promptlift.illustrating.sampling import ClipSampler
 from promptlift.runs import Run
 from tests.illustrating.models import save_refiner, save_sdxl
 
@@ -109,8 +110,9 @@ def through_job(illustrator: Illustrator, prompts: list[str], folder: Path) -> N
 
 def forget(illustrator: Illustrator) -> None:
     """Encoded prompts of earlier rounds: each round encodes anew, as by hand."""
-    for encoder in illustrator._encoders:
-        encoder._kept.clear()
+    assert isinstance(illustrator._sampler, ClipSampler)
+    for encoder in illustrator._sampler.encoders:
+        encoder._encoded.cache_clear()
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ from promptlift.pairs.clean import KEPT, clean_target
 from promptlift.pairs.load import load_prompts
 from promptlift.prompts.clauses import cut_prompt
 from promptlift.records import Pair
-from promptlift.scoring.scores import ratio_interval
 from promptlift.scoring.text.bits import characters, target_bits
+from promptlift.statistics import ratio_interval
 from promptlift.tables import Fault, read_rows
 
 ORDER = 8

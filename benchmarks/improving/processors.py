@@ -61,7 +61,7 @@ def improving(count: int, *, variants: int = 1, once: bool = False) -> dict[str,
     scores = improver.log_probability(sources, targets)
     found = {
         "prompts": kept,
-        "ids": [improver.tokenizer.encode(prompt).ids for prompt in kept],
+        "ids": improver.model.codec.encode_whole(kept),
         "log-probabilities": scores.tolist(),
     }
     if once:
@@ -93,7 +93,7 @@ def drawing(count: int) -> dict[str, Any]:
     import torch
 
     from promptlift.illustrating.illustrator import Illustrator
-    from promptlift.illustrating.pictures import Request
+    from promptlift.illustrating.records import Request
 
     prompts = [f"{colour} {shape}" for shape in SHAPES for colour in COLOURS][:count]
     requests = [Request(prompt=prompt, seed=seed) for seed, prompt in enumerate(prompts)]
@@ -175,7 +175,8 @@ def scoring(count: int) -> dict[str, Any]:
     from PIL import Image
     from promptlift.world.render import render
 
-    from promptlift.scoring.pictures.clip import clip_score, load_clip
+    from promptlift.scoring.pictures.clip_loading import load_clip
+    from promptlift.scoring.pictures.similarity import clip_score
     from promptlift.world.captions import subject
     from promptlift.world.scenes import draw_scene
 

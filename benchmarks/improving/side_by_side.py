@@ -18,20 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from promptlift import Improver
+from promptlift.statistics import wilson
 
 ROWS = 200
 QUESTIONS = ("fit", "useful", "contradiction", "english")
-Z = 1.959964
-
-
-def wilson(wins: int, total: int) -> tuple[float, float]:
-    """95% interval of a share (Wilson, 1927)."""
-    if not total:
-        return 0.0, 1.0
-    share, spread = wins / total, Z * Z / total
-    middle = share + spread / 2
-    half = Z * (share * (1 - share) / total + spread / (4 * total)) ** 0.5
-    return (middle - half) / (1 + spread), (middle + half) / (1 + spread)
 
 
 def draw(models: list[str], prompts: list[str], sheet: Path, key: Path, seed: int) -> None:
@@ -72,6 +62,24 @@ def count(sheet: Path, key: Path) -> dict[str, Any]:
     return found
 
 
+def percent(share: list[float]) -> str:
+    """A share with its interval."""
+    return "{:.0f}% ({:.0f} to {:.0f})".format(*(100 * value for value in share))
+
+
+def table(found: dict[str, Any]) -> str:
+    """The count as Markdown."""
+    lines = [
+        "| question | second model better | first better | same | share of the second, ties left "
+        "out (Wilson 95%) |",
+        "|---|---|---|---|---|",
+    ]
+    for question, row in found.items():
+        counts = " | ".join(str(row.get(name, 0)) for name in ("second", "first", "same"))
+        lines.append(f"| {question} | {counts} | {percent(row['share_second'])} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("what", choices=("draw", "count"))
@@ -82,7 +90,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     if args.what == "count":
-        print(json.dumps(count(args.sheet, args.key), indent=1))
+        print(table(count(args.sheet, args.key)))
         return
     if len(args.model) != 2 or args.prompts is None:
         parser.error("draw needs --prompts and --model twice")

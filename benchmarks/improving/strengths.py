@@ -23,8 +23,9 @@ from benchmarks.improving.diversity import measure
 from benchmarks.improving.expand import prompts_of
 from promptlift import Improvement, Improver
 from promptlift.files import write_json
-from promptlift.scoring.scores import mean_interval
+from promptlift.improving.keywords import Settings
 from promptlift.scoring.text.diversity import self_bleu
+from promptlift.statistics import mean_interval
 
 STRENGTHS: tuple[float | str, ...] = ("free", 0.25, 0.5, 0.75, 0.9, 0.97, "never")
 PROMPTS = 500
@@ -57,6 +58,45 @@ def figures(results: list[Improvement], artists: re.Pattern[str] | None) -> dict
             ]
         )
     return row
+
+
+# Rows of the table in docs/experiments.md: set and strength of painters, styles free.
+_TABLED = (
+    ("held-out heads", 0.0),
+    ("held-out heads", 0.5),
+    ("held-out heads", 0.9),
+    ("held-out heads", 1.0),
+    ("PartiPrompts", 0.0),
+    ("PartiPrompts", 1.0),
+)
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """What the strengths of painters do, as Markdown."""
+    lines = [
+        "| `--painters` (`--styles free`) | painter | listed artist | style or medium | distinct-2 "
+        "| self-BLEU | one of the ten commonest |",
+        "| --- | --- | --- | --- | ---: | ---: | --- |",
+    ]
+    for name, strength in _TABLED:
+        [row] = [
+            row for row in rows
+            if (row["set"], row["strength"]) == (name, strength)
+            and row["kind"] in ("free", "painters")
+        ]  # fmt: skip
+        said = {0.0: f"{name}, free", 1.0: "never (default)"}.get(strength, str(strength))
+        if strength == 1.0 and name != _TABLED[0][0]:
+            said = f"{name}, {said}"
+        cells = [_percent(row[key]) for key in ("painter", "listed_artist", "style")]
+        cells += [f"{row['distinct_2']:.3f}", f"{row['self_bleu']:.3f}", _percent(row["top_10"])]
+        lines.append(f"| {said} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _percent(value: list[float]) -> str:
+    if not any(value):
+        return f"0 of {PROMPTS}"
+    return "{:.1f}% ({:.1f} to {:.1f})".format(*(100 * part for part in value))
 
 
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
@@ -113,10 +153,11 @@ def main() -> None:
             for strength in STRENGTHS:
                 if strength == "free" and kind != "painters":
                     continue
-                options = {"painters": "free", "styles": "free"}
-                for option in ("painters", "styles"):
-                    if kind in (option, "both"):
-                        options[option] = strength  # type: ignore[assignment]
+                options: Settings = {"painters": "free", "styles": "free"}
+                if kind in ("painters", "both"):
+                    options["painters"] = strength
+                if kind in ("styles", "both"):
+                    options["styles"] = strength
                 started = time.perf_counter()
                 drawn = improver.improve(prompts, seed=0, **options)
                 seconds = time.perf_counter() - started
@@ -131,6 +172,7 @@ def main() -> None:
                     }
                 )
                 print(json.dumps(rows[-1]), flush=True)
+    print(table(rows))
     args.output.mkdir(parents=True, exist_ok=True)
     write_json(
         args.output / "strengths.json",

@@ -27,8 +27,7 @@ from benchmarks.improving.expand import prompts_of, read_expanded
 from benchmarks.improving.strengths import share
 from promptlift import Improver
 from promptlift.files import write_json
-from promptlift.improving.phrases import new_terms, plain_words
-from promptlift.prompts.clauses import split_clauses
+from promptlift.prompts.clauses import new_clauses
 from promptlift.prompts.clip_tokens import CLIP_BUDGET
 from promptlift.prompts.contradictions import contradiction
 from promptlift.prompts.intent import KINDS
@@ -65,15 +64,12 @@ def kept(pairs: list[tuple[str, str]]) -> dict[str, list[float]]:
 def figures(pairs: list[tuple[str, str]], artists: re.Pattern[str] | None) -> dict[str, Any]:
     """The figures of one system on one set."""
     readings = [(read(source), source, result) for source, result in pairs]
-    clauses = [
-        [c for c in split_clauses(result) if plain_words(c) not in plain_words(source)]
-        for _, source, result in readings
-    ]
+    clauses = [new_clauses(result, source) for _, source, result in readings]
     words = [added_words(source, result) for source, result in pairs]
     row: dict[str, Any] = {"n": len(pairs), "kept": kept(pairs)}
     both = list(zip(readings, clauses, strict=True))
-    row["painter"] = share([bool(new_terms(c, r[0], ("painter",))) for r, c in both])
-    row["style"] = share([bool(new_terms(c, r[0], ("style", "medium"))) for r, c in both])
+    row["painter"] = share([bool(r[0].new_terms(c, ("painter",))) for r, c in both])
+    row["style"] = share([bool(r[0].new_terms(c, ("style", "medium"))) for r, c in both])
     row["contradiction"] = share(
         [any(contradiction(r[0].intent.text, clause) for clause in c) for r, c in both]
     )

@@ -32,6 +32,7 @@ from promptlift.prompts.intent import KINDS, Intent
 from promptlift.tables import Fault, read_rows
 
 LABELS = Path(__file__).parent / "intent_labels.jsonl"
+_TOO_FEW = 2  # for a share with an interval
 _CHANGES = {
     "two": "three", "three": "two", "four": "five", "five": "several", "red": "blue",
     "blue": "green", "green": "red", "black": "white", "white": "black", "yellow": "purple",
@@ -116,20 +117,22 @@ def draw(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 def rate(
     cases: list[tuple[bool, bool]], pick: Callable[[tuple[bool, bool]], bool]
-) -> list[float] | None:
-    """Of the picked cases the share in which checker and label agree, with a 95% interval."""
+) -> tuple[int, int, list[float]]:
+    """Of the picked cases in how many checker and label agree, how many they are, and the share
+    with its 95% interval; no share of none."""
     chosen = [said == true for said, true in cases if pick((said, true))]
     if not chosen:
-        return None
+        return 0, 0, []
     array = np.array(chosen)
     draws = np.random.default_rng(0).integers(0, len(array), size=(2000, len(array)))
     low, high = np.quantile(array[draws].mean(axis=1), [0.025, 0.975])
-    return [round(float(value), 3) for value in (array.mean(), low, high)]
+    share = [round(float(value), 3) for value in (array.mean(), low, high)]
+    return sum(chosen), len(chosen), share
 
 
-def measure() -> None:
-    """Print precision and recall of each kind."""
-    pairs: dict[str, list[tuple[bool, bool]]] = {kind: [] for kind in (*KINDS, "any kind")}
+def measure() -> dict[str, list[tuple[bool, bool]]]:
+    """What the checker and the label say of each case, by kind."""
+    pairs: dict[str, list[tuple[bool, bool]]] = {kind: [] for kind in (*KINDS, "any of them")}
     pairs["contradiction"] = []
     for line in LABELS.read_text(encoding="utf-8").splitlines():
         case = json.loads(line)
@@ -141,13 +144,22 @@ def measure() -> None:
         lost = {want.kind for want in intent.lost(case["result"])}
         for kind in KINDS:
             pairs[kind].append((kind in lost, kind in case["lost"]))
-        pairs["any kind"].append((bool(lost), bool(case["lost"])))
-    for kind, found in pairs.items():
-        print(
-            kind, f"labelled {sum(true for _, true in found)} of {len(found)}",
-            "precision", rate(found, lambda pair: pair[0]),
-            "recall", rate(found, lambda pair: pair[1]),
-        )  # fmt: skip
+        pairs["any of them"].append((bool(lost), bool(case["lost"])))
+    return pairs
+
+
+def row(kind: str, cases: list[tuple[bool, bool]]) -> list[str]:
+    """Cells of a kind: its name, how many are labelled so, precision and recall."""
+    cells = [kind, str(sum(true for _, true in cases))]
+    for side in (0, 1):
+        agreed, total, share = rate(cases, lambda pair, side=side: pair[side])  # type: ignore[misc]
+        if total <= _TOO_FEW:
+            cells.append(f"{agreed} of {total}" if total else "")
+        elif share[1] == share[2]:
+            cells.append(f"{share[0]:.2f}")
+        else:
+            cells.append("{:.2f} ({:.2f} to {:.2f})".format(*share))
+    return cells
 
 
 def main() -> None:
@@ -160,7 +172,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
     if args.what == "measure":
-        measure()
+        print("| kind | labelled | precision | recall |\n| --- | ---: | --- | --- |")
+        for kind, cases in measure().items():
+            print(f"| {' | '.join(row(kind, cases))} |")
     else:
         text = "".join(json.dumps(case, ensure_ascii=False) + "\n" for case in draw(args))
         args.output.write_text(text, encoding="utf-8")

@@ -32,9 +32,11 @@ from torchmetrics.functional.multimodal import clip_score as torchmetrics_clip_s
 from transformers import AutoModel, AutoProcessor, CLIPConfig, CLIPModel, CLIPProcessor
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from promptlift.pictures import Picture, PictureReader
-from promptlift.scoring.pictures.clip import ClipEncoder, clip_score
+from promptlift.picture_files import PictureReader
+from promptlift.pictures import Picture
+from promptlift.scoring.pictures.clip import ClipEncoder
 from promptlift.scoring.pictures.feature_cache import FeatureCache
+from promptlift.scoring.pictures.similarity import clip_score
 from tests.scoring.clip_models import (
     COLOURS,
     ENDS,

@@ -31,8 +31,8 @@ from promptlift.pairs.load import load_pairs, load_prompts, write_pairs
 from promptlift.records import Pair
 from promptlift.tables import Row
 from promptlift.training.config import TrainingConfig
-from promptlift.training.examples import Examples, collate
-from promptlift.training.preflight import peak_resident
+from promptlift.training.examples import TokenizedPairs, collate
+from promptlift.training.memory import peak_resident
 from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
 from promptlift.training.train import train
 
@@ -110,7 +110,7 @@ def learn_with_promptlift(folder: Path, every: int, pause: Callable[[], None]) -
     pause()
     train(
         pairs_of(folder / "pairs.jsonl"), folder / "promptlift", config,
-        validation=pairs_of(folder / "validation.jsonl")[:8], trial=False, report=report,
+        validation=pairs_of(folder / "validation.jsonl")[:8], preflight=False, report=report,
     )  # fmt: skip
 
 
@@ -135,9 +135,9 @@ def learn_as_the_script(folder: Path, every: int, pause: Callable[[], None]) -> 
     tokenizer = AutoTokenizer.from_pretrained(str(folder / "model"))
     loaded = load_torch(str(folder / "model"))
     model = loaded.engine.model
-    examples = Examples.of(
+    examples = TokenizedPairs.of(
         pairs_of(folder / "pairs.jsonl"),
-        lambda texts: [item.ids for item in loaded.tokenizer.encode_batch(texts)],
+        loaded.codec.encode_whole,
         {"rewrite": PAPER_PREFIX},
         config,
     )
@@ -191,13 +191,13 @@ def loss_of(folder: Path, pairs: list[Pair]) -> float:
     """Mean loss of a target token in fp32, without dropout."""
     loaded = load_torch(str(folder))
     config = TrainingConfig.resolve("paper", {})
-    rows = Examples.of(
+    rows = TokenizedPairs.of(
         pairs,
-        lambda texts: [item.ids for item in loaded.tokenizer.encode_batch(texts)],
+        loaded.codec.encode_whole,
         {"rewrite": PAPER_PREFIX},
         config,
     ).rows
-    join, total, tokens = collate(loaded.tokens["pad"]), 0.0, 0
+    join, total, tokens = collate(loaded.codec.special.pad), 0.0, 0
     with torch.no_grad():
         for at in range(0, len(rows), 8):
             part = rows[at : at + 8]

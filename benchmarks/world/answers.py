@@ -29,8 +29,8 @@ from promptlift import Improver
 from promptlift.files import write_json, write_text
 from promptlift.prompts.clip_tokens import count_clip_tokens
 from promptlift.records import Improvement
-from promptlift.scoring.scores import paired_test
 from promptlift.scoring.text.baselines import shuffle
+from promptlift.statistics import paired_test
 from promptlift.world import bundle
 from promptlift.world.captions import (
     BACKGROUND_WORDS,

@@ -26,12 +26,13 @@ from benchmarks.world.oracle import Oracle, load_oracle
 from benchmarks.world.render import render
 from promptlift.files import write_json
 from promptlift.judging.statistics.metrics_agreement import metric_agreement
-from promptlift.scoring.pictures.clip import ClipEncoder, clip_score, load_clip
-from promptlift.scoring.pictures.directional import directional_similarity
+from promptlift.scoring.pictures.clip import ClipEncoder
+from promptlift.scoring.pictures.clip_loading import load_clip
 from promptlift.scoring.pictures.measures import MEASURES, measure
 from promptlift.scoring.pictures.pair_scores import Values
+from promptlift.scoring.pictures.similarity import clip_score, directional_similarity
 from promptlift.scoring.pictures.verdicts import judge
-from promptlift.scoring.scores import mean_interval, paired_test
+from promptlift.statistics import mean_interval, paired_test
 from promptlift.world import bundle
 from promptlift.world.captions import BACKGROUND_WORDS, PRAISE, STYLE_WORDS, subject
 from promptlift.world.scenes import COLOURS, HELD_OUT, SHAPES, Scene, draw_scene
@@ -295,10 +296,10 @@ def measure_world(folder: Path, clip: Path, oracle: Oracle) -> dict[str, Any]:
     }
 
 
-def table(name: str, rows: dict[str, Any]) -> str:
+def table(rows: dict[str, Any]) -> str:
     """Agreement of each metric as Markdown."""
     lines = [
-        f"| {name} | better of a pair found | tau | with what is shown | with freedom of faults |",
+        "| metric | accuracy | tau with the score | with `shown` | with `clean` |",
         "| --- |" + " ---: |" * 4,
     ]
     for metric, row in rows.items():
@@ -358,7 +359,7 @@ def main() -> None:
         if clip is None or not (args.work / world / "arms.json").exists():
             continue
         found[world] = measure_world(args.work / world, clip, oracle)
-        print(table(world, found[world]["original and improved"]))
+        print(world, table(found[world]["original and improved"]), sep="\n\n")
         print(json.dumps({k: v for k, v in found[world].items() if k != "clip"}, indent=1))
     args.output.mkdir(parents=True, exist_ok=True)
     write_json(args.output / "metrics.json", found)

@@ -21,16 +21,16 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from benchmarks.improving.side_by_side import wilson
 from benchmarks.world.drawn import GUIDANCE, STEPS, Album, Pictures, interval, judged
 from benchmarks.world.oracle import judge, load_oracle
 from benchmarks.world.renders import renders_of
 from benchmarks.world.vae import encode, to_pictures
 from benchmarks.world.wanted import Wanted
 from promptlift.files import atomic_path, write_json
-from promptlift.scoring.pictures.clip import load_clip, unit
+from promptlift.scoring.pictures.clip_loading import load_clip
 from promptlift.scoring.pictures.pair_scores import Values
-from promptlift.scoring.scores import paired_test
+from promptlift.scoring.pictures.similarity import unit
+from promptlift.statistics import paired_test, wilson
 from promptlift.world import bundle
 from promptlift.world.captions import caption
 from promptlift.world.scenes import COLOURS, FAULTS, HELD_OUT, PROMPTS, SHAPES, Scene, draw_scene
@@ -262,6 +262,55 @@ def make_sheet(models: Path, work: Path, path: Path) -> dict[str, Any]:
     return {**album.settings, "captions, row by row": captions}
 
 
+def shown(values: list[float]) -> str:
+    """A figure with its interval."""
+    return "{:.3f} ({:.3f} to {:.3f})".format(*values[:3])
+
+
+def oracle_table(found: dict[str, Any]) -> str:
+    """Facts that the oracle finds in renders, and after the VAE, as Markdown."""
+    oracle, vae = found["oracle"], found["vae"]
+    of_clean, of_all = (f"{oracle[name]['shape'][3]:,}" for name in ("clean", "all"))
+    lines = [
+        f"| | found in clean renders ({of_clean}) | in all ({of_all}) | in clean renders that went "
+        "through the VAE |",
+        "| --- |" + " ---: |" * 3,
+    ]
+    for fact, name in (
+        ("shape", "shape"),
+        ("colour", "colour of that shape"),
+        ("style", "style"),
+        ("background", "background"),
+        ("clean or not", "clean or not"),
+        ("position", "position, of one thing"),
+    ):
+        decoded = vae.get(f"{fact} found in clean decoded")
+        cells = [shown(oracle["clean"][fact]), shown(oracle["all"][fact])]
+        cells.append(shown(decoded) if decoded else "")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def drawing_table(rows: list[dict[str, Any]]) -> str:
+    """What the oracle finds in drawings, by prompts and settings, as Markdown."""
+    lines = [
+        "| prompts | refiner | steps | guidance | pictures | shape | colour, anywhere "
+        "| called clean | oracle's score |",
+        "| --- | --- |" + " ---: |" * 7,
+    ]
+    for row in rows:
+        cells = [
+            f'"red star{f", {PRAISE}" if row["prompts"] == "praised" else ""}"',
+            "yes" if row["refiner"] else "no",
+            str(row["num_inference_steps"]),
+            f"{row['guidance_scale']:g}",
+            str(row["shape"][3]),
+            *(shown(row[key]) for key in ("shape", "colour of anything", "called clean", "score")),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", type=Path, default=bundle.MODELS)
@@ -293,6 +342,10 @@ def main() -> None:
         args.output.mkdir(parents=True, exist_ok=True)
         write_json(path, found)
         print(part, json.dumps(found[part], indent=1), flush=True)
+    if "oracle" in found and "vae" in found:
+        print(oracle_table(found))
+    if "drawing" in found:
+        print(drawing_table(found["drawing"]))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 'a lighthouse'
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from promptlift.errors import (
@@ -19,12 +20,21 @@ from promptlift.errors import (
 from promptlift.records import Improvement, Pair
 
 if TYPE_CHECKING:
+    from promptlift.illustrating.config import IllustrationConfig
     from promptlift.illustrating.illustrator import Illustrator
+    from promptlift.improving.config import ControlConfig, DecodingConfig
     from promptlift.improving.improver import Improver
+    from promptlift.picking.config import PickConfig
+    from promptlift.scoring.pictures.config import PictureScoringConfig
+    from promptlift.scoring.text.config import TextConfig
+    from promptlift.training.config import TrainingConfig
 
 __version__ = "0.1.0"
 __all__ = [
     "ConfigError",
+    "ControlConfig",
+    "DecodingConfig",
+    "IllustrationConfig",
     "Illustrator",
     "Improvement",
     "Improver",
@@ -32,18 +42,28 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "Pair",
+    "PickConfig",
+    "PictureScoringConfig",
     "PromptliftError",
+    "TextConfig",
+    "TrainingConfig",
 ]
+
+# These load NumPy and more, so they are imported on first use.
+_HOMES = {
+    "ControlConfig": "promptlift.improving.config",
+    "DecodingConfig": "promptlift.improving.config",
+    "IllustrationConfig": "promptlift.illustrating.config",
+    "Illustrator": "promptlift.illustrating.illustrator",
+    "Improver": "promptlift.improving.improver",
+    "PickConfig": "promptlift.picking.config",
+    "PictureScoringConfig": "promptlift.scoring.pictures.config",
+    "TextConfig": "promptlift.scoring.text.config",
+    "TrainingConfig": "promptlift.training.config",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """`Improver` and `Illustrator` load NumPy and more, so they are imported on first use."""
-    if name == "Improver":
-        from promptlift.improving.improver import Improver
-
-        return Improver
-    if name == "Illustrator":
-        from promptlift.illustrating.illustrator import Illustrator
-
-        return Illustrator
-    raise AttributeError(f"module 'promptlift' has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'promptlift' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

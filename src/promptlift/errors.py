@@ -36,3 +36,9 @@ class MissingExtraError(PromptliftError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs more packages: pip install 'promptlift[{extra}]'")
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, cut to a line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300].rstrip(".")

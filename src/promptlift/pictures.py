@@ -1,37 +1,44 @@
-"""The pictures of a run: their index, their files, and pairs of them."""
+"""The pictures of a run: their index, written and read here, and pairs of them."""
 
-import hashlib
-import io
 import json
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from promptlift.errors import InputError
-from promptlift.tables import Fault, Row, read_rows
+from promptlift.tables import Fault, Row, read_rows, write_rows
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-SIDES = ("original", "improved")
+Prompt = TypeVar("Prompt", bound=Hashable)
+ORIGINAL, IMPROVED = SIDES = ("original", "improved")
+INDEX = "index.parquet"
+COLUMNS = (
+    "prompt_index", "seed", "side", "variant", "file", "sha256", "width", "height", "prompt",
+    "source", "negative", "settings", "model", "seconds", "cut_tokens",
+)  # fmt: skip
 _NEEDED = ("prompt_index", "seed", "side", "variant", "file", "sha256", "prompt", "source")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A picture of a run.
+    """A picture of a run: a row of the index.
 
     Attributes:
         prompt_index: position of its prompt among those drawn.
         seed: of its noise, which the pictures of a pair share.
         side: "original" or "improved".
-        variant: which improvement of the prompt, from 0; of the original, any value.
+        variant: which improvement of the prompt, from 0; 0 for the original.
         path: its file.
         sha256: of the file's bytes, in hex.
         prompt: what was drawn.
         source: the original prompt.
+        negative: the negative prompt, or None.
+        width, height: in pixels; None where the index does not say.
+        settings: how it was drawn.
+        model: name and SHA-256 of the base model, and of a refiner after it.
+        seconds: its share of the time that its batch took; None where that is not known.
+        cut_tokens: how many tokens of the prompt were cut; None where that is not known.
     """
 
     prompt_index: int
@@ -42,24 +49,51 @@ class Picture:
     sha256: str
     prompt: str
     source: str
+    negative: str | None = None
+    width: int | None = None
+    height: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    model: Sequence[Mapping[str, str]] = field(default=(), hash=False)
+    seconds: float | None = None
+    cut_tokens: int | None = None
 
     @property
     def file(self) -> str:
         """Name of its file."""
         return self.path.name
 
+    @property
+    def key(self) -> tuple[int, int, bool, int]:
+        """What no other picture of the run has: prompt, seed, side and variant, in this order."""
+        return self.prompt_index, self.seed, self.side == IMPROVED, self.variant
+
+    @property
+    def model_name(self) -> str:
+        """Name of the base model; "" where the index does not say."""
+        return str(self.model[0].get("name", "")) if self.model else ""
+
+    def to_row(self) -> dict[str, Any]:
+        """Its row of the index, by column."""
+        values = {name: getattr(self, name) for name in COLUMNS}
+        return {
+            **values,
+            "variant": self.variant if self.side == IMPROVED else None,
+            "settings": json.dumps(self.settings),
+            "model": json.dumps(self.model),
+        }
+
 
 @dataclass(frozen=True)
 class PicturePair:
-    """An original and an improved picture of one prompt, from the same noise.
+    """An original and an improved picture of one prompt, from the same noise."""
 
-    Attributes:
-        original: place of the original picture among the run's.
-        improved: place of the improved one.
-    """
+    original: Picture
+    improved: Picture
 
-    original: int
-    improved: int
+
+def write_index(folder: Path, pictures: Iterable[Picture]) -> None:
+    """Write `folder/index.parquet`, atomically and in bounded memory."""
+    write_rows(folder / INDEX, (picture.to_row() for picture in pictures), COLUMNS)
 
 
 def read_index(folder: Path) -> list[Picture]:
@@ -68,21 +102,18 @@ def read_index(folder: Path) -> list[Picture]:
     Raises:
         InputError: there is no index, or a row of it cannot be used.
     """
-    path = folder / "index.parquet"
-    pictures = list(stream_index(folder))
-    pictures.sort(key=lambda one: (one.prompt_index, one.seed, one.side != SIDES[0], one.variant))
-    if not pictures:
-        raise InputError(f"{path} lists no picture. Draw some: promptlift illustrate RUN")
-    seen: set[tuple[int, int, str, int]] = set()
-    for one in pictures:
-        key = (one.prompt_index, one.seed, one.side, one.variant if one.side == SIDES[1] else 0)
-        if key in seen:
+    path = folder / INDEX
+    pictures = {}
+    for one in stream_index(folder):
+        if one.key in pictures:
             raise InputError(
                 f"{path} lists two {one.side} pictures of prompt {one.prompt_index}, seed "
                 f"{one.seed}. Draw into a new run folder."
             )
-        seen.add(key)
-    return pictures
+        pictures[one.key] = one
+    if not pictures:
+        raise InputError(f"{path} lists no picture. Draw some: promptlift illustrate RUN")
+    return [pictures[key] for key in sorted(pictures)]
 
 
 def stream_index(folder: Path) -> Iterator[Picture]:
@@ -91,125 +122,76 @@ def stream_index(folder: Path) -> Iterator[Picture]:
     Raises:
         InputError: as `read_index`.
     """
-    path = folder / "index.parquet"
+    path = folder / INDEX
     if not path.is_file():
         raise InputError(
             f"{path} does not exist: no pictures were drawn yet, or drawing has not finished. "
             "Draw them first: promptlift illustrate RUN"
         )
     for row in read_rows(path):
-        yield _picture(path, row.number, row)
+        yield _picture(path, row)
 
 
-def drawn_by(folder: Path) -> str:
-    """Name of the model that drew the first picture of `folder/index.parquet`; "" if unsaid."""
-    row = next(read_rows(folder / "index.parquet"), None)
-    if not isinstance(row, Row) or isinstance(row.value, str):
-        return ""
-    try:
-        return str(json.loads(row.value["model"])[0]["name"])
-    except (ValueError, LookupError, TypeError):  # no index of ours
-        return ""
+def by_noise(
+    pictures: Iterable[Picture], prompt: Callable[[Picture], Prompt]
+) -> dict[tuple[Prompt, int], list[Picture]]:
+    """Pictures by prompt and seed: those of one prompt that were drawn from the same noise.
+
+    Args:
+        pictures: of one run or several.
+        prompt: what tells prompts apart; each run has indices of its own.
+    """
+    found: dict[tuple[Prompt, int], list[Picture]] = {}
+    for one in pictures:
+        found.setdefault((prompt(one), one.seed), []).append(one)
+    return found
 
 
-def pair_up(pictures: Sequence[Picture]) -> list[PicturePair]:
+def pair_up(pictures: Iterable[Picture]) -> list[PicturePair]:
     """Each improved picture with the original one of its prompt and seed, where there is one."""
-    originals = {
-        (one.prompt_index, one.seed): place
-        for place, one in enumerate(pictures)
-        if one.side == SIDES[0]
-    }
     return [
-        PicturePair(originals[one.prompt_index, one.seed], place)
-        for place, one in enumerate(pictures)
-        if one.side == SIDES[1] and (one.prompt_index, one.seed) in originals
+        PicturePair(original, improved)
+        for same in by_noise(pictures, lambda one: one.prompt_index).values()
+        for original in same
+        if original.side == ORIGINAL
+        for improved in same
+        if improved.side == IMPROVED
     ]
 
 
-class PictureReader:
-    """Opens pictures and keeps the last few decoded, since several models look at each.
-
-    Args:
-        kept: number of decoded pictures to keep.
-    """
-
-    def __init__(self, kept: int) -> None:
-        self._kept = kept
-        self._images: OrderedDict[Path, Image] = OrderedDict()
-
-    def check(self, picture: Picture) -> None:
-        """Compare a file with the index.
-
-        Raises:
-            InputError: it is missing, cannot be read, or is not the picture that was drawn.
-        """
-        self._read(picture)
-
-    def image(self, picture: Picture) -> "Image":
-        """The decoded picture, in RGB.
-
-        Raises:
-            InputError: as `check`, or it is no picture.
-        """
-        if picture.path in self._images:
-            self._images.move_to_end(picture.path)
-            return self._images[picture.path]
-        from PIL import Image as images
-        from PIL import UnidentifiedImageError
-
-        data = self._read(picture)
-        try:
-            with images.open(io.BytesIO(data)) as file:
-                image: Image = file.convert("RGB")
-        except (
-            UnidentifiedImageError, images.DecompressionBombError,
-            images.DecompressionBombWarning, OSError, SyntaxError, ValueError,
-        ) as error:  # fmt: skip
-            raise InputError(f"{picture.path} is no readable picture: {error}") from error
-        self._images[picture.path] = image
-        while len(self._images) > self._kept:
-            self._images.popitem(last=False)
-        return image
-
-    def _read(self, picture: Picture) -> bytes:
-        try:
-            data = picture.path.read_bytes()
-        except OSError as error:
-            raise InputError(
-                f"{picture.path} cannot be read: {error.strerror or error}. Draw it again."
-            ) from error
-        if hashlib.sha256(data).hexdigest() != picture.sha256:
-            raise InputError(
-                f"{picture.path} is not the picture that was drawn: its SHA-256 differs from the "
-                "index. Delete it and draw it again."
-            )
-        return data
-
-
-def _picture(path: Path, number: int, row: Any) -> Picture:
+def _picture(path: Path, row: Row | Fault) -> Picture:
+    place = f"{path} row {row.number}"
     if isinstance(row, Fault):
-        raise InputError(f"{path} row {number}: {row.message}")
-    values = row.value
+        raise InputError(f"{place}: {row.message}")
+    values: Any = row.value
     if absent := [name for name in _NEEDED if name not in values]:
         raise InputError(
-            f"{path} lacks the column {absent[0]!r}: it is no index of promptlift illustrate."
+            f"{path} lacks the column {absent[0]!r}: it is not an index of promptlift illustrate."
         )
     for name in ("file", "sha256", "prompt", "source"):
         if not isinstance(values[name], str):
-            raise InputError(f"{path} row {number}: `{name}` is {values[name]!r} and must be text")
+            raise InputError(f"{place}: `{name}` is {values[name]!r} and must be text")
     if values["side"] not in SIDES:
-        raise InputError(
-            f"{path} row {number}: `side` is {values['side']!r} and must be original or improved"
-        )
+        raise InputError(f"{place}: `side` is {values['side']!r} and must be original or improved")
     if values["prompt_index"] is None or values["seed"] is None:
-        raise InputError(f"{path} row {number}: `prompt_index` or `seed` is empty")
-    return Picture(
-        prompt_index=int(values["prompt_index"]),
-        seed=int(values["seed"]),
-        side=values["side"],
-        variant=int(values["variant"] or 0),
-        path=path.parent / values["file"],
-        sha256=values["sha256"],
-        prompt=values["prompt"],
-        source=values["source"],
-    )
+        raise InputError(f"{place}: `prompt_index` or `seed` is empty")
+    found = {name: values[name] for name in COLUMNS if values.get(name) is not None}
+    found["variant"] = found.get("variant", 0) if found["side"] == IMPROVED else 0
+    for name, kind in (("settings", dict), ("model", list)):
+        if name in found:
+            found[name] = _unpacked(found[name])
+            if not isinstance(found[name], kind):
+                raise InputError(f"{place}: `{name}` is {values[name]!r}, not what was written")
+    return Picture(path=path.parent / found.pop("file"), **found)
+
+
+@lru_cache(maxsize=64)
+def _unpacked(text: str) -> Any:
+    """A column of JSON, None where it is none.
+
+    The pictures of a run have few different settings, so each text is parsed once.
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError):
+        return None

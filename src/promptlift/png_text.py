@@ -27,7 +27,7 @@ def read_png_text(path: Path) -> dict[str, str]:
     """The texts of a PNG by keyword; of several with one keyword the first.
 
     Raises:
-        InputError: the file is no PNG or is damaged.
+        InputError: the file is not a PNG or is damaged.
     """
     return png_texts(Path(path).read_bytes(), f"{path}")
 
@@ -53,22 +53,28 @@ def write_png_text(path: Path, texts: Mapping[str, str], output: Path | None = N
         texts: what is set; texts with other keywords stay.
         output: where to write it, atomically; over `path` where None.
     """
-    chunks = list(_chunks(path.read_bytes(), f"{path}"))
+    data = with_png_texts(path.read_bytes(), texts, f"{path}")
+    with atomic_path(output or path) as temporary:
+        temporary.write_bytes(data)
+
+
+def with_png_texts(data: bytes, texts: Mapping[str, str], place: str) -> bytes:
+    """As `write_png_text`, for a PNG's bytes; `place` names it in errors."""
     new = [_chunk(keyword, text) for keyword, text in texts.items()]
-    with atomic_path(output or path) as temporary, open(temporary, "wb") as file:
-        file.write(_SIGNATURE)
-        for place, (name, body) in enumerate(chunks):
-            if name in _TEXT and body.split(b"\0", 1)[0].decode("latin-1") in texts:
-                continue
-            for kind, content in [(name, body), *(new if place == 0 else [])]:
-                file.write(struct.pack(">I", len(content)) + kind + content)
-                file.write(struct.pack(">I", zlib.crc32(kind + content)))
+    parts = [_SIGNATURE]
+    for number, (name, body) in enumerate(_chunks(data, place)):
+        if name in _TEXT and body.split(b"\0", 1)[0].decode("latin-1") in texts:
+            continue
+        for kind, content in [(name, body), *(new if number == 0 else [])]:
+            parts += [struct.pack(">I", len(content)), kind, content]
+            parts.append(struct.pack(">I", zlib.crc32(kind + content)))
+    return b"".join(parts)
 
 
 def _chunks(data: bytes, path: str) -> Iterator[tuple[bytes, bytes]]:
     """Name and content of each chunk, the header first, the end last."""
     if not data.startswith(_SIGNATURE):
-        raise InputError(f"{path} is no PNG picture")
+        raise InputError(f"{path} is not a PNG picture")
     place, name = len(_SIGNATURE), b""
     while name != b"IEND":
         size = int.from_bytes(data[place : place + 4], "big")

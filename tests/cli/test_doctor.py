@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from promptlift.cli import doctor
-from promptlift.improving import improver
+from promptlift.improving import loading
 from tests.cli.conftest import Run
 from tests.conftest import CopyOf
 
@@ -18,7 +18,7 @@ from tests.conftest import CopyOf
 def bundled(exported: Path, copy_of: CopyOf, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the tiny model in the bundled one's place."""
     folder = copy_of(exported)
-    monkeypatch.setattr(improver, "bundled_model_path", lambda: folder)
+    monkeypatch.setattr(loading, "bundled_model_path", lambda: folder)
     return folder
 
 
@@ -47,6 +47,7 @@ def test_json_has_the_same(run: Run, bundled: Path) -> None:
     assert found["ready"] is True
     assert found["packages"]["promptlift"] == "0.1.0"
     assert found["model"]["modes"] == ["extend", "rewrite"]
+    assert {"improve", "train"} <= found["stages"].keys()
     assert all(stage["ready"] for stage in found["stages"].values())
     assert found["cores"] >= 1
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -50,7 +51,7 @@ def test_a_drawn_seed_is_recorded_and_repeats_the_result(improve: Run) -> None:
 
 
 def test_options_reach_the_library(improve: Run, improver: Improver) -> None:
-    flags = {
+    flags: dict[str, Any] = {
         "temperature": 0.7, "top_k": 9, "top_p": 0.8, "min_new_tokens": 2,
         "repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "budget": 40,
     }  # fmt: skip

@@ -8,8 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from promptlift import tables
-from promptlift.cli import improve as improve_command
-from promptlift.improving import batch
+from promptlift.improving import batch, journal
 from promptlift.tables import Row, read_rows
 from tests.cli.conftest import Run, error_line, objects, spawn
 
@@ -18,8 +17,9 @@ _WINDOW = 24  # instead of 256, so that few prompts fill a few
 KILLED = f"""
 import os, signal
 import promptlift.improving.batch as batch
-batch._WINDOW = {_WINDOW}
-real, calls = batch._to_disk, 0
+import promptlift.improving.journal as journal
+batch._WINDOW = journal._WINDOW = {_WINDOW}
+real, calls = journal._to_disk, 0
 def dying(file):
     global calls
     real(file)
@@ -28,7 +28,7 @@ def dying(file):
         file.write('{{"index": 48, "sou')
         file.flush()
         os.kill(os.getpid(), signal.SIGKILL)
-batch._to_disk = dying
+journal._to_disk = dying
 """
 
 
@@ -45,6 +45,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "_WINDOW", _WINDOW)
+    monkeypatch.setattr(journal, "_WINDOW", _WINDOW)
     monkeypatch.setattr(tables, "_BATCH_ROWS", 40)  # instead of 4096
 
 
@@ -120,7 +121,7 @@ def test_a_killed_job_goes_on_to_the_same_bytes(
     assert "--resume" in error_line(result)
     result = improve("--input", many, "-n", 3, "--output", parts, "--resume")
     assert result.exit_code == 2
-    assert "begun with options" in error_line(result)
+    assert "begun with n 2, now it is 3" in error_line(result)
     assert journal.read_bytes() == kept
     # No seed was given: the journal's is used again.
     result = improve(*args, "--output", parts, "--resume")
@@ -139,7 +140,7 @@ def test_ctrl_c_says_how_to_go_on(
 
     output = tmp_path / "out.jsonl"
     with monkeypatch.context() as patch:
-        patch.setattr(batch, "_to_disk", interrupted)
+        patch.setattr(journal, "_to_disk", interrupted)
         result = improve("--input", many, "--output", output, "--seed", 3)
     assert result.exit_code == 130
     assert "--resume" in result.stderr
@@ -157,9 +158,9 @@ def test_resume_without_a_journal_begins(improve: Run, tmp_path: Path) -> None:
 def test_progress_has_rate_and_time_left(
     improve: Run, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(improve_command, "_PROGRESS_S", 0.0)
+    monkeypatch.setattr("promptlift.progress.EVERY_S", 0.0)
     result = improve("--input", many, "--output", tmp_path / "out.csv")
     lines = result.stderr.splitlines()
-    assert lines[29].startswith("30 rows, ")
-    assert "a second, of 60, 0.0 min left" in lines[-2]
+    assert lines[29].startswith("30 of 60 rows, ")
+    assert lines[-2].startswith("60 of 60 rows, ") and lines[-2].endswith("0.0 min left")
     assert result.stdout == ""

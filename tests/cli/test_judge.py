@@ -10,8 +10,7 @@ from promptlift.cli import app
 from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
 from promptlift.tables import read_rows
-from tests.judging.runs import draw_run
-from tests.judging.statistics.test_results import vote_all
+from tests.judging.runs import draw_run, vote_all
 
 
 @pytest.fixture
@@ -55,7 +54,7 @@ def test_votes_travel_as_a_file(run: Path, tmp_path: Path) -> None:
         (("judge", "RUN", "--per-pair", "5"), "there are 1 raters"),
         (("judge", "RUN", "--questions", "taste"), "must be some of match, picture"),
         (("judge", "RUN/nowhere", "--no-open"), "Draw them first"),
-        (("judge", "RUN", "--raters", "cleo", "--no-open"), "dealt with other settings"),
+        (("judge", "RUN", "--raters", "cleo", "--no-open"), "began with other settings"),
         (("votes", "import", "RUN", "RUN/pictures/index.parquet"), "no exported vote"),
     ],
 )

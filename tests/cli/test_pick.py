@@ -93,7 +93,7 @@ def test_a_faulty_line_gives_exit_status_1(
         (["a cat", "-o", "run", "--pairs", "pairs.docx"], 2, "'.docx' cannot be written"),
         (["a cat", "-o", "run", "--variety", "2"], 2, "variety is 2.0 and must be from 0 to 1"),
         (["a cat", "-o", "run", "--picture-model", "./nowhere"], 1, "./nowhere"),
-        (["a cat", "-o", "run", "--clip", "./nowhere"], 1, "model './nowhere' is no folder"),
+        (["a cat", "-o", "run", "--clip", "./nowhere"], 1, "model './nowhere' is not a folder"),
         (["--input", "nowhere.txt", "-o", "run"], 1, "nowhere.txt does not exist"),
         (["--input", "-", "-o", "run"], 2, "standard input cannot be resumed"),
     ],

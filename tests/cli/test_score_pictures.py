@@ -54,7 +54,7 @@ def test_json_is_the_file(run: Run, clip: Path, drawn: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["--clip", "./nowhere"], 1, "model './nowhere' is no folder"),
+        (["--clip", "./nowhere"], 1, "model './nowhere' is not a folder"),
         (["--offline"], 1, "openai/clip-vit-base-patch16 is not on this machine. Download it"),
         (["--metrics", "clap"], 2, "metric 'clap' is not known; there is: clip, measures"),
         (["--picture-batch-size", "0"], 2, "batch_size is 0 and must be above 0"),

@@ -44,13 +44,13 @@ def test_a_faulty_validation_row_is_named(run: Run, tmp_path: Path, files: list[
     assert "validation.jsonl line 1: `target` is empty" in error_line(result)
 
 
-def test_a_trial_alone_leaves_nothing(
+def test_a_preflight_alone_leaves_nothing(
     run: Run, tmp_path: Path, files: list[str], t5v11_folder: Path
 ) -> None:
-    result = run("train", "--preset", "paper", "--model", t5v11_folder, *files, "--trial")
+    result = run("train", "--preset", "paper", "--model", t5v11_folder, *files, "--preflight")
     assert result.exit_code == 0
     first, second = result.stderr.splitlines()[-2:]
-    assert first.startswith("promptlift: trial: 5 updates of 64 pairs at ")
+    assert first.startswith("promptlift: preflight: 5 updates of 64 pairs at ")
     assert "gradient checkpointing off" in second
     assert not (tmp_path / "run").exists()
 

@@ -48,6 +48,7 @@ def test_the_paper_stops_with_one_line_that_names_what_it_lacks() -> None:
 
 def test_what_is_here_need_not_be_downloaded(tmp_path: Path) -> None:
     config = load_config("paper")
+    assert "google/flan-t5-base" in {item.name for item in downloads_of(config)}
     own = tmp_path / "flan"
     own.mkdir()
     config = replace(config, train=replace(config.train, model=str(own)))

@@ -13,7 +13,8 @@ from diffusers import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlift.illustrating.encoding import PromptEncoder, _chunks, read_weights
+from promptlift.illustrating.attention import read_weights
+from promptlift.illustrating.encoding import PromptEncoder, _chunks
 from promptlift.prompts.syntax import parse
 
 PROMPTS = ["a cat in armor", "", "Old castle,  oil on canvas!", "köln, 猫", "word " * 200]

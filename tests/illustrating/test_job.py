@@ -57,7 +57,7 @@ def draw(tmp_path: Path, improvements: Path, illustrator: Illustrator) -> Draw:
             other or illustrator,
             report=(said if said is not None else []).append,
         )
-        return [item.row["file"] for item in job]
+        return [item.picture.file for item in job]
 
     return call
 
@@ -260,7 +260,7 @@ from promptlift.runs import Run
 folder, improvements, model = map(Path, sys.argv[1:])
 illustrator = Illustrator.load(model, num_inference_steps=1, width=16, height=16)
 for item in IllustrationJob(Run.open(folder), improvements, illustrator):
-    print(item.row["file"], flush=True)
+    print(item.picture.file, flush=True)
 """
 
 

@@ -59,8 +59,8 @@ def test_the_licence_is_told_before_anything_is_loaded() -> None:
 def test_folders_of_another_kind(sdxl: Path, sd15: Path, refiner: Path, tmp_path: Path) -> None:
     assert "holds no model_index.json" in fails(tmp_path)
     assert "is a refiner: it belongs to --refiner" in fails(refiner)
-    assert "is no SDXL" in fails(sd15, refiner=str(refiner))
-    assert "no refiner for this base" in fails(sdxl, refiner=str(sd15))
+    assert "is not an SDXL model" in fails(sd15, refiner=str(refiner))
+    assert "not a refiner for this base" in fails(sdxl, refiner=str(sd15))
     (tmp_path / "model_index.json").write_text("{")
     assert "cannot be read" in fails(tmp_path)
 
@@ -86,7 +86,7 @@ def test_files_that_hold_no_picture_model(tmp_path: Path) -> None:
     save_file({"lora_unet_down.weight": torch.zeros(2, 2)}, path)
     assert "a LoRA, a VAE or a part of a pipeline cannot draw alone" in fails(path)
     path.write_bytes(b"no weights")
-    assert "is no whole .safetensors file" in fails(path)
+    assert "is not a whole .safetensors file" in fails(path)
     checkpoint = tmp_path / "model.ckpt"
     checkpoint.write_bytes(b"pickle")
     assert "may run code" in fails(checkpoint)
@@ -103,7 +103,7 @@ def test_a_single_file_draws_what_its_folder_draws(sd15: Path, tmp_path: Path) -
     assert model["name"] == "model.safetensors"
     assert "--model-config FOLDER" in fails(path, **options)
     message = fails(path, model_config=str(tmp_path), **options)
-    assert f"--model-config {tmp_path} is no pipeline's folder" in message
+    assert f"--model-config {tmp_path} is not the folder of a pipeline" in message
 
 
 def test_configs_beside_a_single_file_are_part_of_the_model(

@@ -2,24 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from promptlift.errors import ConfigError, InputError
-from promptlift.improving.batch import (
-    Job,
-    count_lines,
-    improve_items,
-    input_identity,
-    journal_of,
-    read_items,
-    seed_of_journal,
-)
+from promptlift.improving.batch import Item, PromptSource, improve_items
 from promptlift.improving.improver import Improver
+from promptlift.improving.journal import improve_to_file, journal_of
 from promptlift.tables import STDIN, read_rows
-
-OPTIONS: dict[str, Any] = {"n": 2, "mode": "extend"}
 
 
 @pytest.fixture
@@ -32,19 +22,31 @@ def prompts(tmp_path: Path) -> Path:
 
 
 def run(
-    improver: Improver, prompts: Path, output: Path, stop: int | None = None, **flags: bool
+    improver: Improver,
+    prompts: Path,
+    output: Path,
+    *,
+    stop: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
 ) -> None:
-    header = {
-        "options": OPTIONS, "seed": 4, "model": improver.model_id,
-        "input": input_identity([], [prompts], None),
-    }  # fmt: skip
-    job = Job(
-        output, header, resume=flags.get("resume", False), overwrite=flags.get("overwrite", False)
-    )
-    items = list(read_items([], [prompts], None))[job.done :]
-    for count in job.run(improve_items(improver, items, seed=4, max_new_tokens=6, **OPTIONS)):
-        if count == stop:
+    source = PromptSource(files=[prompts])
+
+    def progress(done: int) -> None:
+        if done == stop:
             raise KeyboardInterrupt
+
+    improve_to_file(
+        improver.session(max_new_tokens=6),
+        source.items(),
+        output,
+        source=source.identity(),
+        n=2,
+        seed=None if resume else 4,
+        progress=progress,
+        resume=resume,
+        overwrite=overwrite,
+    )
 
 
 def test_faulty_rows_do_not_stop_the_rest(
@@ -82,11 +84,13 @@ def test_a_journal_of_another_job_is_refused(
     output = tmp_path / "out.csv"
     with pytest.raises(KeyboardInterrupt):
         run(improver, prompts, output, stop=2)
-    assert seed_of_journal(output) == 4
     with pytest.raises(ConfigError, match="--resume to go on"):
         run(improver, prompts, output)
     prompts.write_text("castle\n")
     with pytest.raises(ConfigError, match="was begun with input"):
+        run(improver, prompts, output, resume=True)
+    journal_of(output).write_text("{")
+    with pytest.raises(ConfigError, match="has no header"):
         run(improver, prompts, output, resume=True)
 
 
@@ -101,28 +105,39 @@ def test_an_output_is_kept_unless_forced(improver: Improver, prompts: Path, tmp_
 
 
 def test_standard_input_cannot_be_resumed() -> None:
+    source = PromptSource(files=[STDIN])
     with pytest.raises(ConfigError, match="cannot be resumed"):
-        input_identity([], [STDIN], None, resume=True)
-    assert input_identity([], [STDIN], None)["standard_input"]
+        source.identity(resume=True)
+    assert source.identity()["standard_input"]
 
 
-def test_lines_are_counted_where_that_is_quick(prompts: Path, tmp_path: Path) -> None:
-    assert count_lines([prompts]) == 10
-    assert count_lines([prompts, STDIN]) is None
+def test_prompts_are_counted_where_that_is_quick(prompts: Path) -> None:
+    assert PromptSource(prompts=["a cat"], files=[prompts]).count() == 11
+    assert PromptSource(files=[prompts, STDIN]).count() is None
 
 
 def test_a_job_that_never_began_leaves_no_journal(improver: Improver, tmp_path: Path) -> None:
     path = tmp_path / "prompts.csv"
     path.write_text("text,other\na cat,1\n")
-    header = {
-        "options": OPTIONS, "seed": 4, "model": improver.model_id,
-        "input": input_identity([], [path], "txt"),
-    }  # fmt: skip
-    job = Job(tmp_path / "out.jsonl", header, resume=False, overwrite=False)
-    items = read_items([], [path], "txt")
+    source = PromptSource(files=[path], column="txt")
     with pytest.raises(InputError, match="Did you mean 'text'"):
-        list(job.run(improve_items(improver, items, seed=4, **OPTIONS)))
+        improve_to_file(
+            improver.session(), source.items(), tmp_path / "out.jsonl", source=source.identity()
+        )
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_each_item_is_improved_in_its_own_mode(improver: Improver) -> None:
+    session = improver.session(max_new_tokens=6)
+    modes = ["extend", "rewrite", "rewrite", "extend"]
+    items = [
+        Item(index=index, prompt=f"castle {index}", mode=mode) for index, mode in enumerate(modes)
+    ]
+    found = [objects[0] for objects in improve_items(session, items, seed=2)]
+    assert [item["mode"] for item in found] == modes
+    for index, mode in enumerate(modes):
+        [alone] = improver.improve(f"castle {index}", seed=2, mode=mode, max_new_tokens=6)
+        assert found[index]["prompt"] == alone.prompt
 
 
 def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -130,5 +145,6 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
     for path in paths:
         path.parent.mkdir()
         path.write_text(path.parent.name)
-    assert input_identity([], paths, None) != input_identity([], paths[::-1], None)
-    assert len(input_identity([], paths, None)["files"]) == 2
+    one, other = PromptSource(files=paths), PromptSource(files=paths[::-1])
+    assert one.identity() != other.identity()
+    assert len(one.identity()["files"]) == 2

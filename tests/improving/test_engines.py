@@ -11,10 +11,11 @@ from transformers import T5ForConditionalGeneration
 from promptlift.errors import ModelError
 from promptlift.export.export import export_model
 from promptlift.improving.config import DecodingConfig
-from promptlift.improving.decoding.loop import generate, token_log_probabilities
+from promptlift.improving.decoding.loop import generate
 from promptlift.improving.engines.engine import Engine
 from promptlift.improving.engines.onnx import OnnxEngine
 from promptlift.improving.engines.torch import load_torch
+from promptlift.improving.likelihood import token_log_probabilities
 from promptlift.improving.manifest import ModelCard
 
 LENGTH = 150  # past the largest distance that position buckets tell apart

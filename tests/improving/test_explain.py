@@ -5,6 +5,7 @@ import pytest
 
 from promptlift import Improver
 from promptlift.improving.explain import OTHERS, Reason, reasons
+from promptlift.improving.likelihood import log_probabilities
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +24,11 @@ def test_each_addition_has_a_reason(bundled: Improver) -> None:
 
 def test_the_lift_is_the_models_own_likelihood_over_that_after_others(bundled: Improver) -> None:
     [result] = bundled.improve("a lighthouse at night", seed=3)
-    rows = bundled.token_log_probability(
-        [result.source, *OTHERS], [", ".join(result.additions)] * (1 + len(OTHERS))
-    )
+    sources, target = [result.source, *OTHERS], ", ".join(result.additions)
+    rows = log_probabilities(bundled.model, sources, [target] * len(sources), mode="extend")
     place = 0
     for phrase, reason in zip(result.additions, reasons(bundled, result), strict=True):
-        size = len(bundled.tokenizer.encode(phrase, add_special_tokens=False).ids)
+        size = len(bundled.model.codec.tokenizer.encode(phrase, add_special_tokens=False).ids)
         own, *others = [np.exp(row[place : place + size].sum()) for row in rows]
         assert reason.lift == pytest.approx(own / np.mean(others), rel=1e-6)
         place += size + 1  # the comma
@@ -47,7 +47,8 @@ def test_words_of_the_prompt_raise_what_fits_them(bundled: Improver) -> None:
 
 def test_a_rewriting_is_told_by_kind_and_count(bundled: Improver) -> None:
     [result] = bundled.improve("a lighthouse", mode="rewrite", seed=1)
-    assert all(reason.lift is None for reason in reasons(bundled, result))
+    found = reasons(bundled, result)
+    assert found and all(reason.lift is None for reason in found)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
-"""Rewritings that lost something are mended, drawn again or replaced, and say so."""
+"""Rewritings that lost something are repaired, drawn again or replaced, and say so."""
+
+import pytest
 
 from promptlift.improving.config import ControlConfig
 from promptlift.improving.improver import Improver
-from promptlift.improving.repair import mend, rewriting
+from promptlift.improving.repair import repair, rewriting
 from promptlift.prompts.reading import read
 
 CONTROL = ControlConfig()
@@ -30,17 +32,22 @@ def test_without_guards_only_what_is_unwanted_goes() -> None:
     ]
 
 
-def test_what_is_lost_is_put_back_where_little_is() -> None:
+@pytest.mark.parametrize(
+    ("text", "repaired"),
+    [
+        ("a red cat, soft light", ("a red cat in snow, soft light", "put back: snow, in snow")),
+        ("a dog, soft light", None),
+        ("a red cat", None),
+    ],
+)
+def test_what_is_lost_is_put_back_where_little_is(
+    text: str, repaired: tuple[str, str] | None
+) -> None:
     reading = read("a red cat in snow")
-    assert mend("a red cat, soft light", reading, CONTROL) == (
-        "a red cat in snow, soft light",
-        "put back: snow, in snow",
-    )
-    assert mend("a dog, soft light", reading, CONTROL) is None
-    assert mend("a red cat", reading, CONTROL) is None
+    assert repair(text, reading.intent.lost(text), reading, CONTROL) == repaired
 
 
-def test_a_rewriting_is_mended_drawn_again_or_replaced_and_says_so(bundled: Improver) -> None:
+def test_a_rewriting_is_repaired_drawn_again_or_replaced_and_says_so(bundled: Improver) -> None:
     prompts = [f"two gray {thing} beside a {other}" for thing in THINGS for other in THINGS]
     results = [result for [result] in bundled.improve(prompts, mode="rewrite", seed=0)]
     assert all(result.checks["lost"] == [] for result in results)

@@ -8,7 +8,8 @@ import pytest
 
 from promptlift.improving.config import resolve_options
 from promptlift.improving.decoding.loop import GivenUp
-from promptlift.improving.improver import Improver, bundled_model_path
+from promptlift.improving.improver import Improver
+from promptlift.improving.loading import bundled_model_path
 from promptlift.improving.session import Ask, Session
 from tests.conftest import HEADS
 
@@ -22,7 +23,7 @@ def prompts(count: int) -> list[str]:
     return [text if place % 5 else f"({text}:1.2) BREAK dusk" for place, text in enumerate(texts)]
 
 
-def same_everywhere(improver: Improver, other: Improver, texts: list[str], **options: int) -> None:
+def same_everywhere(improver: Improver, other: Improver, texts: list[str], **options: Any) -> None:
     results = improver.improve(texts, seed=3, **options)
     order = list(range(len(texts)))
     random.Random(1).shuffle(order)
@@ -101,8 +102,7 @@ def test_what_is_given_up_ends_at_the_next_token(improver: Improver, variety: fl
     decoding, control = resolve_options(improver.card.decoding, None, {"variety": variety})
     asked = iter([False, False, True])
     session = Session(
-        improver,
-        mode="extend",
+        improver.model,
         decoding=decoding,
         control=control,
         batch_size=4,
@@ -121,10 +121,10 @@ def test_asks_of_other_seeds_and_counts_share_a_batch_and_nothing_else(
     options = {"max_new_tokens": 8, **options}
     decoding, control = resolve_options(improver.card.decoding, None, options)
     asks = [
-        Ask(prompt=prompt, seed=5 + place % 2, n=1 + place % 3, negative=f"not {place}")
+        Ask(prompt=prompt, seed=5 + place % 2, mode=mode, n=1 + place % 3, negative=f"not {place}")
         for place, prompt in enumerate(prompts(12) + HEADS)
     ]
-    session = Session(improver, mode=mode, decoding=decoding, control=control, batch_size=16)
+    session = Session(improver.model, decoding=decoding, control=control, batch_size=16)
     alone = [
         improver.improve(
             ask.prompt, seed=ask.seed, n=ask.n, negative=ask.negative, mode=mode, **options

@@ -7,10 +7,10 @@ import pytest
 
 from promptlift.errors import ConfigError, ModelError
 from promptlift.improving.engines.onnx import OnnxEngine
-from promptlift.improving.improver import Improver, bundled_model_path
-from promptlift.improving.receipts import parse_a1111_parameters
+from promptlift.improving.improver import Improver
+from promptlift.improving.loading import bundled_model_path
 from promptlift.improving.tokenizer_file import in_old_format, read_tokenizer
-from promptlift.improving.tools import ToolOptions, a1111_text, bundled_improver, improve_in_tool
+from promptlift.improving.tools import ToolOptions, bundled_improver, improve_in_tool
 
 
 def test_each_prompt_has_its_own_seed_and_blank_ones_none(bundled: Improver) -> None:
@@ -21,16 +21,8 @@ def test_each_prompt_has_its_own_seed_and_blank_ones_none(bundled: Improver) -> 
         assert (result and result.prompt) == expected
 
 
-def test_a1111_reads_an_improvement_back(bundled: Improver) -> None:
-    source = "a cat, (in armor:1.2)"
-    [result] = bundled.improve(source, seed=3, negative="blurry, text")
-    prompt, negative, settings = parse_a1111_parameters(a1111_text(result))
-    assert (prompt, negative) == (result.prompt, "blurry, text")
-    assert (settings["Seed"], settings["promptlift source"]) == ("3", source)
-
-
 def test_the_engine_runs_on_the_processor_alone() -> None:
-    engine = bundled_improver().engine
+    engine = bundled_improver().model.engine
     assert isinstance(engine, OnnxEngine)
     for session in (engine.encoder, engine.decoder):
         assert session.get_providers() == ["CPUExecutionProvider"]

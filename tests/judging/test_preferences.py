@@ -1,24 +1,14 @@
-"""Votes as a preference set, and what is learned from it."""
+"""Votes as preferences."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-import statsmodels.api as sm
 
-from benchmarks.preference_learning import LIKED, votes
 from promptlift.errors import InputError
 from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
 from promptlift.judging.preferences import preferences_of
-from promptlift.judging.reranker import (
-    Reranker,
-    fit_ridge_logistic,
-    held_out,
-    orders_variants,
-)
-from tests.judging.runs import draw_run
-from tests.judging.statistics.test_results import vote_all
+from tests.judging.runs import draw_run, vote_all
 
 
 @pytest.fixture
@@ -49,32 +39,3 @@ def test_votes_of_programs_are_no_preferences_of_people(study: Study) -> None:
     vote_all(study, 1.0)
     with pytest.raises(InputError, match="no votes of a simulated"):
         preferences_of(study, "picture", kind="simulated")
-
-
-def test_the_fit_is_that_of_statsmodels() -> None:
-    rng = np.random.default_rng(0)
-    rows = rng.normal(size=(80, 5))
-    signs = rng.choice([-1.0, 1.0], 80)
-    # A logistic regression without intercept whose outcomes are all 1, of turned rows.
-    model = sm.Logit((signs > 0).astype(float), rows)
-    ours = fit_ridge_logistic(rows * signs[:, None], 3.0)
-    slope = model.score(ours) - 3.0 * ours
-    assert np.abs(slope).max() < 1e-8  # the gradient of its likelihood and the penalty vanishes
-
-
-def test_a_known_preference_is_found_on_held_out_prompts() -> None:
-    measured = held_out(votes(200, LIKED, 0)[0])
-    assert measured["accuracy"] > 0.7 and measured["low"] > 0.6 and measured["p"] < 0.02
-    assert orders_variants(measured)
-    reranker = Reranker.fit(votes(200, LIKED, 0)[0])
-    assert reranker.score("a house", "a house, sharp, neon") > 0
-    assert reranker.score("a house", "a house, sharp, neon") > reranker.score(
-        "a house", "a house, soft, fog"
-    )
-
-
-@pytest.mark.slow
-def test_votes_by_chance_seldom_teach() -> None:
-    measured = [held_out(votes(60, {}, seed)[0]) for seed in range(8)]
-    assert sum(map(orders_variants, measured)) <= 1  # one in twenty, and fewer
-    assert sum(one["accuracy"] for one in measured) / len(measured) < 0.6

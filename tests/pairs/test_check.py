@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from promptlift.errors import InputError
 from promptlift.pairs.check import check_text, same_text
-from promptlift.pairs.load import find_files, load_pairs, load_prompts
+from promptlift.pairs.datasets import find_files
+from promptlift.pairs.load import load_pairs, load_prompts
 from promptlift.records import Pair
 from promptlift.tables import Fault, Row
 

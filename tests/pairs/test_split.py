@@ -5,7 +5,7 @@ import random
 import pytest
 
 from promptlift.errors import InputError
-from promptlift.pairs.build import build_pairs
+from promptlift.pairs.build import BuildConfig, build_pairs
 from promptlift.pairs.near import THRESHOLD, shingles
 from promptlift.pairs.split import split_pairs, whole_prompt
 from promptlift.records import Pair
@@ -18,7 +18,7 @@ PROMPTS = [
     for place in PLACES
     for end in ("oil on canvas", "oil on canvas, 4k")  # near-duplicates of each other
 ]
-PAIRS = list(build_pairs(PROMPTS, keep="all"))
+PAIRS = list(build_pairs(PROMPTS, BuildConfig(keep="all")))
 
 
 def test_nothing_is_lost_and_nothing_near_crosses() -> None:

@@ -14,10 +14,11 @@ from PIL import Image
 
 from promptlift.errors import ConfigError, InputError, ModelError, PromptliftError
 from promptlift.illustrating.illustrator import Illustrator
+from promptlift.improving.batch import PromptSource
 from promptlift.improving.improver import Improver
 from promptlift.pairs.load import load_pairs
 from promptlift.picking.config import PickConfig
-from promptlift.picking.pick import CONFIRMATION, STAGE, Prompts, pick
+from promptlift.picking.pick import CONFIRMATION, STAGE, pick
 from promptlift.picking.picks import read_picks, write_pick_pairs
 from promptlift.pictures import read_index
 from promptlift.records import Pair
@@ -34,8 +35,8 @@ from tests.scoring.torchmetrics_pairs import by_torchmetrics
 
 pytestmark = DIFFUSERS_WARNS
 
-PROMPTS = Prompts(prompts=["a cat in armor", "a lighthouse", "an old castle"])
-ONE = Prompts(prompts=["a cat"])
+PROMPTS = PromptSource(prompts=["a cat in armor", "a lighthouse", "an old castle"])
+ONE = PromptSource(prompts=["a cat"])
 WHOLE: dict[str, Any] = {"n": 2, "always": True, "confirm_seeds": 2}
 THINGS = "cat dog lighthouse castle ship tree robot fox horse river bowl knight owl bridge car rose"
 DETAILED = (
@@ -84,7 +85,7 @@ class Picking:
         )
 
     def __call__(
-        self, run: Path, given: Prompts = PROMPTS, *, report: Any = print, **config: Any
+        self, run: Path, given: PromptSource = PROMPTS, *, report: Any = print, **config: Any
     ) -> dict[str, Any]:
         return pick(
             run,
@@ -111,7 +112,7 @@ def times_of(folder: Path) -> dict[Path, int]:
 def test_the_pick_is_that_of_an_exhaustive_recomputation(
     picking: Picking, clip_folder: Path, tmp_path: Path
 ) -> None:
-    counts = picking(tmp_path / "run", Prompts(prompts=["a cat", "a ship"]), n=3, always=True)
+    counts = picking(tmp_path / "run", PromptSource(prompts=["a cat", "a ship"]), n=3, always=True)
     assert counts == {"prompts": 2, "improved": 2, "original": 0, "failed": 0}
     rows = list(read_picks(tmp_path / "run"))
     pictures = read_index(tmp_path / "run" / "pictures")
@@ -183,14 +184,14 @@ def test_without_a_clear_gain_the_original_is_kept(picking: Picking, tmp_path: P
 
 
 def test_a_prompt_that_is_left_alone_is_not_drawn(picking: Picking, tmp_path: Path) -> None:
-    given = Prompts(prompts=[DETAILED, "a lighthouse"])
+    given = PromptSource(prompts=[DETAILED, "a lighthouse"])
     picking(tmp_path / "run", given, always=True)
     alone, other = read_picks(tmp_path / "run")
     assert alone["choice"] == "original" and alone["scores"] is None and alone["gain"] is None
     assert alone["reason"].startswith("no variant differs from the original; ")
     assert other["choice"] == "improved"
     assert {one.prompt_index for one in read_index(tmp_path / "run" / "pictures")} == {1}
-    picking(tmp_path / "nothing", Prompts(prompts=[DETAILED]))
+    picking(tmp_path / "nothing", PromptSource(prompts=[DETAILED]))
     assert not (tmp_path / "nothing" / "pictures").exists()
 
 
@@ -291,7 +292,7 @@ def test_choices_are_pairs_that_a_t5_learns_from(
     own = picking.illustrator
     picking.illustrator = Illustrator(own.pipelines, replace(own.config, seeds=1))
     rewritten = tmp_path / "rewritten"
-    given = Prompts(prompts=[f"a {thing}" for thing in [*THINGS.split(), "house", "dragon"]])
+    given = PromptSource(prompts=[f"a {thing}" for thing in [*THINGS.split(), "house", "dragon"]])
     picking(rewritten, given, n=1, mode="rewrite", always=True)
     learned: list[Pair] = []
     for run, mode in ((whole, "extend"), (rewritten, "rewrite")):
@@ -322,7 +323,7 @@ def test_pairs_hold_what_was_clear_and_borne_out(whole: Path, tmp_path: Path) ->
 def test_what_cannot_be_done_is_said(picking: Picking, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with pytest.raises(InputError, match="there is no prompt"):
-        picking(run, Prompts())
+        picking(run, PromptSource())
     with pytest.raises(ConfigError, match="metric 'clap' is not known; there is: clip, pickscore"):
         picking(run, metric="clap")
     with pytest.raises(ConfigError, match="mode is 'anew' and must be"):
@@ -330,7 +331,7 @@ def test_what_cannot_be_done_is_said(picking: Picking, tmp_path: Path) -> None:
     assert not run.exists()
     (tmp_path / "empty.txt").write_text("\n")
     with pytest.raises(InputError, match="the input is empty"):
-        picking(tmp_path / "empty", Prompts(files=[tmp_path / "empty.txt"]))
+        picking(tmp_path / "empty", PromptSource(files=[tmp_path / "empty.txt"]))
     picking.scoring = replace(picking.scoring, aesthetic=str(tmp_path / "no.pth"))
     with pytest.raises(ModelError, match=r"no\.pth does not exist"):
         picking(run, ONE, metric="aesthetic")
@@ -339,7 +340,7 @@ def test_what_cannot_be_done_is_said(picking: Picking, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="n was 2, now 3"):
         picking(run, ONE, n=3)
     with pytest.raises(ConfigError, match="prompts was"):
-        picking(run, Prompts(prompts=["a dog"]))
+        picking(run, PromptSource(prompts=["a dog"]))
     path = next((run / "pictures").glob("*improved*.png"))
     os.truncate(path, path.stat().st_size - 20)
     said: list[str] = []

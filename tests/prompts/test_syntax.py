@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 import time
 from pathlib import Path
 
@@ -11,11 +12,19 @@ from hypothesis import strategies as st
 
 from promptlift import Improver
 from promptlift.prompts.clip_tokens import count_clip_tokens, count_parts
-from promptlift.prompts.syntax import _Parser, insert, main_part, parse, parts_of, render
+from promptlift.prompts.syntax import (
+    Span,
+    _Parser,
+    insert,
+    main_part,
+    parse,
+    parts_of,
+    render,
+)
 
 _TOKENS = """( ) [ ] { } | : :: :1.2 \\ \\( < > <lora:a:1> __ __a/b__ $$ 2$$ ${x} BREAK AND , . 0.5
---ar --no --AR 1:1 embedding:a cat CAT Red é 🐱 " # Negative prompt:"""
-SIGNS = st.sampled_from([*_TOKENS.split(), " ", "\n", "\u200b"])
+--ar --no --AR 1:1 embedding:a cat CAT Red é 🐱 " # ADDCOMM ADDBASE ADDCOL ADDROW —ar"""
+SIGNS = st.sampled_from([*_TOKENS.split(), " ", "\n", "\nNegative prompt:", "\u200b"])
 PROMPTS = st.one_of(st.text(max_size=60), st.lists(SIGNS, max_size=25).map("".join))
 
 
@@ -25,18 +34,94 @@ def improved(prompt: str) -> str:
     return prompt if part is None else f"{prompt[: part.end]}+{prompt[part.end :]}"
 
 
+# Kinds that no text encoder reads, and those that may follow the place of additions.
+UNSEEN = {"weight", "share", "tag", "embedding", "variable", "break", "and", "flag", "negative"}
+BEHIND = {"weight", "share", "tag", "flag", "negative"}
+
+
+def may_be_seen(span: Span) -> set[str]:
+    """What an encoder may read in place of a span; nothing of an alternative that is not drawn."""
+    if span.kind == "text":
+        return {"", span.text}
+    if span.kind == "escape":
+        return {"", span.text[1:]}
+    if span.kind == "mark":
+        return {"", ", "}  # between alternatives that are all drawn
+    if span.kind == "wildcard":
+        return {"", " ".join(re.split(r"[\W_]+", span.text.strip("_~@!").split("(")[0]))}
+    assert span.kind in UNSEEN
+    return {""}
+
+
 @given(PROMPTS)
+@example("__/__ __~a/b__ __a(b)__")
+@example("{2$$a|b|{c|dd}} [a:bb:0.5] \\( <lora:a:1>")
 def test_parsing_loses_nothing(prompt: str) -> None:
     spans = parse(prompt)
     assert render(spans) == prompt
-    for part in parts_of(spans):
-        assert part.end is None or 0 < part.end <= len(prompt)
-        assert part.embeddings >= 0
+    assert all(span.text for span in spans)
+    assert all(span.seen in may_be_seen(span) for span in spans)
 
 
 @given(PROMPTS)
+@example("(a cat:1.2) BREAK <lora:a:1> AND a dog, --ar 1:1")
+@example("(a cat BREAK a dog:1.2), hat")
+def test_additions_go_to_the_end_of_a_parts_words(prompt: str) -> None:
+    spans = parse(prompt)
+    inside: list[list[tuple[int, Span]]] = [[]]  # of each part, its spans with their places
+    place = 0
+    for span in spans:
+        if span.kind in ("break", "and"):
+            inside.append([])
+        else:
+            inside[-1].append((place, span))
+        place += len(span.text)
+    parts = parts_of(spans)
+    assert len(parts) == len(inside)
+    depth = 0
+    for part, its in zip(parts, inside, strict=True):
+        assert part.seen == "".join(span.seen for _, span in its)
+        assert part.embeddings == [span.kind for _, span in its].count("embedding")
+        depth += sum(span.text in ("(", "[", "{") for _, span in its if span.kind == "mark")
+        depth -= sum(span.text in (")", "]", "}") for _, span in its if span.kind == "mark")
+        ends = [at + len(span.text.rstrip()) for at, span in its
+                if span.kind not in BEHIND and span.text.strip()]  # fmt: skip
+        assert part.end == (ends[-1] if ends and not depth else None)
+
+
+@given(PROMPTS)
+# One of each form that keeps a prompt from being taken as text without a parse, and two of none.
+@example("a cat, soft light")
+@example("A CAT and no dog - really")
+@example("a cat BREAK a dog")
+@example("a cat AND a dog")
+@example("a cat ADDCOMM a dog")
+@example("a cat ADDBASE a dog")
+@example("a cat ADDCOL a dog")
+@example("a cat ADDROW a dog")
+@example("(a cat)")
+@example("[a cat]")
+@example("{a|cat}")
+@example("a | cat")
+@example("a \\( cat")
+@example("a <cat>")
+@example("a cat::2")
+@example("a __cat__")
+@example("a cat --tile")
+@example("a cat —ar 1")
+@example("Negative prompt: a cat")
 def test_plain_prompts_are_parsed_as_the_parser_would(prompt: str) -> None:
     assert parse(prompt) == _Parser(prompt).parse()
+
+
+def test_plain_prompts_are_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: _Parser) -> tuple[Span, ...]:
+        raise AssertionError("parsed")
+
+    monkeypatch.setattr(_Parser, "parse", refuse)
+    assert parse("a cat, soft light") == (Span("text", "a cat, soft light", "a cat, soft light"),)
+    with pytest.raises(AssertionError, match="parsed"):
+        parse("(a cat)")
 
 
 @given(PROMPTS)
@@ -53,11 +138,21 @@ def test_additions_change_no_syntax(prompt: str) -> None:
     assert marks == [(span.kind, span.text) for span in parse(longer) if span.kind != "text"]
 
 
-@given(st.text(st.characters(exclude_characters="()[]{}<>|\\:_$—-"), max_size=40))
+WITHOUT_SIGNS = st.one_of(
+    st.text(st.characters(exclude_characters="()[]{}<>|\\:_$—-"), max_size=40),
+    st.lists(st.sampled_from(["AND", "BREAK", "and", "cat", "CAT", ",", " "])).map("".join),
+)
+
+
+@given(WITHOUT_SIGNS)
+@example("a cat AND a dog")
 def test_text_without_signs_is_text(prompt: str) -> None:
-    kinds = {span.kind for span in parse(prompt)}
-    assert kinds <= {"text", "break", "and"}
-    assert "".join(span.seen for span in parse(prompt) if span.kind == "text") in prompt or kinds
+    spans = parse(prompt)
+    assert all(span.seen == span.text for span in spans if span.kind == "text")
+    assert all((span.kind, span.text) in (("break", "BREAK"), ("and", "AND"))
+               for span in spans if span.kind != "text")  # fmt: skip
+    if not re.search("AND|BREAK|ADD", prompt):
+        assert [span.text for span in spans] == [prompt][: len(prompt)]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 
 from promptlift.records import Pair
 from promptlift.runs import Run
-from promptlift.scoring.scores import Score, mean_interval
+from promptlift.scoring.scores import Score
+from promptlift.statistics import mean_interval
 from promptlift.tables import write_rows
 from promptlift.training.config import TrainingConfig
 from promptlift.training.train import train

@@ -19,7 +19,7 @@ from promptlift.reporting.run_report import write_report
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.pictures.run import score_pictures
 from tests.conftest import ENDS
-from tests.judging.statistics.test_results import vote_all
+from tests.judging.runs import vote_all
 from tests.reporting.conftest import (
     PAIRS,
     begin_run,

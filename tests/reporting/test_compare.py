@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from promptlift.errors import ConfigError, InputError
 from promptlift.records import Pair
-from promptlift.reporting.compare import compare_runs, holm
+from promptlift.reporting.compare import compare_runs
 from promptlift.reporting.compare_page import p_text, write_comparison
-from promptlift.scoring.scores import paired_test
+from promptlift.statistics import holm, paired_test
 from tests.reporting.conftest import (
     METRICS,
     PAIRS,
@@ -25,7 +23,6 @@ from tests.reporting.conftest import (
 )
 
 TWO = METRICS[:2]
-P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
 
 def make(folder: Path, *, seed: int, text: str = "soft light", **settings: Any) -> Path:
@@ -168,30 +165,6 @@ def test_three_runs_on_a_page(two: list[Path], tmp_path: Path) -> None:
     for name in ("curve-loss-training", "final-meteor-target"):
         assert (tmp_path / "page" / f"{name}.svg").exists()
         assert (tmp_path / "page" / f"{name}.png").exists()
-
-
-def test_holm_worked_by_hand() -> None:
-    # Sorted 0.01, 0.03, 0.04: 3 * 0.01, 2 * 0.03, and 0.04 raised to the one before.
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert holm([0.2]) == [0.2]
-    assert holm([]) == []
-    assert holm([0.6, 0.7]) == [1.0, 1.0]
-
-
-@given(P_VALUES)
-def test_holm_only_raises_and_keeps_the_order(values: list[float]) -> None:
-    found = holm(values)
-    assert all(p <= q <= 1 for p, q in zip(values, found, strict=True))
-    assert min(found) == pytest.approx(min(1, len(values) * min(values)))
-    order = sorted(range(len(values)), key=lambda place: values[place])
-    assert [found[place] for place in order] == sorted(found)
-
-
-@given(P_VALUES, st.randoms())
-def test_holm_does_not_depend_on_order(values: list[float], random: "st.DrawFn") -> None:
-    shuffled = [*values]
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert sorted(holm(values)) == pytest.approx(sorted(holm(shuffled)))
 
 
 def test_a_p_value_is_never_shown_as_0() -> None:

@@ -30,13 +30,14 @@ from promptlift.reporting.gallery import (
 )
 from promptlift.reporting.glance import SOME
 from promptlift.reporting.page import printable
-from promptlift.reporting.picture_data import ShownPair, average_ranks, read_pictures
+from promptlift.reporting.picture_data import ShownPair, read_pictures
 from promptlift.reporting.prompt_marks import marked_prompt
 from promptlift.reporting.run_report import write_report
 from promptlift.reporting.score_sections import interval
 from promptlift.runs import Run
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.pictures.run import score_pictures
+from promptlift.statistics import average_ranks
 from promptlift.tables import Row, read_rows
 from tests.browser import CHROMIUM, Browser
 from tests.reporting.conftest import Tags
@@ -126,12 +127,6 @@ def test_additions_are_marked_and_losses_struck_out(
     source: str, prompt: str, expected: str
 ) -> None:
     assert marked_prompt(source, prompt) == expected
-
-
-@given(st.lists(st.integers(-3, 3) | st.floats(-1, 1), min_size=2, max_size=30))
-def test_ranks_are_scipys(values: list[float]) -> None:
-    expected = (rankdata(values) - 1) / (len(values) - 1)
-    assert average_ranks(values) == pytest.approx(expected)
 
 
 def pair_of(number: int, gains: Mapping[str, float], ranks: Mapping[str, float]) -> ShownPair:

@@ -9,7 +9,7 @@ import pytest
 
 from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
-from promptlift.judging.statistics.results import agreement_with_metrics
+from promptlift.judging.results import agreement_with_metrics
 from promptlift.reporting.page import figure
 from promptlift.reporting.picture_data import read_pictures
 from promptlift.reporting.plots import save
@@ -17,8 +17,7 @@ from promptlift.reporting.preference_section import _gains, preference
 from promptlift.reporting.run_report import write_report
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.pictures.run import score_pictures
-from tests.judging.runs import draw_run
-from tests.judging.statistics.test_results import vote_all
+from tests.judging.runs import draw_run, vote_all
 from tests.reporting.test_gallery import begin
 from tests.scoring.clip_models import make_clip
 
@@ -95,7 +94,7 @@ def test_metrics_stand_beside_people(tmp_path: Path) -> None:
     agreed = agreement_with_metrics(study, _gains(study, read_pictures(run))["improved"],
                                     question="picture")  # fmt: skip
     clipscore = agreed["clipscore_original_prompt"]
-    assert clipscore["pairs"] == 6 and f"{clipscore['accuracy']:.1%} (" in found
+    assert clipscore.pairs == 6 and f"{clipscore.accuracy:.1%} (" in found
     # What a metric says of the pair as such is no preference.
     assert not any("directional" in name or "similarity" in name for name in agreed)
     assert (run / "report" / "metrics-and-people-picture-improved.svg").is_file()

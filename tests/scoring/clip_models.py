@@ -210,7 +210,7 @@ def index_row(path: Path, **values: Any) -> dict[str, Any]:
         "height": height,
         "negative": None,
         "settings": json.dumps({"num_inference_steps": 2}),
-        "model": json.dumps({"base": "tiny@0"}),
+        "model": json.dumps([{"name": "tiny", "sha256": "0" * 64}]),
         "seconds": 0.1,
         "cut_tokens": 0,
     }

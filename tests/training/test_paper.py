@@ -33,7 +33,7 @@ from promptlift.training.checkpoints import (
 from promptlift.training.config import TrainingConfig
 from promptlift.training.data import sides_of
 from promptlift.training.distributed import Processes
-from promptlift.training.evaluation import EpochEvaluation, Evaluation, decoding_of
+from promptlift.training.evaluation import EpochEvaluation, PredictionScores, decoding_of
 from promptlift.training.models import start_model
 from promptlift.training.train import train
 from promptlift.training.trainer import undisturbed
@@ -52,7 +52,7 @@ def silent(line: str) -> None:
     """Progress that nobody reads."""
 
 
-def shared_words(pairs: Sequence[Pair], predictions: Sequence[str]) -> Evaluation:
+def shared_words(pairs: Sequence[Pair], predictions: Sequence[str]) -> PredictionScores:
     """A real, if simple, evaluator: how many of the target's words a prediction has."""
     rows: list[dict[str, float | None]] = []
     shares = []
@@ -62,7 +62,7 @@ def shared_words(pairs: Sequence[Pair], predictions: Sequence[str]) -> Evaluatio
         rows.append({"meteor_target": shares[-1]})
     mean = sum(shares) / len(shares)
     score = {"metric": "meteor_target", "value": mean, "low": mean, "high": mean, "n": len(rows)}
-    return Evaluation(scores=[score], rows=rows)
+    return PredictionScores(scores=[score], rows=rows)
 
 
 def settings(model: Path, **others: Any) -> TrainingConfig:

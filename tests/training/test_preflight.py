@@ -1,4 +1,4 @@
-"""A trial says how long and how much, and changes nothing."""
+"""A preflight says how long and how much, and changes nothing."""
 
 import json
 from dataclasses import replace
@@ -13,22 +13,20 @@ from transformers import T5ForConditionalGeneration
 from promptlift.errors import ConfigError
 from promptlift.improving.engines.torch import TorchEngine
 from promptlift.records import Pair
-from promptlift.training import preflight as trial
-from promptlift.training.examples import Examples
-from promptlift.training.models import Start, start_model
-from promptlift.training.preflight import (
-    Trial,
+from promptlift.training import memory
+from promptlift.training.examples import TokenizedPairs
+from promptlift.training.memory import (
     cache_bytes,
     free_memory,
-    memory_faults_said,
+    memory_errors_explained,
     peak_resident,
-    run_trial,
-    updates_of,
 )
-from promptlift.training.train import train, try_out
+from promptlift.training.models import Start, start_model
+from promptlift.training.preflight import Preflight, measure
+from promptlift.training.train import measure_run, train
 from tests.training.test_paper import PAIRS, VALIDATION, same, settings, weights
 
-FOUND = Trial(
+FOUND = Preflight(
     device="cuda", gradient_checkpointing=False, updates=100, pairs_per_update=64,
     seconds_per_update=2.0, evaluation_seconds=80.0, evaluations=5, peak_bytes=10**9,
     free_bytes=2 * 10**9,
@@ -55,46 +53,51 @@ def test_advice_keeps_the_update(t5v11_folder: Path) -> None:
 
 def test_updates_are_those_of_a_run(t5v11_folder: Path) -> None:
     config = settings(t5v11_folder, batch_size=8, gradient_accumulation_steps=8, epochs=5.0)
-    assert updates_of(73_700, config) == 5 * 1152
-    assert updates_of(73_700, config, processes=2) == 5 * 576
+    assert config.updates(73_700) == 5 * 1152
+    assert config.updates(73_700, processes=2) == 5 * 576
 
 
 @pytest.mark.slow
-def test_a_trial_changes_nothing(t5v11_folder: Path, tmp_path: Path) -> None:
+def test_a_preflight_changes_nothing(t5v11_folder: Path, tmp_path: Path) -> None:
     config = settings(t5v11_folder, epochs=1.0)
     lines: list[str] = []
     for name, first in (("with", True), ("without", False)):
         train(
-            PAIRS, tmp_path / name, config, validation=VALIDATION, trial=first, report=lines.append
+            PAIRS,
+            tmp_path / name,
+            config,
+            validation=VALIDATION,
+            preflight=first,
+            report=lines.append,
         )
     assert same(tmp_path / "with" / "model", tmp_path / "without" / "model")
     assert len(weights(tmp_path / "with" / "model")) > 10
-    found = json.loads((tmp_path / "with" / "trial.json").read_text())
+    found = json.loads((tmp_path / "with" / "preflight.json").read_text())
     assert found["fits"] and found["seconds_per_update"] > 0 and found["evaluation_seconds"] > 0
     # 25 pairs are 7 batches of 4, two an update.
     assert (found["updates"], found["evaluations"]) == (4, 1)
-    assert sum(line.startswith("trial: ") for line in lines) == 2
+    assert sum(line.startswith("preflight: ") for line in lines) == 2
 
 
 @pytest.mark.slow
 def test_too_little_memory_is_said_with_what_to_do(
     t5v11_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "free_memory", lambda: 1000)
-    monkeypatch.setattr(trial, "peak_resident", iter([0, 10**6, 0, 10**6]).__next__)
+    monkeypatch.setattr(memory, "free_memory", lambda: 1000)
+    monkeypatch.setattr(memory, "peak_resident", iter([0, 10**6, 0, 10**6]).__next__)
     config = settings(t5v11_folder, epochs=1.0, evaluation_decoding="none")
-    with pytest.raises(ConfigError, match=r"this machine is too small .* --lora.* --no-trial"):
-        train(PAIRS, tmp_path / "run", config, validation=VALIDATION, trial=True)
+    with pytest.raises(ConfigError, match=r"this machine is too small .* --lora.* --no-preflight"):
+        train(PAIRS, tmp_path / "run", config, validation=VALIDATION, preflight=True)
 
 
 @pytest.mark.slow
 def test_checkpointing_comes_on_where_memory_asks_for_it(
     t5v11_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "free_memory", lambda: 1000)
-    monkeypatch.setattr(trial, "peak_resident", iter([0, 10**6, 0, 500]).__next__)
+    monkeypatch.setattr(memory, "free_memory", lambda: 1000)
+    monkeypatch.setattr(memory, "peak_resident", iter([0, 10**6, 0, 500]).__next__)
     config = settings(t5v11_folder, epochs=1.0, evaluation_decoding="none")
-    found = try_out(PAIRS, config, tmp_path, validation=VALIDATION)
+    found = measure_run(PAIRS, config, tmp_path, validation=VALIDATION)
     assert found.gradient_checkpointing and found.fits
 
 
@@ -120,12 +123,12 @@ def test_running_out_of_memory_is_one_line_with_what_to_do(t5v11_folder: Path) -
     for fault in faults:
         with (
             pytest.raises(ConfigError, match="--lora") as raised,
-            memory_faults_said(config, checkpointing=False),
+            memory_errors_explained(config, checkpointing=False),
         ):
             raise fault
         assert "\n" not in str(raised.value)
         assert "--gradient-checkpointing on" in str(raised.value)
-    with pytest.raises(RuntimeError, match="shapes"), memory_faults_said(config, False):
+    with pytest.raises(RuntimeError, match="shapes"), memory_errors_explained(config, False):
         raise RuntimeError("shapes differ")
 
 
@@ -137,11 +140,11 @@ def test_a_device_too_small_for_the_weights_is_said(t5v11_folder: Path) -> None:
         start.model._apply = fail  # what moving to a device comes to
         return start
 
-    def encoded(pairs: list[Pair], start: Start) -> Examples:
-        return Examples.of(pairs, start.encode, {"rewrite": ""}, config)
+    def encoded(pairs: list[Pair], start: Start) -> TokenizedPairs:
+        return TokenizedPairs.of(pairs, start.encode, {"rewrite": ""}, config)
 
     config = settings(t5v11_folder, epochs=1.0)
-    found = run_trial(
+    found = measure(
         lambda: too_large(start_model(config, t5v11_folder)),
         lambda start: (encoded(PAIRS, start), encoded(VALIDATION, start)),
         config,

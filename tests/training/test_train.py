@@ -22,13 +22,13 @@ from promptlift.improving.manifest import ModelCard
 from promptlift.pairs.load import write_pairs
 from promptlift.records import Pair
 from promptlift.runs import Run
+from promptlift.training.callbacks import LOG_COLUMNS
 from promptlift.training.checkpoints import complete_checkpoints
 from promptlift.training.config import TrainingConfig
 from promptlift.training.data import set_apart, with_both_tasks
 from promptlift.training.examples import EpochSampler
 from promptlift.training.models import use_bf16
 from promptlift.training.train import hash_inputs, train
-from promptlift.training.trainer import LOG_COLUMNS
 from tests.conftest import ENDS, HEADS
 
 PAIRS = [Pair(source=head, target=end, mode="extend") for head in HEADS for end in ENDS] + [

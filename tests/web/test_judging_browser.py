@@ -126,6 +126,7 @@ def test_two_raters_vote_undo_leave_and_come_back(tmp_path: Path, browsers: list
             if browser.run("at('done').hidden"):
                 act(name, browser)
     for browser in browsers:
+        assert any(url.startswith("http://127.0.0.1") for url in browser.requested)
         assert all(url.startswith(("http://127.0.0.1", "about:")) for url in browser.requested)
     errors = server.stop()
     assert "Traceback" not in errors

@@ -137,7 +137,7 @@ def test_a_picture_tells_its_prompt(client: TestClient, receipt: dict[str, Any])
 @pytest.mark.parametrize(
     ("picture", "line"),
     [
-        (b"", "is no PNG"), (b"GIF89a", "is no PNG"), (png(), "carries neither"),
+        (b"", "is not a PNG"), (b"GIF89a", "is not a PNG"), (png(), "carries neither"),
         (png()[:-5], "ends in the middle"), (png(promptlift="{}"), "lacks"),
         (png(promptlift="[" * 3000), "is no receipt"),
         (png(parameters="x")[:-16] + b"\0" * 16, "damaged"),

@@ -14,8 +14,9 @@ from benchmarks.world.wanted import wanted_of
 from promptlift.errors import ModelError
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.presets import PRESETS
-from promptlift.scoring.pictures.clip import cosines, load_clip
+from promptlift.scoring.pictures.clip_loading import load_clip
 from promptlift.scoring.pictures.config import PAPER_CLIP, PictureScoringConfig
+from promptlift.scoring.pictures.similarity import cosines
 from promptlift.world import bundle
 from promptlift.world.scenes import draw_scene
 from tests.illustrating.models import DIFFUSERS_WARNS
@@ -31,7 +32,9 @@ def test_the_models_fit_into_30_megabytes() -> None:
 
 
 def test_no_file_says_where_it_was_made() -> None:
-    for path in bundle.MODELS.rglob("*.json"):
+    files = list(bundle.MODELS.rglob("*.json"))
+    assert {"config.json", "model_index.json"} <= {path.name for path in files}
+    for path in files:
         assert not json.loads(path.read_text("utf-8")).get("_name_or_path"), path
 
 

@@ -17,7 +17,7 @@ from promptlift.cli import (
     judge,
     pairs,
     pick,
-    prefer,
+    preferences,
     receipts,
     report,
     score,
@@ -73,7 +73,7 @@ app.command()(illustrate.illustrate)
 app.command()(pick.pick)
 app.command()(score.score)
 app.command()(judge.judge)
-app.command()(prefer.prefer)
+app.command()(preferences.preferences)
 app.command()(experiment.experiment)
 app.command()(studio.studio)
 app.command()(serve.serve)

@@ -78,7 +78,7 @@ def examine() -> dict[str, Any]:
 def _model() -> dict[str, Any]:
     try:
         from promptlift.errors import PromptliftError
-        from promptlift.improving.improver import bundled_model_path
+        from promptlift.improving.loading import bundled_model_path
         from promptlift.improving.manifest import Manifest
     except ImportError as error:
         return {"id": None, "error": f"{error.name} is missing"}

@@ -43,4 +43,5 @@ def guarded(on_interrupt: str = "interrupted") -> Iterator[None]:
 
 def say(line: str) -> None:
     """A line for the user, on stderr: results alone go to stdout."""
-    typer.echo(f"promptlift: {line}", err=True)
+    # Not `typer.echo`, which would write across a progress bar.
+    print(f"promptlift: {line}", file=sys.stderr, flush=True)

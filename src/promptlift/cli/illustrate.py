@@ -2,8 +2,6 @@
 
 import json
 import os
-import sys
-import time
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,11 +11,11 @@ import typer
 from promptlift.cli.door import guarded, say
 from promptlift.errors import ConfigError, InputError
 from promptlift.illustrating.config import IllustrationConfig
+from promptlift.progress import progress
 
 if TYPE_CHECKING:
     from promptlift.illustrating.job import IllustrationJob
 
-_PROGRESS_S = 10.0
 _HELP = {item.name: item.metadata["help"] for item in fields(IllustrationConfig)}
 _DEFAULT = {item.name: item.default for item in fields(IllustrationConfig)}
 
@@ -142,23 +140,14 @@ def illustrate(
 
 
 def _draw(job: "IllustrationJob", *, as_json: bool) -> None:
-    started = last = time.monotonic()
-    moving = sys.stderr.isatty()
     drawn = 0
-    for item in job:
-        drawn = item.drawn
-        if as_json:
-            print(json.dumps({**item.row, "notes": item.notes}), flush=True)
-        if moving and item.notes:
-            typer.echo("\r\033[K", err=True, nl=False)
-        for note in item.notes:
-            say(f"{item.row['file']}: {note}")
-        now = time.monotonic()
-        if now - last >= (0.2 if moving else _PROGRESS_S):
-            last = now
-            text = item.line(now - started)
-            typer.echo(f"\r{text}\033[K" if moving else text, err=True, nl=not moving)
-    if moving:
-        typer.echo("\r\033[K", err=True, nl=False)
+    with progress("pictures") as show:
+        for item in job:
+            drawn = item.drawn
+            if as_json:
+                print(json.dumps({**item.picture.to_row(), "notes": item.notes}), flush=True)
+            for note in item.notes:
+                say(f"{item.picture.file}: {note}")
+            show(item.total - item.missing + drawn, item.total)
     for line in job.outcome(drawn):
         say(line)

@@ -1,23 +1,18 @@
 """`promptlift improve`."""
 
-import json
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from promptlift.cli.door import FAILED, guarded, say
+from promptlift.cli.showing import printer
 from promptlift.errors import ConfigError
-from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
-from promptlift.prompts.clip_tokens import CLIP_BUDGET
+from promptlift.improving.config import ControlConfig, DecodingConfig
+from promptlift.progress import progress
 from promptlift.tables import check_output_ending
-
-_PROGRESS_S = 10.0
-
 
 _HELP = {
     item.name: item.metadata["help"]
@@ -150,7 +145,8 @@ def improve(
         "force": force,
     }
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    options |= {"n": n, "mode": mode, "preset": preset, "negative": negative}
+    if batch_size is not None:
+        options["batch_size"] = batch_size
     hint = "interrupted" if output is None else "interrupted; go on with the same and --resume"
     with guarded(hint):
         if not prompts and not files:
@@ -159,23 +155,43 @@ def improve(
             raise ConfigError("--resume and --overwrite belong to --output FILE")
         if output is not None:
             check_output_ending(output)
-        source = _Source(prompts, files, column)
-        chosen = _Choice(model, threads, batch_size, seed, options)
-        if output is not None:
-            failed = _to_file(source, chosen, output, resume=resume, overwrite=overwrite)
+        from promptlift.improving.batch import PromptSource, improve_items
+        from promptlift.improving.improver import Improver
+        from promptlift.improving.journal import improve_to_file
+
+        improver = Improver.load(model, threads=threads)
+        # Wrong options are told now, not after a long file was read.
+        session = improver.session(preset=preset, **options)
+        improver.card.prefix(mode)
+        source = PromptSource(prompts=prompts, files=files, column=column, mode=mode)
+        if output is None:
+            show = printer(as_json=as_json)
+            failed = 0
+            for objects in improve_items(
+                session, source.items(), n=n, seed=seed, negative=negative
+            ):
+                failed += "error" in objects[0]
+                show(objects)
+            sys.stdout.flush()
         else:
-            failed = _to_stdout(source, chosen, _print_json if as_json else _printer())
+            total = source.count()
+            with progress("rows") as show_progress:
+                written = improve_to_file(
+                    session,
+                    source.items(),
+                    output,
+                    source=source.identity(resume=resume),
+                    n=n,
+                    seed=seed,
+                    negative=negative,
+                    resume=resume,
+                    overwrite=overwrite,
+                    progress=lambda done: show_progress(done, total),
+                )
+            failed = written.failed
+            say(f"{written.rows} rows to {output}" + (f", {failed} of them failed" * bool(failed)))
     if failed:
         raise typer.Exit(FAILED)
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Where prompts come from."""
-
-    prompts: list[str]
-    files: list[Path]
-    column: str | None
 
 
 def _strength(given: str | None) -> float | str | None:
@@ -184,178 +200,3 @@ def _strength(given: str | None) -> float | str | None:
         return None if given is None else float(given)
     except ValueError:
         return given
-
-
-class _Choice:
-    """The model and its options."""
-
-    def __init__(
-        self,
-        model: str | None,
-        threads: int | None,
-        batch_size: int | None,
-        seed: int | None,
-        options: dict[str, Any],
-    ) -> None:
-        from promptlift.improving.improver import BATCH_SIZE, Improver
-
-        self.improver = Improver.load(model, threads=threads)
-        self.seed, self.options = seed, options
-        self.batch_size = BATCH_SIZE if batch_size is None else batch_size
-        # A wrong option is told now, not after a long file was read.
-        self.improver.improve_stream([], **self.all(0))
-
-    def resolved(self) -> dict[str, Any]:
-        """All that decides a result beside model and seed, the model's defaults included."""
-        mode, preset = self.options["mode"], self.options["preset"]
-        other = ("n", "mode", "preset", "negative")
-        given = {name: value for name, value in self.options.items() if name not in other}
-        decoding, control = resolve_options(self.improver.card.decoding, preset, given)
-        prefix = {"prefix": self.improver.card.modes[mode]}
-        # As JSON gives it back: a journal's header is compared with this.
-        return dict(json.loads(json.dumps({**asdict(decoding), **asdict(control), **prefix})))
-
-    def all(self, seed: int) -> dict[str, Any]:
-        return {**self.options, "seed": seed, "batch_size": self.batch_size}
-
-
-def _to_stdout(
-    source: _Source, chosen: _Choice, show: Callable[[list[dict[str, Any]]], None]
-) -> int:
-    import secrets
-
-    from promptlift.improving.batch import improve_items, read_items
-
-    failed = 0
-    seed = secrets.randbits(32) if chosen.seed is None else chosen.seed
-    items = read_items(source.prompts, source.files, source.column)
-    for objects in improve_items(chosen.improver, items, **chosen.all(seed)):
-        failed += "error" in objects[0]
-        show(objects)
-    sys.stdout.flush()
-    return failed
-
-
-def _to_file(
-    source: _Source, chosen: _Choice, output: Path, *, resume: bool, overwrite: bool
-) -> int:
-    import secrets
-    from itertools import islice
-
-    from promptlift.improving.batch import (
-        Job,
-        count_lines,
-        improve_items,
-        input_identity,
-        read_items,
-        seed_of_journal,
-    )
-
-    seed = chosen.seed
-    if seed is None and resume:
-        seed = seed_of_journal(output)
-    seed = secrets.randbits(32) if seed is None else seed
-    header = {
-        "options": json.loads(json.dumps(chosen.options)),
-        "resolved": chosen.resolved(),
-        "seed": seed,
-        "model": chosen.improver.model_id,
-        "input": input_identity(source.prompts, source.files, source.column, resume=resume),
-    }
-    job = Job(output, header, resume=resume, overwrite=overwrite)
-    if job.done:
-        say(f"{job.done} rows are done already")
-    total = count_lines(source.files)
-    items = read_items(source.prompts, source.files, source.column)
-    results = improve_items(chosen.improver, islice(items, job.done, None), **chosen.all(seed))
-    for _ in _with_progress(job.run(results), total, job.done):
-        pass
-    say(f"{job.done} rows to {output}" + (f", {job.failed} of them failed" if job.failed else ""))
-    return job.failed
-
-
-def _with_progress(done: Iterable[int], total: int | None, first: int) -> Iterator[int]:
-    """Progress with rate and time left, on stderr: a line now and then, or one that moves."""
-    started = last = time.monotonic()
-    moving = sys.stderr.isatty()
-    for count in done:
-        now = time.monotonic()
-        if now - last >= (0.2 if moving else _PROGRESS_S):
-            last = now
-            rate = (count - first) / (now - started)
-            text = f"{count} rows, {rate:.1f} a second"
-            if total:
-                text += f", of {total}, {max(0.0, total - count) / rate / 60:.1f} min left"
-            typer.echo(f"\r{text}\033[K" if moving else text, err=True, nl=not moving)
-        yield count
-    if moving:
-        typer.echo("\r\033[K", err=True, nl=False)
-
-
-def _print_json(objects: list[dict[str, Any]]) -> None:
-    for item in objects:
-        # ASCII escapes survive any terminal and any encoding of a pipe.
-        print(json.dumps(item, ensure_ascii=not sys.stdout.encoding.lower().startswith("utf")))
-
-
-def _printer() -> Callable[[list[dict[str, Any]]], None]:
-    if not sys.stdout.isatty():
-        return _print_plain
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(highlight=False, soft_wrap=True)
-
-    def show(objects: list[dict[str, Any]]) -> None:
-        for item in objects:
-            if "error" in item:
-                _say_error(item)
-                continue
-            text = Text(item["prompt"])
-            for start, end in _places(item):
-                text.stylize("bold green", start, end)
-            limit = (item["settings"]["budget"] or CLIP_BUDGET) * item["settings"]["chunks"]
-            console.print(text, Text(f" {meter(item['clip_tokens'], limit)}", "dim"))
-            _say_notes(item)
-
-    return show
-
-
-def meter(tokens: int, limit: int) -> str:
-    """How full the budget is, in ten steps: ▰▰▱▱▱▱▱▱▱▱ 16/75."""
-    full = min(10, -(-10 * tokens // limit))
-    return f"{'▰' * full}{'▱' * (10 - full)} {tokens}/{limit}"
-
-
-def _places(item: dict[str, Any]) -> Iterator[tuple[int, int]]:
-    """Where the additions stand in a prompt: from where it parts from its source."""
-    source, prompt = item["source"], item["prompt"]
-    start = 0
-    if item["mode"] == "extend":
-        pairs = enumerate(zip(source, prompt, strict=False))
-        start = next((i for i, (a, b) in pairs if a != b), min(len(source), len(prompt)))
-    for phrase in item["additions"]:
-        found = prompt.find(phrase, start)
-        if found >= 0:
-            start = found + len(phrase)
-            yield found, start
-
-
-def _print_plain(objects: list[dict[str, Any]]) -> None:
-    for item in objects:
-        if "error" in item:
-            _say_error(item)
-        else:
-            print(" ".join(item["prompt"].splitlines()))
-            _say_notes(item)
-
-
-def _say_notes(item: dict[str, Any]) -> None:
-    for note in item["notes"]:
-        if not note.startswith("drawn again"):
-            say(f"{item['source'][:40]}: {note}")
-
-
-def _say_error(item: dict[str, Any]) -> None:
-    place = f"prompt {item['index']}" if item["line"] is None else f"line {item['line']}"
-    say(f"{place}: {item['error']}")

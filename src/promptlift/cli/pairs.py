@@ -1,10 +1,9 @@
 """`promptlift pairs`."""
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -14,6 +13,7 @@ from promptlift.records import Pair
 if TYPE_CHECKING:
     from promptlift.tables import Fault
 
+T = TypeVar("T")
 API_KEY_VARIABLE = "PROMPTLIFT_LLM_API_KEY"
 _SHOWN = 20  # faults on the terminal; all of them are counted, and written where asked for
 
@@ -32,10 +32,17 @@ class _Faults:
     def __init__(self) -> None:
         self.rows: list[dict[str, object]] = []
 
-    def add(self, path: Path, fault: "Fault") -> None:
-        self.rows.append({"file": str(path), "line": fault.number, "fault": fault.message})
-        if len(self.rows) <= _SHOWN:
-            say(f"{path} line {fault.number}: {fault.message}")
+    def sound(self, path: Path, rows: "Iterable[T | Fault]") -> Iterator[T]:
+        """The rows of a file that are none."""
+        from promptlift.tables import Fault
+
+        for row in rows:
+            if not isinstance(row, Fault):
+                yield row
+                continue
+            self.rows.append({"file": str(path), "line": row.number, "fault": row.message})
+            if len(self.rows) <= _SHOWN:
+                say(f"{path} line {row.number}: {row.message}")
 
     def summary(self, hint: str = "") -> str:
         if len(self.rows) > _SHOWN:
@@ -117,86 +124,39 @@ def build(
     with guarded(
         "interrupted; answers are kept, the same command goes on" if llm_url else "interrupted"
     ):
-        from promptlift.errors import ConfigError, InputError
+        from promptlift.errors import ConfigError
         from promptlift.files import check_overwrites
-        from promptlift.pairs.build import FORMS, build_pairs, keep_one_of_each, paraphrased_pairs
-        from promptlift.pairs.clean import KEPT, cap_phrases
-        from promptlift.pairs.load import load_prompts, write_pairs
+        from promptlift.pairs.build import BuildConfig, build_file
+        from promptlift.pairs.load import load_prompts
         from promptlift.pairs.paraphrase import ParaphraseConfig
-        from promptlift.tables import Fault, check_output_ending
+        from promptlift.tables import check_output_ending
 
         check_output_ending(output)
         check_overwrites([output], prompts)
-        if cuts < 0:
-            raise ConfigError(f"--cuts is {cuts} and must be 0 or more")
-        if keep not in KEPT:
-            raise ConfigError(f"--keep is {keep!r} and must be one of {', '.join(KEPT)}")
-        if unknown := set(form or []) - set(FORMS):
-            raise ConfigError(f"--form is {unknown.pop()!r} and must be one of {', '.join(FORMS)}")
-        if not 0 < max_share <= 1:
-            raise ConfigError(f"--max-share is {max_share} and must lie above 0 and at most at 1")
+        config = BuildConfig(
+            keep=keep, cuts=cuts, seed=seed, forms=tuple(form or ["head"]),
+            drop_near=drop_near, max_share=max_share,
+        )  # fmt: skip
         if (llm_url is None) != (llm_model is None):
             raise ConfigError("--llm-url and --llm-model go together")
-        asking = llm_url and llm_model and ParaphraseConfig(
-            url=llm_url, model=llm_model, api_key=os.environ.get(API_KEY_VARIABLE) or None,
-            concurrency=llm_concurrency, max_requests=llm_max_requests,
-        )  # fmt: skip
-        faults, read, fruitless = _Faults(), 0, 0
-
-        def texts() -> Iterator[str]:
-            nonlocal read
-            for path in prompts:
-                for row in load_prompts(path, column=column, exclude_source=exclude_source or []):
-                    if isinstance(row, Fault):
-                        faults.add(path, row)
-                    else:
-                        read += 1
-                        yield str(row.value)
-
-        cut = 0
-
-        def watched(found: Iterable[str]) -> Iterator[str]:
-            nonlocal fruitless
-            for prompt in found:
-                before = cut
-                yield prompt  # comes back when all its pairs are made
-                fruitless += cut == before
-
-        def cut_pairs() -> Iterator[Pair]:
-            nonlocal cut
-            found: Iterable[str] = texts()
-            if drop_near or asking:  # both need the prompts twice
-                found = every = list(found)
-                if drop_near:
-                    found = every = keep_one_of_each(every)
-                    say(f"{len(every)} prompts after dropping near-duplicates")
-            for pair in build_pairs(
-                watched(found), keep=keep, cuts=cuts, seed=seed, forms=form or ["head"]
-            ):
-                cut += 1
-                yield pair
-            if asking:
-                journal = output.with_name(output.name + ".answers.jsonl")
-                for answered in paraphrased_pairs(every, asking, journal, keep=keep, report=say):
-                    if isinstance(answered, Pair):
-                        yield answered
-
-        written: Counter[str] = Counter()
-
-        def counted() -> Iterator[Pair]:
-            made: Iterable[Pair] = cut_pairs()
-            if max_share < 1:
-                made = cap_phrases(list(made), max_share, seed=seed)
-            for pair in made:
-                written[pair.mode] += 1
-                yield pair
-            if not written:
-                raise InputError(f"{read} prompts gave no pairs; nothing was written")
-
-        write_pairs(output, counted())
-        summary = ", ".join(f"{count} to {mode}" for mode, count in sorted(written.items()))
+        asking = None
+        if llm_url and llm_model:
+            asking = ParaphraseConfig(
+                url=llm_url, model=llm_model, api_key=os.environ.get(API_KEY_VARIABLE) or None,
+                concurrency=llm_concurrency, max_requests=llm_max_requests,
+            )  # fmt: skip
+        faults = _Faults()
+        texts = (
+            str(row.value)
+            for path in prompts
+            for row in faults.sound(
+                path, load_prompts(path, column=column, exclude_source=exclude_source or [])
+            )
+        )
+        built = build_file(texts, output, config, asking=asking, report=say)
+        summary = ", ".join(f"{count} to {mode}" for mode, count in sorted(built.pairs.items()))
         say(
-            f"{summary} in {output}, from {read} prompts; {fruitless} gave no pair; "
+            f"{summary} in {output}, from {built.prompts} prompts; {built.fruitless} gave no pair; "
             + faults.summary()
         )
 
@@ -227,8 +187,9 @@ def load(
     with guarded():
         from promptlift.errors import InputError
         from promptlift.files import check_overwrites
-        from promptlift.pairs.load import find_files, load_pairs, write_pairs
-        from promptlift.tables import Fault, check_output_ending, write_rows
+        from promptlift.pairs.datasets import find_files
+        from promptlift.pairs.load import load_pairs, write_pairs
+        from promptlift.tables import check_output_ending, write_rows
 
         check_output_ending(output)
         if faults is not None:
@@ -241,12 +202,9 @@ def load(
         def sound() -> Iterator[Pair]:
             nonlocal kept
             for path in files:
-                for pair in load_pairs(path, **columns, check=True, report=say):
-                    if isinstance(pair, Fault):
-                        found.add(path, pair)
-                    else:
-                        kept += 1
-                        yield pair
+                for pair in found.sound(path, load_pairs(path, **columns, check=True, report=say)):
+                    kept += 1
+                    yield pair
             if faults is not None:
                 write_rows(faults, found.rows, ("file", "line", "fault"))
             if not kept:
@@ -289,9 +247,9 @@ def split(
         train_file, test_file = output / "train.jsonl", output / "test.jsonl"
         check_overwrites([train_file, test_file], [pairs])
         digest = sha256_of_file(pairs)
-        sound, faults = _all_of(
-            load_pairs(pairs, **_columns(source, target, mode), report=say), pairs
-        )
+        faults = _Faults()
+        rows = load_pairs(pairs, **_columns(source, target, mode), report=say)
+        sound = list(faults.sound(pairs, rows))
         sides = split_pairs(sound, test_share=test_share, seed=seed)
         write_pairs(train_file, sides.train)
         write_pairs(test_file, sides.test)
@@ -353,9 +311,9 @@ def describe(
         from promptlift.pairs.load import load_pairs
         from promptlift.reporting.pairs_page import write_pairs_page
 
-        sound, faults = _all_of(
-            load_pairs(pairs, **_columns(source, target, mode), report=say), pairs
-        )
+        faults = _Faults()
+        rows = load_pairs(pairs, **_columns(source, target, mode), report=say)
+        sound = list(faults.sound(pairs, rows))
         if not sound:
             raise InputError(f"{pairs} holds no pairs.")
         found = {**describe_pairs(sound), "faulty_rows": len(faults.rows)}
@@ -377,16 +335,6 @@ def _columns(source: str | None, target: str | None, mode: str) -> dict[str, Any
     if mode not in MODES:
         raise ConfigError(f"--mode is {mode!r} and must be one of {', '.join(MODES)}")
     return {"source": source, "target": target, "mode": mode}
-
-
-def _all_of(rows: "Iterable[Pair | Fault]", path: Path) -> tuple[list[Pair], _Faults]:
-    sound, faults = [], _Faults()
-    for row in rows:
-        if isinstance(row, Pair):
-            sound.append(row)
-        else:
-            faults.add(path, row)
-    return sound, faults
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -156,8 +156,8 @@ def pick(
 
         from promptlift.illustrating.illustrator import Illustrator
         from promptlift.illustrating.pipeline import load_pipelines
+        from promptlift.improving.batch import PromptSource
         from promptlift.improving.improver import Improver
-        from promptlift.picking.pick import Prompts
         from promptlift.picking.pick import pick as pick_best
         from promptlift.picking.picks import read_picks, write_pick_pairs
         from promptlift.picking.scores import check_metric
@@ -166,7 +166,7 @@ def pick(
         improver = Improver.load(model)
         counts = pick_best(
             output,
-            Prompts(prompts=prompts or [], files=files, column=column),
+            PromptSource(prompts=prompts or [], files=files, column=column),
             improver=improver,
             illustrator=Illustrator(load_pipelines(drawing, say), drawing, say),
             config=config,

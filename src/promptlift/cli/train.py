@@ -47,12 +47,12 @@ def train(
             "script does, cut and greedy, too."
         ),
     ] = "pocket",
-    trial: Annotated[
+    preflight: Annotated[
         bool | None,
         typer.Option(
-            "--trial/--no-trial",
+            "--preflight/--no-preflight",
             help="Only say how long the run takes and whether it fits into memory; long runs "
-            "begin with that unless --no-trial.",
+            "begin with that unless --no-preflight.",
             show_default=False,
         ),
     ] = None,
@@ -121,7 +121,7 @@ def train(
 
       promptlift train --preset paper --output runs/paper
 
-      promptlift train --preset paper --lora --trial
+      promptlift train --preset paper --lora --preflight
 
       promptlift train --model google/flan-t5-small --pairs pairs.csv --output runs/flan
 
@@ -133,11 +133,11 @@ def train(
         from promptlift.pairs.load import collect_pairs
         from promptlift.training.data import paper_files
         from promptlift.training.distributed import launched
-        from promptlift.training.train import hash_inputs, try_out
+        from promptlift.training.train import hash_inputs, measure_run
         from promptlift.training.train import train as train_model
 
         config = TrainingConfig.resolve(preset, flags)
-        if output is None and not trial:
+        if output is None and not preflight:
             raise ConfigError("name the run folder: --output FOLDER")
         report = say if launched().main else _silent
         files, held = pairs or [], validation or []
@@ -147,9 +147,9 @@ def train(
         learned = collect(files, drop_faulty=not pairs)  # in one's own a faulty row is an error
         measured = collect(held, drop_faulty=not validation)
         given = measured if held else None
-        if trial:
+        if preflight:
             with tempfile.TemporaryDirectory() as folder:
-                found = try_out(learned, config, Path(folder), validation=given, report=report)
+                found = measure_run(learned, config, Path(folder), validation=given, report=report)
             if not found.fits:
                 report(f"error: {found.advice(config)}")
                 raise typer.Exit(FAILED)
@@ -173,7 +173,7 @@ def train(
             validation=given,
             inputs=inputs,
             evaluator=evaluator,
-            trial=trial,
+            preflight=preflight,
             report=report,
         )
         if trained is None:
@@ -187,5 +187,5 @@ def _silent(line: str) -> None:
 
 
 _NO_SETTINGS = {
-    "pairs", "validation", "output", "preset", "trial", "encoder", "layer", "source", "target",
+    "pairs", "validation", "output", "preset", "preflight", "encoder", "layer", "source", "target",
 }  # fmt: skip

@@ -1,17 +1,23 @@
 """`promptlift votes`."""
 
 import json
-from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from promptlift.cli.door import guarded, say
 from promptlift.files import check_overwrites
 
+if TYPE_CHECKING:
+    from promptlift.judging.results import Results
+    from promptlift.judging.statistics.rater_checks import RaterCheck
+    from promptlift.judging.statistics.rates import WinRate
+    from promptlift.judging.statistics.sequential_test import Evidence
+
 app = typer.Typer(
-    help="What people's votes say; votes as files.", rich_markup_mode=None, no_args_is_help=True
+    help="What votes say, and votes as files.", rich_markup_mode=None, no_args_is_help=True
 )
 _Run = Annotated[Path, typer.Argument(help="Run folder of `judge`.", show_default=False)]
 
@@ -24,7 +30,7 @@ def show(
     ] = "person",
     as_json: Annotated[bool, typer.Option("--json", help="Print all statistics as JSON.")] = False,
 ) -> None:
-    """Win rates with intervals, agreement, and what the raters' own consistency is.
+    """Win rates with intervals, agreement between raters, and each rater's consistency.
 
     Examples:
 
@@ -34,13 +40,11 @@ def show(
     """
     with guarded():
         from promptlift.judging.collecting.study import Study
-        from promptlift.judging.statistics.results import results_of, write_results
+        from promptlift.judging.results import FILE, read_results
 
-        study = Study.open([run], None)
-        results = results_of(study, kind=kind)
-        path = write_results(study, results)
-        print(json.dumps(results) if as_json else _text(results))
-        say(f"all statistics in {path}")
+        results = read_results(Study.open([run], None), kind=kind)
+        print(json.dumps(asdict(results)) if as_json else _text(results))
+        say(f"all statistics in {run / FILE}")
 
 
 @app.command()
@@ -84,63 +88,60 @@ def import_(
         say(f"{import_votes(study.store, votes)} new records of {votes}")
 
 
-def _text(results: Mapping[str, Any]) -> str:
+def _text(results: "Results") -> str:
     from promptlift.judging.statistics.rates import RULES
 
     lines = []
-    for question, found in results["questions"].items():
-        for system, part in found["systems"].items():
-            tally = part["rates"]["together"]
+    for question, found in results.questions.items():
+        for system, part in found.systems.items():
+            tally = part.rates.together
             lines.append(
-                f"{question}: {system} won {tally['wins']} of {tally['votes']} votes, lost "
-                f"{tally['losses']}, tied {tally['ties']} ({tally['both_bad']} both bad); "
-                f"{tally['raters']} raters, {tally['prompts']} prompts; "
-                f"sign test p {tally['sign_test']:.2g}"
+                f"{question}: {system} won {tally.wins} of {tally.votes} votes, lost "
+                f"{tally.losses}, tied {tally.ties} ({tally.both_bad} both bad); "
+                f"{tally.raters} raters, {tally.prompts} prompts; "
+                f"sign test p {tally.sign_test:.2g}"
             )
-            for name, rule in RULES.items():
-                lines.append(f"  {rule}: {_rate(tally['rates'][name])}")
-            lines.append(_evidence(part["evidence"]))
-            alpha = part["agreement"]["alpha"]
-            if alpha is not None:
-                lines.append(f"  raters agree: Krippendorff's alpha {alpha:.2f}")
-        lines += [_check(check) for check in found["raters"]]
+            lines += [f"  {said}: {_rate(tally.rates[rule])}" for rule, said in RULES.items()]
+            lines.append(_evidence(part.evidence))
+            if part.agreement.alpha is not None:
+                lines.append(f"  raters agree: Krippendorff's alpha {part.agreement.alpha:.2f}")
+        lines += [_check(check) for check in found.raters]
         lines.append("")
-    done = ", ".join(f"{one['name']} {one['done']}/{one['total']}" for one in results["raters"])
+    done = ", ".join(f"{rater.name} {rater.done}/{rater.total}" for rater in results.raters)
     return "\n".join([*lines, f"done: {done}"])
 
 
-def _rate(rate: Mapping[str, Any]) -> str:
-    if rate["rate"] is None:
+def _rate(rate: "WinRate") -> str:
+    if rate.rate is None:
         return "no votes"
-    text = f"{rate['rate']:.1%} [{rate['low']:.1%}, {rate['high']:.1%}]"
-    if rate["crossed_low"] is not None:
-        text += f", over raters and prompts [{rate['crossed_low']:.1%}, {rate['crossed_high']:.1%}]"
+    text = f"{rate.rate:.1%} [{rate.low:.1%}, {rate.high:.1%}]"
+    if rate.crossed_low is not None:
+        text += f", over raters and prompts [{rate.crossed_low:.1%}, {rate.crossed_high:.1%}]"
     return text
 
 
-def _evidence(evidence: Mapping[str, Any]) -> str:
-    stop = evidence["stop"]
+def _evidence(evidence: "Evidence") -> str:
     verdict = (
-        f"reached after {stop} prompts: you may stop"
-        if stop
+        f"reached after {evidence.stop} prompts: you may stop"
+        if evidence.stop
         else "20 not reached: more votes may decide it, and looking again costs nothing"
     )
     return (
-        f"  evidence against no difference: e-value {evidence['e_value']:.3g}; {verdict}\n"
+        f"  evidence against no difference: e-value {evidence.e_value:.3g}; {verdict}\n"
         f"  win rate of first decided votes, however often you look: "
-        f"[{evidence['low']:.1%}, {evidence['high']:.1%}] of {evidence['prompts']} prompts"
+        f"[{evidence.low:.1%}, {evidence.high:.1%}] of {evidence.prompts} prompts"
     )
 
 
-def _check(check: Mapping[str, Any]) -> str:
+def _check(check: "RaterCheck") -> str:
     parts = []
-    if check["consistency"] is not None:
+    if check.consistency is not None:
         parts.append(
-            f"{check['alike']} of {check['repeats']} repeated pairs answered alike "
-            f"(chance {check['chance']:.0%})"
+            f"{check.alike} of {check.repeats} repeated pairs answered alike "
+            f"(chance {check.chance:.0%})"
         )
-    if check["left_share"] is not None:
-        parts.append(f"left preferred in {check['left_share']:.0%}, p {check['left_test']:.2g}")
-    if check["attention"]:
-        parts.append(f"{check['attention_passed']} of {check['attention']} known pairs right")
-    return f"  {check['rater']}: {'; '.join(parts) or 'no repeated or decided pairs'}"
+    if check.left_share is not None:
+        parts.append(f"left preferred in {check.left_share:.0%}, p {check.left_test:.2g}")
+    if check.attention:
+        parts.append(f"{check.attention_passed} of {check.attention} known pairs right")
+    return f"  {check.rater}: {'; '.join(parts) or 'no repeated or decided pairs'}"

@@ -15,13 +15,13 @@ from pathlib import Path
 from promptlift.errors import InputError
 from promptlift.experimenting.asking import how_to_judge
 from promptlift.experimenting.config import ExperimentConfig
-from promptlift.pairs.load import collect_pairs, find_files, write_pairs
+from promptlift.pairs.datasets import find_files
+from promptlift.pairs.load import collect_pairs, write_pairs
 from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.tables import write_rows
 
 STAGE = "experiment"
-_PROGRESS_S = 10.0
 Report = Callable[[str], None]
 
 
@@ -203,16 +203,7 @@ class Chain:
         with run.alone("drawn"):
             illustrator = Illustrator(load_pipelines(config, self.say), config, self.say)
             job = IllustrationJob(run, self.folder / FILE, illustrator, report=self.say)
-            started = last = time.monotonic()
-            drawn = 0
-            for item in job:
-                drawn = item.drawn
-                for note in item.notes:
-                    self.say(f"{item.row['file']}: {note}")
-                if time.monotonic() - last >= _PROGRESS_S:
-                    last = time.monotonic()
-                    self.say(item.line(last - started))
-            for line in job.outcome(drawn):
+            for line in job.outcome(job.draw()):
                 self.say(line)
 
     def texts(self) -> None:
@@ -236,17 +227,18 @@ class Chain:
         score_pictures(self.folder, self.config.pictures, report=self.say)
 
     def judge(self) -> None:
-        """Deal the pairs; stop where nobody has voted yet, otherwise count."""
+        """Assign the pairs; stop where nobody has voted yet, otherwise count."""
         from promptlift.judging.collecting.study import Study
         from promptlift.judging.records import PERSON
-        from promptlift.judging.statistics.results import results_of, write_results
+        from promptlift.judging.results import FILE, read_results
 
         study = Study.open([self.folder], self.config.judge, self.say)
         votes = [vote for vote in study.store.votes() if vote.kind == PERSON]
         if not votes:
             self.waiting = how_to_judge(study, self.config)
             return
-        self.say(f"{len(votes)} votes; statistics in {write_results(study, results_of(study))}")
+        read_results(study)
+        self.say(f"{len(votes)} votes; statistics in {self.folder / FILE}")
 
     def report(self) -> None:
         from promptlift.reporting.run_report import write_report

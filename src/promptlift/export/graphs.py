@@ -2,7 +2,7 @@
 
 The encoder returns each decoder layer's cross-attention keys and values, so that a step of
 the decoder reads them and never computes them. The graphs are built from the weights rather
-than traced: the quantization of `graph_builder` has no counterpart in PyTorch.
+than traced: the quantization of `builder` has no counterpart in PyTorch.
 """
 
 import math
@@ -38,38 +38,12 @@ def encoder_graph(
     cross_bias = graph.op("Unsqueeze", padding, axes, output="cross_bias")
     graph.output(cross_bias, ["batch", 1, 1, "source"])
 
-    # Bias by distance, for distances to both sides; all beyond the largest share its bias.
-    far = shape.relative_attention_max_distance
-    table = _bias_by_distance(
-        weights["encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"],
-        np.arange(-far, far + 1),
-        shape,
-        bidirectional=True,
-    )
-    length = graph.op("Squeeze", graph.op("Shape", "input_ids", start=1, end=2))
-    positions = graph.op("Range", graph.constant(np.array(0)), length, graph.constant(np.array(1)))
-    first, second = graph.constant(np.array([0])), graph.constant(np.array([1]))
-    distance = graph.op(
-        "Sub", graph.op("Unsqueeze", positions, first), graph.op("Unsqueeze", positions, second)
-    )
-    edge = graph.constant(np.array(far))
-    place = graph.op("Add", graph.op("Clip", distance, graph.constant(np.array(-far)), edge), edge)
-    position_bias = graph.op("Gather", graph.constant(table), place, axis=1)
-    bias = graph.op("Add", graph.op("Unsqueeze", position_bias, first), cross_bias)
-
+    bias = _encoder_bias(graph, weights, cross_bias)
     update = ""
     for index in range(shape.num_layers):
         block = f"encoder.block.{index}.layer"
-        attention = f"{block}.0.SelfAttention"
-        normal, hidden = graph.normalize(hidden, update, weights[f"{block}.0.layer_norm.weight"])
-        joined = graph.linear(
-            graph.quantize(normal), *(weights[f"{attention}.{part}.weight"] for part in "qkv")
-        )
-        query, key, value = graph.split(joined, 3)
-        mixed = graph.attend(query, key, value, bias)
-        update = graph.linear(graph.quantize(mixed), weights[f"{attention}.o.weight"])
-        normal, hidden = graph.normalize(hidden, update, weights[f"{block}.1.layer_norm.weight"])
-        update = graph.feed_forward(normal, weights, f"{block}.1.DenseReluDense")
+        hidden, update = _self_attention(graph, weights, block, hidden, update, bias)
+        hidden, update = _feed_forward(graph, weights, f"{block}.1", hidden, update)
     normal, _ = graph.normalize(hidden, update, weights["encoder.final_layer_norm.weight"])
 
     encoded = graph.quantize(normal)
@@ -111,42 +85,15 @@ def decoder_graph(
             graph.input(f"past_{name}_{index}", TensorProto.FLOAT, cache)
     hidden = graph.embed("tokens", weights["shared.weight"])
 
-    far = shape.relative_attention_max_distance
-    table = _bias_by_distance(
-        weights["decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"],
-        -np.arange(far + 1),
-        shape,
-        bidirectional=False,
-    )
-    past = graph.op("Squeeze", graph.op("Shape", "past_key_0", start=2, end=3))
-    minus_one = graph.constant(np.array(-1))
-    back = graph.op("Range", past, minus_one, minus_one)
-    place = graph.op("Min", back, graph.constant(np.array(far)))
-    gathered = graph.op("Gather", graph.constant(table), place, axis=1)
-    bias = graph.op("Unsqueeze", gathered, graph.constant(np.array([0, 2])))
-
+    bias = _decoder_bias(graph, weights)
     update = ""
     for index in range(shape.num_decoder_layers):
         block = f"decoder.block.{index}.layer"
-        attention = f"{block}.0.SelfAttention"
-        normal, hidden = graph.normalize(hidden, update, weights[f"{block}.0.layer_norm.weight"])
-        joined = graph.linear(
-            graph.quantize(normal), *(weights[f"{attention}.{part}.weight"] for part in "qkv")
-        )
-        query, key, value = graph.split(joined, 3)
-        mixed = graph.attend(query, key, value, bias, cache=index)
+        hidden, update = _self_attention(graph, weights, block, hidden, update, bias, cache=index)
         for name in ("key", "value"):
             graph.output(f"{name}_{index}", grown)
-        update = graph.linear(graph.quantize(mixed), weights[f"{attention}.o.weight"])
-
-        attention = f"{block}.1.EncDecAttention"
-        normal, hidden = graph.normalize(hidden, update, weights[f"{block}.1.layer_norm.weight"])
-        query = graph.linear(graph.quantize(normal), weights[f"{attention}.q.weight"])
-        mixed = graph.attend(query, f"cross_key_{index}", f"cross_value_{index}", "cross_bias")
-        update = graph.linear(graph.quantize(mixed), weights[f"{attention}.o.weight"])
-
-        normal, hidden = graph.normalize(hidden, update, weights[f"{block}.2.layer_norm.weight"])
-        update = graph.feed_forward(normal, weights, f"{block}.2.DenseReluDense")
+        hidden, update = _cross_attention(graph, weights, block, hidden, update, index)
+        hidden, update = _feed_forward(graph, weights, f"{block}.2", hidden, update)
     normal, _ = graph.normalize(hidden, update, weights["decoder.final_layer_norm.weight"])
 
     head = weights["lm_head.weight"]
@@ -167,6 +114,77 @@ def decoder_graph(
     graph.output("top_values", ["batch", count])
     graph.output("top_ids", ["batch", count], TensorProto.INT64)
     return graph.model("decoder")
+
+
+def _encoder_bias(graph: GraphBuilder, weights: Weights, cross_bias: str) -> str:
+    """Position bias for distances to both sides; all beyond the largest share its bias."""
+    far = graph.shape.relative_attention_max_distance
+    table = _bias_by_distance(
+        weights["encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"],
+        np.arange(-far, far + 1),
+        graph.shape,
+        bidirectional=True,
+    )
+    length = graph.op("Squeeze", graph.op("Shape", "input_ids", start=1, end=2))
+    positions = graph.op("Range", graph.constant(np.array(0)), length, graph.constant(np.array(1)))
+    first, second = graph.constant(np.array([0])), graph.constant(np.array([1]))
+    distance = graph.op(
+        "Sub", graph.op("Unsqueeze", positions, first), graph.op("Unsqueeze", positions, second)
+    )
+    edge = graph.constant(np.array(far))
+    place = graph.op("Add", graph.op("Clip", distance, graph.constant(np.array(-far)), edge), edge)
+    position_bias = graph.op("Gather", graph.constant(table), place, axis=1)
+    return graph.op("Add", graph.op("Unsqueeze", position_bias, first), cross_bias)
+
+
+def _decoder_bias(graph: GraphBuilder, weights: Weights) -> str:
+    """Position bias of one step, for the distances back to each earlier token."""
+    far = graph.shape.relative_attention_max_distance
+    table = _bias_by_distance(
+        weights["decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"],
+        -np.arange(far + 1),
+        graph.shape,
+        bidirectional=False,
+    )
+    past = graph.op("Squeeze", graph.op("Shape", "past_key_0", start=2, end=3))
+    minus_one = graph.constant(np.array(-1))
+    back = graph.op("Range", past, minus_one, minus_one)
+    place = graph.op("Min", back, graph.constant(np.array(far)))
+    gathered = graph.op("Gather", graph.constant(table), place, axis=1)
+    return graph.op("Unsqueeze", gathered, graph.constant(np.array([0, 2])))
+
+
+def _self_attention(
+    graph: GraphBuilder, weights: Weights, block: str, hidden: str, update: str, bias: str,
+    cache: int | None = None,
+) -> tuple[str, str]:  # fmt: skip
+    """Of each layer: the hidden state with the last update, and the next update."""
+    attention = f"{block}.0.SelfAttention"
+    normal, hidden = graph.normalize(hidden, update, weights[f"{block}.0.layer_norm.weight"])
+    joined = graph.linear(
+        graph.quantize(normal), *(weights[f"{attention}.{part}.weight"] for part in "qkv")
+    )
+    query, key, value = graph.split(joined, 3)
+    mixed = graph.attend(query, key, value, bias, cache=cache)
+    return hidden, graph.linear(graph.quantize(mixed), weights[f"{attention}.o.weight"])
+
+
+def _cross_attention(
+    graph: GraphBuilder, weights: Weights, block: str, hidden: str, update: str, index: int
+) -> tuple[str, str]:
+    """The same over what the encoder made of the source."""
+    attention = f"{block}.1.EncDecAttention"
+    normal, hidden = graph.normalize(hidden, update, weights[f"{block}.1.layer_norm.weight"])
+    query = graph.linear(graph.quantize(normal), weights[f"{attention}.q.weight"])
+    mixed = graph.attend(query, f"cross_key_{index}", f"cross_value_{index}", "cross_bias")
+    return hidden, graph.linear(graph.quantize(mixed), weights[f"{attention}.o.weight"])
+
+
+def _feed_forward(
+    graph: GraphBuilder, weights: Weights, layer: str, hidden: str, update: str
+) -> tuple[str, str]:
+    normal, hidden = graph.normalize(hidden, update, weights[f"{layer}.layer_norm.weight"])
+    return hidden, graph.feed_forward(normal, weights, f"{layer}.DenseReluDense")
 
 
 def _bias_by_distance(

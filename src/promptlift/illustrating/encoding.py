@@ -11,43 +11,15 @@ has no weights.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from promptlift.prompts.syntax import Span, parse
+from promptlift.illustrating.attention import Reading, read_weights
 
 if TYPE_CHECKING:
     import torch
 
-_STRONGER = 1.1  # what a pair of round brackets multiplies by, and square ones divide by
-_BRACKETS = {"(": _STRONGER, "[": 1 / _STRONGER, "{": 1.0}
 _MOST_KEPT = 128  # encoded prompts that are kept: those of a batch, and originals among variants
-_SPLITS = ("break", "and")
-# What has no effect on the picture, in words for a note.
-_IGNORED = {
-    "tag": "",
-    "variable": "",
-    "flag": "",
-    "negative": "",
-    "share": "",
-    "and": "",
-    "embedding": "",
-    "wildcard": " (not filled in)",
-    "weight": "",  # of a prompt joined by AND
-}
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A prompt's syntax, resolved.
-
-    Attributes:
-        parts: what stands between `BREAK`s, each as runs of text with one weight.
-        not_applied: syntax that the encoders cannot follow, as it was written.
-    """
-
-    parts: tuple[tuple[tuple[str, float], ...], ...]
-    not_applied: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -57,7 +29,7 @@ class Encoded:
     Attributes:
         embeds: float [chunks, 77, width], the encoders side by side.
         pooled: float [1, width of the second encoder], None where the model has no such input.
-        cut: what was not read, as each encoder's tokens say it; empty where all was.
+        cut: the text that was not read, decoded from its tokens; empty where all was.
         cut_tokens: how many tokens that is, the most of any encoder.
         not_applied: as in `Reading`.
     """
@@ -76,7 +48,7 @@ class PromptEncoder:
 
     Args:
         pipeline: a diffusers pipeline of the Stable Diffusion family.
-        chunked: whether parts of more than 75 tokens go on in a further chunk, or are cut.
+        chunked: continue parts of more than 75 tokens in further chunks instead of cutting them.
     """
 
     def __init__(self, pipeline: Any, *, chunked: bool) -> None:
@@ -91,33 +63,23 @@ class PromptEncoder:
         ]
         self._encoders = [pair for pair in found if pair[1] is not None]
         self._has_pooled = getattr(pipeline, "text_encoder_2", None) is not None
-        self._kept: dict[tuple[str, str], Encoded] = {}
+        self._encoded = lru_cache(_MOST_KEPT)(self._encode)
 
     def encode(self, prompt: str, prompt_2: str | None = None) -> Encoded:
         """Encode a prompt; `prompt_2` is what a second encoder reads instead.
 
         A refiner has one encoder only, and reads `prompt`, as in diffusers.
         """
-        key = (prompt, prompt_2 or prompt)
-        found = self._kept.pop(key, None)
-        if found is None:
-            found = self._encode(key)
-        self._kept[key] = found
-        if len(self._kept) > _MOST_KEPT:
-            del self._kept[next(iter(self._kept))]
-        return found
+        return self._encoded(prompt, prompt_2 or prompt)
 
     def padded(self, encoded: Encoded, chunks: int) -> "torch.Tensor":
-        """The vectors with chunks of the empty prompt behind, float [1, 77 chunks, width]."""
+        """The vectors, filled up with chunks of the empty prompt, float [1, 77 chunks, width]."""
         import torch
 
-        missing = chunks - len(encoded.embeds)
-        rows = [encoded.embeds]
-        if missing > 0:
-            rows.append(self.encode("").embeds.expand(missing, -1, -1))
-        return torch.cat(rows).reshape(1, -1, encoded.embeds.shape[-1])
+        filling = [self.encode("").embeds] * (chunks - len(encoded.embeds))
+        return torch.cat([encoded.embeds, *filling]).reshape(1, -1, encoded.embeds.shape[-1])
 
-    def _encode(self, prompts: tuple[str, str]) -> Encoded:
+    def _encode(self, *prompts: str) -> Encoded:
         import torch
 
         readings = [read_weights(text) for text in prompts[: len(self._encoders)]]
@@ -186,70 +148,6 @@ class PromptEncoder:
         return torch.where(scale == 1, vectors, empty + scale * (vectors - empty))
 
 
-def read_weights(prompt: str) -> Reading:
-    """Resolve a prompt's attention: runs of text with their weights, part by part.
-
-    `(a)` weighs 1.1, `(a:1.3)` 1.3, `[a]` 1/1.1, and brackets within brackets multiply. Of
-    alternatives and edits, `{a|b}` and `[a:b:0.5]`, only the longest is read.
-    """
-    runs: list[_Run] = []
-    breaks: list[int] = []
-    groups: list[_Group] = []
-    ignored: list[str] = []
-    for span in parse(prompt):
-        if span.kind == "mark":
-            _mark(span, groups, runs, ignored)
-        elif span.kind == "weight" and groups and groups[-1].sign == "(":
-            groups[-1].weight = float(span.text.strip().lstrip(":"))
-        elif span.kind in _IGNORED:
-            ignored.append(span.text.strip() + _IGNORED[span.kind])
-        if span.kind in _SPLITS:
-            breaks.append(len(runs))
-        elif span.seen:
-            runs.append(_Run(span.seen))
-    places = [0, *breaks, len(runs)]
-    parts = (
-        tuple(
-            ("".join(run.text for run in same), weight)
-            for weight, same in groupby(runs[start:end], lambda run: run.weight)
-        )
-        for start, end in pairwise(places)
-    )
-    return Reading(tuple(parts), tuple(dict.fromkeys(ignored)))
-
-
-@dataclass
-class _Run:
-    """A run of text and its weight, which changes when a bracket around it closes."""
-
-    text: str
-    weight: float = 1.0
-
-
-@dataclass
-class _Group:
-    """A bracket that is open: its sign, the first run in it, its weight, whether it has options."""
-
-    sign: str
-    first: int
-    weight: float
-    options: bool = False
-
-
-def _mark(span: Span, groups: list[_Group], runs: list[_Run], ignored: list[str]) -> None:
-    if span.text in _BRACKETS:
-        groups.append(_Group(span.text, len(runs), _BRACKETS[span.text]))
-    elif span.text in (")", "]", "}") and groups:
-        group = groups.pop()
-        if group.options:
-            ignored.append("{a|b} or [a:b] (the longest is drawn)")
-        elif group.weight != 1:
-            for run in runs[group.first :]:
-                run.weight *= group.weight
-    elif groups:
-        groups[-1].options = True
-
-
 def _chunks(
     reading: Reading, tokenizer: Any, *, chunked: bool
 ) -> tuple[list[tuple[list[int], list[float]]], list[int]]:
@@ -274,7 +172,7 @@ def _chunks(
             ids, weights = ids[end:], weights[end:]
         if ids or not chunks:
             chunks.append((ids, weights[: len(ids)]))
-    # `BREAK` at the very start leaves an empty chunk before it, which nobody means.
+    # `BREAK` at the very start would leave an empty chunk before it.
     if len(chunks) > 1 and not chunks[0][0]:
         del chunks[0]
     return chunks, cut

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from promptlift.errors import InputError
 from promptlift.prompts.clip_tokens import count_parts
 from promptlift.prompts.syntax import parse, parts_of
-from promptlift.records import Dropped, Improvement
+from promptlift.records import SCHEMA_VERSION, Dropped, Improvement
 from promptlift.tables import Fault, read_rows
 
 _NESTED = ("additions", "dropped", "notes", "checks", "settings")
@@ -28,12 +28,17 @@ class Entry:
     index: int
     variants: tuple[Improvement, ...]
 
+    def to_rows(self, variants: Sequence[Improvement]) -> list[dict[str, Any]]:
+        """Some of its improvements as `promptlift improve` writes them."""
+        own = {"index": self.index}
+        return [{**own, **one.to_dict(), "schema_version": SCHEMA_VERSION} for one in variants]
+
 
 def read_entries(path: Path) -> Iterator[Entry | Fault]:
     """The prompts of a file of improvements, with their variants; a row that is none is a `Fault`.
 
     Rows are those of `promptlift improve --json` or `--output`, or have `source` and `prompt`
-    alone. Variants of a prompt stand one behind the other, with one `index` or one `source`.
+    alone. Variants of a prompt follow each other and share `index` and `source`.
 
     Raises:
         InputError: the file cannot be read, or a row has no `source` and `prompt`.
@@ -47,7 +52,7 @@ def read_entries(path: Path) -> Iterator[Entry | Fault]:
             continue
         if not isinstance(row.value, Mapping) or row.value.get("error"):
             reason = "a line of text" if isinstance(row.value, str) else str(row.value["error"])
-            yield Fault(row.number, f"no improvement: {reason}")
+            yield Fault(row.number, f"not an improvement: {reason}")
             continue
         given = row.value.get("index")
         key = (given, row.value.get("source"))
@@ -100,12 +105,12 @@ def _improvement(path: Path, number: int, row: Mapping[str, Any], variant: int) 
             try:
                 known[name] = json.loads(known[name])
             except ValueError as error:
-                raise InputError(f"{path} line {number}: `{name}` is no JSON: {error}") from error
+                raise InputError(f"{path} line {number}: `{name}` is not JSON: {error}") from error
     try:
         known["dropped"] = tuple(Dropped(**item) for item in known.get("dropped", ()))
         numbers = {name: int(known.get(name, 0)) for name in ("seed", "clip_tokens")}
     except (TypeError, ValueError) as error:
-        raise InputError(f"{path} line {number} is no improvement: {error}") from error
+        raise InputError(f"{path} line {number} is not an improvement: {error}") from error
     if "clip_tokens" not in known:
         numbers["clip_tokens"] = clip_tokens(known["prompt"])
     defaults = {"mode": "given", "model": "unknown"}

@@ -9,8 +9,9 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import tee
 from pathlib import Path
 from typing import Any
 
@@ -18,49 +19,38 @@ from promptlift.errors import ConfigError, InputError, PromptliftError
 from promptlift.files import atomic_path, sha256_of_file
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.inputs import read_entries
-from promptlift.illustrating.pictures import Picture, Request
 from promptlift.illustrating.receipts import Drawing, png_bytes, read_drawing
+from promptlift.illustrating.records import DrawnPicture, Request
+from promptlift.pictures import IMPROVED, ORIGINAL, Picture, write_index
+from promptlift.progress import progress
 from promptlift.runs import Run
-from promptlift.tables import Fault, write_rows
+from promptlift.tables import Fault, Row, read_rows
 
 STAGE = "illustrating"
-COLUMNS = (
-    "prompt_index", "seed", "side", "variant", "file", "sha256", "width", "height", "prompt",
-    "source", "negative", "settings", "model", "seconds", "cut_tokens",
-)  # fmt: skip
 # What `atomic_path` leaves of a picture when the process is killed while writing.
 _LEFT_OVER = re.compile(r"\.\d{6}-s\d+-(?:original|improved-v\d+)\.png\..*\.png")
-_SHOWN = 3  # prompts of which it is said what was cut
+_TIMES = "times.jsonl"  # seconds of each picture, which its bytes do not depend on
+_SHOWN = 3  # prompts of which a note says what was cut
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a job stands: a picture was drawn.
+    """Where a job stands after a picture.
 
     Attributes:
-        row: its row of the index, without `sha256`.
+        picture: the one that was just drawn.
         drawn: pictures drawn since the start, this one included.
         missing: pictures that were to be drawn at the start.
         total: pictures of the whole job.
-        notes: what is to be said of it.
+        notes: on the picture, for the user.
     """
 
-    row: dict[str, Any]
+    picture: Picture
     drawn: int
     missing: int
     total: int
     notes: tuple[str, ...]
-
-    def line(self, seconds: float) -> str:
-        """How far the job has come and how long it will take.
-
-        Args:
-            seconds: since the start.
-        """
-        each = seconds / self.drawn
-        left = each * (self.missing - self.drawn) / 60
-        done = self.total - self.missing + self.drawn
-        return f"{done} of {self.total} pictures, {each:.2f} s each, {left:.1f} min left"
 
 
 class IllustrationJob:
@@ -71,7 +61,7 @@ class IllustrationJob:
         improvements: the file, as `inputs.read_entries` reads it.
         illustrator: the picture model; its config has the seeds.
         chosen: positions of the prompts to draw, in the order of the file; all where None.
-        report: is told what happened beside drawing.
+        report: called with a line about anything but drawing itself.
 
     Raises:
         ConfigError: the run's pictures were begun with another model or other settings.
@@ -84,13 +74,11 @@ class IllustrationJob:
         illustrator: Illustrator,
         *,
         chosen: Collection[int] | None = None,
-        report: Callable[[str], None] = lambda line: None,
+        report: Report = lambda line: None,
     ) -> None:
         self.run, self.improvements, self.illustrator = run, improvements, illustrator
         self.folder = run.folder / "pictures"
         self._chosen, self._report = chosen, report
-        config = illustrator.config
-        self.seeds = range(config.seed, config.seed + config.seeds)
         self.settings = illustrator.settings()
         self.model = illustrator.describe_model(self.folder / "model_hashes.json")
         self._inputs = {improvements.name: sha256_of_file(improvements)}
@@ -106,7 +94,23 @@ class IllustrationJob:
             self.run.begin(STAGE, self._config(), self._inputs)
             yield from self._work()
 
-    def plan(self, *, report: Callable[[str], None] = lambda line: None) -> Iterator[Drawing]:
+    @property
+    def model_id(self) -> str:
+        """`name@hash` of the base, and of a refiner after a `+`."""
+        return "+".join(f"{part['name']}@{part['sha256'][:12]}" for part in self.model)
+
+    def draw(self) -> int:
+        """Draw what is missing with a line of progress now and then; the number of pictures."""
+        drawn = 0
+        with progress("pictures", report=self._report) as show:
+            for item in self:
+                drawn = item.drawn
+                for note in item.notes:
+                    self._report(f"{item.picture.file}: {note}")
+                show(item.total - item.missing + drawn, item.total)
+        return drawn
+
+    def plan(self, *, report: Report = lambda line: None) -> Iterator[Drawing]:
         """Every picture of the job, in the order of drawing: for each prompt and seed the original,
         then the improved ones."""
         place = -1
@@ -118,31 +122,24 @@ class IllustrationJob:
             if self._chosen is not None and place not in self._chosen:
                 continue
             first = entry.variants[0]
-            negative = (
-                self.illustrator.config.negative if first.negative is None else first.negative
-            )
-            for seed in self.seeds:
+            own = self.illustrator.config.negative
+            for seed in self.illustrator.seeds:
                 original = Drawing(
                     prompt_index=entry.index,
                     seed=seed,
-                    side="original",
+                    side=ORIGINAL,
                     variant=None,
                     improvement=first,
-                    negative=negative,
+                    negative=own if first.negative is None else first.negative,
                     settings=self.settings,
                     model=self.model,
                 )
                 yield original
-                for improvement in entry.variants:
-                    yield replace(
-                        original,
-                        side="improved",
-                        variant=improvement.variant,
-                        improvement=improvement,
-                    )
+                for one in entry.variants:
+                    yield replace(original, side=IMPROVED, variant=one.variant, improvement=one)
 
     def outcome(self, drawn: int) -> list[str]:
-        """What to say of the job when it is done.
+        """Lines for the user when the job is done.
 
         Args:
             drawn: pictures that were drawn now.
@@ -174,26 +171,30 @@ class IllustrationJob:
         total, missing = len(needed), sum(needed)
         if not total:
             raise InputError(f"{self.improvements} holds no improvement to draw")
-        cut = Cut()
-        todo = (drawing for drawing, lacks in zip(self.plan(), needed, strict=True) if lacks)
-        for drawn, (drawing, picture) in enumerate(self._drawn(todo), 1):
-            self._write(drawing, picture, drawn - 1)
-            row = self._row(drawing, picture.image.size, picture.cut_tokens, picture.seconds)
-            notes = (*cut.said(drawing, picture), *picture.notes)
-            yield Progress(row=row, drawn=drawn, missing=missing, total=total, notes=notes)
-        write_rows(self.folder / "index.parquet", self._index(), COLUMNS)
+        cut, noted_unknown = 0, False
+        todo, asked = tee(
+            drawing for drawing, lacks in zip(self.plan(), needed, strict=True) if lacks
+        )
+        pictures = self.illustrator.draw_all(
+            Request(prompt=one.prompt, seed=one.seed, negative=one.negative) for one in asked
+        )
+        for drawn, (drawing, picture) in enumerate(zip(todo, pictures, strict=True), 1):
+            notes = list(picture.notes)
+            if picture.cut_tokens is None and not noted_unknown:
+                noted_unknown = True
+                notes.insert(0, "how much of a prompt this pipeline cuts is not known")
+            cut += bool(picture.cut_tokens)
+            if picture.cut_tokens and cut <= _SHOWN:
+                notes.insert(0, f"{picture.cut_tokens} tokens were cut, from “{picture.cut[:60]}”")
+            yield Progress(
+                picture=self._write(drawing, picture, drawn - 1),
+                drawn=drawn,
+                missing=missing,
+                total=total,
+                notes=tuple(notes),
+            )
+        write_index(self.folder, self._pictures())
         self.run.finish(STAGE, self._results(total, missing, cut))
-
-    def _drawn(self, todo: Iterable[Drawing]) -> Iterator[tuple[Drawing, Picture]]:
-        waiting: list[Drawing] = []
-
-        def requests() -> Iterator[Request]:
-            for drawing in todo:
-                waiting.append(drawing)
-                yield Request(prompt=drawing.prompt, seed=drawing.seed, negative=drawing.negative)
-
-        for picture in self.illustrator.draw_all(requests()):
-            yield waiting.pop(0), picture
 
     def _is_missing(self, drawing: Drawing) -> bool:
         path = self.folder / drawing.file
@@ -209,69 +210,59 @@ class IllustrationJob:
             return True
         return False
 
-    def _write(self, drawing: Drawing, picture: Picture, done: int) -> None:
+    def _write(self, drawing: Drawing, picture: DrawnPicture, done: int) -> Picture:
         path = self.folder / drawing.file
         line = json.dumps({"file": drawing.file, "seconds": round(picture.seconds, 4)}) + "\n"
+        data = png_bytes(drawing, picture)
         try:
             with atomic_path(path) as temporary:
-                temporary.write_bytes(png_bytes(drawing, picture))
-            _append_line(self.folder / "times.jsonl", line)
+                temporary.write_bytes(data)
+            _append_line(self.folder / _TIMES, line)
         except OSError as error:
             raise PromptliftError(
                 f"{path} cannot be written: {error.strerror or error}. {done} pictures were drawn "
                 "and are whole; once there is room, the same command goes on."
             ) from error
+        return drawing.picture(
+            self.folder,
+            sha256=hashlib.sha256(data).hexdigest(),
+            width=picture.image.width,
+            height=picture.image.height,
+            seconds=picture.seconds,
+            cut_tokens=picture.cut_tokens,
+        )
 
-    def _row(
-        self, drawing: Drawing, size: tuple[int, int], cut_tokens: int | None, seconds: float | None
-    ) -> dict[str, Any]:
-        return {
-            "prompt_index": drawing.prompt_index,
-            "seed": drawing.seed,
-            "side": drawing.side,
-            "variant": drawing.variant,
-            "file": drawing.file,
-            "width": size[0],
-            "height": size[1],
-            "prompt": drawing.prompt,
-            "source": drawing.improvement.source,
-            "negative": drawing.negative,
-            "settings": json.dumps(drawing.settings),
-            "model": json.dumps(drawing.model),
-            "seconds": seconds,
-            "cut_tokens": cut_tokens,
-        }
-
-    def _index(self) -> Iterator[dict[str, Any]]:
+    def _pictures(self) -> Iterator[Picture]:
+        """All pictures of the job, read back from their files."""
         seconds = self._seconds()
         for drawing in self.plan():
             path = self.folder / drawing.file
             found = read_drawing(path)
             if found is None or found.get("key") != drawing.key:
                 raise ConfigError(f"{path} was changed while pictures were drawn; start again")
-            size = (found["width"], found["height"])
-            row = self._row(drawing, size, found["cut_tokens"], seconds.get(drawing.file))
-            yield {**row, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+            yield drawing.picture(
+                self.folder,
+                sha256=sha256_of_file(path),
+                width=found["width"],
+                height=found["height"],
+                seconds=seconds.get(drawing.file),
+                cut_tokens=found["cut_tokens"],
+            )
 
     def _seconds(self) -> dict[str, float]:
         """Times by file; a picture whose line was lost in a kill has none."""
-        found: dict[str, float] = {}
-        path = self.folder / "times.jsonl"
-        if path.exists():
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    item = json.loads(line)
-                    found[item["file"]] = item["seconds"]
-                except (ValueError, KeyError, TypeError):
-                    continue
-        return found
+        path = self.folder / _TIMES
+        rows = (
+            [row.value for row in read_rows(path) if isinstance(row, Row)] if path.exists() else []
+        )
+        return {row["file"]: row["seconds"] for row in rows if isinstance(row, Mapping)}
 
-    def _results(self, total: int, missing: int, cut: "Cut") -> dict[str, Any]:
+    def _results(self, total: int, missing: int, cut: int) -> dict[str, Any]:
         return {
             "pictures": total,
             "drawn_in_last_part": missing,
-            "cut_in_last_part": cut.pictures,
-            "seeds": list(self.seeds),
+            "cut_in_last_part": cut,
+            "seeds": list(self.illustrator.seeds),
             "prompts": "all" if self._chosen is None else len(self._chosen),
             "batch_size": self.illustrator.batch_size,
             "device": self.illustrator.pipelines.device,
@@ -279,30 +270,10 @@ class IllustrationJob:
 
 
 def _append_line(path: Path, line: str) -> None:
-    """Append a line, behind a whole one: a kill may have cut the last one short."""
+    """Append a line, on a line of its own: a kill may have cut the last one short."""
     with path.open("ab+") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)
             if file.read() != b"\n":
                 line = "\n" + line
         file.write(line.encode())
-
-
-class Cut:
-    """Counts pictures whose prompt was cut, and says so of the first few."""
-
-    def __init__(self) -> None:
-        self.pictures = 0
-        self._said_unknown = False
-
-    def said(self, drawing: Drawing, picture: Picture) -> tuple[str, ...]:
-        """What to say of a picture."""
-        if picture.cut_tokens is None and not self._said_unknown:
-            self._said_unknown = True
-            return ("what this pipeline cuts of a prompt is not known",)
-        if not picture.cut_tokens:
-            return ()
-        self.pictures += 1
-        if self.pictures > _SHOWN:
-            return ()
-        return (f"{picture.cut_tokens} tokens were cut, from “{picture.cut[:60]}”",)

@@ -4,20 +4,19 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from promptlift.errors import ConfigError, MissingExtraError, ModelError
-from promptlift.illustrating.config import IllustrationConfig
-from promptlift.illustrating.device import device_of, dtype_of, is_out_of_memory
+from promptlift.devices import find_device, is_out_of_memory
+from promptlift.errors import ConfigError, MissingExtraError, ModelError, first_line
+from promptlift.illustrating.config import DTYPES, IllustrationConfig
+from promptlift.illustrating.hub import SHARED, hub_folder
 from promptlift.illustrating.presets import PRESETS, Weights
-from promptlift.illustrating.single_file import first_line, load_single_file
+from promptlift.illustrating.single_file import load_single_file
 from promptlift.illustrating.weights import Origin, files_of, read_index, variant_of
 from promptlift.world import bundle
 
-_SHARED = ("text_encoder_2", "vae")  # what a refiner takes from its base
 _REFINER = "StableDiffusionXLImg2ImgPipeline"
 _SINGLE_FILES = (".safetensors", ".ckpt")
 Report = Callable[[str], None]
@@ -42,6 +41,11 @@ class Pipelines:
     origins: tuple[Origin, ...]
 
     @property
+    def loaded(self) -> list[Any]:
+        """Base and refiner, those that there are."""
+        return [self.base] if self.refiner is None else [self.base, self.refiner]
+
+    @property
     def is_clip(self) -> bool:
         """Whether prompts are encoded here: SDXL and Stable Diffusion 1 and 2."""
         kinds = {kind.__name__ for kind in type(self.base).__mro__}
@@ -64,165 +68,102 @@ def load_pipelines(config: IllustrationConfig, report: Report) -> Pipelines:
             import diffusers
     except ImportError as error:
         raise MissingExtraError("Drawing pictures", "illustrate") from error
-    device = device_of(config)
-    dtype = dtype_of(config, device)
-    options = {"torch_dtype": getattr(torch, dtype)}
+    device = find_device(config.device)
+    if device == "cpu" and config.offload != "none":
+        raise ConfigError("--offload moves weights out of a GPU's memory; on a CPU it does nothing")
+    dtype = _dtype_of(config, device)
+    loader = _Loader(config, getattr(torch, dtype), report)
     preset = PRESETS.get(config.model)
-    weights = preset.base if preset else None
     if preset and preset.notice:
         report(preset.notice)
     with _quiet():
-        base, origin = _load(
-            diffusers.DiffusionPipeline, config.model, weights, config, report, options
+        base, origin = loader.load(
+            diffusers.DiffusionPipeline, config.model, preset.base if preset else None, {}
         )
         _check_base(base, config.model)
-        origins = [origin]
-        refiner = None
+        origins, refiner = [origin], None
         if (name := _refiner_name(config)) is not None:
-            shared = {part: getattr(base, part, None) for part in _SHARED}
+            shared = {part: getattr(base, part, None) for part in SHARED}
             if None in shared.values():
-                raise ModelError(f"{config.model} is no SDXL, so it cannot hand over to a refiner")
+                raise ModelError(
+                    f"{config.model} is not an SDXL model, so it cannot hand over to a refiner"
+                )
             weights = preset.refiner if preset and config.refiner is None else None
             kind = diffusers.StableDiffusionXLImg2ImgPipeline
-            refiner, origin = _load(kind, name, weights, config, report, {**options, **shared})
+            refiner, origin = loader.load(kind, name, weights, shared)
             _check_refiner(refiner, base, name)
             origins.append(origin)
-    for pipeline in filter(None, (base, refiner)):
+    found = Pipelines(base, refiner, device, dtype, tuple(origins))
+    for pipeline in found.loaded:
         _prepare(pipeline, config, device)
-    return Pipelines(base, refiner, device, dtype, tuple(origins))
-
-
-def _load(
-    kind: Any,
-    name: str,
-    weights: Weights | None,
-    config: IllustrationConfig,
-    report: Report,
-    options: dict[str, Any],
-) -> tuple[Any, Origin]:
-    """A pipeline of any place, and its origin."""
-    path = Path(weights.name if weights else name)
-    if weights and not path.is_dir():
-        report(f"{weights.name}, licence {weights.licence}")
-    half = "float16" in str(options["torch_dtype"]).split(".")
-    without = [part for part in _SHARED if part in options]
-    if weights and weights.label and not path.is_dir():
-        raise ModelError(f"{path} holds no bundled model. Reinstall promptlift.")
-    try:
-        if path.suffix in _SINGLE_FILES:
-            return load_single_file(kind, path, config, options, without)
-        own = path.name if path.is_dir() else name
-        label = (weights.label or weights.name) if weights else own
-        if not path.is_dir():
-            path = _from_hub(name, weights, config, report, half=half, without=without)
-        class_name = read_index(path)["_class_name"]
-        if kind.__name__ == "DiffusionPipeline" and class_name == _REFINER:
-            raise ModelError(
-                f"{label} is a refiner: it belongs to --refiner, and --model is its base"
-            )
-        variant = variant_of(path, "fp16" if half else None)
-        extra = {"add_watermarker": False} if "XL" in class_name else {}
-        pipeline = kind.from_pretrained(
-            path, variant=variant, local_files_only=True, **options, **extra
-        )
-        _check_whole(pipeline, path)
-        files = files_of(path, variant=variant, without=without)
-        return pipeline, Origin(label, path, tuple(files))
-    except (ModelError, ConfigError):
-        raise
-    # What diffusers, transformers and safetensors raise on damaged files has no common base.
-    except Exception as error:
-        raise ModelError(
-            f"{path} cannot be loaded as a picture model: {first_line(error)}"
-        ) from error
-
-
-def _from_hub(
-    name: str,
-    weights: Weights | None,
-    config: IllustrationConfig,
-    report: Report,
-    *,
-    half: bool,
-    without: list[str],
-) -> Path:
-    """The folder of a Hub model in the local cache, downloaded where that is allowed."""
-    from diffusers import DiffusionPipeline
-    from huggingface_hub.errors import HFValidationError
-
-    hub = weights.name if weights else name
-    lacking = _lacking(config, half=half) if weights else []
-    if lacking and config.offline:
-        raise ModelError(_by_hand(lacking, half=half))
-    if not weights and (hub.count("/") != 1 or hub.startswith((".", "/", "~"))):
-        raise ModelError(_unknown(name))
-    options: dict[str, Any] = {"variant": "fp16" if half else None, **dict.fromkeys(without, True)}
-    try:
-        return Path(DiffusionPipeline.download(hub, local_files_only=True, **options))
-    except HFValidationError as error:
-        raise ModelError(_unknown(name)) from error
-    except (OSError, ValueError):
-        pass
-    size = f", {weights.gigabytes * (1 if half else 2):.1f} GB" if weights else ""
-    licence = f", licence {weights.licence}" if weights else ""
-    command = download_command(hub, half=half)
-    if config.offline:
-        raise ModelError(f"{hub} is not on this machine. Download it once: {command}")
-    report(f"{hub} is not on this machine; downloading it{size}{licence}")
-    try:
-        return Path(DiffusionPipeline.download(hub, **options))
-    except Exception as error:
-        raise ModelError(
-            f"{hub} cannot be downloaded: {first_line(error)}. "
-            + (
-                _by_hand(lacking, half=half)
-                if lacking
-                else f"It is not on this machine; to download it by hand: {command}"
-            )
-        ) from error
-
-
-def _lacking(config: IllustrationConfig, *, half: bool) -> list[Weights]:
-    """What a preset draws with, base and refiner, and is not in the local cache."""
-    from diffusers import DiffusionPipeline
-
-    preset = PRESETS[config.model]
-    refiner = preset.refiner if config.refiner is None else None
-    found = []
-    parts: list[tuple[Weights | None, tuple[str, ...]]] = [(preset.base, ()), (refiner, _SHARED)]
-    for weights, without in parts:
-        if weights is None or Path(weights.name).is_dir():
-            continue
-        options: dict[str, Any] = {"variant": "fp16" if half else None}
-        options |= dict.fromkeys(without, True)
-        try:
-            DiffusionPipeline.download(weights.name, local_files_only=True, **options)
-        except (OSError, ValueError):
-            found.append(weights)
     return found
 
 
-def _by_hand(lacking: list[Weights], *, half: bool) -> str:
-    """How to download what a preset lacks: size, licence and command of each, and the sum."""
-    first, *others = lacking
-    sizes = [weights.gigabytes * (1 if half else 2) for weights in lacking]
-    each = [
-        f"{size:.1f} GB, licence {weights.licence}: {download_command(weights.name, half=half)}"
-        for size, weights in zip(sizes, lacking, strict=True)
-    ]
-    nor = "".join(f", nor is {weights.name}" for weights in others)
-    asked = f"Download both once, {sum(sizes):.1f} GB:" if others else "Download it once,"
-    return f"{first.name} is not on this machine{nor}. {asked} {'; '.join(each)}"
+def _dtype_of(config: IllustrationConfig, device: str) -> str:
+    """The precision, as torch names it.
+
+    Raises:
+        ConfigError: the device cannot compute in it.
+    """
+    if config.dtype == "auto":
+        return "float32" if device == "cpu" else "float16"
+    if device == "cpu" and config.dtype == "fp16":
+        raise ConfigError("dtype is fp16, which is slow and inexact on a CPU; use bf16 or fp32")
+    return DTYPES[config.dtype]
 
 
-def download_command(hub: str, *, half: bool) -> str:
-    """What downloads a pipeline, and no other formats of it."""
-    wanted = "*.fp16.safetensors" if half else "*/*model.safetensors"
-    return f"hf download {hub} --include '*.json' --include '*.txt' --include '{wanted}'"
+@dataclass(frozen=True)
+class _Loader:
+    """Loads pipelines from any place, in one precision."""
+
+    config: IllustrationConfig
+    dtype: Any
+    report: Report
+
+    def load(
+        self, kind: Any, name: str, weights: Weights | None, shared: dict[str, Any]
+    ) -> tuple[Any, Origin]:
+        """A pipeline of any place, and its origin; `shared` are components that it is given."""
+        path = Path(weights.name if weights else name)
+        there = path.is_dir()
+        if weights and not there:
+            self.report(f"{weights.name}, licence {weights.licence}")
+            if weights.label:
+                raise ModelError(f"{path} holds no bundled model. Reinstall promptlift.")
+        half = str(self.dtype) == "torch.float16"
+        options = {"torch_dtype": self.dtype, **shared}
+        try:
+            if path.suffix in _SINGLE_FILES:
+                return load_single_file(kind, path, self.config, options, list(shared))
+            label = (weights.label or weights.name) if weights else path.name if there else name
+            if not there:
+                path = hub_folder(
+                    name, weights, self.config, self.report, half=half, without=list(shared)
+                )
+            class_name = read_index(path)["_class_name"]
+            if kind.__name__ == "DiffusionPipeline" and class_name == _REFINER:
+                raise ModelError(
+                    f"{label} is a refiner: it belongs to --refiner, and --model is its base"
+                )
+            variant = variant_of(path, "fp16" if half else None)
+            extra = {"add_watermarker": False} if "XL" in class_name else {}
+            pipeline = kind.from_pretrained(
+                path, variant=variant, local_files_only=True, **options, **extra
+            )
+            _check_whole(pipeline, path)
+            files = files_of(path, variant=variant, without=list(shared))
+            return pipeline, Origin(label, path, tuple(files))
+        except (ModelError, ConfigError):
+            raise
+        # What diffusers, transformers and safetensors raise on damaged files has no common base.
+        except Exception as error:
+            raise ModelError(
+                f"{path} cannot be loaded as a picture model: {first_line(error)}"
+            ) from error
 
 
 def _check_whole(pipeline: Any, path: Path) -> None:
-    """diffusers leaves weights that a file lacks without any data, and says so in its log only."""
+    """Refuse weights that a file lacks: diffusers leaves them without data, and only logs it."""
     for part, module in pipeline.components.items():
         if not hasattr(module, "named_parameters"):
             continue
@@ -232,15 +173,6 @@ def _check_whole(pipeline: Any, path: Path) -> None:
                 f"{path / part} lacks {len(lacking)} weights, {lacking[0]} the first; "
                 "its file is incomplete or of another model"
             )
-
-
-def _unknown(name: str) -> str:
-    near = get_close_matches(name, PRESETS, 1)
-    hint = f"Did you mean {near[0]}? " if near else ""
-    return (
-        f"{name} is no preset ({', '.join(PRESETS)}), no folder, no file and no name of the Hub. "
-        f"{hint}A folder must exist; a Hub name is written OWNER/NAME."
-    )
 
 
 def _refiner_name(config: IllustrationConfig) -> str | None:
@@ -266,7 +198,7 @@ def _check_refiner(refiner: Any, base: Any, name: str) -> None:
     wanted = refiner.unet.config.cross_attention_dim
     if width != wanted or refiner.unet.config.in_channels != base.unet.config.in_channels:
         raise ModelError(
-            f"{name} is no refiner for this base: it takes text of width {wanted} and the "
+            f"{name} is not a refiner for this base: it takes text of width {wanted} and the "
             f"encoders give {width}"
         )
 

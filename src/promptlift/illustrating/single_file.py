@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from promptlift.errors import ModelError
+from promptlift.errors import ModelError, first_line
 from promptlift.illustrating.config import IllustrationConfig
 from promptlift.illustrating.weights import INDEX, Origin, files_beside
 
@@ -26,7 +26,7 @@ def load_single_file(
     import diffusers
 
     if not path.is_file():
-        raise ModelError(f"{path} does not exist or is no file")
+        raise ModelError(f"{path} does not exist or is not a file")
     if path.suffix == ".ckpt":
         raise ModelError(f"{path} may run code when it is loaded; convert it to .safetensors")
     keys = _keys_of(path)
@@ -35,7 +35,7 @@ def load_single_file(
     folder = Path(config.model_config) if config.model_config else None
     if folder is not None and not (folder / INDEX).is_file():
         raise ModelError(
-            f"--model-config {folder} is no pipeline's folder: it holds no {INDEX}, "
+            f"--model-config {folder} is not the folder of a pipeline: it holds no {INDEX}, "
             "as `save_pretrained` of a pipeline writes it"
         )
     local = {"config": str(folder)} if folder is not None else {}
@@ -55,12 +55,6 @@ def load_single_file(
         return pipeline, Origin(path.name, path.parent, (path,))
     beside = files_beside(folder, _parts_beside(pipeline, keys, without))
     return pipeline, Origin(path.name, path.parent, (path,), folder, tuple(beside))
-
-
-def first_line(error: Exception) -> str:
-    """What an error of a library says, cut to a line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:300].rstrip(".")
 
 
 def _parts_beside(pipeline: Any, keys: list[str], without: list[str]) -> dict[str, str]:
@@ -99,7 +93,7 @@ def _keys_of(path: Path) -> list[str]:
         with safe_open(path, framework="pt") as file:
             keys = list(file.keys())
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} is no whole .safetensors file: {error}") from error
+        raise ModelError(f"{path} is not a whole .safetensors file: {error}") from error
     if not any(key.startswith("model.diffusion_model.") for key in keys):
         raise ModelError(
             f"{path} holds no whole picture model ({len(keys)} tensors, the first {keys[:1]}); "

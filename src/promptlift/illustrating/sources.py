@@ -1,9 +1,7 @@
 """The improvements that a run draws: those it has, or made now from its pairs or from a file."""
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from itertools import groupby, islice
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +13,11 @@ from promptlift.illustrating.inputs import (
     read_entries,
     sample_of,
 )
-from promptlift.improving.batch import Item, Job, improve_items, read_items
+from promptlift.improving.batch import Item, PromptSource
 from promptlift.improving.improver import Improver
+from promptlift.improving.journal import improve_to_file
 from promptlift.pairs.load import load_pairs
-from promptlift.prompts.reading import check_prompt
-from promptlift.records import SCHEMA_VERSION, Pair
+from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.tables import Fault, write_rows
 
@@ -64,7 +62,7 @@ def improvements_of(
         prompts: file of improvements, which are copied, or of plain prompts, which are improved;
             None for what the run holds: improvements, or validation pairs and a model.
         choice: how prompts are improved, and which are taken.
-        report: is told what is done.
+        report: called with lines of progress.
 
     Raises:
         InputError: there is nothing to draw.
@@ -76,7 +74,7 @@ def improvements_of(
     source = run.folder / "validation.jsonl" if prompts is None else prompts
     if not source.is_file():
         if prompts is not None:
-            raise InputError(f"{source} does not exist or is no file.")
+            raise InputError(f"{source} does not exist or is not a file.")
         raise InputError(
             f"{run.folder} holds neither {FILE} nor validation.jsonl, so there is nothing to draw. "
             "Give prompts: promptlift illustrate --prompts FILE --output RUN"
@@ -96,7 +94,8 @@ def improvements_of(
     run.check(STAGE, config, inputs)
     if not output.exists():
         run.begin(STAGE, config, inputs)
-        failed = _improve(improver, source, output, choice, inputs, report, pairs=prompts is None)
+        is_pairs = prompts is None
+        failed = _improve(improver, source, output, choice, inputs, report, is_pairs=is_pairs)
         run.finish(STAGE, {"failed": failed})
     return output
 
@@ -107,8 +106,7 @@ def _check_usable(source: Path, *, is_pairs: bool) -> None:
         found = read_entries(source)
         errors = (item.message if isinstance(item, Fault) else None for item in found)
     else:
-        items = _of_pairs(source) if is_pairs else _of_prompts(source)
-        errors = (_fault_of(item) for _, item in items)
+        errors = (item.checked().error for item in _items(source, is_pairs=is_pairs))
     first = None
     for error in errors:
         if error is None:
@@ -116,16 +114,6 @@ def _check_usable(source: Path, *, is_pairs: bool) -> None:
         first = first or error
     why = f"; the first row: {first}" if first else ", it is empty"
     raise InputError(f"{source} holds no prompt that can be drawn{why}")
-
-
-def _fault_of(item: Item) -> str | None:
-    if item.error is not None:
-        return item.error
-    try:
-        check_prompt(item.prompt, "the prompt")
-    except InputError as error:
-        return str(error)
-    return None
 
 
 def _own_model(run: Run, prompts: Path | None) -> str | None:
@@ -149,8 +137,7 @@ def _copy(path: Path, output: Path, choice: ImprovingChoice, report: Callable[[s
                 continue
             place += 1
             if place in chosen:
-                for item in entry.variants:
-                    yield {"index": entry.index, **item.to_dict(), "schema_version": SCHEMA_VERSION}
+                yield from entry.to_rows(entry.variants)
 
     write_rows(output, rows(), ())
 
@@ -163,45 +150,34 @@ def _improve(
     inputs: dict[str, str],
     report: Callable[[str], None],
     *,
-    pairs: bool,
+    is_pairs: bool,
 ) -> int:
     """Improve the prompts of a file into another, and return how many failed."""
-
-    def sources() -> Iterator[tuple[str, Item]]:
-        return _of_pairs(source) if pairs else _of_prompts(source)
-
-    count = sum(1 for _ in sources())
+    count = sum(1 for _ in _items(source, is_pairs=is_pairs))
     chosen = sample_of(count, choice.sample, choice.sample_seed)
     report(f"improving {len(chosen)} of {count} prompts of {source} with {improver.model_id}")
-    header = {"options": asdict(choice), "model": improver.model_id, "input": inputs}
-    job = Job(output, json.loads(json.dumps(header)), resume=True, overwrite=False)
-    taken = (item for place, item in enumerate(sources()) if place in chosen)
-
-    def results() -> Iterator[list[dict[str, Any]]]:
-        remaining = islice(taken, job.done, None)
-        for mode, group in groupby(remaining, key=lambda pair: choice.mode or pair[0]):
-            yield from improve_items(
-                improver,
-                (item for _, item in group),
-                n=choice.n,
-                seed=choice.seed,
-                mode=mode,
-                preset=choice.preset,
-            )
-
-    for _ in job.run(results()):
-        pass
-    return job.failed
+    items = (
+        replace(item, mode=choice.mode or item.mode)
+        for place, item in enumerate(_items(source, is_pairs=is_pairs))
+        if place in chosen
+    )
+    return improve_to_file(
+        improver.session(preset=choice.preset),
+        items,
+        output,
+        source={**asdict(choice), "files": inputs},
+        n=choice.n,
+        seed=choice.seed,
+        resume=True,
+    ).failed
 
 
-def _of_pairs(path: Path) -> Iterator[tuple[str, Item]]:
+def _items(path: Path, *, is_pairs: bool) -> Iterator[Item]:
+    if not is_pairs:
+        yield from PromptSource(files=[path]).items()
+        return
     for index, row in enumerate(load_pairs(path)):
         if isinstance(row, Pair):
-            yield row.mode, Item(index, None, row.source)
+            yield Item(index=index, prompt=row.source, mode=row.mode)
         else:
-            yield "rewrite", Item(index, row.number, None, row.message)
-
-
-def _of_prompts(path: Path) -> Iterator[tuple[str, Item]]:
-    for item in read_items([], [path], None):
-        yield "extend", item
+            yield Item(index=index, prompt=None, line=row.number, error=row.message)

@@ -62,7 +62,7 @@ def read_index(folder: Path) -> dict[str, Any]:
         index = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelError(
-            f"{folder} holds no {INDEX}, so it is no diffusers pipeline. "
+            f"{folder} holds no {INDEX}, so it is not a diffusers pipeline. "
             "Name the folder that `save_pretrained` of a pipeline wrote, or a .safetensors file."
         ) from error
     except (OSError, ValueError) as error:
@@ -137,7 +137,7 @@ def hash_files(
         root: their names are relative to it.
         cache: JSON file in which hashes are kept by path, size and time of change, so that going
             on with a run does not read gigabytes again.
-        report: is told when this takes a while.
+        report: called with a line if this takes a while.
     """
     known = _read_cache(cache)
     keys = [_key(path) for path in files]

@@ -1,247 +1,155 @@
-"""Improving rows of a file: faults do not stop the rest, and a stopped job goes on."""
+"""Improving many prompts, given or in files: a faulty row does not stop the rest."""
 
 import hashlib
-import json
-import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import chain, islice
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from promptlift.errors import ConfigError, InputError, PromptliftError
+from promptlift.errors import ConfigError, InputError
 from promptlift.files import sha256_of_file
-from promptlift.improving.improver import Improver
+from promptlift.improving.session import Ask, Session
 from promptlift.pairs.load import load_prompts
 from promptlift.prompts.reading import check_prompt
-from promptlift.records import SCHEMA_VERSION
-from promptlift.tables import STDIN, Fault, check_output_ending, write_rows
+from promptlift.records import SCHEMA_VERSION, Improvement
+from promptlift.tables import STDIN, Fault
 
-COLUMNS = (
-    "index", "source", "prompt", "additions", "clip_tokens", "seed", "variant", "mode", "model",
-    "dropped", "notes", "negative", "checks", "settings", "line", "error", "schema_version",
-)  # fmt: skip
-_WINDOW = 256  # rows between two writes of the journal
+_WINDOW = 256  # rows that are read before they are improved
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Item:
     """A row to improve.
 
     Attributes:
         index: position in the input, from 0; faulty rows count.
-        line: line of the file, None for a prompt that was given directly.
         prompt: its text, None where the row cannot be read.
-        error: why it cannot be read.
+        mode: "extend" or "rewrite".
+        line: line of the file, None for a prompt that was given directly.
+        error: why the row cannot be improved.
     """
 
     index: int
-    line: int | None
     prompt: str | None
+    mode: str = "extend"
+    line: int | None = None
     error: str | None = None
 
+    def checked(self) -> "Item":
+        """The item, with an error where its prompt cannot be improved."""
+        try:
+            if self.error is None:
+                check_prompt(self.prompt, "the prompt")
+        except InputError as error:
+            return replace(self, error=str(error))
+        return self
 
-def read_items(prompts: list[str], files: list[Path], column: str | None) -> Iterator[Item]:
-    """Prompts given directly, then those of the files."""
-    index = 0
-    for prompt in prompts:
-        yield Item(index, None, prompt)
-        index += 1
-    for path in files:
-        for row in load_prompts(path, column=column):
-            if isinstance(row, Fault):
-                yield Item(index, row.number, None, row.message)
-            else:
-                yield Item(index, row.number, str(row.value))
+
+@dataclass(frozen=True, kw_only=True)
+class PromptSource:
+    """Prompts given directly, then those of files.
+
+    Attributes:
+        prompts: given directly.
+        files: text, JSONL, JSON, CSV, TSV, Parquet, or `-` for standard input.
+        column: of the prompts in the files; "prompt", or the only one, where None.
+        mode: "extend" or "rewrite", for all of them.
+    """
+
+    prompts: Sequence[str] = ()
+    files: Sequence[Path] = ()
+    column: str | None = None
+    mode: str = "extend"
+
+    def items(self) -> Iterator[Item]:
+        """The prompts, one at a time."""
+        index = 0
+        for prompt in self.prompts:
+            yield Item(index=index, prompt=prompt, mode=self.mode)
             index += 1
+        for path in self.files:
+            for row in load_prompts(path, column=self.column):
+                if isinstance(row, Fault):
+                    yield Item(index=index, prompt=None, line=row.number, error=row.message)
+                else:
+                    text = str(row.value)
+                    yield Item(index=index, prompt=text, mode=self.mode, line=row.number)
+                index += 1
+
+    def identity(self, *, resume: bool = False) -> dict[str, Any]:
+        """Hashes of the prompts and files, which identify the input of a job.
+
+        Raises:
+            InputError: a file is missing.
+            ConfigError: a stopped job would have to read standard input a second time.
+        """
+        if STDIN in self.files and resume:
+            raise ConfigError("standard input cannot be resumed. Save it to a file: --input FILE.")
+        named = [path for path in self.files if path != STDIN]
+        for path in named:
+            if not path.is_file():
+                raise InputError(f"{path} does not exist or is no file.")
+        text = "\0".join(self.prompts).encode("utf-8", "surrogatepass")
+        return {
+            "prompts": hashlib.sha256(text).hexdigest() if self.prompts else None,
+            # A list: files may share a name, and their order decides the rows.
+            "files": [[path.name, sha256_of_file(path)] for path in named],
+            "standard_input": STDIN in self.files,
+            "column": self.column,
+            "mode": self.mode,
+        }
+
+    def count(self) -> int | None:
+        """About how many prompts there are, for an estimate of the time left; None if unknown."""
+        total = len(self.prompts)
+        for path in self.files:
+            if path == STDIN or path.suffix.lower() in (".json", ".parquet") or not path.is_file():
+                return None
+            with path.open("rb") as file:
+                total += sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+        return total
 
 
 def improve_items(
-    improver: Improver, items: Iterable[Item], **options: Any
+    session: Session,
+    items: Iterable[Item],
+    *,
+    n: int = 1,
+    seed: int | None = None,
+    negative: str | None = None,
 ) -> Iterator[list[dict[str, Any]]]:
     """For each item its `n` records as JSON objects with `index`, or one object with `error`.
 
     Args:
-        improver: the model.
+        session: the model and its options.
         items: read a window at a time.
-        options: those of `Improver.improve_stream`; give a seed, else each window draws one.
+        n: number of variants of each.
+        seed: the same seed gives the same results; None draws one.
+        negative: negative prompt, which each result carries unchanged.
+
+    Raises:
+        ConfigError: `n` is below 1, or the model has not learned an item's mode.
     """
+    ask = Ask(
+        prompt="", seed=secrets.randbits(32) if seed is None else seed, n=n, negative=negative
+    )
     iterator = iter(items)
-    while window := [_checked(item) for item in islice(iterator, _WINDOW)]:
-        sound = [item.prompt for item in window if item.error is None and item.prompt is not None]
-        results = improver.improve_stream(sound, **options)
+    while window := [item.checked() for item in islice(iterator, _WINDOW)]:
+        results = session.improve(
+            replace(ask, prompt=item.prompt, mode=item.mode)
+            for item in window
+            if item.error is None and item.prompt is not None
+        )
         for item in window:
             if item.error is not None:
                 place = {"index": item.index, "line": item.line, "error": item.error}
                 yield [{**place, "schema_version": SCHEMA_VERSION}]
             else:
-                yield [
-                    {"index": item.index, **record.to_dict(), "schema_version": SCHEMA_VERSION}
-                    for record in next(results)
-                ]
+                yield [row_of(item.index, improvement) for improvement in next(results)]
 
 
-class Job:
-    """Improving into a file, with a journal beside it from which a stopped job goes on.
-
-    The journal, `OUTPUT.part`, is JSONL: a header with all that decides the results, then the
-    objects of `improve_items`. When all rows are done it is turned into OUTPUT and removed.
-
-    Args:
-        output: result file; its ending says how it is written.
-        header: options, seed, model and input; a journal with another header is refused.
-        resume: go on from the journal.
-        overwrite: replace an existing output.
-
-    Raises:
-        ConfigError: there is an output or a journal already, or the journal is of another job.
-    """
-
-    def __init__(
-        self, output: Path, header: dict[str, Any], *, resume: bool, overwrite: bool
-    ) -> None:
-        check_output_ending(output)
-        self.output, self.journal = output, journal_of(output)
-        if output.exists() and not overwrite:
-            raise ConfigError(f"{output} exists. Pass --overwrite to replace it, or name another.")
-        self.done = self.failed = 0
-        if self.journal.exists():
-            if not resume:
-                raise ConfigError(
-                    f"{self.journal} holds an unfinished job. "
-                    "Pass --resume to go on, or delete it to begin anew."
-                )
-            self._go_on(header)
-        else:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            self.journal.write_text(_line({"schema_version": SCHEMA_VERSION, **header}), "utf-8")
-
-    def run(self, results: Iterable[list[dict[str, Any]]]) -> Iterator[int]:
-        """Write results as they come, yielding how many rows are done, then make the output."""
-        iterator = iter(results)
-        try:
-            first = list(islice(iterator, 1))
-        except PromptliftError:
-            if not self.done:  # nothing to go on from: the next attempt may differ
-                self.journal.unlink()
-            raise
-        with self.journal.open("a", encoding="utf-8", newline="\n") as file:
-            for count, objects in enumerate(chain(first, iterator), 1):
-                file.write("".join(map(_line, objects)))
-                self.failed += "error" in objects[0]
-                if count % _WINDOW == 0:
-                    _to_disk(file)
-                self.done += 1
-                yield self.done
-            _to_disk(file)
-        with self.journal.open(encoding="utf-8") as file:
-            next(file)
-            write_rows(self.output, map(json.loads, file), COLUMNS)
-        self.journal.unlink()
-
-    def _go_on(self, header: dict[str, Any]) -> None:
-        """Check the header, count the rows that are whole, and cut off what follows them."""
-        copies = header["options"].get("n", 1)
-        with self.journal.open("rb") as file:
-            earlier = _parse(file.readline())
-            asked = {"schema_version": SCHEMA_VERSION, **header}
-            for key in asked:
-                if earlier is None or earlier.get(key) != asked[key]:
-                    was = None if earlier is None else earlier.get(key)
-                    raise ConfigError(
-                        f"{self.journal} was begun with {key} {was!r}, now it is {asked[key]!r}. "
-                        "Give the same to go on, or delete it to begin anew."
-                    )
-            whole = file.tell()
-            place = whole
-            for raw in file:
-                place += len(raw)
-                item = _parse(raw)
-                if item is None:
-                    break  # torn by a kill in the middle of a write
-                if "error" in item or item["variant"] == copies - 1:
-                    self.done += 1
-                    self.failed += "error" in item
-                    whole = place
-        with self.journal.open("r+b") as file:
-            file.truncate(whole)
-
-
-def journal_of(output: Path) -> Path:
-    """The journal of an output file."""
-    return output.with_name(output.name + ".part")
-
-
-def seed_of_journal(output: Path) -> int | None:
-    """The seed that an unfinished job uses, if there is one."""
-    try:
-        with journal_of(output).open("rb") as file:
-            header = _parse(file.readline()) or {}
-    except FileNotFoundError:
-        return None
-    seed = header.get("seed")
-    return seed if isinstance(seed, int) else None
-
-
-def input_identity(
-    prompts: list[str], files: list[Path], column: str | None, *, resume: bool = False
-) -> dict[str, Any]:
-    """What decides the rows: hashes of the prompts and files.
-
-    Raises:
-        InputError: a missing file, or standard input, of which no second reading can be had.
-    """
-    if STDIN in files and resume:
-        raise ConfigError("standard input cannot be resumed. Save it to a file: --input FILE.")
-    named = [path for path in files if path != STDIN]
-    for path in named:
-        if not path.is_file():
-            raise InputError(f"{path} does not exist or is no file.")
-    text = "\0".join(prompts).encode("utf-8", "surrogatepass")
-    return {
-        "prompts": hashlib.sha256(text).hexdigest() if prompts else None,
-        # A list: files may share a name, and their order decides the rows.
-        "files": [[path.name, sha256_of_file(path)] for path in named],
-        "standard_input": STDIN in files,
-        "column": column,
-    }
-
-
-def count_lines(files: list[Path]) -> int | None:
-    """Number of lines of the files, to tell the time left; None where it is not known."""
-    total = 0
-    for path in files:
-        if path == STDIN or path.suffix.lower() in (".json", ".parquet") or not path.is_file():
-            return None
-        with path.open("rb") as file:
-            total += sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
-    return total
-
-
-def _checked(item: Item) -> Item:
-    if item.error is not None:
-        return item
-    try:
-        check_prompt(item.prompt, "the prompt")
-    except InputError as error:
-        return Item(item.index, item.line, item.prompt, str(error))
-    return item
-
-
-def _line(value: dict[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False) + "\n"
-
-
-def _parse(raw: bytes) -> dict[str, Any] | None:
-    if not raw.endswith(b"\n"):
-        return None
-    try:
-        value = json.loads(raw)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _to_disk(file: IO[str]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+def row_of(index: int, improvement: Improvement) -> dict[str, Any]:
+    """An improvement as a row of a file: its receipt, and its prompt's place in the input."""
+    return {"index": index, **improvement.to_dict(), "schema_version": SCHEMA_VERSION}

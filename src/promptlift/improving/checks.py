@@ -1,20 +1,22 @@
-"""What is found in a result, whoever put it together."""
+"""The checks of a result: what it lost, what it added, and whether it fits the budget."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from promptlift.improving.phrases import new_terms
-from promptlift.prompts.reading import Reading, longest_part
+from promptlift.prompts.clip_tokens import count_parts
+from promptlift.prompts.reading import Reading
+from promptlift.prompts.syntax import parse, parts_of
 
 
 def check_result(
     reading: Reading, prompt: str, additions: Sequence[str], limit: int | None
 ) -> tuple[int, dict[str, Any]]:
-    """CLIP tokens and `checks` of an improvement; `limit` is in CLIP tokens."""
-    tokens = longest_part(prompt)
+    """The CLIP tokens and the `checks` of an improvement; `limit` is in CLIP tokens."""
+    parts = reading.parts if prompt == reading.prompt else parts_of(parse(prompt))
+    tokens = max(count_parts(parts))
     return tokens, {
-        "lost": [want.text for want in reading.lost(prompt)],
-        "painters": new_terms(additions, reading, ("painter",)),
-        "styles": new_terms(additions, reading, ("style", "medium")),
+        "lost": [want.text for want in reading.lost(prompt, parts)],
+        "painters": reading.new_terms(additions, ("painter",)),
+        "styles": reading.new_terms(additions, ("style", "medium")),
         "over_budget": limit is not None and tokens > limit,
     }

@@ -1,4 +1,4 @@
-"""Additions taken out by hand."""
+"""Taking additions out of an improvement by hand."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -11,11 +11,11 @@ from promptlift.records import Improvement
 
 
 def without(improvement: Improvement, removed: Collection[int]) -> Improvement:
-    """An improvement less some of its additions; `checks` says which, under `removed`.
+    """An improvement without some of its additions, which `checks` lists under `removed`.
 
     Args:
-        improvement: as it was made.
-        removed: indices of its additions; of one that was edited before, of those that are left.
+        improvement: the improvement, edited before or not.
+        removed: indices of additions to take out, among those that it still has.
 
     Raises:
         InputError: there is no such addition.
@@ -56,7 +56,7 @@ def _limit(improvement: Improvement) -> int | None:
 
 
 def _cut(prompt: str, phrases: tuple[str, ...]) -> str:
-    """A rewriting less some of its clauses; one that is all of it stays."""
+    """A rewriting without some of its clauses; the last one stays."""
     clauses = split_clauses(prompt)
     for phrase in phrases:
         if phrase in clauses and len(clauses) > 1:

@@ -1,4 +1,4 @@
-"""Why an addition was offered: what it is, how common, and what the prompt had to do with it."""
+"""Why an addition was offered: its kind, how common it is, and how well it fits the prompt."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from promptlift.improving.improver import Improver
+from promptlift.improving.likelihood import log_probabilities
 from promptlift.prompts.lexicon.terms import find_terms, phrases
 from promptlift.prompts.reading import read
 from promptlift.records import Improvement
 
-# What other people write about: against these the user's own words are weighed.
+# Other prompts: an addition's likelihood after the user's prompt is compared with these.
 OTHERS = ("a woman", "a house", "a landscape", "a dog")
 _NAMES = {
     "filler": "praise", "other": "", "name": "a name", "detail": "a detail",
@@ -26,10 +27,10 @@ class Reason:
 
     Attributes:
         kind: as in `lexicon.terms`; None where the lexicon does not know it.
-        count: prompts of the lexicon's collection that hold it as a clause.
-        lift: how many times as likely the model finds it after this prompt as after others, with
-            the same additions before it; None where a rule decided and not the model.
-        asked: whether the user's own options asked for it.
+        count: number of prompts of the lexicon's collection that have it as a clause.
+        lift: its likelihood after this prompt over its mean likelihood after others, with the
+            same additions before it; None where the model was not asked.
+        asked: whether the options asked for it.
     """
 
     kind: str | None
@@ -58,9 +59,8 @@ class Reason:
 def reasons(improver: Improver, improvement: Improvement) -> list[Reason]:
     """The reason of each addition of an improvement, in their order.
 
-    The likelihood is the model's own, before the options' rules; it takes as long as a few
-    results. In mode `rewrite` additions are clauses of a text that holds the prompt as well, and
-    are weighed by kind and count alone.
+    The likelihood is the model's own, before the options' rules; computing it takes as long as a
+    few results. In mode `rewrite` additions are clauses of the whole text, so they have no lift.
     """
     additions, extends = improvement.additions, improvement.mode == "extend"
     weighed = extends and "extend" in improver.card.modes and bool(additions)
@@ -75,7 +75,7 @@ def reasons(improver: Improver, improvement: Improvement) -> list[Reason]:
                 kind=known.kind if known else terms[0].kind if terms else None,
                 count=known.count if known else 0,
                 lift=lift,
-                asked=any(wish in phrase.lower() for wish in asked),
+                asked=any(wanted in phrase.lower() for wanted in asked),
             )
         )
     return found
@@ -83,8 +83,8 @@ def reasons(improver: Improver, improvement: Improvement) -> list[Reason]:
 
 def _asked_for(improvement: Improvement) -> list[str]:
     prefer, style = (improvement.settings.get(name) for name in ("prefer", "style"))
-    wishes = [*(prefer if isinstance(prefer, list | tuple) else []), style]
-    return [wish.lower() for wish in wishes if isinstance(wish, str) and wish]
+    wanted = [*(prefer if isinstance(prefer, list | tuple) else []), style]
+    return [text.lower() for text in wanted if isinstance(text, str) and text]
 
 
 def _lifts(improver: Improver, improvement: Improvement) -> Sequence[float]:
@@ -96,21 +96,17 @@ def _lifts(improver: Improver, improvement: Improvement) -> Sequence[float]:
         spans.append((place, place + len(phrase)))
         place += len(phrase) + 2
     sources = [words, *OTHERS]
-    rows = improver.token_log_probability(sources, [target] * len(sources))
-    offsets = improver.tokenizer.encode(target).offsets
+    rows = log_probabilities(improver.model, sources, [target] * len(sources), mode="extend")
+    offsets = improver.model.codec.tokenizer.encode(target).offsets
     logs = np.array(rows)  # [sources, tokens]
     result = []
     for start, end in spans:
         # A token begins with the blank before it; that of the end has no width.
         inside = [start - 1 <= first < last <= end for first, last in offsets]
         own, *others = logs[:, inside].sum(axis=1)
-        result.append(float(np.exp(own - _log_mean(np.array(others)))))
+        log_mean = np.logaddexp.reduce(others) - np.log(len(others))
+        result.append(float(np.exp(own - log_mean)))
     return result
-
-
-def _log_mean(logs: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> float:
-    top = logs.max()
-    return float(top + np.log(np.exp(logs - top).mean()))
 
 
 def _times(lift: float) -> str:

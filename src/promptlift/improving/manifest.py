@@ -1,4 +1,4 @@
-"""Model folders, as trained (PyTorch) and as exported (ONNX), and what they say of themselves.
+"""Model folders, trained (PyTorch) and exported (ONNX), and their metadata.
 
 A trained folder is what `transformers` saves, with `promptlift.json` beside it. An exported
 folder holds `manifest.json`, `encoder.onnx`, `decoder.onnx` and `tokenizer.json`.
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from promptlift.errors import ModelError
+from promptlift.errors import ConfigError, ModelError
 from promptlift.files import sha256_of_file, write_json
 
 SCHEMA_VERSION = 1
@@ -19,17 +19,17 @@ MANIFEST_FILE = "manifest.json"
 CARD_FILE = "promptlift.json"
 ENGINE_FILES = ("encoder.onnx", "decoder.onnx", "tokenizer.json")
 
-# The prefix of the paper; a T5 that says nothing of itself is taken to rewrite with it.
+# The prefix of the paper; a T5 without a card is taken to rewrite with it.
 PAPER_PREFIX = "translate basic prompt to detailed longer prompt: "
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """What a model says of itself, whatever format its weights are in.
+    """Metadata of a model, whatever the format of its weights.
 
     Attributes:
         name: short name, used in records.
-        modes: what it has learned, by mode, with the text put before each source.
+        modes: the modes that it has learned, each with the prefix of its sources.
         decoding: decoding options to use unless the caller says otherwise.
         licence: SPDX expression of the weights.
         training: summary of the training run, free form.
@@ -43,7 +43,7 @@ class ModelCard:
 
     @classmethod
     def read(cls, folder: Path) -> "ModelCard":
-        """The card of a trained folder, or that of a plain T5 where the folder has none."""
+        """The card of a trained folder; that of a plain T5 where it has none or is a Hub name."""
         path = folder / CARD_FILE
         if not path.exists():
             return cls(name=folder.name, modes={"rewrite": PAPER_PREFIX})
@@ -53,16 +53,28 @@ class ModelCard:
         except TypeError as error:
             raise ModelError(f"{path} is faulty: {error}.") from error
 
+    def prefix(self, mode: str) -> str:
+        """The text that the model expects before a source.
+
+        Raises:
+            ConfigError: the model has not learned the mode.
+        """
+        if mode not in self.modes:
+            raise ConfigError(
+                f"{self.name} has not learned mode {mode!r}; it has: {', '.join(self.modes)}"
+            )
+        return self.modes[mode]
+
     def write(self, folder: Path) -> None:
         write_json(folder / CARD_FILE, {"schema_version": SCHEMA_VERSION, **asdict(self)})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What an exported folder says of itself.
+    """Metadata of an exported folder.
 
     Attributes:
-        card: the model's own words, see `ModelCard`.
+        card: the model's metadata, see `ModelCard`.
         precision: "int8" or "fp32".
         architecture: the T5's sizes, named as in `transformers.T5Config`.
         tokens: ids of `pad`, `eos`, `unk` and `decoder_start`.

@@ -1,4 +1,4 @@
-"""Receipts: an improvement's record on its own, made again or carried by a picture."""
+"""Receipts: an improvement's record as JSON, replayed or carried by a picture."""
 
 import json
 import re
@@ -10,6 +10,7 @@ from promptlift.errors import InputError, ModelError
 from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.editing import without
 from promptlift.improving.improver import Improver
+from promptlift.improving.tools import infotext
 from promptlift.png_text import is_png, read_png_text
 from promptlift.records import SCHEMA_VERSION, Dropped, Improvement
 
@@ -23,11 +24,11 @@ _FEWEST_SETTINGS = 3  # with fewer A1111 takes the line for a part of the prompt
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """A receipt made again.
+    """A receipt that was replayed.
 
     Attributes:
         receipt: the improvement as recorded.
-        again: as it came now.
+        again: the result of the replay.
         versions: packages whose version differs: name, then and now.
     """
 
@@ -53,7 +54,7 @@ def read_receipts(path: Path) -> list[Improvement]:
     """The receipts of a file: a JSON object, JSON lines, or the text of a PNG.
 
     Raises:
-        InputError: it holds none, or what it holds is no receipt.
+        InputError: it holds no receipt, or something else.
     """
     if is_png(path):
         text = read_png_text(path).get(KEYWORD)
@@ -78,7 +79,7 @@ def read_receipts(path: Path) -> list[Improvement]:
 
 
 def replay(receipt: Improvement, improver: Improver) -> Replay:
-    """Make an improvement again.
+    """Repeat an improvement from its receipt.
 
     Raises:
         ModelError: it was made by another model.
@@ -112,7 +113,7 @@ def a1111_parameters(improvement: Improvement, settings: Mapping[str, object] | 
 
     Args:
         improvement: gives prompt and negative prompt.
-        settings: of the drawing, as "Steps", "Sampler", "CFG scale", "Seed", "Size", "Model".
+        settings: of the picture: "Steps", "Sampler", "CFG scale", "Seed", "Size", "Model".
     """
     lines = [improvement.prompt]
     if improvement.negative:
@@ -120,6 +121,11 @@ def a1111_parameters(improvement: Improvement, settings: Mapping[str, object] | 
     if settings:
         lines.append(", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items()))
     return "\n".join(lines)
+
+
+def a1111_text(improvement: Improvement) -> str:
+    """What to paste into A1111's prompt field, whose arrow button reads it back."""
+    return a1111_parameters(improvement, {"Seed": improvement.seed, **infotext(improvement)})
 
 
 def parse_a1111_parameters(text: str) -> tuple[str, str, dict[str, str]]:
@@ -149,7 +155,7 @@ def parse_receipt(text: str, place: str) -> Improvement:
         place: where it was found, for the error.
 
     Raises:
-        InputError: it is no receipt, or of another version.
+        InputError: it is not a receipt, or has another version.
     """
     try:
         value = json.loads(text)

@@ -1,27 +1,28 @@
-"""Rewriting: the model's text as a prompt of its own, and what was lost in it put back."""
+"""Repairing a rewriting: unsound clauses go, and what it lost is put back."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from promptlift.improving.config import ControlConfig
-from promptlift.improving.phrases import Selection, fit, plain_words, select
+from promptlift.improving.selection import Selection, fit, select
 from promptlift.prompts.clauses import split_clauses
 from promptlift.prompts.clip_tokens import count_clip_tokens
-from promptlift.prompts.intent import Intent
+from promptlift.prompts.intent import Intent, Want
 from promptlift.prompts.reading import Reading
 from promptlift.records import Dropped
 
 ATTEMPTS = 3  # rewritings that are drawn before a prompt is extended instead
-# A rewriting that lost more than this share speaks of something else: it is not mended.
+# A rewriting that lost more than this share has another subject and is not repaired.
 _MOST_LOST = 0.5
 
 
 def rewriting(
     text: str, ended: bool, reading: Reading, control: ControlConfig
 ) -> tuple[str, Selection]:
-    """The sound clauses of a text, joined, within the budget; and what was dropped.
+    """The sound clauses of a text, joined and cut to the budget, and which were dropped.
 
-    At least the first clause stays; a text without any sound clause gives the prompt back. Without
-    guards the text is as the model wrote it, but for what is not wanted.
+    At least the first clause stays; if no clause is sound, the result is the prompt. Without guards
+    the text stays as the model wrote it, less clauses that the options ban.
     """
     asked = control if control.guards else replace(control, lock=False, budget=None)
     chosen = select(split_clauses(text), reading, asked, ended=ended, said="")
@@ -33,26 +34,31 @@ def rewriting(
     return ", ".join(chosen.kept) or reading.words, chosen
 
 
-def mend(text: str, reading: Reading, control: ControlConfig) -> tuple[str, str] | None:
-    """The words of the prompt, with the clauses of a rewriting that speak of other things.
+def repair(
+    text: str, lost: Sequence[Want], reading: Reading, control: ControlConfig
+) -> tuple[str, str] | None:
+    """The words of the prompt, then the clauses of a rewriting that share no word with it.
+
+    Args:
+        text: the rewriting.
+        lost: what the prompt asks for and the rewriting does not say.
+        reading: the prompt.
+        control: constraints on additions.
 
     Returns:
-        The text and a note of what was put back. None where too much is lost, or nothing is left
-        of the rewriting.
+        The text and a note of what was put back; None if too much is lost, or if no clause of the
+        rewriting is left.
     """
-    intent = reading.intent
-    lost = intent.lost(text)
-    if len(lost) > _MOST_LOST * len(intent.wants):
+    if len(lost) > _MOST_LOST * len(reading.intent.wants):
         return None
-    own = intent.text.stem_set
-    rest = [clause for clause in split_clauses(text) if not own & Intent(clause).text.stem_set]
+    rest = other_clauses(split_clauses(text), reading)
     kept = fit(Selection(rest), reading, control.max_tokens).kept
     if not kept:
         return None
     return reading.extended(kept), f"put back: {', '.join(want.text for want in lost)}"
 
 
-def new_clauses(text: str, reading: Reading) -> list[str]:
-    """The clauses of a rewriting that the prompt lacks."""
-    own = plain_words(reading.words)
-    return [clause for clause in split_clauses(text) if plain_words(clause) not in own]
+def other_clauses(clauses: Iterable[str], reading: Reading) -> list[str]:
+    """The clauses that share no word with the prompt."""
+    own = reading.intent.text.stem_set
+    return [clause for clause in clauses if not own & Intent(clause).text.stem_set]

@@ -1,81 +1,77 @@
-"""One call of improving: prompts and options in, improvements out, a window at a time."""
+"""From prompts and options to improvements, a window of prompts at a time."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from promptlift.errors import ConfigError
-from promptlift.improving.batching import batches, padded
 from promptlift.improving.checks import check_result
 from promptlift.improving.config import ControlConfig, DecodingConfig
-from promptlift.improving.decoding.loop import generate, random_stream
-from promptlift.improving.phrases import fit, select
-from promptlift.improving.repair import ATTEMPTS, mend, new_clauses, rewriting
-from promptlift.prompts.clauses import split_clauses
+from promptlift.improving.decoding.loop import random_stream
+from promptlift.improving.generation import Generator, Source
+from promptlift.improving.model import LoadedModel
+from promptlift.improving.repair import ATTEMPTS, other_clauses, repair, rewriting
+from promptlift.improving.selection import fit, select
+from promptlift.prompts.clauses import new_clauses, split_clauses
 from promptlift.prompts.reading import Reading, check_prompt, read
 from promptlift.records import Dropped, Improvement
 
-if TYPE_CHECKING:
-    from promptlift.improving.improver import Improver
-
-# Prompts that are sorted by length together, in batches: more makes fuller batches.
+# Batches of prompts that are sorted by length together: a larger window fills batches better.
 WINDOW_BATCHES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
-    """A prompt to improve, with what its neighbours in a batch need not share.
+    """A prompt to improve, with the settings that may differ within a batch.
 
     Attributes:
         prompt: its text.
-        seed: of its random numbers.
-        n: variants of it.
-        negative: negative prompt, given back with every variant.
+        seed: seed of its random numbers.
+        mode: "extend" or "rewrite".
+        n: number of variants; variant i does not depend on n.
+        negative: negative prompt, which every variant carries unchanged.
     """
 
     prompt: str
     seed: int
+    mode: str = "extend"
     n: int = 1
     negative: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise ConfigError(f"n is {self.n} and must be 1 or more")
 
 
 @dataclass
 class _Row:
-    """A variant of a prompt on its way."""
+    """A variant of a prompt on its way to its result."""
 
     ask: Ask
     reading: Reading
     variant: int
-    mode: str
-    attempt: int = 0
     used: tuple[str, ...] = ()  # phrases of earlier variants
-    text: str = ""
-    ended: bool = True
     notes: list[str] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
+    result: Improvement | None = None
 
 
 class Session:
-    """What prompts that are improved together have in common.
+    """A model and options, ready to improve any number of prompts.
 
     Args:
-        improver: model, engine and tokenizer.
-        mode: "extend" or "rewrite".
+        model: the model that improves them.
         decoding: how tokens are chosen.
-        control: what is asked of the results.
+        control: constraints on the results.
         batch_size: results that are decoded together.
-        given_up: asked before each token whether to stop, which raises `GivenUp`.
+        given_up: called before each token; if it returns true, `GivenUp` is raised.
     """
 
     def __init__(
         self,
-        improver: "Improver",
+        model: LoadedModel,
         *,
-        mode: str,
         decoding: DecodingConfig,
         control: ControlConfig,
         batch_size: int,
@@ -83,21 +79,29 @@ class Session:
     ) -> None:
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size} and must be 1 or more")
-        self.improver, self.mode, self.batch_size = improver, mode, batch_size
-        self.decoding, self.control, self.given_up = decoding, control, given_up
-        self.wishes = improver.wishes(control)
+        self.model, self.batch_size = model, batch_size
+        self.decoding, self.control = decoding, control
+        self.generator = Generator(
+            model, decoding, control, batch_size=batch_size, given_up=given_up
+        )
         self.settings = {
-            "versions": _versions(improver.engine.libraries),
+            "versions": _versions(model.engine.libraries),
             **asdict(decoding),
             **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(control).items()},
         }
 
     def improve(self, asks: Iterable[Ask]) -> Iterator[list[Improvement]]:
-        """The variants of each prompt, in order."""
+        """The variants of each prompt, in order.
+
+        Raises:
+            InputError: a prompt is empty or not text.
+            ConfigError: the model has not learned a prompt's mode.
+        """
         first = 0
         for window in self._windows(asks):
             for index, ask in enumerate(window, first):
                 check_prompt(ask.prompt, f"prompt {index}")
+                self.model.card.prefix(ask.mode)
             first += len(window)
             yield from self._window(window)
 
@@ -113,149 +117,108 @@ class Session:
         if window:
             yield window
 
-    def _window(self, asks: Sequence[Ask]) -> list[list[Improvement]]:
-        readings = [read(ask.prompt) for ask in asks]
-        results: list[list[Improvement]] = [[] for _ in asks]
-        waiting = []
-        for index, (ask, reading) in enumerate(zip(asks, readings, strict=True)):
-            if reason := reading.reason_to_leave(
-                limit=self.control.max_tokens, force=self.control.force
-            ):
-                results[index] = [self._left(ask, reading, v, reason) for v in range(ask.n)]
-            else:
-                waiting.append(index)
-        # With variety a variant avoids what the ones before it said, so they come in turn.
-        most = max(ask.n for ask in asks)
-        turns = [[v] for v in range(most)] if self.control.variety > 0 else [list(range(most))]
-        for turn in turns:
-            rows, places = [], []
-            for index in waiting:
-                ask = asks[index]
-                used = tuple(p for result in results[index] for p in result.additions)
-                for variant in (v for v in turn if v < ask.n):
-                    rows.append(_Row(ask, readings[index], variant, self.mode, used=used))
-                    places.append(index)
-            done = self._rewrite(rows) if self.mode == "rewrite" else self._extend(rows)
-            for index, result in zip(places, done, strict=True):
-                results[index].append(result)
-        return results
+    def _window(self, asks: Sequence[Ask]) -> Iterator[list[Improvement]]:
+        groups = [self._rows_of(ask) for ask in asks]
+        if self.control.variety == 0:
+            self._improve([row for rows in groups for row in rows])
+        else:  # a variant avoids the phrases of earlier variants, so they are improved in turn
+            for variant in range(max(map(len, groups))):
+                turn = [rows for rows in groups if variant < len(rows)]
+                for rows in turn:
+                    earlier = [row.result for row in rows[:variant] if row.result]
+                    rows[variant].used = tuple(p for one in earlier for p in one.additions)
+                self._improve([rows[variant] for rows in turn])
+        for rows in groups:
+            yield [row.result for row in rows if row.result]
 
-    def _extend(self, rows: list[_Row]) -> list[Improvement]:
-        self._draw(rows)
-        results = []
-        for row in rows:
-            phrases = split_clauses(row.text)
+    def _rows_of(self, ask: Ask) -> list[_Row]:
+        """The variants of a prompt; if it is better left alone, they have their results already."""
+        reading = read(ask.prompt)
+        reason = reading.reason_to_leave(limit=self.control.max_tokens, force=self.control.force)
+        rows = [_Row(ask, reading, variant) for variant in range(ask.n)]
+        if reason:
+            for row in rows:
+                row.notes.append(reason)
+                self._finish(row, ask.prompt, [])
+        return rows
+
+    def _improve(self, rows: list[_Row]) -> None:
+        waiting = [row for row in rows if row.result is None]
+        for mode in dict.fromkeys(row.ask.mode for row in waiting):
+            own = [row for row in waiting if row.ask.mode == mode]
+            if mode == "rewrite":
+                self._rewrite(own)
+            else:
+                self._extend(own, mode)
+
+    def _extend(self, rows: list[_Row], mode: str) -> None:
+        """Add to each prompt what the model writes in a mode."""
+        for row, text, ended in self._write(rows, mode):
+            clauses = split_clauses(text)
             used = row.used if self.control.variety >= 1 else ()
-            chosen = select(phrases, row.reading, self.control, ended=row.ended, used=used)
+            if mode == "rewrite":  # the text may repeat the prompt in other words
+                clauses = other_clauses(new_clauses(text, row.reading.words), row.reading)
+                used = ()
+            chosen = select(clauses, row.reading, self.control, ended=ended, used=used)
             chosen = fit(chosen, row.reading, self.control.max_tokens)
             row.dropped += chosen.dropped
-            results.append(self._result(row, row.reading.extended(chosen.kept), chosen.kept))
-        return results
+            self._finish(row, row.reading.extended(chosen.kept), chosen.kept)
 
-    def _rewrite(self, rows: list[_Row]) -> list[Improvement]:
-        """Draw; what lost something is mended, drawn again, or extended instead."""
-        results: dict[int, Improvement] = {}
-        left = list(range(len(rows)))
-        for attempt in range(ATTEMPTS if self.control.lock else 1):
-            if self.control.lock and not attempt:  # a rewriting has no place for markup
-                left = [place for place in left if not rows[place].reading.has_syntax]
-            drawn = [replace(rows[place], attempt=attempt, dropped=[]) for place in left]
-            self._draw(drawn)
-            for place, row in zip(list(left), drawn, strict=True):
-                text, chosen = rewriting(row.text, row.ended, row.reading, self.control)
-                row.dropped = chosen.dropped
-                lost = row.reading.intent.lost(text) if self.control.lock else ()
-                if lost and (mended := mend(text, row.reading, self.control)):
-                    text, note = mended
-                    row.notes = [*row.notes, note]
-                    lost = ()
-                if lost:
+    def _rewrite(self, rows: list[_Row]) -> None:
+        """Rewrite; repair a rewriting that lost something, draw it again, or extend instead."""
+        control = self.control
+        # A rewriting has no place for markup.
+        left = [row for row in rows if not (control.lock and row.reading.has_syntax)]
+        for attempt in range(ATTEMPTS if control.lock else 1):
+            drawn, left = left, []
+            for row, text, ended in self._write(drawn, "rewrite", attempt):
+                text, chosen = rewriting(text, ended, row.reading, control)
+                lost = row.reading.intent.lost(text) if control.lock else ()
+                repaired = repair(text, lost, row.reading, control) if lost else None
+                if repaired:
+                    text, note = repaired
+                    row.notes.append(note)
+                elif lost:
                     what = ", ".join(want.text for want in lost)
-                    rows[place].notes.append(f"drawn again: a rewriting lost {what}")
+                    row.notes.append(f"drawn again: a rewriting lost {what}")
+                    left.append(row)
                     continue
-                if self.control.style and self.control.style.lower() not in text.lower():
-                    text = f"{text}, {self.control.style}"
-                results[place] = self._result(row, text, new_clauses(text, row.reading))
-                left.remove(place)
-        given_up = [place for place in range(len(rows)) if place not in results]
-        for place, result in zip(
-            given_up, self._extend_instead([rows[place] for place in given_up]), strict=True
-        ):
-            results[place] = result
-        return [results[place] for place in range(len(rows))]
-
-    def _extend_instead(self, rows: list[_Row]) -> list[Improvement]:
-        for row in rows:
+                if control.style and control.style.lower() not in text.lower():
+                    text = f"{text}, {control.style}"
+                row.dropped += chosen.dropped
+                self._finish(row, text, new_clauses(text, row.reading.words))
+        failed = [row for row in rows if row.result is None]
+        for row in failed:
             why = "it has prompt syntax" if row.reading.has_syntax else "every rewriting lost words"
             row.notes.append(f"extended instead of rewritten: {why}")
-        if "extend" in self.improver.card.modes:
-            return self._extend([replace(row, mode="extend") for row in rows])
-        # A model that only rewrites: what its text says beyond the prompt goes behind the prompt.
-        self._draw(rows)
-        results = []
-        for row in rows:
-            own = row.reading.intent.text.stem_set
-            clauses = [
-                clause
-                for clause in new_clauses(row.text, row.reading)
-                if not own & read(clause).intent.text.stem_set
-            ]
-            chosen = select(clauses, row.reading, self.control, ended=row.ended)
-            chosen = fit(chosen, row.reading, self.control.max_tokens)
-            row.dropped += chosen.dropped
-            results.append(self._result(row, row.reading.extended(chosen.kept), chosen.kept))
-        return results
+        self._extend(failed, "extend" if "extend" in self.model.card.modes else "rewrite")
 
-    def _draw(self, rows: list[_Row]) -> None:
-        """Let the model write for each row."""
-        improver = self.improver
-        texts = [improver.prefix(row.mode) + row.reading.words for row in rows]
-        encoded = dict(zip(texts, improver.encode(texts), strict=True))
-        order = sorted(range(len(rows)), key=lambda place: padded(encoded[texts[place]]))
-        lengths = [encoded[text] for text in texts]
-        for batch in batches(order, lengths, self.batch_size):
-            # Each prompt is encoded once, however many of its variants are in the batch.
-            sources = list(dict.fromkeys(texts[place] for place in batch))
-            input_ids, mask = improver.pad([encoded[text] for text in sources])
-            copies = np.array([sources.index(texts[place]) for place in batch], dtype=np.int64)
-            part = [rows[place] for place in batch]
-            drawn = generate(
-                improver.engine,
-                input_ids,
-                mask,
-                self.decoding,
-                [
-                    random_stream(row.ask.seed, row.variant, row.ask.prompt, row.attempt)
-                    for row in part
-                ],
-                copies=copies if len(sources) < len(part) else None,
-                decoder_start=improver.tokens.decoder_start,
-                eos=improver.tokens.eos,
-                suppressed=improver.suppressed(self.control),
-                phrases=self.wishes.rule([(row.reading.terms, row.used) for row in part]),
-                forced=self.wishes.forced if part[0].mode == "extend" else None,
-                given_up=self.given_up,
+    def _write(self, rows: list[_Row], mode: str, attempt: int = 0) -> list[tuple[_Row, str, bool]]:
+        """Each row with what the model writes for it, and whether the model ended the text."""
+        sources = [
+            Source(
+                row.reading.words,
+                row.reading.terms,
+                row.used,
+                random_stream(row.ask.seed, row.variant, row.ask.prompt, attempt),
             )
-            for row, item in zip(part, drawn, strict=True):
-                row.text = improver.tokenizer.decode(item.tokens, skip_special_tokens=True)
-                row.ended = item.ended
+            for row in rows
+        ]
+        written = self.generator.write(sources, mode)
+        return [(row, *found) for row, found in zip(rows, written, strict=True)]
 
-    def _left(self, ask: Ask, reading: Reading, variant: int, reason: str) -> Improvement:
-        row = _Row(ask, reading, variant, self.mode, notes=[reason])
-        return self._result(row, ask.prompt, [])
-
-    def _result(self, row: _Row, prompt: str, additions: list[str]) -> Improvement:
-        reading = row.reading
-        tokens, checks = check_result(reading, prompt, additions, self.control.max_tokens)
-        return Improvement(
-            source=reading.prompt,
+    def _finish(self, row: _Row, prompt: str, additions: list[str]) -> None:
+        limit = self.control.max_tokens
+        tokens, checks = check_result(row.reading, prompt, additions, limit)
+        row.result = Improvement(
+            source=row.ask.prompt,
             prompt=prompt,
             additions=tuple(additions),
             clip_tokens=tokens,
             seed=row.ask.seed,
             variant=row.variant,
-            mode=self.mode,
-            model=self.improver.model_id,
+            mode=row.ask.mode,
+            model=self.model.model_id,
             dropped=tuple(row.dropped),
             notes=tuple(row.notes),
             negative=row.ask.negative,

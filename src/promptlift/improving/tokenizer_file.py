@@ -1,7 +1,7 @@
-"""A model's `tokenizer.json`, read by the tokenizers library of today and of image tools.
+"""Reads a model's `tokenizer.json` with current tokenizers and with those that image tools pin.
 
 A1111 and Forge pin transformers, which pins tokenizers (0.13.3 with transformers 4.30.2), and a
-newer one would break them. Its format names one thing otherwise.
+newer one would break them. The older format names one field differently.
 """
 
 import json
@@ -16,8 +16,8 @@ from promptlift.errors import ModelError
 def read_tokenizer(path: Path) -> Tokenizer:
     """The tokenizer of a model.
 
-    With tokenizers before 0.15 a Unigram has no bytes to fall back to: characters that the model
-    has no piece for are read as unknown, and prompts with such characters get other additions.
+    With tokenizers before 0.15 a Unigram has no byte fallback: characters that the model has no
+    piece for are read as unknown, so prompts with such characters get other additions.
 
     Raises:
         ModelError: this tokenizers cannot read it.
@@ -38,7 +38,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
 
 
 def in_old_format(text: str) -> str:
-    """As tokenizers before 0.19 has it: `Metaspace` has `add_prefix_space` and no scheme."""
+    """The format before tokenizers 0.19: `Metaspace` has `add_prefix_space` and no scheme."""
 
     def rename(value: dict[str, Any]) -> dict[str, Any]:
         if value.get("type") == "Metaspace" and "prepend_scheme" in value:

@@ -11,7 +11,6 @@ from typing import Any
 from promptlift.errors import ConfigError
 from promptlift.improving.config import LENGTHS
 from promptlift.improving.improver import Improver
-from promptlift.improving.receipts import a1111_parameters
 from promptlift.prompts.clip_tokens import CLIP_BUDGET
 from promptlift.records import Improvement
 
@@ -115,11 +114,6 @@ def improve_in_tool(
 def bundled_improver() -> Improver:
     """The bundled model, loaded when it is first needed."""
     return Improver.load()
-
-
-def a1111_text(improvement: Improvement) -> str:
-    """An improvement as text that A1111's prompt field reads back with the arrow button."""
-    return a1111_parameters(improvement, {"Seed": improvement.seed, **infotext(improvement)})
 
 
 def infotext(improvement: Improvement) -> Mapping[str, str]:

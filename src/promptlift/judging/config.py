@@ -13,7 +13,7 @@ def _setting(default: Any, text: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgingConfig:
-    """How pairs are dealt to raters, and what they are asked."""
+    """How pairs are assigned to raters, and what raters are asked."""
 
     raters: tuple[str, ...] = _setting(
         ("me",), "Names of the raters, each with a link of their own."
@@ -22,7 +22,7 @@ class JudgingConfig:
     questions: tuple[str, ...] = _setting(
         tuple(QUESTIONS), "match (which matches the prompt better), picture (which is better)."
     )
-    sample: int | None = _setting(None, "Judge so many pairs, chosen at random; all otherwise.")
+    sample: int | None = _setting(None, "Judge this many pairs, chosen at random; otherwise all.")
     repeats: float = _setting(0.1, "Share of a rater's pairs shown again with sides swapped.")
     attention: int = _setting(0, "Pairs for each rater whose answer is known.")
 

@@ -1,14 +1,13 @@
-"""Votes as a preference set: of two texts for one prompt the one whose pictures people prefer."""
+"""Votes as preferences: of two texts for one prompt, the one whose pictures people prefer."""
 
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
-from promptlift.errors import InputError
+from promptlift.errors import ConfigError, InputError
 from promptlift.judging.collecting.study import Study
-from promptlift.judging.records import PERSON
+from promptlift.judging.records import PERSON, QUESTIONS, SIMULATED
 from promptlift.judging.statistics.selecting import counted
 from promptlift.pictures import read_index
 
@@ -19,12 +18,11 @@ class Preference:
 
     Attributes:
         prompt: the original prompt.
-        chosen: what was drawn in the pictures that more votes went to; the original prompt itself
-            where its own pictures did.
-        rejected: what was drawn in the others.
-        margin: votes for less votes against, as a share of all three kinds, above 0 to 1.
+        chosen: the text whose pictures got more votes, which may be the original prompt.
+        rejected: the other text.
+        margin: votes for minus votes against, as a share of all votes, above 0, at most 1.
         votes: all of them, ties included.
-        ties: those among them that preferred neither.
+        ties: votes that preferred neither.
         prompt_index: of the prompt.
         question: what was asked.
         kind: "person", or "simulated" where a program gave the votes.
@@ -40,16 +38,12 @@ class Preference:
     question: str
     kind: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """The row as plain JSON types."""
-        return dict(vars(self))
-
 
 COLUMNS = tuple(item.name for item in fields(Preference))
 
 
 def preferences_of(
-    study: Study, question: str, *, kind: str = PERSON
+    study: Study, question: str | None = None, *, kind: str = PERSON
 ) -> tuple[list[Preference], int]:
     """The preferences of a study, and the number of pairs of texts that votes do not decide.
 
@@ -58,12 +52,18 @@ def preferences_of(
 
     Args:
         study: with votes.
-        question: one that was asked.
+        question: of `QUESTIONS`; None for the last that raters were asked.
         kind: whose votes, "person" or "simulated"; never both.
 
     Raises:
+        ConfigError: the question or the kind is unknown.
         InputError: nobody of this kind voted, or the pictures' index is missing.
     """
+    if kind not in (PERSON, SIMULATED):
+        raise ConfigError(f"kind is {kind!r} and must be {PERSON} or {SIMULATED}")
+    question = question or study.questions[-1]
+    if question not in QUESTIONS:
+        raise ConfigError(f"question is {question!r} and must be {' or '.join(QUESTIONS)}")
     votes = counted(study.store.votes(), question=question, kind=kind)
     if not votes:
         raise InputError(f"{study.folder} has no votes of a {kind} on {question!r}")
@@ -102,7 +102,7 @@ def preferences_of(
 
 
 class _Texts:
-    """What each picture of a study shows, by its name in the study."""
+    """The text that each picture of a study was drawn from, by the picture's name in the study."""
 
     def __init__(self, home: Path) -> None:
         self._home = home

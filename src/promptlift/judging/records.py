@@ -1,4 +1,4 @@
-"""What a study is made of: pairs of pictures, raters, where each stands, and votes."""
+"""What a study is made of: pairs of pictures, raters, their tasks, and votes."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,8 @@ QUESTIONS = {
     "picture": "Which is the better picture?",
 }
 PERSON, SIMULATED = "person", "simulated"
+JUDGE, REPEAT, ATTENTION = "judge", "repeat", "attention"
+SPOILED, WHOLE = "spoiled", "whole"  # the systems of attention pairs, in this order
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +27,8 @@ class Vote:
         answer: of `ANSWERS`. "both_bad" is a tie of two bad pictures, "skip" no answer.
         seconds: time taken.
         kind: "person"; a vote that a program gave is "simulated" and never counts as a person's.
-        purpose: "judge" of a pair seen first, "repeat" of one shown again swapped, "attention" of
-            one whose answer is known.
+        purpose: "judge" of a pair that the rater sees for the first time, "repeat" of one shown
+            again with its sides swapped, "attention" of one whose answer is known.
     """
 
     rater: str
@@ -38,7 +40,7 @@ class Vote:
     answer: str
     seconds: float
     kind: str = PERSON
-    purpose: str = "judge"
+    purpose: str = JUDGE
 
     @property
     def winner(self) -> str | None:
@@ -52,17 +54,17 @@ class Vote:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
-    """Two pictures of one prompt from one seed.
+class JudgedPair:
+    """Two pictures of one prompt from one seed, which raters compare.
 
     Attributes:
         id: number; 0 until it is stored.
         prompt: the original prompt, which is shown above them.
         prompt_index: of the prompt.
         seed: of the noise.
-        systems: names of what drew them, as "original" and "improved".
-        files: theirs, absolute or relative to the folder of the store's run.
-        sha256: of the files.
+        systems: names of the two systems, such as "original" and "improved".
+        files: the picture of each, absolute or relative to the folder of the study's run.
+        sha256: of each file.
     """
 
     id: int = 0
@@ -72,6 +74,21 @@ class Pair:
     systems: tuple[str, str]
     files: tuple[str, str]
     sha256: tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A pair as one rater sees it.
+
+    Attributes:
+        pair: its id.
+        swapped: whether the second picture of the pair stands on the left.
+        purpose: "judge", "repeat" or "attention".
+    """
+
+    pair: int
+    swapped: bool
+    purpose: str = JUDGE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +110,7 @@ class Rater:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a rater stands.
+    """How far a rater has come.
 
     Attributes:
         position: of the task, from 0; the number of tasks when all are done.

@@ -2,12 +2,11 @@
 
 import difflib
 import logging
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from promptlift.errors import InputError, MissingExtraError
+from promptlift.errors import InputError
 from promptlift.pairs.check import check_encodable, check_text, same_text
 from promptlift.records import Pair
 from promptlift.tables import Fault, Row, read_rows, write_rows
@@ -15,18 +14,8 @@ from promptlift.tables import Fault, Row, read_rows, write_rows
 # Names that published data sets give to source and target, tried in this order.
 COLUMN_NAMES = (("source", "target"), ("x", "y"), ("basic", "detailed"), ("prompt", "improved"))
 MODES = ("extend", "rewrite")
-_FILES = (".parquet", ".jsonl", ".csv", ".tsv", ".json")
-_ENDINGS = (*_FILES, ".txt", ".gz", ".zip", ".xlsx")
 # Rows may differ in their fields; the other formats have one header.
 _MIXED = (".jsonl", ".json", "")
-# Words of a file name that name a split, as the Hub reads them:
-# https://huggingface.co/docs/hub/datasets-file-names-and-splits
-_SPLITS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
-    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
-}
-_ABOUT = ("dataset_infos.json", "dataset_info.json", "state.json")  # about the data, no rows
 _log = logging.getLogger(__name__)
 
 
@@ -51,32 +40,25 @@ def load_pairs(
         InputError: the file cannot be read, or no row has such columns.
     """
     columns: tuple[str, str] | None = None
-    missing: str | None = None
-    mixed = path.suffix.lower() in _MIXED
+    missing = ""
     for row in read_rows(path):
         if isinstance(row, Fault):
             yield row
             continue
-        if isinstance(row.value, str):
-            problem = "a line of text is no pair of prompts"
-            if not mixed:
-                raise InputError(f"{path} line {row.number}: {problem}.")
-            missing = missing or f"{path} has no rows with columns: {problem}."
-            yield Fault(row.number, problem)
-            continue
-        if columns is None:
-            found = _pair_columns(row.value, source, target)
-            if isinstance(found, str):
-                if row.value or missing is None:  # `{}` says little
-                    missing = f"{path} {found}"
-                if not mixed:
-                    raise InputError(missing)
-                yield Fault(row.number, found)
-                continue
-            columns = found
-            report(f"{path}: source is column {columns[0]!r}, target is column {columns[1]!r}")
-        yield _pair(row, row.value, columns, mode, check)
-    if columns is None and missing is not None:
+        try:
+            if isinstance(row.value, str):
+                raise _FaultyRowError("a line of text is no pair of prompts.")
+            if columns is None:
+                columns = _pair_columns(row.value, source, target)
+                report(f"{path}: source is column {columns[0]!r}, target is column {columns[1]!r}")
+            found: Pair | Fault = _pair(row.value, columns, mode, check)
+        except _FaultyRowError as error:
+            found = Fault(row.number, str(error))
+            missing = missing or f"{path} line {row.number}: {error}"
+            if columns is None and path.suffix.lower() not in _MIXED:
+                raise InputError(missing) from error
+        yield found
+    if columns is None and missing:
         raise InputError(missing)
 
 
@@ -143,7 +125,7 @@ def load_prompts(
             column = _actual(fields, "prompt") or only
         if column not in fields:
             if path.suffix.lower() in (".csv", ".tsv", ".parquet"):
-                raise InputError(_no_column(path, column, fields))
+                raise InputError(f"{path} has no column {column!r}; {_fields(column, fields)}")
             yield Fault(row.number, f"no field {column!r}; {_fields(column, fields)}")
             continue
         value = fields[column]
@@ -153,98 +135,37 @@ def load_prompts(
             yield Fault(row.number, f"`{column}` is {type(value).__name__}, not text")
 
 
-def find_files(name: str, split: str = "train", *, offline: bool = False) -> list[Path]:
-    """The files of one split of a data set, given as a file, a folder or a name on the Hub.
-
-    A folder is laid out as the Hub lays out data sets: files with the split in their name
-    (`data/train-00000-of-00002.parquet`, `my_train.jsonl`), or in a folder so named; where no
-    file names a split, all of them belong to "train". Hidden files and those that only describe
-    the data are left out.
-
-    Args:
-        name: path, or `owner/name` on the Hub, which is downloaded to the Hub's own cache.
-        split: for instance "train" or "test"; a single file is taken whole.
-        offline: take the Hub's data set from the cache only.
-
-    Raises:
-        InputError: there is no such data set or split.
-        MissingExtraError: a name on the Hub without the extra `hub`.
-    """
-    path = Path(name)
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        if path.suffix.lower() in _ENDINGS:
-            raise InputError(f"{name} does not exist.")
-        if path.is_absolute() or not re.fullmatch(r"[\w.-]+/[\w.-]+", name):
-            raise InputError(f"{name} is no file, no folder, and no name like owner/name.")
-        path = _download(name, offline)
-    found = sorted(file for file in path.rglob("*") if _is_data(file, file.relative_to(path)))
-    by_split: dict[str, list[Path]] = {}
-    for file in found:
-        words = re.split(r"[-._ /0-9]", file.relative_to(path).as_posix().lower())
-        if named := [_SPLITS[word] for word in words if word in _SPLITS]:
-            by_split.setdefault(named[-1], []).append(file)  # the file's own name comes last
-    by_split = by_split or {"train": found}
-    files = by_split.get(_SPLITS.get(split, split))
-    if not files:
-        there = ", ".join(sorted(name for name, files in by_split.items() if files))
-        raise InputError(f"{name} has no split {split!r}; it has: {there or 'no files of data'}.")
-    return files
-
-
-def _is_data(file: Path, inside: Path) -> bool:
-    hidden = any(part.startswith(".") for part in inside.parts)
-    return file.suffix.lower() in _FILES and file.name not in _ABOUT and not hidden
-
-
-def _download(name: str, offline: bool) -> Path:
-    try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-    except ImportError as error:
-        raise MissingExtraError("A data set of the Hub", "hub") from error
-    try:
-        patterns = [f"*{ending}" for ending in _FILES]
-        return Path(
-            snapshot_download(
-                name, repo_type="dataset", allow_patterns=patterns, local_files_only=offline
-            )
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        how = "is not in the cache" if offline else "could not be downloaded"
-        raise InputError(
-            f"data set {name} {how} ({type(error).__name__}). Check the name and the connection, "
-            "or give a folder that holds its files."
-        ) from error
-
-
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
     """Write pairs with columns source, target and mode; JSONL, CSV, TSV or Parquet by ending."""
     rows = ({"source": p.source, "target": p.target, "mode": p.mode} for p in pairs)
     write_rows(path, rows, ("source", "target", "mode"))
 
 
+class _FaultyRowError(Exception):
+    """Why a row is no pair."""
+
+
 def _pair_columns(
     fields: Mapping[str, Any], source: str | None, target: str | None
-) -> tuple[str, str] | str:
-    """The columns of source and target, or why there are none."""
+) -> tuple[str, str]:
+    """The columns of source and target."""
     if source is None and target is None:
         for names in COLUMN_NAMES:
             first, second = (_actual(fields, name) for name in names)
             if first is not None and second is not None:
                 return first, second
         known = "; ".join(" and ".join(names) for names in COLUMN_NAMES)
-        return f"has columns {_printable(', '.join(fields) or 'none')}, and a pair needs {known}."
+        there = _printable(", ".join(fields) or "none")
+        raise _FaultyRowError(f"has columns {there}, and a pair needs {known}.")
     found = []
     for name, other, side in ((source, target, 0), (target, source, 1)):
         wanted = [name] if name is not None else _partners(str(other), side)
-        there = [actual for each in wanted if (actual := _actual(fields, each)) is not None]
-        if not there:
-            return f"has no column {wanted[0]!r}; {_fields(wanted[0], fields)}"
-        found.append(there[0])
+        known_here = [actual for each in wanted if (actual := _actual(fields, each)) is not None]
+        if not known_here:
+            raise _FaultyRowError(f"has no column {wanted[0]!r}; {_fields(wanted[0], fields)}")
+        found.append(known_here[0])
     if found[0] == found[1]:
-        return f"has one column {found[0]!r} for both source and target."
+        raise _FaultyRowError(f"has one column {found[0]!r} for both source and target.")
     return found[0], found[1]
 
 
@@ -266,31 +187,26 @@ def _prompt(row: Row, text: str) -> Row | Fault:
     return Fault(row.number, problem) if problem else Row(row.number, text)
 
 
-def _pair(
-    row: Row, fields: Mapping[str, Any], columns: tuple[str, str], mode: str, check: bool
-) -> Pair | Fault:
-    texts = []
-    for column in columns:
-        if column not in fields:
-            return Fault(row.number, f"no field {column!r}; {_fields(column, fields)}")
-        value = fields[column]
-        if not isinstance(value, str):
-            return Fault(row.number, f"`{column}` is {type(value).__name__}, not text")
-        if not value.strip():
-            return Fault(row.number, f"`{column}` is empty")
-        if problem := check_encodable(value) or (check_text(value) if check else None):
-            return Fault(row.number, f"`{column}` {problem}")
-        texts.append(value)
-    if check and same_text(*texts):
-        return Fault(row.number, f"`{columns[0]}` equals `{columns[1]}`: nothing to learn")
+def _pair(fields: Mapping[str, Any], columns: tuple[str, str], mode: str, check: bool) -> Pair:
+    source, target = (_text(fields, column, check) for column in columns)
+    if check and same_text(source, target):
+        raise _FaultyRowError(f"`{columns[0]}` equals `{columns[1]}`: nothing to learn")
     mode = fields.get(_actual(fields, "mode") or "mode") or mode
     if mode not in MODES:
-        return Fault(row.number, f"`mode` is {mode!r} and must be one of {', '.join(MODES)}")
-    return Pair(source=texts[0], target=texts[1], mode=mode)
+        raise _FaultyRowError(f"`mode` is {mode!r} and must be one of {', '.join(MODES)}")
+    return Pair(source=source, target=target, mode=mode)
 
 
-def _no_column(path: Path, column: str, fields: Mapping[str, Any]) -> str:
-    return f"{path} has no column {column!r}; {_fields(column, fields)}"
+def _text(fields: Mapping[str, Any], column: str, check: bool) -> str:
+    if column not in fields:
+        raise _FaultyRowError(f"no field {column!r}; {_fields(column, fields)}")
+    value = fields[column]
+    if not isinstance(value, str):
+        raise _FaultyRowError(f"`{column}` is {type(value).__name__}, not text")
+    problem = check_encodable(value) if value.strip() else "is empty"
+    if problem := problem or (check_text(value) if check else None):
+        raise _FaultyRowError(f"`{column}` {problem}")
+    return value
 
 
 def _fields(column: str, fields: Mapping[str, Any]) -> str:

@@ -8,23 +8,17 @@ import queue
 import random
 import re
 import threading
-import urllib.request
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
-from http.client import HTTPException
 from itertools import islice
 from pathlib import Path
-from time import time
 from typing import Any, BinaryIO, Literal
-from urllib.error import HTTPError
 
-from promptlift import __version__
 from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.pairs.answers import check_answer, tidy_answer
+from promptlift.pairs.chat import ChatEndpoint, NoAnswer
 
 SCHEMA_VERSION = 1
 INSTRUCTION = (
@@ -37,13 +31,6 @@ _WINDOW = 8  # prompts under way for each concurrent request
 _REPORT_EVERY = 500
 _MAX_FAILURES = 10  # prompts in succession, after which the endpoint is taken to be down
 _LONGEST_BACKOFF_S, _LONGEST_WAIT_S = 60.0, 600.0
-_MAX_RESPONSE_BYTES = 1 << 20
-_RETRIED = {408, 409, 425, 429, *range(500, 600)}
-_ADDRESS = "the address, which usually ends with /v1, and the name of the model"
-_TO_CHECK = {  # after statuses that every request would meet
-    401: "the API key", 402: "the account's credit", 403: "what the API key allows",
-    404: _ADDRESS, 405: _ADDRESS, **dict.fromkeys(range(300, 400), "the address: it redirects"),
-}  # fmt: skip
 _URL = re.compile(r"https?://(?:[\w.-]+|\[[\da-f:]+\])(?::\d{1,5})?(?:/[\w.~%/-]*)?", re.A)
 _LINE_START = b'{"schema_version": '
 _log = logging.getLogger(__name__)
@@ -145,39 +132,31 @@ def paraphrase(
     iterator, states = iter(prompts), Counter[str]()
     window: deque[tuple[str, str, Future[Paraphrase] | None]] = deque()
     under_way: dict[str, Future[Paraphrase]] = {}
-    crew = _Crew(config, journal, sleep, uniform)
+    workers = _Workers(config, journal, sleep, uniform)
     try:
         while True:
             for prompt in islice(iterator, _WINDOW * config.concurrency - len(window)):
                 asked = [config.model, INSTRUCTION, config.max_words, prompt]
                 key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
-                if key not in under_way and key not in crew.answers:
-                    under_way[key] = crew.ask(prompt, key)
+                if key not in under_way and key not in workers.answers:
+                    under_way[key] = workers.ask(prompt, key)
                 window.append((prompt, key, under_way.get(key)))
             if window:
                 prompt, key, future = window.popleft()
-                result = crew.result(future) if future else crew.judge(prompt, key)
+                result = workers.result(future) if future else workers.judge(prompt, key)
                 under_way.pop(key, None)
                 states[result.state] += 1
                 yield result
             if not window or states.total() % _REPORT_EVERY == 0:
                 found = "".join(f", {count} {state}" for state, count in sorted(states.items()))
-                report(f"{states.total()} prompts{found}; {crew.requests} requests")
+                report(f"{states.total()} prompts{found}; {workers.requests} requests")
             if not window:
                 break
     finally:
-        crew.dismiss()
+        workers.close()
 
 
-class _TroubleError(Exception):
-    """A request without an answer: why, and how long to wait before repeating it, if at all."""
-
-    def __init__(self, message: str, wait_s: float = 0.0) -> None:
-        super().__init__(message)
-        self.wait_s = wait_s
-
-
-class _Crew:
+class _Workers:
     """Threads that ask and keep the answers.
 
     They are daemons: an executor's threads would hold up the exit of an interrupted program
@@ -196,8 +175,8 @@ class _Crew:
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._sleep = sleep or self._stop.wait
         self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._doom: Future[None] = Future()  # fails when all is lost
-        self._opener = urllib.request.build_opener(_NoRedirects)
+        self._fatal: Future[None] = Future()  # fails where asking on is of no use
+        self._endpoint = ChatEndpoint(config.endpoint, config.api_key, config.timeout_s)
         journal.parent.mkdir(parents=True, exist_ok=True)
         self._file = journal.open("a+b")
         try:
@@ -217,12 +196,12 @@ class _Crew:
 
     def result(self, future: "Future[Paraphrase]") -> Paraphrase:
         """Wait for a result, or raise what went wrong in any thread."""
-        either: list[Future[Any]] = [future, self._doom]
+        either: list[Future[Any]] = [future, self._fatal]
         while not any(one.done() for one in either):
             # In bounded steps, since Ctrl-C does not end a wait on Windows.
             wait(either, timeout=0.5, return_when=FIRST_COMPLETED)
-        if self._doom.done():
-            self._doom.result()
+        if self._fatal.done():
+            self._fatal.result()
         return future.result()
 
     def judge(self, prompt: str, key: str) -> Paraphrase:
@@ -232,7 +211,7 @@ class _Crew:
         state: Literal["accepted", "refused"] = "refused" if reason else "accepted"
         return Paraphrase(prompt=prompt, state=state, answer=answer, reason=reason)
 
-    def dismiss(self) -> None:
+    def close(self) -> None:
         """Ask no more, and close the journal."""
         self._stop.set()
         for _ in range(self._threads):
@@ -246,8 +225,8 @@ class _Crew:
                 task()
             except BaseException as error:
                 with self._lock:
-                    if not self._doom.done():
-                        self._doom.set_exception(error)
+                    if not self._fatal.done():
+                        self._fatal.set_exception(error)
                 self._stop.set()  # last: whoever sees it may rely on the exception
 
     def _answer(self, prompt: str, key: str) -> Paraphrase:
@@ -260,7 +239,7 @@ class _Crew:
                 self.requests += 1
             try:
                 return self._keep(prompt, key, self._request(prompt))
-            except _TroubleError as error:
+            except NoAnswer as error:
                 trouble, wait_s = str(error), error.wait_s
             if wait_s > _LONGEST_WAIT_S or attempt + 1 == self._config.attempts:
                 break
@@ -291,65 +270,12 @@ class _Crew:
 
     def _request(self, prompt: str) -> str:
         config = self._config
-        # One message: the chat templates of some models know no system role.
-        content = f"{INSTRUCTION.format(max_words=config.max_words)}\n\nPrompt: {prompt}"
-        body = {
-            "model": config.model,
-            "messages": [{"role": "user", "content": content}],
-            "max_tokens": config.max_tokens,
-            "temperature": config.temperature,
-        }
-        # Some services turn away the name that urllib gives itself.
-        headers = {"Content-Type": "application/json", "User-Agent": f"promptlift/{__version__}"}
-        if config.api_key is not None:
-            headers["Authorization"] = f"Bearer {config.api_key}"
-        request = urllib.request.Request(config.endpoint, json.dumps(body).encode(), headers)
-        try:
-            with self._opener.open(request, timeout=config.timeout_s) as response:
-                data = response.read(_MAX_RESPONSE_BYTES)
-        except HTTPError as error:
-            raise self._meaning(error) from error
-        except (OSError, HTTPException, ValueError, OverflowError) as error:
-            # The last two: a host name or port that cannot be.
-            said = self._said(repr(getattr(error, "reason", error)).encode())
-            raise _TroubleError(f"no answer: {said}") from error
-        try:
-            choice = json.loads(data)["choices"][0]
-            text, finish = choice["message"]["content"] or "", choice.get("finish_reason")
-            if not isinstance(text, str):
-                raise TypeError
-        except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
-            raise _TroubleError(f"no chat completion: {self._said(data)}") from error
-        if finish in ("length", "content_filter"):
-            what = f"max_tokens, {config.max_tokens}" if finish == "length" else "a content filter"
-            raise _TroubleError(f"the answer was cut off by {what}", math.inf)
-        return text
-
-    def _meaning(self, error: HTTPError) -> Exception:
-        data = b""
-        with error, suppress(OSError, HTTPException):
-            data = error.read(_MAX_RESPONSE_BYTES)
-        said = f"HTTP {error.code} {self._said(data)}".strip()
-        if what := _TO_CHECK.get(error.code):
-            return ModelError(f"{self._config.endpoint} refuses: {said}. Check {what}.")
-        again = error.code in _RETRIED
-        return _TroubleError(said, _wait_s(error.headers.get("Retry-After")) if again else math.inf)
-
-    def _said(self, data: bytes) -> str:
-        """What a server said, in one line and without the key, which some repeat."""
-        text = data.decode("utf-8", "replace")
-        with suppress(ValueError, RecursionError, LookupError, TypeError):
-            text = str(json.loads(text)["error"]["message"])
-        if self._config.api_key is not None:
-            text = text.replace(self._config.api_key, "***")
-        return "".join(char for char in " ".join(text.split()) if char.isprintable())[:200]
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Redirects are errors: following one turns POST into GET and takes the key elsewhere."""
-
-    def redirect_request(self, *arguments: Any) -> None:
-        return None
+        return self._endpoint.ask(
+            f"{INSTRUCTION.format(max_words=config.max_words)}\n\nPrompt: {prompt}",
+            model=config.model,
+            max_tokens=config.max_tokens,
+            temperature=config.temperature,
+        )
 
 
 def _read(path: Path, file: BinaryIO) -> dict[str, str]:
@@ -372,12 +298,3 @@ def _read(path: Path, file: BinaryIO) -> dict[str, str]:
         whole += len(raw)
     file.truncate(whole)
     return answers
-
-
-def _wait_s(retry_after: str | None) -> float:
-    """The wait that a header `Retry-After` asks for, in seconds or until a date."""
-    with suppress(ValueError, TypeError):
-        return max(0.0, float(retry_after or 0))
-    with suppress(ValueError, TypeError):
-        return max(0.0, parsedate_to_datetime(retry_after or "").timestamp() - time())
-    return 0.0

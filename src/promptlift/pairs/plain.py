@@ -27,7 +27,8 @@ def without_manner(prompt: str) -> str:
     """A prompt without clauses of style, medium, light, camera, mood, fillers, and painters.
 
     Clauses that name things stay, in their order, joined by ", "; the medium that the first one
-    begins with goes, and an author behind a clause. Where nothing would stay, the first clause.
+    begins with goes, and an author at the end of a clause. Where nothing would stay, the
+    first clause does.
     """
     clauses = split_clauses(prompt)
     kept = [clause for raw in clauses if (clause := _without_author(raw)) and not _manner(clause)]

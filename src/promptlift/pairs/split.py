@@ -43,7 +43,7 @@ class Split:
 
 
 def whole_prompt(pair: Pair) -> str:
-    """The detailed prompt behind a pair; uncleaned cuts of one prompt have the same."""
+    """The detailed prompt that a pair was made of; uncleaned cuts of one prompt share it."""
     return f"{pair.source}, {pair.target}" if pair.mode == "extend" else pair.target
 
 

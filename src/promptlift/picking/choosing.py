@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from promptlift.scoring.pictures.pair_scores import gain_of
 from promptlift.scoring.pictures.verdicts import Evidence, Verdict, judge
 
 Values = npt.NDArray[np.float64]
@@ -70,7 +71,7 @@ def choose(
     """
     if not len(variants):
         return NOTHING
-    gains = variants - original
+    gains = gain_of(original, variants)
     verdicts = _judged(gains, metric, blanks, tie)
     order = sorted(range(len(gains)), key=lambda place: (-float(gains[place].mean()), place))
     clear = [place for place in order if verdicts[place].choice == "improved"]
@@ -97,7 +98,8 @@ def confirmed(original: Values, chosen: Values, *, tie: float = 1e-4) -> Evidenc
     Returns:
         The gain, unbiased, with its one-sided 95% bounds.
     """
-    [verdict] = judge({"gain": chosen - original}, [0] * len(chosen), [0] * len(chosen), tie=tie)
+    gains = {"gain": gain_of(original, chosen)}
+    [verdict] = judge(gains, [0] * len(chosen), [0] * len(chosen), tie=tie)
     return verdict.evidence["gain"]
 
 

@@ -6,10 +6,9 @@ a kill ends with the same picks. Of the prompts, one at a time is held with its 
 
 import hashlib
 import json
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,14 @@ from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.inputs import Entry, read_entries
 from promptlift.illustrating.job import STAGE as ILLUSTRATING
 from promptlift.illustrating.job import IllustrationJob
-from promptlift.improving.batch import Job, improve_items, input_identity, read_items
+from promptlift.improving.batch import PromptSource
 from promptlift.improving.improver import Improver
+from promptlift.improving.journal import improve_to_file
+from promptlift.improving.session import Session
 from promptlift.picking.config import PickConfig
 from promptlift.picking.picks import FILE, candidates, pick_row, read_picks, with_confirmation
 from promptlift.picking.scores import check_metric, load_metric, stream_scores
-from promptlift.pictures import PictureReader
-from promptlift.records import SCHEMA_VERSION as IMPROVEMENT_VERSION
+from promptlift.picture_files import PictureReader
 from promptlift.runs import Run
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.pictures.feature_cache import FeatureCache
@@ -34,30 +34,13 @@ from promptlift.tables import Fault, write_rows
 
 STAGE, IMPROVING = "picking", "improving"
 IMPROVEMENTS, CONFIRMATION = "improvements.jsonl", "confirmation"
-_SECONDS = 10.0  # between lines of progress
 
 Report = Callable[[str], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prompts:
-    """What is improved: prompts given directly, then those of files.
-
-    Attributes:
-        prompts: given directly.
-        files: as `promptlift improve --input` takes them; not standard input, which cannot be
-            read again when a stopped run goes on.
-        column: of the prompts in the files; "prompt", or the only one, where None.
-    """
-
-    prompts: Sequence[str] = ()
-    files: Sequence[Path] = ()
-    column: str | None = None
-
-
 def pick(
     run_folder: Path,
-    given: Prompts,
+    given: PromptSource,
     *,
     improver: Improver,
     illustrator: Illustrator,
@@ -72,7 +55,7 @@ def pick(
 
     Args:
         run_folder: made, or gone on from. Another metric or rule needs no new pictures there.
-        given: the prompts.
+        given: the prompts; not of standard input, which a stopped run could not read again.
         improver: the model that improves them.
         illustrator: the picture model; its config has the seeds.
         config: how many variants, and how the best is picked.
@@ -92,7 +75,10 @@ def pick(
     config, scoring = config or PickConfig(), scoring or PictureScoringConfig()
     scoring = replace(scoring, clip=scoring.clip_for(illustrator.pipelines.origins[0].name))
     check_metric(config.metric)
-    improver.improve_stream([], **config.improve_options())  # a wrong option is told at once
+    # Wrong options are told at once.
+    session = improver.session(preset=config.preset, **config.improving)
+    improver.card.prefix(config.mode)
+    given = replace(given, mode=config.mode)
     inputs = _inputs(given)
     run = Run.open(run_folder)
     with run.alone("picked"):
@@ -106,62 +92,51 @@ def pick(
         try:
             reader = PictureReader(scoring.batch_size)
             context = ScorerContext(config=scoring, cache=cache, reader=reader)
-            scorer = load_metric(config.metric, context)  # missing weights are told before the work
-            improvements = _improve(run, given, improver, config, report)
+            scorer = load_metric(config.metric, context)  # refuse missing weights before the work
+            improvements = _improve(run, given, session, config, report)
             picking = _Picking(run, improvements, illustrator, config, context, scorer, report)
             return picking.work()
         finally:
             cache.close()
 
 
-def _inputs(given: Prompts) -> dict[str, str]:
+def _inputs(given: PromptSource) -> dict[str, str]:
     """Hashes of what is read, by name."""
-    files = list(given.files)
-    if not files and not given.prompts:
+    if not given.files and not given.prompts:
         raise InputError("there is no prompt to pick for")
-    identity = input_identity(list(given.prompts), files, given.column, resume=True)
-    text = json.dumps(identity, sort_keys=True)
+    text = json.dumps(given.identity(resume=True), sort_keys=True)
     return {"prompts": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def _improve(
-    run: Run, given: Prompts, improver: Improver, config: PickConfig, report: Report
+    run: Run, given: PromptSource, session: Session, config: PickConfig, report: Report
 ) -> Path:
     """`RUN/improvements.jsonl`, made where it is not there yet; a stopped making goes on."""
     output = run.folder / IMPROVEMENTS
     if not output.exists():
-        options = config.improve_options()
-        report(f"improving with {improver.model_id}, {config.n} variants of each prompt")
-        header = {"options": options, "model": improver.model_id, "input": _inputs(given)}
-        job = Job(output, json.loads(json.dumps(header)), resume=True, overwrite=False)
-        items = read_items(list(given.prompts), list(given.files), given.column)
-        for _ in job.run(improve_items(improver, islice(items, job.done, None), **options)):
-            pass
+        report(f"improving with {session.model.model_id}, {config.n} variants of each prompt")
+        source = given.identity(resume=True)
+        improve_to_file(
+            session,
+            given.items(),
+            output,
+            source=source,
+            n=config.n,
+            seed=config.seed,
+            resume=True,
+        )
     if run.stage(IMPROVING).get("state") != "done":
         run.finish(IMPROVING, {})
     return output
 
 
 def _entries(path: Path, report: Report = lambda line: None) -> Iterator[Entry]:
-    """The prompts that could be improved; of the others `report` is told."""
+    """The prompts that could be improved; `report` names the others."""
     for entry in read_entries(path):
         if isinstance(entry, Fault):
             report(f"{path.name} line {entry.number}: {entry.message}")
         else:
             yield entry
-
-
-def _draw(job: IllustrationJob, report: Report) -> None:
-    started = said = time.monotonic()
-    for item in job:
-        for note in item.notes:
-            report(f"{item.row['file']}: {note}")
-        now = time.monotonic()
-        if now - said >= _SECONDS and item.drawn < item.missing:
-            said, each = now, (now - started) / item.drawn
-            left = each * (item.missing - item.drawn) / 60
-            done = item.total - item.missing + item.drawn
-            report(f"{done} of {item.total} pictures, {each:.2f} s each, {left:.1f} min left")
 
 
 @dataclass(frozen=True)
@@ -189,8 +164,8 @@ class _Picking:
             job = IllustrationJob(
                 run, self.improvements, self.illustrator, chosen=drawn, report=self.report
             )
-            _draw(job, self.report)
-            model = "+".join(f"{part['name']}@{part['sha256'][:12]}" for part in job.model)
+            job.draw()
+            model = job.model_id
         settings = {**self.config.to_dict(), "scoring": self.context.config.to_dict()}
         inputs = {IMPROVEMENTS: sha256_of_file(self.improvements)}
         run.begin(STAGE, json.loads(json.dumps(settings)), inputs, anew=True)
@@ -255,29 +230,22 @@ class _Picking:
             batch_size=self.illustrator.batch_size,
         )
         fresh = Illustrator(self.illustrator.pipelines, config, self.report)
-        _draw(IllustrationJob(inner, path, fresh, report=self.report), self.report)
+        IllustrationJob(inner, path, fresh, report=self.report).draw()
 
     def _chosen(self) -> Iterator[dict[str, Any]]:
         """The improvements that were chosen, as `promptlift improve` writes them."""
         rows = read_picks(self.run.folder)
         for entry, row in zip(_entries(self.improvements), rows, strict=True):
-            for item in entry.variants:
-                if item.variant == row["variant"]:
-                    yield {
-                        "index": entry.index,
-                        **item.to_dict(),
-                        "schema_version": IMPROVEMENT_VERSION,
-                    }
+            yield from entry.to_rows(
+                [one for one in entry.variants if one.variant == row["variant"]]
+            )
 
     def _counts(self) -> dict[str, Any]:
-        counts = {"prompts": 0, "improved": 0, "original": 0, "failed": 0}
-        confirmations = []
+        found: Counter[str] = Counter()
         for row in read_picks(self.run.folder):
-            counts["prompts"] += 1
-            counts[row["choice"]] += 1
-            if row["confirmation"] is not None:
-                confirmations.append(row["confirmation"]["confirmed"])
-        counts["failed"] = sum(isinstance(one, Fault) for one in read_entries(self.improvements))
-        if self.config.confirm_seeds:
-            counts["confirmed"] = sum(confirmations)
-        return counts
+            is_confirmed = row["confirmation"] is not None and row["confirmation"]["confirmed"]
+            found.update({"prompts": 1, row["choice"]: 1, "confirmed": int(is_confirmed)})
+        found["failed"] = sum(isinstance(one, Fault) for one in read_entries(self.improvements))
+        names = ["prompts", "improved", "original", "failed"]
+        names += ["confirmed"] if self.config.confirm_seeds else []
+        return {name: found[name] for name in names}

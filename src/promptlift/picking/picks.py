@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from promptlift.errors import InputError
 from promptlift.illustrating.inputs import Entry
 from promptlift.pairs.load import write_pairs
@@ -80,13 +82,14 @@ def pick_row(
 def with_confirmation(row: dict[str, Any], scores: PromptScores) -> dict[str, Any]:
     """A row with the gain that its choice shows on pictures from fresh seeds."""
     tie = float(row["metric"]["tie"])
-    evidence = confirmed(scores.original, scores.improved[0], tie=tie)
+    [improved] = scores.improved.values()
+    evidence = confirmed(scores.original, improved, tie=tie)
     found = {
         "confirmed": evidence.low > tie,  # clear here too
         **_evidence(evidence),
         "scores": {
             "original": scores.original.tolist(),
-            str(row["variant"]): scores.improved[0].tolist(),
+            str(row["variant"]): improved.tolist(),
         },
         "seeds": list(scores.seeds),
     }
@@ -151,31 +154,24 @@ def _choice(
     if scores is None:
         why = entry.variants[0].notes[:1]
         return replace(NOTHING, reason="; ".join((NOTHING.reason, *why)))
-    rows = [scores.variants.index(one.variant) for one in competing]
     return choose(
         scores.original,
-        scores.improved[rows],
+        np.array([scores.improved[one.variant] for one in competing]),
         metric=metric["name"],
-        blanks=scores.blanks[rows],
+        blanks=np.array([scores.blanks[one.variant] for one in competing]),
         tie=metric["tie"],
         always=always,
     )
 
 
 def _evidence(found: Evidence | None) -> dict[str, Any]:
-    """Its fields at the row's own level; what is unbounded for want of evidence is None."""
+    """Its fields, for a row's own level."""
     names = ("gain", "low", "high", "noise", "wins", "losses")
-    if found is None:
-        return dict.fromkeys(names)
-    unknown = found.noise is None
-    values = {name: getattr(found, name) for name in names}
-    return {**values, "low": None, "high": None} if unknown else values
+    values = {} if found is None else found.to_dict()
+    return {name: values.get(name) for name in names}
 
 
 def _scores(competing: Sequence[Improvement], scores: PromptScores) -> dict[str, list[float]]:
     """Of the original and of each variant that competes, in the order of the seeds."""
-    improved = {
-        str(one.variant): scores.improved[scores.variants.index(one.variant)].tolist()
-        for one in competing
-    }
+    improved = {str(one.variant): scores.improved[one.variant].tolist() for one in competing}
     return {"original": scores.original.tolist(), **improved}

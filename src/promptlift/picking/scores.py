@@ -1,6 +1,6 @@
 """Scores of a run's pictures with the original prompt's own words, a prompt at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -9,16 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from promptlift.errors import ConfigError, InputError
-from promptlift.pictures import SIDES, Picture, stream_index
-from promptlift.scoring.pictures.clip import ClipEncoder, clip_score
-from promptlift.scoring.pictures.pair_tables import CLIP_METRICS
-from promptlift.scoring.pictures.picture_features import Models, look
+from promptlift.pictures import IMPROVED, Picture, stream_index
+from promptlift.scoring.pictures.clip import ClipEncoder
+from promptlift.scoring.pictures.metrics import CLIP_METRICS
+from promptlift.scoring.pictures.pair_scores import gain_of
+from promptlift.scoring.pictures.picture_features import PictureModels, features_of
 from promptlift.scoring.pictures.preference_models import (
     PictureScorer,
     ScorerContext,
+    check_metrics,
     make_scorer,
-    scorer_names,
 )
+from promptlift.scoring.pictures.similarity import clip_score
 
 Values = npt.NDArray[np.float64]
 
@@ -42,25 +44,18 @@ class PromptScores:
 
     Attributes:
         prompt_index: position of the prompt.
-        seeds: of the noise, in the order of the columns.
-        variants: number of each variant, in the order of the rows.
+        seeds: of the noise, in the order of the scores.
         original: of the original's pictures, [seeds].
-        improved: of the variants' pictures, [variants, seeds].
-        blanks: [variants, seeds]: 1 where only the variant's picture is near-blank, -1 where only
-            the original's is, else 0.
+        improved: by variant, of the variant's pictures, [seeds].
+        blanks: by variant, [seeds]: 1 where only the variant's picture is near-blank, -1 where
+            only the original's is, else 0.
     """
 
     prompt_index: int
     seeds: tuple[int, ...]
-    variants: tuple[int, ...]
     original: Values
-    improved: Values
-    blanks: Values
-
-
-def metric_names() -> list[str]:
-    """Metrics that pictures can be picked by."""
-    return ["clip", *scorer_names()]
+    improved: Mapping[int, Values]
+    blanks: Mapping[int, Values]
 
 
 def check_metric(name: str) -> None:
@@ -69,8 +64,7 @@ def check_metric(name: str) -> None:
     Raises:
         ConfigError: it is not.
     """
-    if name not in metric_names():
-        raise ConfigError(f"metric {name!r} is not known; there is: {', '.join(metric_names())}")
+    check_metrics([name], "clip")
 
 
 def load_metric(name: str, context: ScorerContext) -> PictureScorer:
@@ -100,39 +94,39 @@ def stream_scores(
     Raises:
         InputError: a picture cannot be read, or gets no number.
     """
-    models = Models(None, [scorer], True, context.encoders(), {})
+    models = PictureModels(context=context, scorers=[scorer])
     sign = 1.0 if scorer.metric.higher_is_better else -1.0
     for index, group in groupby(stream_index(folder), key=lambda one: one.prompt_index):
         pictures = list(group)
-        looked = look(pictures, models, context, lambda line: None)
-        if looked.faults:
-            raise InputError(looked.faults[0])
-        values = sign * looked.columns[scorer.metric.name]
+        found = features_of(pictures, models)
+        if found.faults:
+            raise InputError(found.faults[0])
+        values = sign * found.columns[scorer.metric.name]
         if not np.isfinite(values).all():
             place = int(np.flatnonzero(~np.isfinite(values))[0])
             raise InputError(f"{pictures[place].path} gets no number from {scorer.metric.name}.")
-        yield _arranged(index, pictures, values, looked.columns["near_blank"])
+        yield _prompt_scores(index, pictures, values, found.columns["near_blank"])
 
 
-def _arranged(
+def _prompt_scores(
     index: int, pictures: Sequence[Picture], values: Values, blank: Values
 ) -> PromptScores:
+    rows = {
+        one.key: row for one, row in zip(pictures, np.stack([values, blank], axis=1), strict=True)
+    }
     seeds = tuple(dict.fromkeys(one.seed for one in pictures))
-    improved = [one for one in pictures if one.side == SIDES[1]]
-    variants = tuple(dict.fromkeys(one.variant for one in improved))
-    tables = []
-    for column in (values, blank):
-        table = np.empty((1 + len(variants), len(seeds)))
-        for one, value in zip(pictures, column, strict=True):
-            row = 0 if one.side == SIDES[0] else 1 + variants.index(one.variant)
-            table[row, seeds.index(one.seed)] = value
-        tables.append(table)
-    scores, blanks = tables
+    variants = dict.fromkeys(one.variant for one in pictures if one.side == IMPROVED)
+    original = np.array([rows[index, seed, False, 0] for seed in seeds])
+    improved = {
+        variant: np.array([rows[index, seed, True, variant] for seed in seeds])
+        for variant in variants
+    }
     return PromptScores(
         prompt_index=index,
         seeds=seeds,
-        variants=variants,
-        original=scores[0],
-        improved=scores[1:],
-        blanks=blanks[1:] - blanks[0],
+        original=original[:, 0],
+        improved={variant: found[:, 0] for variant, found in improved.items()},
+        blanks={
+            variant: gain_of(original[:, 1], found[:, 1]) for variant, found in improved.items()
+        },
     )

@@ -1,4 +1,4 @@
-"""Cutting a detailed prompt into its head and the rest."""
+"""The clauses of a prompt, and which of them are new."""
 
 import re
 
@@ -6,6 +6,7 @@ from promptlift.records import Pair
 
 # A full stop ends a clause only before white space: "f1.2" and "v2.0" stay whole.
 _SEPARATOR = re.compile(r"[,;|]|\.\s+")
+_WORD = re.compile(r"[^\W_]+")
 MAX_HEAD_WORDS = 25
 
 
@@ -13,6 +14,17 @@ def split_clauses(prompt: str) -> list[str]:
     """The clauses of a prompt, stripped, empty ones left out."""
     clauses = (clause.strip() for clause in _SEPARATOR.split(prompt))
     return [clause for clause in clauses if clause]
+
+
+def plain_words(text: str) -> str:
+    """The words in lower case between blanks, so that whole words are found in it."""
+    return f" {' '.join(_WORD.findall(text.lower()))} "
+
+
+def new_clauses(result: str, source: str) -> list[str]:
+    """The clauses of a result whose words do not stand in its source."""
+    own = plain_words(source)
+    return [clause for clause in split_clauses(result) if plain_words(clause) not in own]
 
 
 def cut_prompt(prompt: str) -> Pair | None:

@@ -1,7 +1,8 @@
 """A prompt as the user wrote it, read once: its syntax, its tokens, what it asks for."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from promptlift.errors import InputError
 from promptlift.prompts.clip_tokens import count_clip_tokens, count_parts
@@ -52,12 +53,23 @@ class Reading:
             term.text.lower() for term in self._found if term.kind in ("painter", "style", "medium")
         )
 
-    def lost(self, result: str) -> tuple[Want, ...]:
-        """What the prompt asks for and a result, syntax and all, no longer says."""
+    def new_terms(self, phrases: Iterable[str], kinds: Collection[str]) -> list[str]:
+        """Terms of some kinds in phrases that the prompt does not name, in lower case."""
+        found = (term for phrase in phrases for term in _terms(phrase) if term.kind in kinds)
+        return [term.text.lower() for term in found if term.text.lower() not in self.terms]
+
+    def lost(self, result: str, parts: Iterable[Part] | None = None) -> tuple[Want, ...]:
+        """What the prompt asks for and a result no longer says.
+
+        Args:
+            result: with its syntax.
+            parts: of the result, where they are known.
+        """
         end = self.part.end if self.part and self.part.end is not None else len(self.prompt)
         if result.startswith(self.prompt[:end]) and result.endswith(self.prompt[end:]):
             return ()  # word for word
-        return self.intent.lost(", ".join(part.words for part in parts_of(parse(result))))
+        parts = parts_of(parse(result)) if parts is None else parts
+        return self.intent.lost(", ".join(part.words for part in parts))
 
     def extended(self, phrases: list[str]) -> str:
         """The prompt with phrases behind the words of the part that is improved."""
@@ -117,3 +129,8 @@ def check_prompt(prompt: object, name: str) -> None:
         prompt.encode("utf-8")
     except UnicodeEncodeError as error:
         raise InputError(f"{name} is not valid Unicode: {error.reason}.") from error
+
+
+@lru_cache(20_000)  # models say the same phrases over and over
+def _terms(phrase: str) -> tuple[Term, ...]:
+    return tuple(find_terms(phrase))

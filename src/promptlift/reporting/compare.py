@@ -9,9 +9,9 @@ from promptlift.errors import ConfigError
 from promptlift.reporting.run_data import ROW_FIELDS, Row, RunData, number, read_run, whole_target
 from promptlift.reporting.text_sections import spread
 from promptlift.reporting.training_sections import WINDOWS, loss_lines, metric_line, metric_titles
-from promptlift.scoring.scores import paired_test
 from promptlift.scoring.text.bits import characters_of
 from promptlift.scoring.text.words import word_frequencies
+from promptlift.statistics import holm, paired_test
 
 SCHEMA_VERSION = 1
 _COUNTS = ("truncated",)  # what comes of texts, among the settings of a score
@@ -89,20 +89,6 @@ def differing_settings(runs: Sequence[RunData]) -> list[dict[str, Any]]:
     names = list(dict.fromkeys(name for settings in found for name in settings))
     rows = [{"name": name, "values": [settings.get(name) for settings in found]} for name in names]
     return [row for row in rows if any(value != row["values"][0] for value in row["values"])]
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p values corrected for their number: Holm, Scandinavian Journal of Statistics 6, 1979.
-
-    The chance that any of them falls below a level where nothing differs is at most that level.
-    """
-    order = sorted(range(len(p_values)), key=lambda place: p_values[place])
-    adjusted = [0.0] * len(p_values)
-    highest = 0.0
-    for rank, place in enumerate(order):
-        highest = max(highest, min(1.0, (len(order) - rank) * p_values[place]))
-        adjusted[place] = highest
-    return adjusted
 
 
 _Key = tuple[Any, str, Any]

@@ -16,7 +16,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from promptlift.errors import InputError, MissingExtraError
-from promptlift.pictures import Picture, PictureReader
+from promptlift.picture_files import PictureReader
+from promptlift.pictures import Picture
 from promptlift.reporting.page import Html, Section, escape, join, paragraph, table
 from promptlift.reporting.picture_data import PictureData, ShownPair
 from promptlift.reporting.prompt_marks import marked_prompt

@@ -1,6 +1,5 @@
 """The pictures of a run in pairs, with what scoring found of each."""
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -8,15 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from promptlift.errors import PromptliftError
 from promptlift.files import sha256_of_file
+from promptlift.pictures import INDEX as INDEX_FILE
 from promptlift.pictures import SIDES, Picture, pair_up, read_index
 from promptlift.reporting.run_data import Row, json_of, number, rows_of
+from promptlift.scoring.pictures.pair_scores import gain_of
+from promptlift.statistics import average_ranks
 
-INDEX, SCORES = "pictures/index.parquet", "scores/pictures.json"
+INDEX, SCORES = f"pictures/{INDEX_FILE}", "scores/pictures.json"
 # What the two pictures differ in beside the model's opinion of them: a rank among the few values
 # of the first says little, and the second holds each picture against another text.
 _NOT_OPINIONS = ("near_blank", "clipscore_own_prompt", "match_probability_original_prompt",
@@ -64,7 +63,6 @@ class PictureData:
     Attributes:
         folder: the run.
         pictures: all that the index lists.
-        rows: the index's rows, in its order.
         pairs: in the order of prompts, seeds and variants.
         scores: scores/pictures.json; None where there is none of these pictures.
         missing: what is not there or could not be used, a line each, with what to do.
@@ -72,7 +70,6 @@ class PictureData:
 
     folder: Path
     pictures: Sequence[Picture] = ()
-    rows: Sequence[Row] = ()
     pairs: Sequence[ShownPair] = ()
     scores: Row | None = None
     missing: Sequence[str] = ()
@@ -118,11 +115,10 @@ def read_pictures(folder: Path) -> PictureData:
     except (PromptliftError, ValueError) as error:
         missing.append(f"{INDEX} was left out: {error}")
         return PictureData(folder=folder, missing=missing)
-    rows = rows_of(folder, INDEX, ("file", "prompt"), missing)
     scores = _scores(folder, missing)
     if scores is None and not missing:
         missing.append(f"pictures are not scored yet: promptlift score {folder}")
-    found = PictureData(folder=folder, pictures=pictures, rows=rows, scores=scores)
+    found = PictureData(folder=folder, pictures=pictures, scores=scores)
     pairs = _pairs(found, missing)
     return replace(found, pairs=pairs, missing=missing)
 
@@ -158,8 +154,7 @@ def _pairs(found: PictureData, missing: list[str]) -> list[ShownPair]:
             verdicts = {_key(row, "prompt_index", "variant"): row for row in judged}
     pairs = []
     for place, pair in enumerate(pair_up(found.pictures), 1):
-        original, improved = found.pictures[pair.original], found.pictures[pair.improved]
-        key = (improved.prompt_index, improved.seed, improved.variant)
+        key = (pair.improved.prompt_index, pair.improved.seed, pair.improved.variant)
         row = scored.get(key, {})
         values = _values(row, found.metrics)
         of_pair = {
@@ -168,8 +163,8 @@ def _pairs(found: PictureData, missing: list[str]) -> list[ShownPair]:
         pairs.append(
             ShownPair(
                 number=place,
-                original=original,
-                improved=improved,
+                original=pair.original,
+                improved=pair.improved,
                 values=values,
                 of_pair=of_pair,
                 gains=_gains(values, of_pair, found.metrics),
@@ -203,7 +198,7 @@ def _gains(
             found[name] = of_pair[name]
         first, second = values.get(name, (None, None))
         if first is not None and second is not None:
-            found[name] = second - first if better else first - second
+            found[name] = gain_of(first, second, higher_is_better=better)
     return found
 
 
@@ -222,19 +217,6 @@ def _ranked(pairs: Sequence[ShownPair]) -> list[ShownPair]:
     return [replace(pair, ranks=found) for pair, found in zip(pairs, ranks, strict=True)]
 
 
-def average_ranks(values: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Ranks from 0 for the smallest to 1 for the greatest; equal values share their mean rank.
-
-    A value alone has the rank 0.5.
-    """
-    _, places, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    middle = np.cumsum(counts) - (counts + 1) / 2
-    if len(values) < 2:
-        return np.full(len(values), 0.5)
-    ranks: npt.NDArray[np.float64] = middle[places] / (len(values) - 1)
-    return ranks
-
-
 def _key(row: Row, *names: str) -> _Key:
     return tuple(row.get(name) for name in names)
 
@@ -244,34 +226,27 @@ def _finite(value: Any) -> float | None:
     return found if found is not None and math.isfinite(found) else None
 
 
-def settings_of(rows: Sequence[Row]) -> list[tuple[str, str]]:
+def settings_of(pictures: Sequence[Picture]) -> list[tuple[str, str]]:
     """Names and values of how pictures were drawn, where all of them have it in common."""
     found: list[tuple[str, str]] = []
-    for column in ("model", "settings"):
-        texts = {str(row.get(column)) for row in rows}
-        if len(texts) != 1:
-            found.append((column, f"{len(texts)} different, see {INDEX}"))
-            continue
-        try:
-            value = json.loads(texts.pop())
-        except ValueError:
-            continue
-        if isinstance(value, list):
-            found += [(_role(place), _model(part)) for place, part in enumerate(value)]
-        elif isinstance(value, dict):
-            found += [
-                (name.replace("_", " "), str(part))
-                for name, part in value.items()
-                if part not in (None, False, "")
-            ]
+    first = pictures[0]
+    if all(one.model == first.model for one in pictures):
+        found += [
+            (_role(place), f"{part['name']}@{part['sha256'][:12]}")
+            for place, part in enumerate(first.model)
+        ]
+    else:
+        found.append(("model", f"several, see {INDEX}"))
+    if all(one.settings == first.settings for one in pictures):
+        found += [
+            (name.replace("_", " "), str(part))
+            for name, part in first.settings.items()
+            if part not in (None, False, "")
+        ]
+    else:
+        found.append(("settings", f"several, see {INDEX}"))
     return found
 
 
 def _role(place: int) -> str:
     return ("model", "refiner")[place] if place < 2 else f"model {place + 1}"
-
-
-def _model(part: Any) -> str:
-    if isinstance(part, dict) and "name" in part:
-        return f"{part['name']}@{str(part.get('sha256', ''))[:12]}"
-    return str(part)

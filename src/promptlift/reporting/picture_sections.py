@@ -25,19 +25,19 @@ _TIES = {"ties_to_original": "ties to the original (as the paper)", "ties_half":
 
 def drawing(shown: PictureData) -> Section:
     """How many pictures were drawn of how many prompts, with what, and what scored them."""
-    pictures, rows = shown.pictures, shown.rows
+    pictures = shown.pictures
     seeds = sorted({picture.seed for picture in pictures})
     drawn: list[tuple[str, object]] = [
         ("pictures", f"{len(pictures):,}"),
         ("prompts", f"{len({picture.prompt_index for picture in pictures}):,}"),
         ("pairs", f"{len(shown.pairs):,}"),
         ("seeds", _some(seeds)),
-        *settings_of(rows),
+        *settings_of(pictures),
     ]
-    if seconds := [row["seconds"] for row in rows if isinstance(row.get("seconds"), float)]:
+    if seconds := [one.seconds for one in pictures if one.seconds is not None]:
         drawn.append(("seconds a picture, mean", f"{fmean(seconds):.3g} (n = {len(seconds):,})"))
-    cut = sum(bool(row.get("cut_tokens")) for row in rows)
-    drawn.append(("pictures whose prompt was cut", f"{cut:,} of {len(rows):,}"))
+    cut = sum(bool(one.cut_tokens) for one in pictures)
+    drawn.append(("pictures whose prompt was cut", f"{cut:,} of {len(pictures):,}"))
     notices = [
         notice
         for name, notice in (

@@ -3,14 +3,17 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from promptlift.errors import PromptliftError
 from promptlift.judging.collecting.study import FILE, Study
 from promptlift.judging.records import PERSON, QUESTIONS
-from promptlift.judging.statistics.binomial import wilson
-from promptlift.judging.statistics.rates import TIES_HALF, TIES_LOSE, WITHOUT_TIES
-from promptlift.judging.statistics.results import agreement_with_metrics, results_of
+from promptlift.judging.results import SystemResults, agreement_with_metrics, read_results
+from promptlift.judging.statistics.agreement import Agreement
+from promptlift.judging.statistics.bradley_terry import Strengths
+from promptlift.judging.statistics.metrics_agreement import MetricAgreement
+from promptlift.judging.statistics.rater_checks import RaterCheck
+from promptlift.judging.statistics.rates import TIES_HALF, TIES_LOSE, WITHOUT_TIES, Tally
+from promptlift.judging.statistics.sequential_test import Evidence
 from promptlift.reporting.compare_page import p_text
 from promptlift.reporting.page import (
     Html,
@@ -25,14 +28,13 @@ from promptlift.reporting.page import (
 from promptlift.reporting.picture_data import PictureData
 from promptlift.reporting.plots import interval_plot
 from promptlift.reporting.training_sections import Draw
+from promptlift.statistics import wilson
 
 TITLE = "What people prefer"
 _PAPER_WINS, _PAPER_VOTES = 79, 100
 _RULES = {TIES_LOSE: "ties to the original", WITHOUT_TIES: "without ties",
           TIES_HALF: "ties as half"}  # fmt: skip
-_LISTED = 6  # kappas of two raters; of more the range is given
 
-Found = Mapping[str, Any]
 _Gains = dict[str, dict[str, dict[tuple[int, int], float]]]
 
 
@@ -53,11 +55,11 @@ def preference(folder: Path, shown: PictureData, draw: Draw) -> Section | None:
 
 
 def _of_study(study: Study, shown: PictureData, draw: Draw) -> list[Html]:
-    results, votes = results_of(study), study.store.votes()
+    results, votes = read_results(study), study.store.votes()
     low, high = wilson(_PAPER_WINS, _PAPER_VOTES)
     parts = [
         paragraph(
-            f"Blind votes on {results['pairs']} pairs. The paper's {_PAPER_WINS} of "
+            f"Blind votes on {results.pairs} pairs. The paper's {_PAPER_WINS} of "
             f"{_PAPER_VOTES} ({_share(_PAPER_WINS / _PAPER_VOTES, low, high)}) are the votes of "
             "one rater, its author, who knew which picture was which, and gave ties to the "
             "original; the two pictures of a pair came from different noise.",
@@ -74,14 +76,16 @@ def _of_study(study: Study, shown: PictureData, draw: Draw) -> list[Html]:
             )
         )
     gains = _gains(study, shown)
-    for question, found in results["questions"].items():
+    for question, found in results.questions.items():
         parts.append(heading(QUESTIONS.get(question, question)))
-        several = len(found["systems"]) > 1
-        for system, part in found["systems"].items():
+        several = len(found.systems) > 1
+        for system, part in found.systems.items():
             parts += _rates(system, part, _file_name(f"preference-{question}-{system}"), draw)
-        if strengths := found.get("bradley_terry"):
-            parts.append(_strengths(strengths))
-        parts.append(_raters(found["raters"]))
+        if found.bradley_terry:
+            parts.append(_strengths(found.bradley_terry))
+        if found.no_strengths:
+            parts.append(paragraph(f"No Bradley-Terry strengths: {found.no_strengths}", note=True))
+        parts.append(_raters(found.raters))
         skipped = sum(
             (vote.answer, vote.question, vote.kind) == ("skip", question, PERSON) for vote in votes
         )
@@ -95,11 +99,11 @@ def _of_study(study: Study, shown: PictureData, draw: Draw) -> list[Html]:
     return parts
 
 
-def _rates(system: str, part: Found, name: str, draw: Draw) -> list[Html]:
-    together, by_rater = part["rates"]["together"], part["rates"]["by_rater"]
-    rates = together["rates"]
-    over = "raters and prompts" if together["raters"] > 1 else "prompts"
-    crossed = [_share(None, rates[rule]["crossed_low"], rates[rule]["crossed_high"])
+def _rates(system: str, part: SystemResults, name: str, draw: Draw) -> list[Html]:
+    together, by_rater = part.rates.together, part.rates.by_rater
+    rates = together.rates
+    over = "raters and prompts" if together.raters > 1 else "prompts"
+    crossed = [_share(None, rates[rule].crossed_low, rates[rule].crossed_high)
                for rule in _RULES]  # fmt: skip
     rows = [_row("all raters", together), (f"all, over {over}", *[""] * 5, *crossed, "")]
     if len(by_rater) > 1:
@@ -109,8 +113,8 @@ def _rates(system: str, part: Found, name: str, draw: Draw) -> list[Html]:
     rows.append(("the paper, not blind", _PAPER_VOTES, _PAPER_WINS, "-", "-", "-",
                  _share(paper, low, high), "-", "-", "-"))  # fmt: skip
     counts = (
-        f"{system}: won {together['wins']}, lost {together['losses']}, tied {together['ties']}; "
-        f"{together['raters']} raters, {together['prompts']} prompts."
+        f"{system}: won {together.wins}, lost {together.losses}, tied {together.ties}; "
+        f"{together.raters} raters, {together.prompts} prompts."
     )
     note = (
         "In brackets Wilson's 95% intervals, which take votes as independent; in the second row "
@@ -120,9 +124,9 @@ def _rates(system: str, part: Found, name: str, draw: Draw) -> list[Html]:
     header = ("win rate", "votes", "won", "lost", "tied", "of these both bad", *_RULES.values(),
               "p")  # fmt: skip
     plotted = [
-        (said, rates[rule]["rate"], rates[rule]["low"], rates[rule]["high"])
+        (said, rate, rates[rule].low, rates[rule].high)
         for rule, said in _RULES.items()
-        if rates[rule]["rate"] is not None
+        if (rate := rates[rule].rate) is not None
     ]
     plot = interval_plot(
         f"Votes won by {system}",
@@ -130,75 +134,60 @@ def _rates(system: str, part: Found, name: str, draw: Draw) -> list[Html]:
         x="% of votes", marked=len(plotted), line=50,
     )  # fmt: skip
     caption = (
-        f"n = {together['votes']} votes, Wilson's 95% intervals. Grey: the paper, ties to the "
+        f"n = {together.votes} votes, Wilson's 95% intervals. Grey: the paper, ties to the "
         "original. Dotted: what a coin gives where ties are left out or count as half."
     )
     return [paragraph(counts), paragraph(note, note=True), table(rows, header, numbers=True),
-            bullets([*_agreement(part["agreement"]), _evidence(part["evidence"])]),
+            bullets([*_agreement(part.agreement), _evidence(part.evidence)]),
             figures([draw(plot, name, caption)])]  # fmt: skip
 
 
-def _row(name: str, tally: Found) -> tuple[object, ...]:
+def _row(name: str, tally: Tally) -> tuple[object, ...]:
     shares = [
-        _share(rate["rate"], rate["low"], rate["high"])
-        for rate in (tally["rates"][rule] for rule in _RULES)
+        _share(rate.rate, rate.low, rate.high) for rate in (tally.rates[rule] for rule in _RULES)
     ]
-    return (name, tally["votes"], tally["wins"], tally["losses"], tally["ties"],
-            tally["both_bad"], *shares, p_text(tally["sign_test"]))  # fmt: skip
+    return (name, tally.votes, tally.wins, tally.losses, tally.ties,
+            tally.both_bad, *shares, p_text(tally.sign_test))  # fmt: skip
 
 
-def _agreement(found: Found) -> list[str]:
-    if len(found["raters"]) < 2:
+def _agreement(found: Agreement) -> list[str]:
+    if len(found.raters) < 2:
         return ["One rater alone: nobody to agree with."]
-    lines = [
+    return [
         "Krippendorff's alpha "
-        f"{_number(found['alpha'], found['alpha_low'], found['alpha_high'])}, "
-        f"n = {found['pairs']} pairs that two raters or more judged; 1 is perfect, 0 is chance."
+        f"{_number(found.alpha, found.alpha_low, found.alpha_high)}, "
+        f"n = {found.pairs} pairs that two raters or more judged; 1 is perfect, 0 is chance."
     ]
-    if found["fleiss"] is not None:
-        lines.append(
-            f"Fleiss' kappa {found['fleiss']:.2f}, n = {found['fleiss_pairs']} pairs that all "
-            "judged."
-        )
-    kappas = [two for two in found["cohen"] if two["kappa"] is not None]
-    if kappas and len(kappas) <= _LISTED:
-        said = [f"{two['first']} and {two['second']} {two['kappa']:.2f} (n = {two['pairs']})"
-                for two in kappas]  # fmt: skip
-        lines.append(f"Cohen's kappa: {', '.join(said)}.")
-    elif kappas:
-        values = sorted(two["kappa"] for two in kappas)
-        lines.append(f"Cohen's kappa of {len(values)} twos: {values[0]:.2f} to {values[-1]:.2f}.")
-    return lines
 
 
-def _evidence(found: Found) -> str:
-    if not found["prompts"]:
+def _evidence(found: Evidence) -> str:
+    if not found.prompts:
         return "No first vote on a prompt was decided: no evidence yet."
     reached = (
-        f"20 was reached after {found['stop']}, enough to stop"
-        if found["stop"]
+        f"20 was reached after {found.stop}, enough to stop"
+        if found.stop
         else "20 would be enough to stop"
     )
     return (
         "Evidence that may be looked at after every vote, of the first vote on each prompt: "
-        f"e-value {found['e_value']:.3g} against no difference, n = {found['prompts']} decided; "
-        f"{reached}. Win rate without ties {found['low']:.1%} to {found['high']:.1%} "
+        f"e-value {found.e_value:.3g} against no difference, n = {found.prompts} decided; "
+        f"{reached}. Win rate without ties {found.low:.1%} to {found.high:.1%} "
         "(95% confidence sequence)."
     )
 
 
-def _raters(checks: Sequence[Found]) -> Html:
+def _raters(checks: Sequence[RaterCheck]) -> Html:
     rows = [
         (
-            check["rater"],
-            f"{check['alike']} of {check['repeats']} ({check['consistency_low']:.0%} to "
-            f"{check['consistency_high']:.0%})"
-            if check["repeats"]
+            check.rater,
+            f"{check.alike} of {check.repeats} ({check.consistency_low:.0%} to "
+            f"{check.consistency_high:.0%})"
+            if check.repeats
             else "-",
-            "-" if check["chance"] is None else f"{check['chance']:.0%}",
-            _share(check["left_share"], check["left_low"], check["left_high"]),
-            "-" if check["left_share"] is None else p_text(check["left_test"]),
-            f"{check['attention_passed']} of {check['attention']}" if check["attention"] else "-",
+            "-" if check.chance is None else f"{check.chance:.0%}",
+            _share(check.left_share, check.left_low, check.left_high),
+            "-" if check.left_share is None else p_text(check.left_test),
+            f"{check.attention_passed} of {check.attention}" if check.attention else "-",
         )
         for check in checks
     ]
@@ -207,30 +196,26 @@ def _raters(checks: Sequence[Found]) -> Html:
     return table(rows, header, numbers=True)
 
 
-def _strengths(found: Found) -> Html:
-    if "missing" in found:
-        return paragraph(f"No Bradley-Terry strengths: {found['missing']}", note=True)
-    ends = zip(found["low"], found["high"], strict=True)
+def _strengths(found: Strengths) -> Html:
+    ends = zip(found.low, found.high, strict=True)
     rows = [
         (system, f"{strength:.2f}", f"{_end(low)} to {_end(high)}")
-        for system, strength, (low, high) in zip(
-            found["systems"], found["strengths"], ends, strict=True
-        )
+        for system, strength, (low, high) in zip(found.systems, found.strengths, ends, strict=True)
     ]
     return table(rows, ("system", "Bradley-Terry strength, log-odds", "95%"), numbers=True)
 
 
 def _metrics(
-    agreed: Mapping[str, Found], shown: PictureData, system: str, name: str, draw: Draw
+    agreed: Mapping[str, MetricAgreement], shown: PictureData, system: str, name: str, draw: Draw
 ) -> list[Html]:
     rows, plotted = [], []
     for metric, found in agreed.items():
-        accuracy = (found["accuracy"], found["accuracy_low"], found["accuracy_high"])
-        tau = _number(found["tau"], found["tau_low"], found["tau_high"])
-        decided = f"{found['decided']} of {found['pairs']}"
-        rows.append((shown.title(metric), _share(*accuracy), tau, decided, found["prompts"]))
-        if None not in accuracy:
-            plotted.append(_percent((shown.title(metric), *accuracy)))
+        accuracy, low, high = found.accuracy, found.accuracy_low, found.accuracy_high
+        tau = _number(found.tau, found.tau_low, found.tau_high)
+        decided = f"{found.decided} of {found.pairs}"
+        rows.append((shown.title(metric), _share(accuracy, low, high), tau, decided, found.prompts))
+        if accuracy is not None and low is not None and high is not None:
+            plotted.append(_percent((shown.title(metric), accuracy, low, high)))
     header = (f"metric{f', of {system}' if system else ''}", "finds the preferred picture",
               "Kendall's tau-b", "decided pairs", "prompts")  # fmt: skip
     note = (
@@ -242,7 +227,7 @@ def _metrics(
     if plotted:
         plot = interval_plot("Preferred pictures found by metrics", plotted,
                              x="% of decided pairs", marked=len(plotted), line=50)  # fmt: skip
-        n = "/".join(str(count) for count in sorted({row["decided"] for row in agreed.values()}))
+        n = "/".join(str(count) for count in sorted({row.decided for row in agreed.values()}))
         caption = f"n = {n} decided pairs, 95% intervals; dotted: a coin."
         parts.append(figures([draw(plot, name, caption)]))
     return parts

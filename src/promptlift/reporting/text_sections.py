@@ -20,7 +20,7 @@ from promptlift.reporting.run_data import Row, RunData, whole_target
 from promptlift.reporting.score_sections import by_system
 from promptlift.reporting.training_sections import Draw
 from promptlift.reporting.word_section import TOP
-from promptlift.scoring.scores import mean_interval
+from promptlift.statistics import mean_interval
 
 _INTRODUCTION = re.compile(r"^(?:.*\bby |and )")  # "art by", before a painter's name
 _ADDED = {"painter": "added_painters", "style": "added_styles"}

@@ -1,5 +1,6 @@
 """Settings of a training run."""
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -57,8 +58,8 @@ class TrainingConfig:
     group_by_length: bool = _setting(True, "Batches of like length, for less padding.")
     gradient_checkpointing: str = _setting(
         "auto",
-        "on, off or auto: on where the trial finds too little memory, which runs on a GPU and "
-        "those of 2,000 updates or more begin with; off without. Slower, the same loss.",
+        "on, off or auto: on where the preflight finds too little memory. Runs on a GPU and those "
+        "of 2,000 updates or more begin with one; others have it off. Slower, the same loss.",
     )
     lora: bool = _setting(False, "Learn low-rank additions to the weights, in less memory.")
     lora_rank: int = _setting(16, "Rank of those additions.")
@@ -144,6 +145,15 @@ class TrainingConfig:
         if unknown := set(given) - {item.name for item in fields(cls)}:
             raise ConfigError(f"unknown settings: {', '.join(sorted(unknown))}")
         return cls(**{**PRESETS[preset], **given})
+
+    def updates_per_epoch(self, pairs: int, processes: int = 1) -> int:
+        """Weight updates of an epoch over so many pairs; the last one may have fewer batches."""
+        batches = math.ceil(pairs / (self.batch_size * processes))
+        return math.ceil(batches / self.gradient_accumulation_steps)
+
+    def updates(self, pairs: int, processes: int = 1) -> int:
+        """Weight updates of a run over so many pairs."""
+        return math.ceil(self.updates_per_epoch(pairs, processes) * self.epochs)
 
 
 _POSITIVE = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promptlift.errors import ConfigError, InputError
-from promptlift.pairs.load import find_files
+from promptlift.pairs.datasets import find_files
 from promptlift.pairs.split import related
 from promptlift.prompts.clauses import cut_prompt
 from promptlift.records import Pair

@@ -13,12 +13,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from promptlift.files import atomic_path, write_json
+from promptlift.files import write_json
+from promptlift.improving.codec import Codec, SpecialTokens
 from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
-from promptlift.improving.improver import Improver, SpecialTokens
 from promptlift.improving.manifest import ModelCard
+from promptlift.improving.model import LoadedModel
 from promptlift.improving.session import Ask, Session
 from promptlift.records import Pair
+from promptlift.tables import write_rows
 from promptlift.training.config import TrainingConfig
 from promptlift.training.distributed import Processes
 from promptlift.training.models import Start
@@ -40,7 +42,7 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class PredictionScores:
     """What an evaluator says of predictions.
 
     Attributes:
@@ -55,7 +57,7 @@ class Evaluation:
 class Evaluator(Protocol):
     """Scores predictions. Training is handed one: scoring lies downstream."""
 
-    def __call__(self, pairs: Sequence[Pair], predictions: Sequence[str]) -> Evaluation:
+    def __call__(self, pairs: Sequence[Pair], predictions: Sequence[str]) -> PredictionScores:
         """Score each prediction against its pair; both in the same order."""
         ...
 
@@ -118,13 +120,8 @@ class EpochEvaluation:
         self.pairs = [pairs[index] for index in self.indices]
         from promptlift.improving.engines.torch import TorchEngine
 
-        self.improver = Improver(
-            TorchEngine(start.t5),
-            start.tokenizer,
-            card,
-            SpecialTokens(**start.tokens),
-            f"{card.name}@training",
-        )
+        codec = Codec(start.tokenizer, SpecialTokens(**start.tokens))
+        self.model = LoadedModel(TorchEngine(start.t5), codec, card, f"{card.name}@training")
 
     def __call__(self, step: int, epoch: float) -> dict[str, float]:
         """The figures of the log, by column.
@@ -146,19 +143,18 @@ class EpochEvaluation:
     def _score(
         self, path: Path, step: int, epoch: float, predictions: list[str]
     ) -> list[dict[str, Any]]:
-        found = Evaluation()
+        found = PredictionScores()
         if self.evaluator is not None:
             self.report(f"epoch {epoch:.2f}: scoring {len(predictions)} predictions")
             found = self.evaluator(self.pairs, predictions)
         rows = found.rows or [{} for _ in predictions]
-        with atomic_path(path.with_suffix(".jsonl")) as temporary:
-            lines = (
-                {"index": index, **vars(pair), "prediction": prediction, **row}
-                for index, pair, prediction, row in zip(
-                    self.indices, self.pairs, predictions, rows, strict=True
-                )
+        lines = (
+            {"index": index, **vars(pair), "prediction": prediction, **row}
+            for index, pair, prediction, row in zip(
+                self.indices, self.pairs, predictions, rows, strict=True
             )
-            temporary.write_text("".join(map(_line, lines)), encoding="utf-8", newline="\n")
+        )
+        write_rows(path.with_suffix(".jsonl"), lines, ())
         settings = {**asdict(self.decoding), **asdict(self.control), "seed": self.seed}
         write_json(
             path,
@@ -196,18 +192,11 @@ class EpochEvaluation:
 
     def predict(self, pairs: Sequence[Pair]) -> Iterator[str]:
         """The whole improved prompt of each pair, whatever its mode."""
-        results = {
-            mode: Session(
-                self.improver,
-                mode=mode,
-                decoding=self.decoding,
-                control=self.control,
-                batch_size=BATCH_SIZE,
-            ).improve([Ask(prompt=p.source, seed=self.seed) for p in pairs if p.mode == mode])
-            for mode in {pair.mode for pair in pairs}
-        }
-        for pair in pairs:
-            [result] = next(results[pair.mode])
+        session = Session(
+            self.model, decoding=self.decoding, control=self.control, batch_size=BATCH_SIZE
+        )
+        asks = (Ask(prompt=pair.source, seed=self.seed, mode=pair.mode) for pair in pairs)
+        for [result] in session.improve(asks):
             yield result.prompt
 
 
@@ -246,9 +235,4 @@ def _read_journal(path: Path) -> list[str]:
 def _append(path: Path, predictions: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8", newline="\n") as file:
-        file.writelines(map(_line, predictions))
-        file.flush()
-
-
-def _line(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False) + "\n"
+        file.writelines(json.dumps(text, ensure_ascii=False) + "\n" for text in predictions)

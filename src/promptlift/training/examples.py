@@ -15,7 +15,7 @@ Row = dict[str, list[int]]
 Encoder = Callable[[list[str]], list[list[int]]]
 
 
-class Examples:
+class TokenizedPairs:
     """Token ids of sources (prefix included) and targets (end included)."""
 
     def __init__(self, rows: list[Row]) -> None:
@@ -24,7 +24,7 @@ class Examples:
     @classmethod
     def of(
         cls, pairs: list[Pair], encode: Encoder, prefixes: dict[str, str], config: TrainingConfig
-    ) -> "Examples":
+    ) -> "TokenizedPairs":
         """Encode pairs, cut to the longest that the settings allow."""
         sources = encode([prefixes[pair.mode] + pair.source for pair in pairs])
         targets = encode([pair.target for pair in pairs])
@@ -41,10 +41,10 @@ class Examples:
             ]
         )
 
-    def sample(self, count: int, seed: int) -> "Examples":
+    def sample(self, count: int, seed: int) -> "TokenizedPairs":
         """So many of them, the same for the same seed."""
         drawn = random.Random(seed).sample(range(len(self.rows)), min(count, len(self.rows)))
-        return Examples([self.rows[index] for index in sorted(drawn)])
+        return TokenizedPairs([self.rows[index] for index in sorted(drawn)])
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -101,7 +101,7 @@ class EpochSampler:
             yield from batch
 
 
-def order_of(examples: Examples, batch_size: int, config: TrainingConfig) -> EpochSampler:
+def order_of(examples: TokenizedPairs, batch_size: int, config: TrainingConfig) -> EpochSampler:
     """The order that a run with these settings learns examples in."""
     lengths = [len(row["labels"]) * 64 + min(len(row["input_ids"]), 63) for row in examples.rows]
     return EpochSampler(lengths, batch_size, config.seed, grouped=config.group_by_length)

@@ -173,4 +173,4 @@ def _from_checkpoint(name: str, dropout_rate: float | None) -> Start:
 
     # In float32, and only with all of its weights.
     loaded = load_torch(name, dropout_rate=dropout_rate)
-    return Start(loaded.engine.model, loaded.tokenizer, loaded.tokens)
+    return Start(loaded.engine.model, loaded.codec.tokenizer, vars(loaded.codec.special))

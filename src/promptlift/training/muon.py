@@ -40,7 +40,9 @@ class Muon(torch.optim.Optimizer):
 
     One learning rate serves both: updates of Muon are scaled by 0.2 sqrt(max(rows, columns)), as
     large as those of AdamW (Liu et al., "Muon is scalable for LLM training", 2025, section 2.2).
-    Matrices of one shape are taken together, which is twice as fast on a processor as one by one.
+    Matrices of one shape are taken together: 0.13 s instead of 0.21 s a step on two cores.
+    `torch.optim.Muon` has the same rule. It always iterates in bfloat16, which takes ten times as
+    long where the hardware lacks it, and it refuses whatever is no matrix.
 
     Args:
         named: the model's named parameters.

@@ -1,8 +1,8 @@
 """Dynamic batching: prompts of requests that arrive together are improved in one batch.
 
 An idle server waits a few milliseconds for more prompts; a busy one takes those that arrived while
-it worked. Prompts of a batch have the same mode and options; each has its own seed, number of
-variants and negative prompt. No result depends on its neighbours (`improving.batching`).
+it worked. Prompts of a batch have the same options; each has its own mode, seed, number of variants
+and negative prompt. No result depends on its neighbours (`improving.codec`).
 """
 
 import asyncio
@@ -31,9 +31,8 @@ _log = logging.getLogger("promptlift.web")
 
 @dataclass(frozen=True)
 class Options:
-    """The mode and options that all prompts of a batch share."""
+    """The options that all prompts of a batch share."""
 
-    mode: str
     decoding: DecodingConfig
     control: ControlConfig
 
@@ -189,8 +188,7 @@ class Batcher:
         options, asks = batch[0].options, [item.ask for item in batch]
         try:
             session = Session(
-                self.improver,
-                mode=options.mode,
+                self.improver.model,
                 decoding=options.decoding,
                 control=options.control,
                 batch_size=self.batch_size,

@@ -167,13 +167,13 @@ def _options(body: ImproveRequest, service: Service) -> Options:
         name: value for name in _HELP if (value := getattr(body, name)) is not None or name in nulls
     }
     improver, most = service.batcher.improver, service.config.max_new_tokens
-    improver.prefix(body.mode)
+    improver.card.prefix(body.mode)
     if body.like is not None:
         check_length("like", body.like, service.config.max_prompt_chars)
     decoding, control = resolve_options(improver.card.decoding, body.preset, given)
     if decoding.max_new_tokens > most:
         raise ConfigError(f"max_new_tokens is {decoding.max_new_tokens}; this server allows {most}")
-    return Options(body.mode, decoding, control)
+    return Options(decoding, control)
 
 
 def _asks(body: ImproveRequest, service: Service) -> list[Ask]:
@@ -186,7 +186,10 @@ def _asks(body: ImproveRequest, service: Service) -> list[Ask]:
         chars=service.config.max_prompt_chars,
     )
     seed = secrets.randbits(32) if body.seed is None else body.seed
-    return [Ask(prompt=text, seed=seed, n=body.n, negative=body.negative) for text in prompts]
+    return [
+        Ask(prompt=text, seed=seed, mode=body.mode, n=body.n, negative=body.negative)
+        for text in prompts
+    ]
 
 
 _Futures = list["asyncio.Future[list[Improvement]]"]

@@ -25,7 +25,7 @@ from promptlift.world.bundle import drawing_notice
 
 if TYPE_CHECKING:
     from promptlift.illustrating.illustrator import Illustrator
-    from promptlift.illustrating.pictures import Picture
+    from promptlift.illustrating.records import DrawnPicture
 
 _log = logging.getLogger("promptlift.web")
 KEPT = 16  # finished jobs whose pictures can still be fetched
@@ -263,7 +263,7 @@ class PictureJobs:
 
 def _png(
     index: int,
-    picture: "Picture",
+    picture: "DrawnPicture",
     receipt: Improvement | None,
     illustrator: "Illustrator",
     origin: list[dict[str, str]],
@@ -285,7 +285,7 @@ def _png(
     return png_bytes(drawing, picture)
 
 
-def _about(picture: "Picture", url: str) -> PictureOfJob:
+def _about(picture: "DrawnPicture", url: str) -> PictureOfJob:
     request, (width, height) = picture.request, picture.image.size
     return PictureOfJob(
         url=url,

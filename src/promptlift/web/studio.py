@@ -12,10 +12,10 @@ from promptlift.improving.explain import reasons
 from promptlift.improving.receipts import (
     A1111_KEYWORD,
     KEYWORD,
+    a1111_text,
     parse_a1111_parameters,
     parse_receipt,
 )
-from promptlift.improving.tools import a1111_text
 from promptlift.png_text import png_texts
 from promptlift.prompts.reading import longest_part
 from promptlift.records import Improvement

@@ -1,4 +1,4 @@
-"""The models of the pocket world that the package carries, and what is always said of them."""
+"""The models of the pocket world that the package carries, and the notices that go with them."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ LICENCE = "Apache-2.0"
 
 
 def drawing_notice(option: str) -> str:
-    """What is said whenever it draws; `option` is that which names another model."""
+    """The notice that goes with its pictures; `option` names the option for another model."""
     return (
         "the pocket world draws coloured shapes, 64 pixels wide, and nothing else; pictures of "
         f"anything else need real weights, for example: {option} sdxl (11.4 GB)"

@@ -56,7 +56,7 @@ def caption(scene: Scene, rng: np.random.Generator, *, control: bool = False) ->
 
     Args:
         scene: what the picture shows.
-        rng: decides what is said of it.
+        rng: decides which words the caption has.
         control: of the control world.
     """
     first = subject(scene, rng)
@@ -86,7 +86,7 @@ def subject(scene: Scene, rng: np.random.Generator) -> str:
 
 
 def details(scene: Scene, rng: np.random.Generator, *, control: bool = False) -> list[str]:
-    """What detailed captions say beside the subject, in no order."""
+    """The words of a detailed caption without its subject, in random order."""
     said = []
     if scene.position is not None and rng.random() < 0.4:
         said.append(PLACES[scene.position])

@@ -1,4 +1,4 @@
-"""Dealing is fair whatever is dealt."""
+"""Assignment is fair whatever is assigned."""
 
 from collections import Counter
 
@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlift.judging.collecting.assignment import ATTENTION, JUDGE, REPEAT, deal
+from promptlift.judging.collecting.assignment import assign
+from promptlift.judging.records import ATTENTION, JUDGE, REPEAT
 
 
 @given(
@@ -17,11 +18,11 @@ from promptlift.judging.collecting.assignment import ATTENTION, JUDGE, REPEAT, d
     attention=st.integers(0, 3),
     seed=st.integers(0, 2**32),
 )
-def test_every_deal_is_fair(
+def test_every_assignment_is_fair(
     pairs: int, raters: int, per_pair: int, repeats: float, attention: int, seed: int
 ) -> None:
     per_pair = min(per_pair, raters)
-    dealt = deal(
+    hands = assign(
         range(pairs),
         raters,
         per_pair=per_pair,
@@ -29,13 +30,13 @@ def test_every_deal_is_fair(
         attention=attention,
         rng=np.random.default_rng(seed),
     )
-    assert len(dealt) == raters
-    first = [[task for task in hand if task.purpose == JUDGE] for hand in dealt]
+    assert len(hands) == raters
+    first = [[task for task in hand if task.purpose == JUDGE] for hand in hands]
     seen = Counter(task.pair for hand in first for task in hand)
     assert seen == dict.fromkeys(range(pairs), per_pair)
     loads = [len(hand) for hand in first]
     assert max(loads) - min(loads) <= 1
-    for hand, judged in zip(dealt, first, strict=True):
+    for hand, judged in zip(hands, first, strict=True):
         assert len({task.pair for task in judged}) == len(judged)
         assert abs(sum(1 if task.swapped else -1 for task in judged)) <= 1
         again = [task for task in hand if task.purpose == REPEAT]
@@ -50,8 +51,11 @@ def test_every_deal_is_fair(
 
 
 def test_repetitions_stand_apart() -> None:
-    [hand] = deal(range(40), 1, per_pair=1, repeats=0.1, attention=0, rng=np.random.default_rng(0))
-    for place, task in enumerate(hand):
-        if task.purpose == REPEAT:
-            earlier = [one.pair for one in hand].index(task.pair)
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        [hand] = assign(range(40), 1, per_pair=1, repeats=0.1, attention=0, rng=rng)
+        again = [place for place, task in enumerate(hand) if task.purpose == REPEAT]
+        assert len(again) == 4
+        for place in again:
+            earlier = [one.pair for one in hand].index(hand[place].pair)
             assert place - earlier > 5 or place > len(hand) - 6

@@ -1,5 +1,6 @@
 """Votes are kept as they were given, whatever happens."""
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -11,33 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlift.errors import ConfigError, InputError
+from promptlift.errors import InputError
 from promptlift.judging.collecting.store import Conflict, VoteStore
 from promptlift.judging.collecting.study import FILE, Study
-from promptlift.judging.collecting.tables import export_votes, import_votes
 from promptlift.judging.config import JudgingConfig
-from promptlift.judging.records import ANSWERS, Rater
-from promptlift.tables import read_rows, write_rows
-from tests.judging.runs import draw_run
-
-
-def answer(study: Study, rater: Rater, choice: str, key: str) -> None:
-    place = study.store.place(rater, study.questions)
-    assert place.question is not None
-    study.store.vote(
-        rater,
-        study.questions,
-        position=place.position,
-        question=place.question,
-        answer=choice,
-        seconds=1.5,
-        page_version="test",
-        key=key,
-    )
-
-
-def undo(study: Study, rater: Rater, key: str) -> None:
-    study.store.undo(rater, study.questions, page_version="test", key=key)
+from promptlift.judging.records import ANSWERS, SIMULATED, Rater
+from tests.judging.runs import answer, draw_run, undo, vote_all
 
 
 def test_votes_know_their_sides(study: Study) -> None:
@@ -196,68 +176,6 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert len(study.store.votes()) == 7
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl", "tsv"])
-def test_export_and_import_round_trip(study: Study, run: Path, tmp_path: Path, ending: str) -> None:
-    ada, ben = study.store.raters()
-    answer(study, ada, "left", "key-0001")
-    answer(study, ben, "both_bad", "key-0002")
-    undo(study, ada, "key-0003")
-    answer(study, ada, "skip", "key-0004")
-    before = study.store.records()
-    file = tmp_path / f"votes.{ending}"
-    assert export_votes(study.store, file) == 4
-    assert len(list(read_rows(file))) == 4
-    assert import_votes(study.store, file) == 0  # all are known
-
-    # A copy of the study without votes gets them all.
-    copy = tmp_path / "copy.sqlite"
-    with sqlite3.connect(run / FILE) as theirs, sqlite3.connect(copy) as ours:
-        theirs.backup(ours)
-        for name in ("votes_stay", "votes_remain"):
-            ours.execute(f"DROP TRIGGER {name}")
-        ours.execute("DELETE FROM votes")
-    other = VoteStore(copy)
-    assert import_votes(other, file) == 4
-    assert other.records() == before
-    other.close()
-
-
-def test_votes_of_another_study_are_refused(study: Study, tmp_path: Path) -> None:
-    answer(study, study.store.raters()[0], "left", "key-0001")
-    export_votes(study.store, tmp_path / "votes.csv")
-    other = Study.open([draw_run(tmp_path / "other", 12)], JudgingConfig(raters=("ada", "ben")))
-    with pytest.raises(InputError, match="another study"):
-        import_votes(other.store, tmp_path / "votes.csv")
-    (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="no exported vote"):
-        import_votes(other.store, tmp_path / "bad.csv")
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"question": "beauty"}, "row 1 is no vote and no undo; nothing was added"),
-        ({"answer": "both"}, "row 1 is no vote and no undo; nothing was added"),
-        ({"seconds": "nan"}, r"no exported vote \(seconds is nan\)"),
-    ],
-)
-def test_rows_that_are_no_votes_are_refused(
-    study: Study, run: Path, tmp_path: Path, change: dict[str, str], said: str
-) -> None:
-    answer(study, study.store.raters()[0], "left", "key-0001")
-    [row] = study.store.records()
-    write_rows(tmp_path / "votes.csv", [{**row, "key": "key-0002", **change}], list(row))
-    with pytest.raises(InputError, match=said):
-        import_votes(study.store, tmp_path / "votes.csv")
-    assert len(study.store.records()) == 1
-
-
-def test_other_settings_are_refused(study: Study, run: Path) -> None:
-    with pytest.raises(ConfigError, match="raters was"):
-        Study.open([run], JudgingConfig(raters=("cleo",)))
-    assert study.questions == ("match", "picture")
-
-
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "no.sqlite").write_bytes(b"no database " * 100)
     with pytest.raises(InputError, match="cannot be used as a file of votes"):
@@ -268,39 +186,44 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
         VoteStore(tmp_path / "other.sqlite")
 
 
-def test_a_run_without_pictures_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="Draw them"):
-        Study.open([tmp_path], JudgingConfig())
-    assert not (tmp_path / FILE).exists()
+def test_votes_of_a_copy_leave_the_first_open_pair_open(tmp_path: Path) -> None:
+    run = draw_run(tmp_path / "run", 4)
+    here = Study.open([run], JudgingConfig(raters=("ada",), questions=("match",), repeats=0.0))
+    [ada] = here.store.raters()
+    here.store.close()
+    copy = Study.open([Path(shutil.copytree(run, tmp_path / "copy"))], None)
+    vote_all(copy, 1.0)
+    there = copy.store.records()
+    here = Study.open([run], None)
+    assert here.store.add_records([there[1]]) == 1
+    place = here.store.place(ada, here.questions)
+    assert (place.position, place.total) == (0, 4)
+    answer(here, here.store.raters()[0], "tie", "own-key-0")
+    assert here.store.place(ada, here.questions).position == 2
+    with pytest.raises(InputError, match=r"pair 1 would have two votes of a rater on 'match'"):
+        here.store.add_records(there)
+    assert len(here.store.votes()) == 2
 
 
-def test_several_runs_are_judged_each_with_each(tmp_path: Path) -> None:
-    runs = [draw_run(tmp_path / name, 3, seed=seed) for seed, name in enumerate(("flan", "mine"))]
-    study = Study.open(runs, JudgingConfig())
-    systems = {pair.systems for pair in study.store.pairs()}
-    assert systems == {
-        ("original", "improved (flan)"),
-        ("original", "improved (mine)"),
-        ("improved (flan)", "improved (mine)"),
-    }
-    assert len(study.store.pairs()) == 9
+def test_an_undo_on_both_copies_is_one(tmp_path: Path) -> None:
+    run = draw_run(tmp_path / "run", 3)
+    here = Study.open([run], JudgingConfig(raters=("ada",), questions=("match",), repeats=0.0))
+    answer(here, here.store.raters()[0], "tie", "own-key-0")
+    here.store.close()
+    copy = Study.open([Path(shutil.copytree(run, tmp_path / "copy"))], None)
+    here = Study.open([run], None)
+    for study in (here, copy):
+        [ada] = study.store.raters()
+        study.store.undo(ada, study.questions, page_version="test", key=f"undo-{study.folder.name}")
+    assert here.store.add_records(copy.store.records()) == 0
 
 
-def test_problems_are_named_together() -> None:
-    with pytest.raises(ConfigError, match=r"per_pair is 3.*; questions is what"):
-        JudgingConfig(per_pair=3, questions=("what",))
-
-
-def test_a_file_without_a_deal_has_no_votes_and_can_be_dealt(run: Path) -> None:
-    """What a kill between making the file and dealing leaves."""
-    VoteStore(run / "judging" / "votes.sqlite").close()
-    with pytest.raises(InputError, match="has no votes yet"):
-        Study.open([run], None)
-    assert Study.open([run], JudgingConfig()).store.pairs()
-
-
-def test_two_runs_of_one_name_are_refused(tmp_path: Path) -> None:
-    runs = [draw_run(tmp_path / place / "run", 2) for place in ("here", "there")]
-    with pytest.raises(InputError, match="two of the runs are named run"):
-        Study.open(runs, JudgingConfig())
-    assert not (runs[0] / "judging").exists()
+def test_votes_of_programs_are_not_imported_as_those_of_people(tmp_path: Path) -> None:
+    run = draw_run(tmp_path / "run", 3)
+    config = JudgingConfig(raters=("ada",), questions=("match",), repeats=0.0)
+    study = Study.open([run], config, kind=SIMULATED)
+    vote_all(study, 1.0)
+    assert {vote.kind for vote in study.store.votes()} == {SIMULATED}
+    rows = [{**row, "kind": "person"} for row in study.store.records()]
+    with pytest.raises(InputError, match="is a vote of a person, and ada is a simulated here"):
+        study.store.add_records(rows)

@@ -1,6 +1,7 @@
 """Metrics held against people."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def test_accuracy_and_tau_by_hand() -> None:
     # Of ten comparisons people tie one (first and third). Of the others are discordant: second
     # with third, fourth with second, fourth with fifth; concordant are six.
     assert found.tau == pytest.approx((6 - 3) / np.sqrt(10 * 9))
-    json.dumps(found.to_dict(), allow_nan=False)
+    json.dumps(asdict(found), allow_nan=False)
 
 
 @given(PAIRS)

@@ -8,13 +8,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from promptlift.errors import ConfigError
-from promptlift.judging.statistics.binomial import wilson
 from promptlift.judging.statistics.planning import (
-    design_effect,
     sign_test_power,
     votes_for_power,
     votes_for_width,
 )
+from promptlift.statistics import wilson
 
 
 def test_half_a_rate_within_ten_points_takes_93_votes() -> None:
@@ -61,8 +60,7 @@ def test_power_is_the_chance_of_all_counts_that_scipy_rejects(
 def test_fewer_votes_fail_and_more_never_do(rate: float, power: float, alpha: float) -> None:
     n = votes_for_power(rate, power=power, alpha=alpha)
     assert sign_test_power(n - 1, rate, alpha=alpha) < power
-    every = [sign_test_power(more, rate, alpha=alpha) for more in range(n, 2 * n + 60)]
-    assert min(every) >= power
+    assert sign_test_power(range(n, 2 * n + 60), rate, alpha=alpha).min() >= power
 
 
 def test_all_wins_need_six_and_ties_need_more() -> None:
@@ -78,13 +76,7 @@ def test_near_one_half_the_search_is_wide_enough() -> None:
     for rate in (0.52, 0.48):
         n = votes_for_power(rate)
         assert sign_test_power(n - 1, rate) < 0.8
-        assert min(sign_test_power(n + more, rate) for more in range(600)) >= 0.8
-
-
-def test_votes_on_one_prompt_count_for_less() -> None:
-    assert design_effect(1, 0.7) == 1.0
-    assert design_effect(5, 0.0) == 1.0
-    assert design_effect(5, 1.0) == 5.0
+        assert sign_test_power(range(n, n + 600), rate).min() >= 0.8
 
 
 def test_bad_values_are_named() -> None:

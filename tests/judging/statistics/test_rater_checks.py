@@ -1,6 +1,7 @@
 """What a rater's answers say of the rater."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given, settings
@@ -34,7 +35,7 @@ def test_repeats_sides_and_attention_by_hand() -> None:
     assert (found.decided, found.left, found.left_share) == (3, 2, 2 / 3)
     assert found.left_test == pytest.approx(stats.binomtest(2, 3).pvalue)
     assert (found.attention, found.attention_passed) == (2, 1)
-    json.dumps(found.to_dict(), allow_nan=False)
+    json.dumps(asdict(found), allow_nan=False)
 
 
 @given(some_votes())

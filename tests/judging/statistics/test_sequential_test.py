@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from promptlift.errors import ConfigError
-from promptlift.judging.statistics.binomial import sign_test
 from promptlift.judging.statistics.sequential_test import first_decided, monitor
+from promptlift.statistics import sign_test
 from tests.judging.votes import swapped, vote, votes_of
 
 SEQUENCES = 500

@@ -13,18 +13,18 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers import AutoModel, AutoProcessor
 
-from promptlift.errors import ConfigError, InputError, ModelError
-from promptlift.pictures import PictureReader, read_index
-from promptlift.scoring.pictures.clip import (
-    ClipEncoder,
+from promptlift.errors import InputError, ModelError
+from promptlift.picture_files import PictureReader
+from promptlift.pictures import read_index
+from promptlift.scoring.pictures.clip import ClipEncoder
+from promptlift.scoring.pictures.clip_loading import load_clip
+from promptlift.scoring.pictures.feature_cache import FeatureCache
+from promptlift.scoring.pictures.similarity import (
     clip_score,
     cosines,
-    load_clip,
+    directional_similarity,
     match_probability,
-    pick_device,
 )
-from promptlift.scoring.pictures.directional import directional_similarity
-from promptlift.scoring.pictures.feature_cache import FeatureCache
 from tests.scoring.clip_models import COLOURS, SHAPES, make_clip, shape_picture, sources
 from tests.scoring.torchmetrics_pairs import by_torchmetrics, torchmetrics_model
 
@@ -188,7 +188,7 @@ def test_a_damaged_cache_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("./nowhere", "is no folder"),
+        ("./nowhere", "is not a folder"),
         ("openai/clip-vit-base-patch16", r"not on this machine\. Download it \(0\.6 GB\) with: hf"),
         ("somebody/else", r"Download it with: hf download somebody/else"),
     ],
@@ -213,32 +213,6 @@ def test_other_and_damaged_models_are_refused(
     (folder / "processor_config.json").unlink()
     with pytest.raises(ModelError, match="cannot be loaded"):
         load_clip(str(folder))
-
-
-def test_devices() -> None:
-    assert pick_device("cpu") == "cpu"
-    assert pick_device("auto") in ("cpu", "cuda", "mps")
-    if not torch.cuda.is_available():
-        with pytest.raises(ConfigError, match=r"'cuda:1' is not there; there is: .*cpu"):
-            pick_device("cuda:1")
-
-
-@pytest.mark.parametrize(
-    ("asked", "said"),
-    [
-        ("cuda:x", "device 'cuda:x' is none; write for example cpu or cuda:0"),
-        ("cuda:7", "device 'cuda:7' is not there; there are 2, from 0"),
-        ("cpu:x", "device 'cpu:x' is none"),
-    ],
-)
-def test_devices_that_are_none_are_named(
-    asked: str, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert pick_device("cuda:1") == "cuda:1"
-    with pytest.raises(ConfigError, match=said):
-        pick_device(asked)
 
 
 VECTORS = st.lists(

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from promptlift.scoring.pictures.pair_scores import compare, mean_score, other_prompts, win_rates
+from promptlift.scoring.pictures.pair_scores import (
+    compare,
+    gain_of,
+    mean_score,
+    other_prompts,
+    win_rates,
+)
 from promptlift.scoring.scores import Metric
 
 UP = Metric(name="up", title="Up", range=(None, None), higher_is_better=True, source="here")
@@ -114,3 +120,10 @@ def test_every_prompt_takes_another_ones_words(sources: dict[int, str], seed: in
     assert sorted(taken.values()) == sorted(taken)  # each words are taken once
     backwards = dict(reversed(list(sources.items())))
     assert other_prompts(backwards, seed=seed) == found
+
+
+def test_a_gain_points_to_the_better_end() -> None:
+    original, improved = np.array([1.0, 2.0, np.nan]), np.array([3.0, 1.5, 1.0])
+    assert gain_of(original, improved)[:2].tolist() == [2.0, -0.5]
+    assert np.isnan(gain_of(original, improved)[2])
+    assert gain_of(1.0, 3.0, higher_is_better=False) == -2.0

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from transformers import AutoModel, AutoProcessor
 
 from promptlift.errors import ConfigError, ModelError
-from promptlift.pictures import Picture, PictureReader, read_index
+from promptlift.picture_files import PictureReader
+from promptlift.pictures import Picture, read_index
 from promptlift.scoring.pictures import preference_models as preference
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.pictures.feature_cache import FeatureCache

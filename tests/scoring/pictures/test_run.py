@@ -15,12 +15,12 @@ from promptlift.errors import ConfigError, InputError
 from promptlift.pictures import Picture, read_index
 from promptlift.runs import Run
 from promptlift.scoring.pictures import preference_models as preference
-from promptlift.scoring.pictures.clip import cosines, load_clip
+from promptlift.scoring.pictures.clip_loading import load_clip
 from promptlift.scoring.pictures.config import PictureScoringConfig
-from promptlift.scoring.pictures.directional import directional_similarity
 from promptlift.scoring.pictures.feature_cache import FeatureCache
 from promptlift.scoring.pictures.picture_features import caption
 from promptlift.scoring.pictures.run import STAGE, score_pictures
+from promptlift.scoring.pictures.similarity import cosines, directional_similarity
 from promptlift.scoring.pictures.verdicts import judge
 from promptlift.scoring.scores import Metric
 from promptlift.tables import Row, read_rows

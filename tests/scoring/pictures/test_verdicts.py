@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from promptlift.scoring.pictures.verdicts import Verdict, judge, left_alone, t_quantile
+from promptlift.scoring.pictures.verdicts import Verdict, judge, left_alone
 
 
 def verdicts_of(*gains_by_prompt: list[float], **others: object) -> list[Verdict]:
@@ -17,13 +17,6 @@ def verdicts_of(*gains_by_prompt: list[float], **others: object) -> list[Verdict
     prompts = [index for index, gains in enumerate(gains_by_prompt) for _ in gains]
     values = np.array([gain for gains in gains_by_prompt for gain in gains], np.float64)
     return judge({"clip": values}, prompts, [0] * len(prompts), **others)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("freedom", [1, 2, 3, 7, 30, 999, 1001, 50_000])
-@pytest.mark.parametrize("share", [0.5, 0.9, 0.95, 0.975, 0.999])
-def test_quantiles_agree_with_scipy(share: float, freedom: int) -> None:
-    expected = stats.t.ppf(share, freedom)
-    assert t_quantile(share, freedom) == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 def test_a_clear_gain_a_clear_loss_and_neither_by_hand() -> None:

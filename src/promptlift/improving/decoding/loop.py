@@ -14,7 +14,7 @@ from promptlift.improving.engines.engine import Engine, FloatArray, IntArray, St
 
 
 class GivenUp(Exception):
-    """Nobody waits for the results any more."""
+    """The caller no longer waits for the results."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Generated:
 
 
 def random_stream(seed: int, variant: int, source: str, attempt: int = 0) -> np.random.Generator:
-    """The random numbers of one variant of one prompt, the same whatever else is improved."""
+    """The random numbers of one variant of one prompt; they depend on nothing else."""
     text = f"{seed}\0{variant}\0{source}" + (f"\0{attempt}" if attempt else "")
     key = np.frombuffer(
         hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:16], dtype="<u8"
@@ -63,121 +63,101 @@ def generate(
         suppressed: tokens that are never chosen.
         phrases: makes phrases less or more likely; its rows are those of `streams`.
         forced: tokens that every result begins with.
-        given_up: asked before each token whether to stop.
+        given_up: called before each token; if it returns true, decoding stops.
 
     Returns:
-        A result a row. It does not depend on the other rows as far as the engine's logits do not.
+        One result for each row. It depends on other rows only if the engine's logits do.
 
     Raises:
-        GivenUp: `given_up` said so.
+        GivenUp: `given_up` returned true.
     """
     state = engine.start(input_ids, attention_mask)
     if copies is not None:
         state.keep(copies)
-    never = np.zeros(0, dtype=np.int64) if suppressed is None else suppressed
     history = History([[decoder_start]] * len(streams), engine.vocab_size)
-    results: list[Generated | None] = [None] * len(streams)
+    never = np.zeros(0, dtype=np.int64) if suppressed is None else suppressed
+    rules = _Rules(config, history, eos, never, phrases)
+    ended: set[int] = set()
     # Position in the engine's batch -> row. Rows that ended stay in it until enough have.
     rows = np.arange(len(streams))
     for step in range(config.max_new_tokens):
+        running = np.array([at for at, row in enumerate(rows) if row not in ended], dtype=np.int64)
+        if not len(running):
+            break
         if given_up is not None and given_up():
             raise GivenUp
-        last = np.array([history.tokens[row][-1] for row in rows], dtype=np.int64)
-        logits = state.step(last)
-        running = [place for place, row in enumerate(rows) if results[row] is None]
-        part = np.array(running, dtype=np.int64)
-        uniforms = np.array([streams[rows[place]].random() for place in running])
+        # Copying the cache costs about a step, which pays once a quarter of the batch is idle.
+        if len(running) <= 0.75 * len(rows):
+            state.keep(running)
+            rows, running = rows[running], np.arange(len(running))
+        logits = state.step(np.array([history.tokens[row][-1] for row in rows], dtype=np.int64))
+        own = rows[running]
+        uniforms = np.array([streams[row].random() for row in own])
         if forced and step < len(forced):
-            tokens = np.full(len(running), forced[step], dtype=np.int64)
+            tokens = np.full(len(own), forced[step], dtype=np.int64)
         else:
-            tokens = _next_tokens(
-                logits, part, history, rows[part], config, uniforms, eos, never, phrases
-            )
-        for place, token in zip(running, tokens.tolist(), strict=True):
-            row = rows[place]
+            tokens = rules.next_tokens(logits, running, own, uniforms)
+        for row, token in zip(own.tolist(), tokens.tolist(), strict=True):
             history.append(row, token)
             if phrases is not None:
                 phrases.advance(row, token)
             if token == eos:
-                results[row] = Generated(history.tokens[row][1:-1], ended=True)
-            elif step + 1 == config.max_new_tokens:
-                results[row] = Generated(history.tokens[row][1:], ended=False)
-        left = np.array(
-            [place for place in running if results[rows[place]] is None], dtype=np.int64
-        )
-        if not len(left):
-            break
-        # Copying the cache costs about a step; worth it once a quarter of the batch is idle.
-        if len(left) <= 0.75 * len(rows):
-            state.keep(left)
-            rows = rows[left]
-    return [result for result in results if result is not None]
+                ended.add(row)
+    return [
+        Generated(tokens[1:-1] if row in ended else tokens[1:], row in ended)
+        for row, tokens in enumerate(history.tokens)
+    ]
 
 
-def token_log_probabilities(
-    engine: Engine,
-    input_ids: IntArray,
-    attention_mask: IntArray,
-    targets: list[list[int]],
-    *,
-    decoder_start: int = 0,
-) -> npt.NDArray[np.float64]:
-    """Natural-log probability of each target's tokens, float64 [batch, longest target].
+@dataclass(frozen=True)
+class _Rules:
+    """How the next token of each row is chosen."""
 
-    Targets include the end; behind the end of a shorter one are zeros.
-    """
-    state = engine.start(input_ids, attention_mask)
-    lengths = np.array([len(target) for target in targets])
-    padded = np.zeros((len(targets), int(lengths.max())), dtype=np.int64)
-    for row, target in enumerate(targets):
-        padded[row, : len(target)] = target
-    result = np.zeros(padded.shape)
-    tokens = np.full(len(targets), decoder_start, dtype=np.int64)
-    for step in range(padded.shape[1]):
-        logits = state.step(tokens).all().astype(np.float64)
-        tokens = padded[:, step]
-        top = logits.max(axis=1)
-        normalizer = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-        chosen = logits[np.arange(len(tokens)), tokens] - normalizer
-        result[:, step] = np.where(step < lengths, chosen, 0.0)
-    return result
+    config: DecodingConfig
+    history: History
+    eos: int
+    suppressed: IntArray
+    phrases: PhraseRule | None
 
+    def next_tokens(
+        self,
+        logits: StepLogits,
+        places: IntArray,
+        rows: IntArray,
+        uniforms: npt.NDArray[np.float64],
+    ) -> IntArray:
+        """Choose from the largest logits where those decide, else from all.
 
-def _next_tokens(
-    logits: StepLogits,
-    part: IntArray,
-    history: History,
-    rows: IntArray,
-    config: DecodingConfig,
-    uniforms: npt.NDArray[np.float64],
-    eos: int,
-    suppressed: IntArray,
-    phrases: PhraseRule | None,
-) -> IntArray:
-    """Choose from the largest logits where those decide, else from all."""
+        Args:
+            logits: of the engine's batch.
+            places: positions in the engine's batch to choose for.
+            rows: the row at each of them.
+            uniforms: a random number in [0, 1) for each.
+        """
+        vocabulary = self.history.seen.shape[1]
+        if self.phrases is not None and self.phrases.boosts:
+            # A token that is no candidate may rise above those that are.
+            tokens, unsure = np.zeros(len(rows), dtype=np.int64), np.arange(len(rows))
+        else:
+            ids = logits.ids[places]
+            scores, touched = self._apply(logits.values[places], ids, rows)
+            tokens = choose(scores, ids, self.config, uniforms)
+            if ids.shape[1] == vocabulary:
+                return tokens
+            unsure = np.flatnonzero(~enough_candidates(touched, self.config))
+        if len(unsure):
+            all_ids = np.broadcast_to(np.arange(vocabulary), (len(unsure), vocabulary))
+            scores, _ = self._apply(logits.all()[places[unsure]], all_ids, rows[unsure])
+            tokens[unsure] = choose(scores, all_ids, self.config, uniforms[unsure])
+        return tokens
 
-    def ruled(
-        values: FloatArray, ids: IntArray, rows: IntArray
+    def _apply(
+        self, values: FloatArray, ids: IntArray, rows: IntArray
     ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+        """Logits after all rules, and which of them a rule touched."""
         scores, touched = penalize_and_ban(
-            values, ids, history, rows, config, eos=eos, suppressed=suppressed
+            values, ids, self.history, rows, self.config, eos=self.eos, suppressed=self.suppressed
         )
-        if phrases is not None:
-            touched |= phrases.adjust(scores, ids, rows)
+        if self.phrases is not None:
+            touched |= self.phrases.adjust(scores, ids, rows)
         return scores, touched
-
-    vocabulary = history.seen.shape[1]
-    if phrases is not None and phrases.boosts:  # what is no candidate may rise above those
-        tokens, unsure = np.zeros(len(part), dtype=np.int64), np.arange(len(part))
-    else:
-        values, ids = logits.values[part], logits.ids[part]
-        scores, touched = ruled(values, ids, rows)
-        tokens = choose(scores, ids, config, uniforms)
-        if ids.shape[1] == vocabulary:
-            return tokens
-        unsure = np.flatnonzero(~enough_candidates(touched, config))
-    if len(unsure):
-        all_ids = np.broadcast_to(np.arange(vocabulary), (len(unsure), vocabulary))
-        scores, _ = ruled(logits.all()[part[unsure]], all_ids, rows[unsure])
-        tokens[unsure] = choose(scores, all_ids, config, uniforms[unsure])
-    return tokens

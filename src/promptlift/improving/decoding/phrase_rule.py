@@ -1,13 +1,13 @@
-"""A decoding rule over phrases: painters, styles and the user's own words, wanted or not.
+"""A decoding rule over phrases: makes painters, styles and the user's phrases less or more likely.
 
-As the repetition penalty lowers tokens that were used, this lowers (or raises) tokens that begin,
-continue or end a phrase. A strength s makes such a token 1 - s times as likely as it was against
-the others; at 1 it never comes. The paper's section 5 asks for it.
+As the repetition penalty lowers the logits of used tokens, this rule lowers (or raises) those of
+tokens that begin, continue or end a phrase. Strength s multiplies the odds of such a token by
+1 - s; at 1 the token is banned. Section 5 of the paper proposes it.
 
-A ban leaves the model what it would not have said: where an unwanted phrase begins that is another
-word, within it one that is none ("flahit style") or a phrase that means nothing. So at strength 1
-only whole words with which a phrase begins are banned. Where one comes in another way it is
-written to its end, and whoever reads the text drops it.
+After a ban the model takes its next choice. At the beginning of a phrase that is another word;
+within a phrase it may be a misspelling ("flahit style") or make a phrase without meaning. So at
+strength 1 only whole words that begin a phrase are banned. A phrase that comes about in another way
+is written to its end, and `selection` drops it.
 """
 
 import math
@@ -38,7 +38,7 @@ class Node:
         self._weights: FloatArray | None = None
 
     def weights(self, vocab_size: int) -> FloatArray:
-        """What is added to the logits here, float32 [vocabulary]."""
+        """The values to add to the logits here, float32 [vocabulary]."""
         if self._weights is None:
             self._weights = np.zeros(vocab_size, dtype=np.float32)
             for token, child in self.children.items():
@@ -52,9 +52,9 @@ class PhraseTree:
 
     Args:
         encode: tokens of texts, without special ones.
-        ordinary: beginnings of phrases that shall not suffer, as `beginnings` gives them: only
-            the token with which an unwanted phrase parts from them is lowered.
-        continues: tokens that go on with a word; where they are not known, all of a phrase is
+        ordinary: beginnings of phrases that must stay as likely, as `beginnings` gives them: only
+            the token at which an unwanted phrase differs from them is lowered.
+        continues: tokens that continue a word; where they are not known, all of a phrase is
             banned at strength 1.
         ends_only: only the last token of a phrase is lowered.
     """
@@ -99,7 +99,7 @@ class PhraseTree:
                 node.weight = min(node.weight, weight)
 
     def _may_be_banned(self, tokens: Sequence[int], size: int) -> bool:
-        """Whether to ban the last of so many tokens leaves words and phrases whole."""
+        """Whether banning the last of the first `size` tokens leaves words and phrases whole."""
         if self._continues is None:
             return True
         if self.ends_only:
@@ -114,10 +114,10 @@ class PhraseRule:
         trees: for each row the trees that apply to it; rows may share them.
         vocab_size: number of logits.
         by: the token of "by", which introduces painters in no list, where it is to be lowered.
-        by_weight: what is then added to its logit.
-        after: tokens behind which "by" says how something looks ("lit by") and may stay.
-        commas: tokens that end a phrase; raised phrases begin behind them, or at the start.
-        continues: bool [vocabulary], tokens that go on with a word. They are banned too where the
+        by_weight: the value to add to its logit.
+        after: tokens after which "by" is no credit ("lit by") and is not lowered.
+        commas: tokens that end a phrase; raised phrases begin after them, or at the start.
+        continues: bool [vocabulary], tokens that continue a word. They are banned too where the
             likeliest token is: it would have ended the word, which must not grow instead.
         named: for each row a tree of phrases that its prompt names: they are not lowered.
     """

@@ -81,7 +81,7 @@ def enough_candidates(touched: BoolArray, config: DecodingConfig) -> BoolArray:
     """For each row, whether its largest logits decide as all logits would.
 
     Rules only lower logits. So the k best after the rules are among the candidates as long
-    as k candidates are untouched: whatever is no candidate lies below all of those.
+    as k candidates are untouched: all other tokens lie below those.
     """
     needed = 1 if not config.do_sample else config.top_k
     if needed == 0:

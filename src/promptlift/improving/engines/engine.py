@@ -1,4 +1,4 @@
-"""What an engine is: something that supplies logits. Decoding rules live elsewhere."""
+"""The interface of engines, which supply logits; decoding rules live elsewhere."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class StepLogits:
         values: float32 [batch, candidates], the largest logits, in descending order.
         ids: int64 [batch, candidates], their token ids.
         all: gives every logit by token id, float32 [batch, vocabulary]; a copy, made when
-            asked for, since most steps do without. To be called before the next step.
+            called, since most steps do without. Call it before the next step.
     """
 
     values: FloatArray

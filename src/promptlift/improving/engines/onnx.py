@@ -30,14 +30,9 @@ class OnnxEngine:
         [cache] = [item for item in self.decoder.get_inputs() if item.name == "past_key_0"]
         self.heads, self.d_kv = cache.shape[1], cache.shape[3]
         [logits] = [item for item in self.decoder.get_outputs() if item.name == "logits"]
-        self._vocab_size = int(logits.shape[1])
+        self.vocab_size = int(logits.shape[1])
         self.encoder_outputs = [item.name for item in self.encoder.get_outputs()]
         self.decoder_outputs = [item.name for item in self.decoder.get_outputs()]
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of logits."""
-        return self._vocab_size
 
     def start(self, input_ids: IntArray, attention_mask: IntArray) -> "OnnxState":
         """Encode sources, see `Engine.start`."""
@@ -104,7 +99,7 @@ def _run(session: Any, binding: Any, names: list[str]) -> dict[str, Any]:
 
 def _session(path: Path, threads: int | None) -> Any:
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only: the user's terminal is no place for the rest
+    options.log_severity_level = 3  # errors only: warnings would fill the user's terminal
     if threads is not None:
         options.intra_op_num_threads = threads
     try:

@@ -3,16 +3,17 @@
 import hashlib
 import inspect
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from promptlift.errors import MissingExtraError, ModelError
 from promptlift.files import sha256_of_file
+from promptlift.improving.codec import Codec, SpecialTokens
 from promptlift.improving.engines.engine import CANDIDATES, FloatArray, IntArray, StepLogits
-from promptlift.improving.manifest import PAPER_PREFIX, ModelCard
+from promptlift.improving.manifest import ModelCard
+from promptlift.improving.model import LoadedModel
 
 try:
     import torch
@@ -22,20 +23,6 @@ try:
     from transformers.utils import logging as transformers_logging
 except ImportError as error:
     raise MissingExtraError("Using a model that is not exported", "train") from error
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A T5 with all that an `Improver` needs of it."""
-
-    engine: "TorchEngine"
-    tokenizer: "Tokenizer"
-    card: ModelCard
-    tokens: dict[str, int]
-    model_id: str
 
 
 class TorchEngine:
@@ -49,11 +36,7 @@ class TorchEngine:
 
     def __init__(self, model: Any) -> None:
         self.model = model
-
-    @property
-    def vocab_size(self) -> int:
-        """Number of logits."""
-        return int(self.model.config.vocab_size)
+        self.vocab_size = int(model.config.vocab_size)
 
     def start(self, input_ids: IntArray, attention_mask: IntArray) -> "TorchState":
         """Encode sources, see `Engine.start`."""
@@ -114,9 +97,15 @@ class TorchState:
         self._cache.batch_select_indices(kept)
 
 
+class TorchModel(LoadedModel):
+    """A model whose engine is PyTorch."""
+
+    engine: TorchEngine
+
+
 def load_torch(
     name: str, *, threads: int | None = None, dropout_rate: float | None = None
-) -> Loaded:
+) -> TorchModel:
     """Load a T5 or FLAN-T5 from a folder or the Hub, in float32, on the GPU where there is one.
 
     Args:
@@ -129,10 +118,30 @@ def load_torch(
     """
     if threads is not None:
         torch.set_num_threads(threads)
+    model, tokenizer = _read_t5(name, dropout_rate)
+    config = model.config
+    tokens = SpecialTokens(
+        pad=int(config.pad_token_id),
+        eos=int(config.eos_token_id),
+        unk=int(tokenizer.unk_token_id),
+        decoder_start=int(config.decoder_start_token_id),
+    )
+    card = ModelCard.read(Path(name))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return TorchModel(
+        TorchEngine(model.eval().to(device)),
+        Codec(tokenizer.backend_tokenizer, tokens),
+        card,
+        f"{card.name}@{_weights_hash(Path(name), model)}",
+    )
+
+
+def _read_t5(name: str, dropout_rate: float | None) -> tuple[Any, Any]:
+    """The model with all of its weights, and its tokenizer."""
     transformers_logging.disable_progress_bar()
-    folder = Path(name)
+    is_folder = Path(name).is_dir()
     offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
-    if not folder.is_dir() and (name.startswith((".", "/", "~")) or name.count("/") > 1):
+    if not is_folder and (name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise ModelError(
             f"model {name!r} is no folder. "
             "Give an exported folder, a T5 or FLAN-T5 folder, or a Hub name."
@@ -154,7 +163,7 @@ def load_torch(
     except ModelError:
         raise
     except Exception as error:  # transformers raises a score of kinds here
-        if offline and not folder.is_dir():  # Hub models downloaded before load from the cache
+        if offline and not is_folder:  # Hub models downloaded before load from the cache
             raise ModelError(
                 f"model {name!r} is no folder and not among the models downloaded before, and "
                 "HF_HUB_OFFLINE keeps the Hub out of reach. Give an exported folder, a T5 or "
@@ -170,31 +179,12 @@ def load_torch(
             f"{name} lacks {len(absent)} of the model's weights, {absent[0]!r} first. "
             "Download or save the model again."
         )
-    pieces = len(tokenizer)
-    if pieces > model.config.vocab_size:
+    if len(tokenizer) > model.config.vocab_size:
         raise ModelError(
-            f"{name}: the tokenizer has {pieces} pieces and the model "
+            f"{name}: the tokenizer has {len(tokenizer)} pieces and the model "
             f"{model.config.vocab_size}: they do not belong together."
         )
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    tokens = {
-        "pad": int(model.config.pad_token_id),
-        "eos": int(model.config.eos_token_id),
-        "unk": int(tokenizer.unk_token_id),
-        "decoder_start": int(model.config.decoder_start_token_id),
-    }
-    card = (
-        ModelCard.read(folder)
-        if folder.is_dir()
-        else ModelCard(name=folder.name, modes={"rewrite": PAPER_PREFIX})
-    )
-    return Loaded(
-        TorchEngine(model.eval().to(device)),
-        tokenizer.backend_tokenizer,
-        card,
-        tokens,
-        f"{card.name}@{_weights_hash(folder, model)}",
-    )
+    return model, tokenizer
 
 
 def _weights_hash(folder: Path, model: Any) -> str:

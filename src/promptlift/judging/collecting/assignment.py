@@ -1,31 +1,16 @@
 """Who judges which pairs, in which order, with which picture on which side."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-JUDGE, REPEAT, ATTENTION = "judge", "repeat", "attention"
-SPOILED, WHOLE = "spoiled", "whole"  # the systems of attention pairs, in this order
+from promptlift.judging.records import ATTENTION, REPEAT, Task
+
 _APART = 5  # pairs between a pair and its repetition, where there are so many
 
 
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """A pair as one rater sees it.
-
-    Attributes:
-        pair: its id.
-        swapped: whether the second picture of the pair stands on the left.
-        purpose: "judge", "repeat" or "attention".
-    """
-
-    pair: int
-    swapped: bool
-    purpose: str = JUDGE
-
-
-def deal(
+def assign(
     pairs: Sequence[int],
     raters: int,
     *,
@@ -36,8 +21,9 @@ def deal(
 ) -> list[list[Task]]:
     """The tasks of each rater.
 
-    Each pair goes to `per_pair` raters, who get as many as one another, give or take one. For each
-    rater the first picture of a pair stands on the left in half of the tasks, give or take one.
+    Each pair goes to `per_pair` raters, and all raters get equally many pairs, give or take one.
+    For each rater the first picture of a pair stands on the left in half of the tasks, give or
+    take one.
 
     Args:
         pairs: ids.
@@ -45,14 +31,14 @@ def deal(
         per_pair: raters who see each pair.
         repeats: share of a rater's pairs that come again, later and swapped; rounded up.
         attention: pairs whose answer is known, for each rater.
-        rng: decides everything that is left open.
+        rng: draws the order of the pairs, their raters and their sides.
     """
-    dealt: list[list[int]] = [[] for _ in range(raters)]
+    hands: list[list[int]] = [[] for _ in range(raters)]
     for pair in rng.permutation(np.asarray(pairs, dtype=int)):
-        load = np.array([len(hand) for hand in dealt]) + rng.random(raters) * 0.5
+        load = np.array([len(hand) for hand in hands]) + rng.random(raters) * 0.5
         for rater in np.argsort(load)[:per_pair]:
-            dealt[int(rater)].append(int(pair))
-    return [_hand(hand, repeats, attention, rng) for hand in dealt]
+            hands[int(rater)].append(int(pair))
+    return [_hand(hand, repeats, attention, rng) for hand in hands]
 
 
 def _hand(pairs: list[int], repeats: float, attention: int, rng: np.random.Generator) -> list[Task]:
@@ -74,6 +60,6 @@ def _hand(pairs: list[int], repeats: float, attention: int, rng: np.random.Gener
 
 
 def _balanced(count: int, rng: np.random.Generator) -> list[bool]:
-    """As many of one as of the other, in random order; of an odd number either has one more."""
+    """Equally many True and False in random order; of an odd number, one at random has one more."""
     first = int(rng.integers(2))
     return [bool(side) for side in rng.permutation((np.arange(count) + first) % 2)]

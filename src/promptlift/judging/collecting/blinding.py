@@ -1,6 +1,6 @@
-"""The pictures of a pair as a rater gets them: the pixels, and nothing that tells who drew them.
+"""The pictures of a pair as a rater gets them: pixels alone, nothing that names a system.
 
-Both come as PNG files of the same length without any text, made before either is sent.
+Both are PNG files of the same length, without text, and both are made before either is sent.
 """
 
 import hashlib
@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from promptlift.errors import InputError
-from promptlift.judging.collecting.assignment import ATTENTION, Task
-from promptlift.judging.records import Pair
+from promptlift.judging.records import ATTENTION, JudgedPair, Task
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,7 +25,7 @@ _SPOILED_TO = 4  # pixels a side that are left of a spoiled picture
 
 
 class ShownPictures:
-    """Makes what is shown, and keeps the last pairs.
+    """Makes the pictures that raters see, and keeps those of the last pairs.
 
     Args:
         folder: the run that files are relative to.
@@ -38,14 +37,14 @@ class ShownPictures:
         # By pair and whether it is spoiled: the pictures in the order of the pair.
         self._made: OrderedDict[tuple[int, bool], tuple[bytes, bytes]] = OrderedDict()
 
-    def of(self, pair: Pair, task: Task) -> tuple[bytes, bytes]:
+    def of(self, pair: JudgedPair, task: Task) -> tuple[bytes, bytes]:
         """The left and the right picture of a task.
 
         Raises:
-            InputError: a file is missing, damaged or another one than was dealt.
+            InputError: a file is missing or damaged, or has changed since the pairs were assigned.
         """
         key = (pair.id, task.purpose == ATTENTION)
-        with self._lock:  # whoever asks for one of the two waits for both
+        with self._lock:  # a request for one of the two waits for both
             if key not in self._made:
                 self._made[key] = self._make(pair, spoiled=key[1])
                 if len(self._made) > _KEPT:
@@ -54,12 +53,12 @@ class ShownPictures:
         assert both is not None
         return both
 
-    def made(self, pair: Pair, task: Task) -> tuple[bytes, bytes] | None:
-        """As `of`, where they are made already, at once."""
+    def made(self, pair: JudgedPair, task: Task) -> tuple[bytes, bytes] | None:
+        """The same, without waiting; None where they have not been made yet."""
         both = self._made.get((pair.id, task.purpose == ATTENTION))
         return both if both is None or not task.swapped else both[::-1]
 
-    def _make(self, pair: Pair, *, spoiled: bool) -> tuple[bytes, bytes]:
+    def _make(self, pair: JudgedPair, *, spoiled: bool) -> tuple[bytes, bytes]:
         if spoiled:
             # Of either system: which one is as random as the last digit of a hash.
             one = int(pair.sha256[0][-1], 16) % 2
@@ -79,7 +78,7 @@ class ShownPictures:
         try:
             data = path.read_bytes()
             if hashlib.sha256(data).hexdigest() != sha256:
-                raise InputError(f"{path} is not the picture that was dealt; draw it again")
+                raise InputError(f"{path} has changed since the study began; draw it again")
             image = Image.open(io.BytesIO(data)).convert("RGB")
             image.info = {}  # a colour profile would be written again
             return image

@@ -15,50 +15,25 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.errors import InputError, PromptliftError
-from promptlift.judging.collecting.assignment import ATTENTION, SPOILED, WHOLE, Task
-from promptlift.judging.records import ANSWERS, PERSON, Pair, Place, Rater, Vote
+from promptlift.judging.collecting.schema import (
+    INSERT,
+    RECORDED,
+    RECORDS,
+    SCHEMA,
+    SCHEMA_VERSION,
+    STANDING,
+    pair_of,
+    record_of,
+    task_of,
+)
+from promptlift.judging.records import ANSWERS, PERSON, JudgedPair, Place, Rater, Task, Vote
 
-SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE raters (
-  id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, token TEXT UNIQUE NOT NULL, kind TEXT NOT NULL
-);
-CREATE TABLE pairs (
-  id INTEGER PRIMARY KEY, prompt TEXT NOT NULL, prompt_index INTEGER NOT NULL,
-  seed INTEGER NOT NULL, first_system TEXT NOT NULL, first_file TEXT NOT NULL,
-  first_sha256 TEXT NOT NULL, second_system TEXT NOT NULL, second_file TEXT NOT NULL,
-  second_sha256 TEXT NOT NULL
-);
-CREATE TABLE tasks (
-  rater INTEGER NOT NULL REFERENCES raters, position INTEGER NOT NULL,
-  pair INTEGER NOT NULL REFERENCES pairs, swapped INTEGER NOT NULL, purpose TEXT NOT NULL,
-  PRIMARY KEY (rater, position)
-) WITHOUT ROWID;
-CREATE TABLE votes (
-  id INTEGER PRIMARY KEY, rater INTEGER NOT NULL, position INTEGER NOT NULL,
-  question TEXT NOT NULL, answer TEXT NOT NULL, seconds REAL NOT NULL, given TEXT NOT NULL,
-  page_version TEXT NOT NULL, key TEXT UNIQUE NOT NULL, undoes INTEGER UNIQUE REFERENCES votes,
-  FOREIGN KEY (rater, position) REFERENCES tasks
-);
-CREATE INDEX votes_of_rater ON votes (rater, position);
-CREATE TRIGGER votes_stay BEFORE UPDATE ON votes BEGIN SELECT RAISE(ABORT, 'votes stay'); END;
-CREATE TRIGGER votes_remain BEFORE DELETE ON votes BEGIN SELECT RAISE(ABORT, 'votes stay'); END;
-"""
-# Votes that were not taken back.
-_STANDING = """
-  votes.answer <> 'undo' AND NOT EXISTS (SELECT 1 FROM votes AS later WHERE later.undoes = votes.id)
-"""
-_RECORDED = ("position", "question", "answer", "seconds", "given", "page_version", "key")
-_INSERT = f"INSERT INTO votes (rater, {', '.join(_RECORDED)}, undoes) VALUES (?{', ?' * 8})"
 _MOST_SECONDS = 86400.0
-
-
 _NOBODY = Rater(id=0, name="", token="", kind=PERSON)
 
 
 class Conflict(PromptliftError):
-    """A vote on another question than the one that is open, as from a second tab."""
+    """A vote on a question that is not open, for example from a second tab."""
 
 
 class VoteStore:
@@ -90,7 +65,7 @@ class VoteStore:
         with self._writing() as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-                for statement in _statements(_SCHEMA):
+                for statement in SCHEMA:  # `executescript` would end the transaction
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             elif version != SCHEMA_VERSION:
@@ -118,13 +93,13 @@ class VoteStore:
     def set_up(
         self,
         settings: dict[str, str],
-        pairs: Sequence[Pair],
+        pairs: Sequence[JudgedPair],
         raters: Sequence[str],
         tasks: Sequence[Sequence[Task]],
         *,
         kind: str = PERSON,
     ) -> None:
-        """Store everything that is dealt, once and whole; `Task.pair` is a place in `pairs`."""
+        """Store pairs, raters and tasks, once and whole; `Task.pair` is a place in `pairs`."""
         with self._writing() as connection:
             connection.executemany("INSERT INTO settings VALUES (?, ?)", settings.items())
             for number, pair in enumerate(pairs):
@@ -147,7 +122,7 @@ class VoteStore:
                 )
 
     def settings(self) -> dict[str, str]:
-        """As they were set up; empty when nothing was."""
+        """The settings of `set_up`; empty before it."""
         return {row["name"]: row["value"] for row in self._rows("SELECT * FROM settings")}
 
     def raters(self) -> list[Rater]:
@@ -158,21 +133,21 @@ class VoteStore:
         rows = self._rows("SELECT * FROM raters WHERE token = ?", token)
         return Rater(**rows[0]) if rows else None
 
-    def pairs(self) -> list[Pair]:
+    def pairs(self) -> list[JudgedPair]:
         rows = self._rows("SELECT *, id AS pair FROM pairs ORDER BY id")
-        return [_pair(row) for row in rows]
+        return [pair_of(row) for row in rows]
 
-    def task(self, rater: Rater, position: int) -> tuple[Task, Pair] | None:
+    def task(self, rater: Rater, position: int) -> tuple[Task, JudgedPair] | None:
         """The task at a position, and its pair."""
         rows = self._rows(
             "SELECT * FROM tasks JOIN pairs ON pairs.id = pair WHERE rater = ? AND position = ?",
             rater.id,
             position,
         )
-        return (_task(rows[0]), _pair(rows[0])) if rows else None
+        return (task_of(rows[0]), pair_of(rows[0])) if rows else None
 
     def place(self, rater: Rater, questions: Sequence[str]) -> Place:
-        """Where a rater stands."""
+        """How far a rater has come."""
         with self._lock:
             return self._place(rater, questions)
 
@@ -182,7 +157,7 @@ class VoteStore:
             "SELECT count(*) FROM tasks WHERE rater = ?", (rater.id,)
         ).fetchone()
         rows = connection.execute(
-            f"SELECT position, question FROM votes WHERE rater = ? AND {_STANDING}", (rater.id,)
+            f"SELECT position, question FROM votes WHERE rater = ? AND {STANDING}", (rater.id,)
         )
         # The first that is open: votes of a copy of the run may have been added further on.
         answered = {(row["position"], row["question"]) for row in rows}
@@ -202,17 +177,17 @@ class VoteStore:
         page_version: str,
         key: str,
     ) -> Place:
-        """Add a vote, and return where the rater stands then; the vote is on the disk by then.
+        """Add a vote and return the rater's new place. The vote is on the disk before this returns.
 
         Args:
-            key: made up by whoever votes; a vote that comes again with its key is not added again.
+            key: drawn by the page; a vote that is sent again with its key is not added again.
 
         Raises:
             Conflict: another question is open.
-            InputError: there is no such answer.
+            InputError: the answer is not one of `ANSWERS`.
         """
         if answer not in ANSWERS:
-            raise InputError(f"{answer!r} is no answer; these are: {', '.join(ANSWERS)}")
+            raise InputError(f"{answer!r} is not an answer; choose one of {', '.join(ANSWERS)}")
         with self._writing():
             if not self._is_known(key):
                 place = self._place(rater, questions)
@@ -222,13 +197,13 @@ class VoteStore:
             return self._place(rater, questions)
 
     def undo(self, rater: Rater, questions: Sequence[str], *, page_version: str, key: str) -> Place:
-        """Take the last vote that stands back, by a record of its own; does nothing without one."""
-        with self._writing() as connection:
-            last = connection.execute(
+        """Take back the last vote that stands, by a record of its own; without one, do nothing."""
+        with self._writing():
+            last = self._one(
                 "SELECT id, position, question FROM votes WHERE rater = ? AND "
-                f"{_STANDING} ORDER BY id DESC LIMIT 1",
-                (rater.id,),
-            ).fetchone()
+                f"{STANDING} ORDER BY id DESC LIMIT 1",
+                rater.id,
+            )
             if last is not None and not self._is_known(key):
                 position, question = last["position"], last["question"]
                 self._add(rater, position, question, "undo", 0.0, page_version, key, last["id"])
@@ -241,54 +216,22 @@ class VoteStore:
             how many are new: records are known by their key.
 
         Raises:
-            InputError: a row is of another study, of a task that is not in this one, of a program
-                where a person votes, or a second vote on one question.
+            InputError: a row belongs to another study or to a task that this one does not have, a
+                program gave it where a person votes, or it is a second vote on one question.
         """
         settings, added = self.settings(), 0
         study, questions = settings.get("study"), json.loads(settings["config"])["questions"]
         raters = {rater.name: rater for rater in self.raters()}
-        with self._writing() as connection:
+        with self._writing():
             for number, row in enumerate(rows, 1):
                 rater = raters.get(str(row["rater"]), _NOBODY)
-                task = connection.execute(
-                    "SELECT * FROM tasks WHERE rater = ? AND position = ?",
-                    (rater.id, row["position"]),
-                ).fetchone()
-                if row["study"] != study or not task or str(task["pair"]) != str(row["pair"]):
-                    raise InputError(
-                        f"row {number} is of another study than {self.path}; nothing was added"
-                    )
-                if row["kind"] != rater.kind:
-                    raise InputError(
-                        f"row {number} is a vote of a {row['kind']}, and {rater.name} is a "
-                        f"{rater.kind} here; nothing was added"
-                    )
-                if self._is_known(str(row["key"])):
-                    continue
-                undone = connection.execute(
-                    "SELECT id FROM votes WHERE key = ?", (row["undoes"],)
-                ).fetchone()
-                if (
-                    row["question"] not in questions
-                    or row["answer"] not in (*ANSWERS, "undo")
-                    or (row["answer"] == "undo") != (undone is not None)
-                ):
-                    raise InputError(f"row {number} is no vote and no undo; nothing was added")
-                if undone is not None and self._is_undone(undone["id"]):
-                    continue  # on both copies
-                connection.execute(
-                    _INSERT,
-                    (
-                        rater.id,
-                        *(row[name] for name in _RECORDED),
-                        undone["id"] if undone else None,
-                    ),
-                )
-                added += 1
-            twice = connection.execute(
-                f"SELECT position, question FROM votes WHERE {_STANDING} "
+                self._check_task(number, row, study, rater)
+                if not self._is_known(str(row["key"])):
+                    added += self._add_record(number, row, questions, rater)
+            twice = self._one(
+                f"SELECT position, question FROM votes WHERE {STANDING} "
                 "GROUP BY rater, position, question HAVING count(*) > 1"
-            ).fetchone()
+            )
             if twice:
                 raise InputError(
                     f"pair {twice['position'] + 1} would have two votes of a rater on "
@@ -296,13 +239,47 @@ class VoteStore:
                 )
         return added
 
-    def _is_undone(self, vote: int) -> bool:
-        found = self._connection.execute("SELECT 1 FROM votes WHERE undoes = ?", (vote,)).fetchone()
-        return found is not None
+    def _check_task(
+        self, number: int, row: Mapping[str, Any], study: str | None, rater: Rater
+    ) -> None:
+        """Refuse a row of another study, or of a program where a person votes."""
+        task = self._one(
+            "SELECT pair FROM tasks WHERE rater = ? AND position = ?", rater.id, row["position"]
+        )
+        if row["study"] != study or not task or str(task["pair"]) != str(row["pair"]):
+            raise InputError(
+                f"row {number} is of another study than {self.path}; nothing was added"
+            )
+        if row["kind"] != rater.kind:
+            raise InputError(
+                f"row {number} is a vote of a {row['kind']}, and {rater.name} is a "
+                f"{rater.kind} here; nothing was added"
+            )
+
+    def _add_record(
+        self, number: int, row: Mapping[str, Any], questions: Sequence[str], rater: Rater
+    ) -> bool:
+        """Add a vote or an undo; False for an undo that both copies have."""
+        undone = self._one("SELECT id FROM votes WHERE key = ?", row["undoes"])
+        if (
+            row["question"] not in questions
+            or row["answer"] not in (*ANSWERS, "undo")
+            or (row["answer"] == "undo") != (undone is not None)
+        ):
+            raise InputError(f"row {number} is no vote and no undo; nothing was added")
+        if undone and self._one("SELECT 1 FROM votes WHERE undoes = ?", undone["id"]):
+            return False
+        values = [row[name] for name in RECORDED]
+        self._connection.execute(INSERT, (rater.id, *values, undone["id"] if undone else None))
+        return True
 
     def _is_known(self, key: str) -> bool:
-        found = self._connection.execute("SELECT 1 FROM votes WHERE key = ?", (key,)).fetchone()
-        return found is not None
+        return self._one("SELECT 1 FROM votes WHERE key = ?", key) is not None
+
+    def _one(self, query: str, *values: Any) -> sqlite3.Row | None:
+        """The first row, within a transaction or the lock."""
+        row: sqlite3.Row | None = self._connection.execute(query, values).fetchone()
+        return row
 
     def _add(
         self,
@@ -317,7 +294,7 @@ class VoteStore:
     ) -> None:
         seconds = min(max(seconds, 0.0), _MOST_SECONDS)
         values = (position, question, answer, seconds, _now(), page_version, key)
-        self._connection.execute(_INSERT, (rater.id, *values, undoes))
+        self._connection.execute(INSERT, (rater.id, *values, undoes))
 
     def votes(self) -> list[Vote]:
         """The votes that stand, in the order they were given."""
@@ -328,72 +305,13 @@ class VoteStore:
         ]
 
     def records(self) -> list[dict[str, Any]]:
-        """All that was recorded, undone votes and undos too, a row each, in their order.
+        """All records in their order, one row each: votes, undone votes and undos.
 
         `undoes` is the key of the vote that an undo takes back.
         """
-        rows = self._rows(
-            f"SELECT pairs.*, tasks.*, votes.*, {_STANDING} AS standing, raters.name, raters.kind, "
-            "undone.key AS undone FROM votes JOIN raters ON raters.id = votes.rater "
-            "JOIN tasks USING (rater, position) JOIN pairs ON pairs.id = tasks.pair "
-            "LEFT JOIN votes AS undone ON undone.id = votes.undoes ORDER BY votes.id"
-        )
+        rows = self._rows(RECORDS)
         study = self.settings().get("study", "")
-        found = []
-        for row in rows:
-            pair, task = _pair(row), _task(row)
-            systems = (SPOILED, WHOLE) if task.purpose == ATTENTION else pair.systems
-            left, right = systems[::-1] if task.swapped else systems
-            found.append(
-                {
-                    "study": study,
-                    "rater": row["name"],
-                    "kind": row["kind"],
-                    "pair": str(pair.id),
-                    "prompt_index": pair.prompt_index,
-                    "prompt": pair.prompt,
-                    "seed": pair.seed,
-                    "position": row["position"],
-                    "purpose": task.purpose,
-                    "question": row["question"],
-                    "left": left,
-                    "right": right,
-                    "answer": row["answer"],
-                    "seconds": row["seconds"],
-                    "given": row["given"],
-                    "page_version": row["page_version"],
-                    "standing": bool(row["standing"]),
-                    "key": row["key"],
-                    "undoes": row["undone"],
-                }
-            )
-        return found
-
-
-def _pair(row: sqlite3.Row) -> Pair:
-    return Pair(
-        id=row["pair"],
-        prompt=row["prompt"],
-        prompt_index=row["prompt_index"],
-        seed=row["seed"],
-        systems=(row["first_system"], row["second_system"]),
-        files=(row["first_file"], row["second_file"]),
-        sha256=(row["first_sha256"], row["second_sha256"]),
-    )
-
-
-def _task(row: sqlite3.Row) -> Task:
-    return Task(pair=row["pair"], swapped=bool(row["swapped"]), purpose=row["purpose"])
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a script; `executescript` would end the transaction."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
+        return [record_of(row, study) for row in rows]
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
-"""A study: the pairs of one or more runs, dealt to raters once, and judged until all is done."""
+"""A study: the pairs of one or more runs, assigned to raters once, then judged."""
 
 import json
 import secrets
@@ -6,22 +6,21 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from promptlift.errors import ConfigError, InputError
-from promptlift.judging.collecting.assignment import deal
+from promptlift.judging.collecting.assignment import assign
 from promptlift.judging.collecting.store import VoteStore
 from promptlift.judging.config import JudgingConfig
-from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, Pair
-from promptlift.pictures import Picture, read_index
+from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, JudgedPair
+from promptlift.pictures import Picture, by_noise, read_index
 
 FILE = "judging/votes.sqlite"
 
 
 class Study:
-    """Pairs, raters and votes of a run. `Study.open` deals them or opens them again.
+    """Pairs, raters and votes of a run. `Study.open` begins a study or opens it again.
 
     Attributes:
         folder: the run in which the votes are kept.
@@ -44,27 +43,27 @@ class Study:
         *,
         kind: str = PERSON,
     ) -> "Study":
-        """The study of the first run, dealt now where there is none.
+        """The study of the first run; where there is none, begin it.
 
         Args:
             runs: run folders with pictures. Of several, pictures of the same prompt and seed are
                 paired across runs, each system with each.
-            config: how pairs are dealt; None for a study that is there already.
-            report: is told what is done.
-            kind: of the raters of a study that is dealt now, "person" or "simulated".
+            config: how pairs are assigned; None for a study that has begun.
+            report: called with a line of progress.
+            kind: of the raters of a study that begins now, "person" or "simulated".
 
         Raises:
             InputError: there is nothing to judge.
-            ConfigError: the study was dealt with other settings.
+            ConfigError: the study began with other settings.
         """
         path = runs[0] / FILE
         store = VoteStore(path) if path.is_file() else None
         settings = store.settings() if store else {}
-        if not settings and config is None:  # a file without them: killed before pairs were dealt
+        if not settings and config is None:  # a file without them: killed before `_set_up` was done
             raise InputError(f"{runs[0]} has no votes yet. Judge it: promptlift judge {runs[0]}")
         if not settings:
             assert config is not None
-            pairs = pairs_of(runs)  # what is wrong with the runs is said before a file is made
+            pairs = pairs_of(runs)  # problems of the runs are reported before a file is made
             store = store or VoteStore(path)
             _set_up(store, pairs, config, runs, report, kind)
         elif config is not None:
@@ -79,18 +78,18 @@ class Study:
 
 def _set_up(
     store: VoteStore,
-    pairs: Sequence[Pair],
+    pairs: Sequence[JudgedPair],
     config: JudgingConfig,
     runs: Sequence[Path],
     report: Callable[[str], None],
     kind: str,
 ) -> None:
-    # Raters who could guess the seed could tell the sides; the deal itself is kept.
+    # Raters who could guess the seed could tell the sides; the assignment itself is stored.
     rng = np.random.default_rng(secrets.randbits(128))
     if config.sample is not None and config.sample < len(pairs):
         chosen = rng.choice(len(pairs), config.sample, replace=False)
         pairs = [pairs[i] for i in sorted(chosen)]
-    tasks = deal(
+    tasks = assign(
         range(len(pairs)),
         len(config.raters),
         per_pair=config.per_pair,
@@ -100,7 +99,9 @@ def _set_up(
     )
     settings = {"study": secrets.token_hex(8), "config": _as_text(config, runs)}
     store.set_up(settings, pairs, config.raters, tasks, kind=kind)
-    report(f"{len(pairs)} pairs dealt to {len(config.raters)} raters, {config.per_pair} to a pair")
+    report(
+        f"{len(pairs)} pairs assigned to {len(config.raters)} raters, {config.per_pair} to a pair"
+    )
 
 
 def _as_text(config: JudgingConfig, runs: Sequence[Path]) -> str:
@@ -118,47 +119,45 @@ def _check(
                  if was.get(name) != now[name]]  # fmt: skip
     if differing:
         raise ConfigError(
-            f"the pairs were dealt with other settings: {'; '.join(differing)}. Give the same to "
-            f"go on, or move {path} away to deal anew."
+            f"the study began with other settings: {'; '.join(differing)}. Give the same to go on, "
+            f"or move {path} away to begin again."
         )
 
 
-def pairs_of(runs: Sequence[Path]) -> list[Pair]:
+def pairs_of(runs: Sequence[Path]) -> list[JudgedPair]:
     """Pictures of one prompt and seed by two systems, each system with each.
 
-    Systems are "original" and "improved", of several runs "improved (NAME)"; of several variants
-    of a prompt "improved 2" and so on. Of originals those of the first run count.
+    Systems are "original" and "improved"; with several runs "improved (NAME)"; further variants of
+    a prompt are "improved 2" and so on. Originals come from the first run.
 
     Raises:
         InputError: there are none, or two runs have the same name.
     """
-    found: dict[tuple[str, int], dict[str, tuple[Path, Picture]]] = {}
     names = _names(runs)
     if len(set(names)) < len(runs):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"two of the runs are named {twice}, and votes could not tell them "
                          "apart; rename a folder")  # fmt: skip
-    for run, name in zip(runs, names, strict=True):
-        for picture in read_index(run / "pictures"):
-            system = _system(picture, name)
-            place = found.setdefault((picture.source, picture.seed), {})
-            place.setdefault(system, (run, picture))
+    run_of = {run / "pictures": name for run, name in zip(runs, names, strict=True)}
+    pictures = [picture for folder in run_of for picture in read_index(folder)]
+    numbers = {source: at for at, source in enumerate(dict.fromkeys(p.source for p in pictures))}
     pairs = []
-    numbers = {prompt: at for at, prompt in enumerate(dict.fromkeys(key[0] for key in found))}
-    for (prompt, seed), systems in found.items():
-        for first, second in combinations(systems, 2):
-            if len(runs) == 1 and ORIGINAL not in (first, second):
+    for (prompt, seed), same in by_noise(pictures, lambda one: one.source).items():
+        systems: dict[str, Picture] = {}
+        for picture in same:
+            systems.setdefault(_system(picture, run_of[picture.path.parent]), picture)
+        for (name, first), (other, second) in combinations(systems.items(), 2):
+            if len(runs) == 1 and ORIGINAL not in (name, other):
                 continue  # variants are not judged against one another
-            two = [systems[name] for name in (first, second)]
             pairs.append(
-                Pair(
+                JudgedPair(
                     prompt=prompt,
-                    # Runs number their prompts each in its own way.
-                    prompt_index=two[0][1].prompt_index if len(runs) == 1 else numbers[prompt],
+                    # Each run numbers its prompts in its own way.
+                    prompt_index=first.prompt_index if len(runs) == 1 else numbers[prompt],
                     seed=seed,
-                    systems=(first, second),
-                    files=_pair_of([_name(runs[0], *one) for one in two]),
-                    sha256=_pair_of([picture.sha256 for _, picture in two]),
+                    systems=(name, other),
+                    files=(_file(runs[0], first), _file(runs[0], second)),
+                    sha256=(first.sha256, second.sha256),
                 )
             )
     if not pairs:
@@ -182,11 +181,7 @@ def _system(picture: Picture, run: str | None) -> str:
     return f"{IMPROVED}{variant}" + (f" ({run})" if run else "")
 
 
-def _name(home: Path, run: Path, picture: Picture) -> str:
+def _file(home: Path, picture: Picture) -> str:
     path = picture.path
-    return path.relative_to(home).as_posix() if run == home else str(path.resolve())
-
-
-def _pair_of(values: list[Any]) -> Any:
-    first, second = values
-    return first, second
+    inside = path.parent.parent == home
+    return path.relative_to(home).as_posix() if inside else str(path.resolve())

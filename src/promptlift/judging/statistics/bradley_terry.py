@@ -3,15 +3,14 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from promptlift.errors import InputError
 from promptlift.judging.records import PERSON, Vote
-from promptlift.judging.statistics.bootstrap import DRAWS, Array, crossed_totals
 from promptlift.judging.statistics.selecting import counted
+from promptlift.statistics import DRAWS, Array, crossed_totals
 
 _ROUNDS = 20_000
 
@@ -24,7 +23,7 @@ class Strengths:
         systems: by name, sorted; the order of all that follows.
         strengths: natural logs, their sum 0.
         low, high: ends of the 95% percentile bootstrap intervals, over raters and prompts;
-            infinite where too many draws hold no finite strengths.
+            None where too many draws have no finite strengths.
         votes: how many they rest on.
         ties: of those, each counted as half a win for either.
         unconnected: share of bootstrap draws without finite strengths. They count as lower than
@@ -33,8 +32,8 @@ class Strengths:
 
     systems: tuple[str, ...]
     strengths: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
     votes: int
     ties: int
     unconnected: float
@@ -45,19 +44,6 @@ class Strengths:
             self.strengths[self.systems.index(first)] - self.strengths[self.systems.index(second)]
         )
         return 1.0 / (1.0 + math.exp(-difference))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The strengths as plain JSON types; an infinite end is None."""
-        ends = {
-            name: [value if math.isfinite(value) else None for value in values]
-            for name, values in (("low", self.low), ("high", self.high))
-        }
-        return {
-            **vars(self),
-            "systems": list(self.systems),
-            "strengths": list(self.strengths),
-            **ends,
-        }
 
 
 def bradley_terry(
@@ -185,12 +171,15 @@ def _reaches(wins: Array) -> npt.NDArray[np.bool_]:
     return reaches
 
 
-def _ends(found: Array, draws: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _ends(found: Array, draws: int) -> list[tuple[float | None, ...]]:
     """Order statistics, with the draws that are missing beyond either end."""
     missing = np.full((draws - len(found), found.shape[1]), np.inf)
     low = np.sort(np.concatenate([found, -missing]), axis=0)[math.floor(0.025 * (draws - 1))]
     high = np.sort(np.concatenate([found, missing]), axis=0)[math.ceil(0.975 * (draws - 1))]
-    return tuple(low.tolist()), tuple(high.tolist())
+    return [
+        tuple(value if math.isfinite(value) else None for value in end.tolist())
+        for end in (low, high)
+    ]
 
 
 def _names(systems: Sequence[str], chosen: npt.NDArray[np.bool_]) -> str:

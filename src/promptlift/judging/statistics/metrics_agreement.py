@@ -2,20 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, Vote
-from promptlift.judging.statistics.bootstrap import (
+from promptlift.judging.statistics.selecting import TIE, counted, outcome
+from promptlift.statistics import (
     DRAWS,
     Array,
-    crossed_totals,
     multiplicities,
     percentiles,
     shares,
 )
-from promptlift.judging.statistics.selecting import TIE, counted, outcome
 
 _ROWS = 512
 
@@ -45,10 +43,6 @@ class MetricAgreement:
     tau: float | None
     tau_low: float | None
     tau_high: float | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The agreement as plain JSON types."""
-        return dict(vars(self))
 
 
 def metric_agreement(
@@ -88,24 +82,22 @@ def metric_agreement(
     right = decided * (1.0 + np.sign(metric) * np.sign(people)) / 2.0
     _, places = np.unique(np.asarray(prompts), return_inverse=True)
     count = len(set(prompts))
-    accuracy = tau = None
+    weights = np.ones((1, 0))
     if count:
-        points = np.stack([right, decided], axis=1)
-        totals = crossed_totals(points, None, prompts, draws=draws, seed=seed)
-        accuracy = percentiles(shares(totals[:, 0], totals[:, 1]))
         weights = multiplicities(count, draws, np.random.default_rng(seed))[:, places]
-        tau = percentiles(_taus(metric, people, weights))
+    accuracy_low, accuracy_high = percentiles(shares(weights @ right, weights @ decided))
+    tau_low, tau_high = percentiles(_taus(metric, people, weights))
     [value] = _taus(metric, people, np.ones((1, len(metric))))
     return MetricAgreement(
         pairs=len(metric),
         prompts=count,
         decided=int(decided.sum()),
         accuracy=float(right.sum() / decided.sum()) if decided.any() else None,
-        accuracy_low=accuracy[0] if accuracy else None,
-        accuracy_high=accuracy[1] if accuracy else None,
+        accuracy_low=accuracy_low,
+        accuracy_high=accuracy_high,
         tau=None if np.isnan(value) else float(value),
-        tau_low=tau[0] if tau else None,
-        tau_high=tau[1] if tau else None,
+        tau_low=tau_low,
+        tau_high=tau_high,
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from promptlift.errors import ConfigError
-from promptlift.judging.statistics.binomial import wilson
+from promptlift.statistics import Array, wilson
 
 MOST_VOTES = 1_000_000
 
@@ -17,7 +17,8 @@ def votes_for_width(win_rate: float, half_width: float, *, level: float = 0.95) 
 
     Searched exactly, for a share of wins that is just the expected one; votes by chance further
     from one half give narrower intervals, those nearer to it wider ones. Votes are taken as
-    independent: several on a prompt need more, see `design_effect`.
+    independent: with m votes on each prompt that correlate by r, multiply by 1 + (m - 1) r
+    (Kish, "Survey Sampling", 1965).
 
     Args:
         win_rate: expected, in [0, 1]; 0.5 is the worst case.
@@ -51,7 +52,7 @@ def votes_for_power(
 
     The power of an exact test rises in teeth; the answer is the first number from which on it
     stays above what is wanted. Searched exactly near the normal approximation (Noether, JASA 82,
-    1987). Votes are taken as independent: several on a prompt need more, see `design_effect`.
+    1987). Votes are taken as independent: see `votes_for_width`.
 
     Args:
         win_rate: expected among decided votes, in [0, 1] but not within 0.01 of 0.5.
@@ -79,45 +80,27 @@ def votes_for_power(
     near = (max(0.0, needed) / edge) ** 2
     first = max(1, math.floor(0.97 * near - 4.0 / edge) - 50)
     last = math.ceil(1.03 * near + 6.0 / edge) + 50
-    table = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, last + 1)))])
-    failing = [n for n in range(first, last + 1) if _power(n, win_rate, alpha, table) < power]
-    decided = max(failing, default=first - 1) + 1
+    sizes = np.arange(first, last + 1)
+    failing = sizes[sign_test_power(sizes, win_rate, alpha=alpha) < power]
+    decided = int(failing.max(initial=first - 1)) + 1
     return math.ceil(round(decided / (1.0 - ties), 6))
 
 
-def sign_test_power(n: int, win_rate: float, *, alpha: float = 0.05) -> float:
-    """Chance that the exact two-sided sign test of n independent decided votes gives p <= alpha."""
-    table = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
-    return _power(n, win_rate, alpha, table)
-
-
-def design_effect(votes_per_prompt: float, correlation: float) -> float:
-    """By what to multiply the votes where several are on one prompt: 1 + (m - 1) * correlation.
-
-    Kish, "Survey Sampling", 1965, for clusters of equal size. With correlation 1 the
-    second vote on a prompt says nothing new; with 0 it is as good as a vote on a new one.
+def sign_test_power(n: npt.ArrayLike, win_rate: float, *, alpha: float = 0.05) -> Array:
+    """Chance that the exact two-sided sign test of n independent decided votes gives p <= alpha.
 
     Args:
-        votes_per_prompt: m, at least 1.
-        correlation: between votes on one prompt, in [0, 1].
+        n: numbers of votes, of any shape, which is that of the result.
+        win_rate: of decided votes, in [0, 1].
+        alpha: level of the test.
     """
-    return 1.0 + (votes_per_prompt - 1.0) * correlation
+    from scipy.stats import binom
 
-
-def _power(n: int, win_rate: float, alpha: float, table: npt.NDArray[np.float64]) -> float:
-    """Table holds the logs of factorials, from 0 to n at least."""
-    log_choose = table[n] - table[: n + 1] - table[n::-1]
-    tail = np.cumsum(np.exp(log_choose[: n // 2 + 1] - n * math.log(2.0)))
-    # Rejected are the counts up to the last one whose doubled tail is at most alpha.
-    reject = int((2.0 * tail <= alpha * (1.0 + 1e-9)).sum())
-    if not reject:
-        return 0.0
-    if win_rate in (0.0, 1.0):
-        return 1.0
-    counts = np.arange(n + 1)
-    logs = log_choose + counts * math.log(win_rate) + (n - counts) * math.log(1.0 - win_rate)
-    chances = np.exp(logs)
-    return float(chances[:reject].sum() + chances[n + 1 - reject :].sum())
+    votes = np.asarray(n)
+    # So many counts at either end have a doubled tail of at most alpha.
+    rejected = binom.ppf(alpha / 2 * (1 + 1e-9), votes, 0.5)
+    chance = binom.cdf(rejected - 1, votes, win_rate) + binom.sf(votes - rejected, votes, win_rate)
+    return np.asarray(chance, dtype=np.float64)
 
 
 def _check_share(name: str, value: float, fits: bool, range_in_words: str) -> None:

@@ -1,18 +1,16 @@
-"""Whether a rater answers alike when asked again, favours a side, and looks at the pictures."""
+"""Whether a rater repeats their answers, favours a side, and looks at the pictures."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from promptlift.judging.records import PERSON, Vote
-from promptlift.judging.statistics.agreement import chance_alike
-from promptlift.judging.statistics.binomial import sign_test, wilson
+from promptlift.judging.records import ATTENTION, JUDGE, PERSON, REPEAT, Vote
 from promptlift.judging.statistics.selecting import TIE, counted
+from promptlift.statistics import sign_test, wilson
 
 
 @dataclass(frozen=True, kw_only=True)
 class RaterCheck:
-    """What a rater's answers say of the rater.
+    """What a rater's answers say about the rater.
 
     Attributes:
         rater: by name.
@@ -20,14 +18,15 @@ class RaterCheck:
         alike: those answered alike both times, as systems, not sides.
         consistency: alike over repeats; None without repeats.
         consistency_low, consistency_high: Wilson's 95% interval.
-        chance: consistency of one who gives the same answers in any order: the sum over answers
-            of their share at first times their share again. None without repeats.
+        chance: the consistency expected of someone who gives the same answers in random order:
+            the sum over answers of their share the first time times their share the second time.
+            None without repeats.
         decided: pairs, seen first, where a side was preferred.
         left: those where it was the left.
         left_share: left over decided; None without any.
         left_low, left_high: Wilson's 95% interval.
         left_test: p of the exact two-sided binomial test that left and right are equally likely;
-            right where sides were dealt by a fair coin.
+            valid where a fair coin chose the sides.
         attention: pairs with a known answer that the rater answered.
         attention_passed: those answered as known.
     """
@@ -47,10 +46,6 @@ class RaterCheck:
     left_test: float
     attention: int
     attention_passed: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """The check as plain JSON types."""
-        return dict(vars(self))
 
 
 def rater_checks(
@@ -82,14 +77,15 @@ def rater_checks(
 
 
 def _check(votes: Sequence[Vote], known: Mapping[str, str]) -> RaterCheck:
-    judged = {vote.pair: vote for vote in votes if vote.purpose == "judge"}
-    again = [vote for vote in votes if vote.purpose == "repeat" and vote.pair in judged]
+    judged = {vote.pair: vote for vote in votes if vote.purpose == JUDGE}
+    again = [vote for vote in votes if vote.purpose == REPEAT and vote.pair in judged]
     before = [judged[vote.pair].winner or TIE for vote in again]
     after = [vote.winner or TIE for vote in again]
     alike = sum(a == b for a, b in zip(before, after, strict=True))
+    by_chance = sum(before.count(name) * after.count(name) for name in set(before))
     decided = [vote for vote in judged.values() if not vote.is_tie]
     left = sum(vote.answer == "left" for vote in decided)
-    attention = [vote for vote in votes if vote.purpose == "attention" and vote.pair in known]
+    attention = [vote for vote in votes if vote.purpose == ATTENTION and vote.pair in known]
     consistency_low, consistency_high = wilson(alike, len(again))
     left_low, left_high = wilson(left, len(decided))
     return RaterCheck(
@@ -99,7 +95,7 @@ def _check(votes: Sequence[Vote], known: Mapping[str, str]) -> RaterCheck:
         consistency=alike / len(again) if again else None,
         consistency_low=consistency_low,
         consistency_high=consistency_high,
-        chance=chance_alike(before, after) / len(again) ** 2 if again else None,
+        chance=by_chance / len(again) ** 2 if again else None,
         decided=len(decided),
         left=left,
         left_share=left / len(decided) if decided else None,

@@ -2,20 +2,20 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, Vote
-from promptlift.judging.statistics.binomial import sign_test, wilson
-from promptlift.judging.statistics.bootstrap import (
+from promptlift.judging.statistics.selecting import TIE, counted, outcome
+from promptlift.statistics import (
     DRAWS,
     Array,
     crossed_totals,
     percentiles,
     shares,
+    sign_test,
+    wilson,
 )
-from promptlift.judging.statistics.selecting import TIE, counted, outcome
 
 TIES_LOSE, WITHOUT_TIES, TIES_HALF = "ties_lose", "without_ties", "ties_half"
 RULES = {
@@ -29,10 +29,10 @@ RULES = {
 class WinRate:
     """Share of votes won, by one rule for ties.
 
-    With ties as halves, votes are no longer successes and failures, and Wilson's interval is
-    taken at the halved count. A vote worth 0, 1/2 or 1 varies less than one worth 0 or 1 of the
-    same mean, by a quarter of the share of ties: so the interval is somewhat too wide (by a factor
-    of 1.2 at a third of ties), never too narrow, and keeps its width where all votes are ties.
+    With ties as halves, votes are no longer successes and failures; Wilson's formula is then given
+    the halved count. A vote worth 0, 1/2 or 1 varies less than one worth 0 or 1 of the same mean,
+    by a quarter of the share of ties: so the interval is somewhat too wide (by a factor of 1.2 at
+    a third of ties), never too narrow, and keeps its width where all votes are ties.
 
     Attributes:
         rule: of `RULES`. "ties_lose" is the paper's: 79 of 100 pictures better than the original.
@@ -40,8 +40,8 @@ class WinRate:
         n: votes that the rule counts.
         low, high: Wilson's 95% interval, as if votes were independent.
         crossed_low, crossed_high: 95% percentile interval of the bootstrap over raters and
-            prompts (`bootstrap.crossed_totals`), over prompts alone for one rater; None without
-            votes. Where all votes agree it has no width: read Wilson's there.
+            prompts (`crossed_totals`), over prompts alone for one rater; None without votes.
+            Where all votes agree it has no width: use Wilson's there.
     """
 
     rule: str
@@ -64,7 +64,7 @@ class Tally:
         ties: pictures equally good or equally bad.
         both_bad: those of the ties in which both were bad.
         raters, prompts: how many there are.
-        sign_test: p of the exact two-sided sign test (`binomial.sign_test`), ties left out.
+        sign_test: p of the exact two-sided sign test, ties left out.
         rates: by rule, the keys of `RULES`.
     """
 
@@ -78,14 +78,10 @@ class Tally:
     sign_test: float
     rates: Mapping[str, WinRate]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The tally as plain JSON types."""
-        return {**vars(self), "rates": {name: vars(rate) for name, rate in self.rates.items()}}
-
 
 @dataclass(frozen=True, kw_only=True)
 class WinRates:
-    """What raters say of a system against a baseline, to one question.
+    """What raters say of a system against a baseline, in answer to one question.
 
     Attributes:
         system, baseline: names of the two.
@@ -99,11 +95,6 @@ class WinRates:
     kind: str
     together: Tally
     by_rater: Mapping[str, Tally]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The rates as plain JSON types."""
-        by_rater = {rater: tally.to_dict() for rater, tally in self.by_rater.items()}
-        return {**vars(self), "together": self.together.to_dict(), "by_rater": by_rater}
 
 
 def win_rates(
@@ -172,15 +163,17 @@ def _tally(votes: Sequence[Vote], points: Array, draws: int, seed: int) -> Tally
 
 def _rate(rule: str, won: float, n: int, drawn: Array | None) -> WinRate:
     low, high = wilson(won, n)
-    crossed = None if drawn is None else percentiles(_drawn_rates(rule, drawn))
+    crossed_low, crossed_high = (
+        (None, None) if drawn is None else percentiles(_drawn_rates(rule, drawn))
+    )
     return WinRate(
         rule=rule,
         rate=won / n if n else None,
         n=n,
         low=low,
         high=high,
-        crossed_low=crossed[0] if crossed else None,
-        crossed_high=crossed[1] if crossed else None,
+        crossed_low=crossed_low,
+        crossed_high=crossed_high,
     )
 
 

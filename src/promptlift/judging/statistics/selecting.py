@@ -17,8 +17,8 @@ def counted(
 ) -> list[Vote]:
     """The answers to one question, in their order, skips left out.
 
-    Where a rater answered to the same pair, question and purpose more than once, as after going
-    back, the last answer counts; if it is a skip, none does.
+    If a rater answered the same question about the same pair more than once, for example after
+    going back, the last answer counts; if it is a skip, none does.
 
     Args:
         votes: of any raters, in the order in which they were given.

@@ -1,21 +1,21 @@
 """When to stop voting: evidence that may be looked at after every vote.
 
-A usual test promises 5% false alarms if it is made once, at a number of votes fixed before. Whoever
-looks after every vote and stops at the first p below 0.05 has far more. What is computed here
-keeps its promise however often one looks and whenever one stops.
+An ordinary test has 5% false alarms if it is made once, at a number of votes fixed beforehand. If
+you look after every vote and stop at the first p below 0.05, you get far more. The test and the
+interval of this module stay valid however often you look and whenever you stop.
 
-Think of a bet that wins and losses are equally likely. Start with 1 coin and stake part of it on
-each vote; the odds are fair if the claim is true, so nobody is likely to get rich: the chance of
-ever holding 20 coins is at most 1 in 20 (Ville's inequality). The coins held are the e-value. At
-20 the claim may be given up, at once, with at most 5% false alarms. Every other win rate can be
-bet against in the same way; those that have not lost 20 to 1 are the confidence sequence: with
-95% confidence it holds the true win rate after every vote at the same time.
+Think of a bet against the claim that wins and losses are equally likely. Start with a capital of 1
+and stake part of it on each vote. If the claim is true the odds are fair, and the chance that the
+capital ever reaches 20 is at most 1 in 20 (Ville's inequality). The capital is the e-value: once
+it reaches 20, reject the claim, with at most 5% false alarms. Any other win rate can be bet against
+in the same way; the rates against which no bet has reached 20 form the confidence sequence, which
+contains the true win rate after every vote at once with 95% confidence.
 
-**Votes are taken as independent.** That is: if the claim holds, the next vote is a win with
-probability one half whatever came before. Several votes on one pair break it, as they repeat what
-the pair is like, and so do many votes of one rater. Give only the first vote on each prompt
-(`first_decided`), prompts in random order; then it speaks of new prompts, judged by these raters.
-Where all votes are to be used, fix their number before and take the intervals of `rates`.
+**Votes are taken as independent:** if the claim holds, the next vote is a win with probability one
+half, whatever came before. Several votes on one pair are not independent, and neither are many
+votes of one rater. Use only the first vote on each prompt (`first_decided`), with prompts in random
+order; the result then applies to new prompts, judged by these raters. To use all votes, fix their
+number beforehand and take the intervals of `rates`.
 """
 
 from collections.abc import Iterable
@@ -26,8 +26,8 @@ import numpy.typing as npt
 
 from promptlift.errors import ConfigError
 from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, Vote
-from promptlift.judging.statistics.bootstrap import Array
 from promptlift.judging.statistics.selecting import TIE, counted, outcome
+from promptlift.statistics import Array
 
 _HALVINGS = 50
 
@@ -39,10 +39,10 @@ class Monitor:
     Attributes:
         alpha: promised limit of false alarms.
         e_values: against "wins and losses are equally likely", in (0, ∞), [..., votes].
-        low, high: the confidence sequence of the win rate, in [0, 1], [..., votes]. Always holds
-            the share of wins so far.
+        low, high: the confidence sequence of the win rate, in [0, 1], [..., votes]. It always
+            contains the share of wins so far.
         stop: number of votes at which the e-value first reached 1 / alpha, [...]; 0 where it
-            never did. There the confidence sequence first leaves out one half.
+            never did. At that vote the confidence sequence first excludes one half.
     """
 
     alpha: float
@@ -81,15 +81,14 @@ def monitor(
             raise ConfigError(f"`{name}` is {value}. It must be between 0 and 1.")
     if prior <= 0.0:
         raise ConfigError(f"`prior` is {prior}. It must be above 0.")
+    from scipy.special import betaln
+
     won = np.asarray(wins, dtype=np.float64)
     if not np.isin(won, (0.0, 1.0)).all():
         raise ConfigError("Wins must be 1 and losses 0; leave ties out.")
     after = np.arange(1, won.shape[-1] + 1)
     total = np.cumsum(won, axis=-1)
-    # The mixture is the product of each vote's chance given those before it.
-    before = total - won
-    chance = (prior + np.where(won > 0, before, after - 1 - before)) / (2 * prior + after - 1)
-    mixture = np.cumsum(np.log(chance), axis=-1)
+    mixture = betaln(prior + total, prior + after - total) - betaln(prior, prior)
     e_logs = mixture - _log_likelihood(total, after, np.float64(null))
     low, high = _sequence(mixture, total, after, -np.log(alpha))
     reached = e_logs >= -np.log(alpha)
@@ -104,6 +103,50 @@ def monitor(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """Where the evidence stands after all votes so far.
+
+    Attributes:
+        prompts: whose first vote was decided.
+        e_value: against "wins and losses are equally likely", above 0.
+        low, high: the confidence sequence of the win rate.
+        stop: number of prompts after which it was enough to stop; 0 where it is not yet.
+    """
+
+    prompts: int
+    e_value: float
+    low: float
+    high: float
+    stop: int
+
+
+def evidence(
+    votes: Iterable[Vote],
+    *,
+    question: str | None = None,
+    kind: str = PERSON,
+    system: str = IMPROVED,
+    baseline: str = ORIGINAL,
+) -> Evidence:
+    """The evidence of the first vote on each prompt (`first_decided`, then `monitor`).
+
+    Raises:
+        InputError: votes on several questions, none of which was named, or on other systems.
+    """
+    decided = first_decided(votes, question=question, kind=kind, system=system, baseline=baseline)
+    if not decided:
+        return Evidence(prompts=0, e_value=1.0, low=0.0, high=1.0, stop=0)
+    found = monitor(decided)
+    return Evidence(
+        prompts=len(decided),
+        e_value=float(found.e_values[-1]),
+        low=float(found.low[-1]),
+        high=float(found.high[-1]),
+        stop=int(found.stop),
+    )
+
+
 def first_decided(
     votes: Iterable[Vote],
     *,
@@ -112,10 +155,10 @@ def first_decided(
     system: str = IMPROVED,
     baseline: str = ORIGINAL,
 ) -> list[int]:
-    """Of each prompt the first vote, in their order, 1 for a win and 0 for a loss.
+    """The first vote on each prompt, in their order: 1 for a win, 0 for a loss.
 
-    A prompt whose first vote is a tie is left out, so that what later raters make of it cannot
-    decide whether it counts.
+    A prompt whose first vote is a tie is left out, so that later votes cannot decide whether it
+    counts.
 
     Raises:
         InputError: votes on several questions, none of which was named, or on other systems.
@@ -145,8 +188,6 @@ def _sequence(mixture: Array, total: Array, after: Array, limit: float) -> tuple
 
 
 def _log_likelihood(wins: Array, after: Array, rate: Array | np.float64) -> Array:
-    losses = after - wins
-    with np.errstate(divide="ignore", invalid="ignore"):
-        of_wins = np.where(wins > 0, wins * np.log(rate), 0.0)
-        of_losses = np.where(losses > 0, losses * np.log1p(-rate), 0.0)
-    return np.asarray(of_wins + of_losses, dtype=np.float64)
+    from scipy.special import xlog1py, xlogy
+
+    return np.asarray(xlogy(wins, rate) + xlog1py(after - wins, -rate), dtype=np.float64)

@@ -30,7 +30,7 @@ class FeatureCache:
         path: file of the cache; None keeps it in memory.
 
     Raises:
-        InputError: the file is no such cache, or cannot be written.
+        InputError: the file is not such a cache, or cannot be written.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -39,7 +39,7 @@ class FeatureCache:
             path.parent.mkdir(parents=True, exist_ok=True)
         with _clearly(path):
             self._database = sqlite3.connect(path or ":memory:", timeout=60)
-        # A cache that nobody closed is closed with its last user.
+        # A cache that was not closed closes with its last user.
         self._closed = weakref.finalize(self, self._database.close)
         with _clearly(path):
             self._database.execute(_TABLE)

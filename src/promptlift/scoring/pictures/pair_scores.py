@@ -1,14 +1,27 @@
 """Original and improved pictures compared: differences, win rates, and what chance gives."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from promptlift.scoring.scores import Metric, Score, mean_interval, paired_test
+from promptlift.scoring.scores import Metric, Score
+from promptlift.statistics import mean_interval, paired_test
 
 Values = npt.NDArray[np.float64]
+Number = TypeVar("Number", float, Values)
+
+
+def gain_of(original: Number, improved: Number, *, higher_is_better: bool = True) -> Number:
+    """By how much the improved picture is better, in the unit of the metric.
+
+    Args:
+        original: value of the original picture, or an array of them.
+        improved: of the improved picture of the same prompt and seed.
+        higher_is_better: which end of the metric is the better one.
+    """
+    return improved - original if higher_is_better else original - improved
 
 
 def mean_score(
@@ -19,7 +32,7 @@ def mean_score(
     *,
     seed: int = 0,
 ) -> Score | None:
-    """Mean with its 95% interval over prompts, whose seeds are nested in them.
+    """Mean with its 95% interval over prompts, with the seeds of a prompt drawn together.
 
     Args:
         metric: the metric.
@@ -85,7 +98,7 @@ def compare(
     }
     if metric.higher_is_better is None:
         return found
-    gains = improved - original if metric.higher_is_better else original - improved
+    gains = gain_of(original, improved, higher_is_better=metric.higher_is_better)
     return {**found, **win_rates(gains, prompts[known], tie=tie, seed=seed)}
 
 

@@ -1,14 +1,14 @@
-"""One look at every picture of a run, by all models at once, resumable."""
+"""Features and values of every picture of a run: each is read once, for all models together."""
 
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from promptlift.errors import ConfigError, InputError, ModelError
+from promptlift.errors import InputError, ModelError
 from promptlift.pictures import Picture
+from promptlift.progress import progress
 from promptlift.prompts.syntax import parse, parts_of
 from promptlift.scoring.pictures.clip import ClipEncoder
 from promptlift.scoring.pictures.feature_cache import FloatArray
@@ -17,8 +17,8 @@ from promptlift.scoring.pictures.preference_models import (
     PickScore,
     PictureScorer,
     ScorerContext,
+    check_metrics,
     make_scorer,
-    scorer_names,
 )
 from promptlift.scoring.scores import Metric
 from promptlift.world.bundle import SCORING_NOTICE, is_pocket
@@ -27,26 +27,25 @@ Values = npt.NDArray[np.float64]
 Report = Callable[[str], None]
 
 _NAMED = 20  # faulty files named one by one; all of them are counted
-_SECONDS = 10.0  # between lines of progress
 
 
-@dataclass(frozen=True)
-class Models:
-    """What looks at the pictures.
+@dataclass(frozen=True, kw_only=True)
+class PictureModels:
+    """The models that pictures are scored with.
 
     Attributes:
+        context: the settings, and all that is shared.
         clip: for CLIPScore; None where it is not asked for.
         scorers: of preference and aesthetics.
         measures: whether the measures without weights are taken.
-        encoders: every CLIP or SigLIP among them.
-        left_out: why a scorer that nobody asked for by name is not here, by its name.
+        left_out: by name, why a scorer is missing that was not asked for by name.
     """
 
-    clip: ClipEncoder | None
-    scorers: list[PictureScorer]
-    measures: bool
-    encoders: list[ClipEncoder]
-    left_out: dict[str, str]
+    context: ScorerContext
+    clip: ClipEncoder | None = None
+    scorers: Sequence[PictureScorer] = ()
+    measures: bool = True
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def readers(self) -> list[ClipEncoder]:
@@ -63,12 +62,12 @@ class Models:
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What was found in the pictures that could be read.
+class PictureFeatures:
+    """What the models found in the pictures that could be read.
 
     Attributes:
         pictures: these pictures, in the index's order.
-        features: of `Models.clip`, float32 [pictures, width].
+        features: of `PictureModels.clip`, float32 [pictures, width].
         columns: values by metric, [pictures].
         faults: a line for each picture that was left out.
     """
@@ -90,7 +89,7 @@ def caption(prompt: str) -> str:
     return " ".join(part.words for part in parts_of(spans) if part.words)
 
 
-def load_models(context: ScorerContext, report: Report) -> Models:
+def load_models(context: ScorerContext, report: Report) -> PictureModels:
     """The models that the settings ask for.
 
     Raises:
@@ -98,12 +97,10 @@ def load_models(context: ScorerContext, report: Report) -> Models:
         ModelError: weights that were asked for are missing or damaged.
     """
     config = context.config
-    known = ["clip", "measures", *scorer_names()]
-    if unknown := [name for name in config.metrics or () if name not in known]:
-        raise ConfigError(f"metric {unknown[0]!r} is not known; there is: {', '.join(known)}")
+    known = check_metrics(config.metrics or (), "clip", "measures")
     wanted = list(dict.fromkeys(config.metrics or known))
-    # Weights asked for by name must be there. Others are used where they are: no download of
-    # gigabytes begins that nobody asked for.
+    # Weights asked for by name must be there. Others are used only where they are already there:
+    # scoring does not begin a download of gigabytes by itself.
     named = set(config.metrics or ("clip", "measures"))
     named |= {"pickscore"} if config.preference else set()
     named |= {"aesthetic"} if config.aesthetic else set()
@@ -122,42 +119,45 @@ def load_models(context: ScorerContext, report: Report) -> Models:
                 raise
             left_out[name] = str(error)
             report(f"without {name}: {error}")
-    return Models(clip, scorers, "measures" in wanted, context.encoders(), left_out)
+    return PictureModels(
+        context=context,
+        clip=clip,
+        scorers=scorers,
+        measures="measures" in wanted,
+        left_out=left_out,
+    )
 
 
-def look(
-    listed: Sequence[Picture], models: Models, context: ScorerContext, report: Report
-) -> Looked:
-    """Look at every picture once, in batches; each is decoded once for all models.
+def features_of(
+    listed: Sequence[Picture], models: PictureModels, report: Report = lambda line: None
+) -> PictureFeatures:
+    """Read every picture once, in batches; each is decoded once for all models.
 
     A file that is missing, damaged or not the one in the index is named, counted and left out.
 
     Raises:
         InputError: no picture can be read.
     """
-    size = context.config.batch_size
-    started = said = time.monotonic()
+    size = models.context.config.batch_size
     kept: list[Picture] = []
     faults: list[str] = []
     features: list[FloatArray] = []
     columns: dict[str, list[Values]] = {}
-    for start in range(0, len(listed), size):
-        batch = _readable(listed[start : start + size], models, context, faults, report)
-        if batch:
-            if models.clip is not None:
-                features.append(models.clip.pictures(batch))
-            for name, values in _values(batch, models, context).items():
-                columns.setdefault(name, []).append(values)
-            kept += batch
-        now, done = time.monotonic(), min(start + size, len(listed))
-        if now - said > _SECONDS and done < len(listed):
-            said, left = now, (now - started) / done * (len(listed) - done)
-            report(f"{done} of {len(listed)} pictures scored, {left / 60:.1f} min left")
+    with progress("pictures scored", report=report) as show:
+        for start in range(0, len(listed), size):
+            batch = _readable(listed[start : start + size], models, faults, report)
+            if batch:
+                if models.clip is not None:
+                    features.append(models.clip.pictures(batch))
+                for name, values in _values(batch, models).items():
+                    columns.setdefault(name, []).append(values)
+                kept += batch
+            show(min(start + size, len(listed)), len(listed))
     if not kept:
         raise InputError(f"none of the {len(listed)} pictures can be read; the first: {faults[0]}")
     if faults:
         report(f"{len(faults)} of {len(listed)} pictures are left out")
-    return Looked(
+    return PictureFeatures(
         kept,
         np.concatenate(features) if features else None,
         {name: np.concatenate(parts) for name, parts in columns.items()},
@@ -167,16 +167,15 @@ def look(
 
 def _readable(
     batch: Sequence[Picture],
-    models: Models,
-    context: ScorerContext,
+    models: PictureModels,
     faults: list[str],
     report: Report,
 ) -> list[Picture]:
-    """Those whose file is there and whole; what some model has not seen is decoded to know."""
+    """Those whose file is whole; what some model still has to encode is decoded, as a check."""
+    context, encoders = models.context, models.context.encoders()
     keys = [picture.sha256 for picture in batch]
-    seen = bool(models.encoders or models.measures)
-    unseen = [] if seen else list(range(len(batch)))
-    for encoder in models.encoders:
+    unseen = [] if encoders or models.measures else list(range(len(batch)))
+    for encoder in encoders:
         unseen += encoder.lacks(batch)
     if models.measures:
         unseen += context.cache.missing(VERSION, "picture", keys)
@@ -196,7 +195,8 @@ def _readable(
     return good
 
 
-def _values(batch: Sequence[Picture], models: Models, context: ScorerContext) -> dict[str, Values]:
+def _values(batch: Sequence[Picture], models: PictureModels) -> dict[str, Values]:
+    context = models.context
     found: dict[str, Values] = {}
     if models.measures:
         measured = context.cache.fetch(

@@ -1,4 +1,4 @@
-"""Models of what people prefer, behind one interface.
+"""Models of what people prefer, with one interface.
 
 A scorer gives a value for each picture, or for each prompt with its picture. Two are here;
 `register_scorer` adds others.
@@ -16,10 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from promptlift.errors import ConfigError, ModelError
-from promptlift.pictures import Picture, PictureReader
-from promptlift.scoring.pictures.clip import ClipEncoder, cosines, load_clip, unit
+from promptlift.picture_files import PictureReader
+from promptlift.pictures import Picture
+from promptlift.scoring.pictures.clip import ClipEncoder
+from promptlift.scoring.pictures.clip_loading import load_clip
 from promptlift.scoring.pictures.config import AESTHETIC_HEAD, PICKSCORE, PictureScoringConfig
 from promptlift.scoring.pictures.feature_cache import FeatureCache
+from promptlift.scoring.pictures.similarity import cosines, unit
 from promptlift.scoring.scores import Metric
 
 Values = npt.NDArray[np.float64]
@@ -149,8 +152,7 @@ def make_scorer(name: str, context: ScorerContext) -> PictureScorer:
         ConfigError: there is none of this name.
         ModelError: its weights are missing or damaged.
     """
-    if name not in _SCORERS:
-        raise ConfigError(f"metric {name!r} is not known; there is: {', '.join(scorer_names())}")
+    check_metrics([name])
     return _SCORERS[name](context)
 
 
@@ -169,9 +171,16 @@ def register_scorer(name: str, factory: ScorerFactory) -> None:
     _SCORERS[name] = factory
 
 
-def scorer_names() -> list[str]:
-    """Names of the scorers that are known."""
-    return list(_SCORERS)
+def check_metrics(names: Sequence[str], *others: str) -> list[str]:
+    """The metrics that are known: `others`, then the scorers.
+
+    Raises:
+        ConfigError: one of `names` is not among them.
+    """
+    known = [*others, *_SCORERS]
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError(f"metric {unknown[0]!r} is not known; there is: {', '.join(known)}")
+    return known
 
 
 def _pickscore(context: ScorerContext) -> PictureScorer:
@@ -227,11 +236,11 @@ def _head_layers(path: Path) -> list[tuple[Values, Values]]:
     for name in names:
         weight, bias = tensors[f"{name}weight"], tensors.get(f"{name}bias")
         if weight.ndim != 2 or bias is None or bias.shape != weight.shape[:1]:
-            raise ModelError(f"{path}: layer {name.rstrip('.') or 'weight'} is no linear layer.")
+            raise ModelError(f"{path}: layer {name.rstrip('.') or 'weight'} is not a linear layer.")
         layers.append((weight, bias))
     fits = all(a[0].shape[0] == b[0].shape[1] for a, b in pairwise(layers))
     if not layers or layers[-1][0].shape[0] != 1 or not fits:
-        raise ModelError(f"{path} is no aesthetic head: linear layers that end in one number.")
+        raise ModelError(f"{path} is not an aesthetic head: linear layers that end in one number.")
     return layers
 
 

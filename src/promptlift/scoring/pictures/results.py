@@ -5,35 +5,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from promptlift.pictures import SIDES
 from promptlift.scoring.pictures.config import PictureScoringConfig
-from promptlift.scoring.pictures.pair_scores import compare, scores_of
-from promptlift.scoring.pictures.pair_tables import (
+from promptlift.scoring.pictures.metrics import (
     CLIP_METRICS,
     MATCH_METRICS,
     OWN_PROMPT,
     PAIR_METRICS,
-    TableBuilder,
-    Tables,
 )
-from promptlift.scoring.pictures.picture_features import Looked, Models
+from promptlift.scoring.pictures.pair_scores import compare, gain_of, scores_of
+from promptlift.scoring.pictures.pair_tables import TableBuilder, Tables
+from promptlift.scoring.pictures.picture_features import PictureModels
 from promptlift.scoring.pictures.verdicts import RULE, Verdict, judge, left_alone
-from promptlift.scoring.scores import Metric, mean_interval
+from promptlift.scoring.scores import Metric
+from promptlift.statistics import mean_interval
 
 SHUFFLED = "shuffled captions"
-
-Values = npt.NDArray[np.float64]
+# Metrics that hold a picture against another text than the original prompt, and near-blank
+# pictures, which the rule counts apart.
+_NOT_JUDGED = {CLIP_METRICS[1].name, *(metric.name for metric in MATCH_METRICS), "near_blank"}
 
 
 def picture_results(
-    builder: TableBuilder, looked: Looked, models: Models, config: PictureScoringConfig
+    builder: TableBuilder, models: PictureModels, config: PictureScoringConfig
 ) -> tuple[dict[str, Any], list[Verdict]]:
     """Scores with intervals, comparisons and counts of verdicts, and the verdicts themselves.
 
-    Beside each table stands the same table for shuffled captions: what chance gives.
+    Each table has a second one for shuffled captions: what the metric gives by chance.
     """
     own, shuffled = builder.own(), builder.shuffled()
     metrics = _side_metrics(models)
@@ -50,8 +48,8 @@ def picture_results(
     if not builder.pairs:
         return found, []
     found["comparisons"] = _comparisons(metrics, own, shuffled, config)
-    verdicts = _judge(builder, looked, metrics, own, config)
-    by_chance = [] if shuffled is None else _judge(builder, looked, metrics, shuffled, config)
+    verdicts = _judge(builder, metrics, own, config)
+    by_chance = [] if shuffled is None else _judge(builder, metrics, shuffled, config)
     found["verdicts"] = {
         "rule": RULE,
         "metrics": sorted({name for verdict in verdicts for name in verdict.evidence}),
@@ -61,7 +59,7 @@ def picture_results(
     return found, verdicts
 
 
-def _side_metrics(models: Models) -> list[Metric]:
+def _side_metrics(models: PictureModels) -> list[Metric]:
     """Metrics that each picture of a pair has."""
     clip: tuple[Metric, ...] = ()
     if models.clip is not None:
@@ -69,13 +67,13 @@ def _side_metrics(models: Models) -> list[Metric]:
     return [*clip, *models.metrics]
 
 
-def _all_metrics(models: Models) -> list[Metric]:
+def _all_metrics(models: PictureModels) -> list[Metric]:
     of_pairs = () if models.clip is None else (OWN_PROMPT, *PAIR_METRICS)
     return [*_side_metrics(models), *of_pairs]
 
 
-def _settings(models: Models) -> dict[str, dict[str, Any]]:
-    """The model behind each metric."""
+def _settings(models: PictureModels) -> dict[str, dict[str, Any]]:
+    """The model of each metric."""
     found = {scorer.metric.name: {"model": scorer.model} for scorer in models.scorers}
     if models.clip is not None:
         for metric in (*CLIP_METRICS, *MATCH_METRICS, *PAIR_METRICS):
@@ -125,25 +123,27 @@ def _comparisons(
 
 def _judge(
     builder: TableBuilder,
-    looked: Looked,
     metrics: Sequence[Metric],
     tables: Tables,
     config: PictureScoringConfig,
 ) -> list[Verdict]:
     """Verdicts by CLIPScore of the original prompt, and by every scorer that has a better end."""
     original, improved = (tables.sides[side] for side in SIDES)
-    judged = {CLIP_METRICS[0].name, *(metric.name for metric in metrics)} - {
-        *(metric.name for metric in (CLIP_METRICS[1], *MATCH_METRICS)), "near_blank"
-    }  # fmt: skip
-    gains: dict[str, Values] = {}
-    for metric in metrics:
-        if metric.name in judged & original.keys() and metric.higher_is_better is not None:
-            sign = 1.0 if metric.higher_is_better else -1.0
-            gains[metric.name] = sign * (improved[metric.name] - original[metric.name])
+    gains = {
+        metric.name: gain_of(
+            original[metric.name],
+            improved[metric.name],
+            higher_is_better=metric.higher_is_better,
+        )
+        for metric in metrics
+        if metric.name in original
+        and metric.name not in _NOT_JUDGED
+        and metric.higher_is_better is not None
+    }
     blanks = None
     if "near_blank" in original:
-        blanks = improved["near_blank"] - original["near_blank"]
-    shown = [looked.pictures[pair.improved] for pair in builder.pairs]
+        blanks = gain_of(original["near_blank"], improved["near_blank"])
+    shown = [pair.improved for pair in builder.pairs]
     # A prompt counts as improved where any of its variants does.
     competing = Counter(prompt for prompt, _ in {(one.prompt_index, one.variant) for one in shown})
     return judge(

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.files import sha256_of_file, write_json
-from promptlift.pictures import (
-    SIDES,
-    Picture,
-    PicturePair,
-    PictureReader,
-    drawn_by,
-    read_index,
-)
+from promptlift.picture_files import PictureReader
+from promptlift.pictures import IMPROVED, INDEX, Picture, PicturePair, read_index
 from promptlift.runs import Run, versions_of
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.pictures.feature_cache import FeatureCache
 from promptlift.scoring.pictures.pair_tables import TableBuilder
-from promptlift.scoring.pictures.picture_features import Looked, Models, caption, load_models, look
+from promptlift.scoring.pictures.picture_features import (
+    PictureFeatures,
+    PictureModels,
+    caption,
+    features_of,
+    load_models,
+)
 from promptlift.scoring.pictures.preference_models import ScorerContext
 from promptlift.scoring.pictures.results import picture_results
 from promptlift.scoring.pictures.verdicts import Verdict
@@ -56,9 +56,9 @@ def score_pictures(
         MissingExtraError: packages are missing.
         PromptliftError: another process works in the run folder.
     """
-    index = run_folder / "pictures" / "index.parquet"
+    index = run_folder / "pictures" / INDEX
     listed = read_index(index.parent)
-    config = replace(config, clip=config.clip_for(drawn_by(index.parent)))
+    config = replace(config, clip=config.clip_for(listed[0].model_name))
     scores = run_folder / "scores"
     cache = FeatureCache(scores / "cache" / "features.sqlite")
     run = Run.open(run_folder) if (run_folder / "manifest.json").is_file() else None
@@ -68,14 +68,14 @@ def score_pictures(
                 config=config, cache=cache, reader=PictureReader(config.batch_size)
             )
             models = load_models(context, report)
-            inputs = {"pictures/index.parquet": sha256_of_file(index)}
+            inputs = {f"pictures/{INDEX}": sha256_of_file(index)}
             if run is not None:
                 run.begin(STAGE, config.to_dict(), inputs, anew=True)
-            looked = look(listed, models, context, report)
-            builder = TableBuilder(looked, models, batch_size=config.batch_size, seed=config.seed)
-            found, verdicts = picture_results(builder, looked, models, config)
-            found = {**_head(listed, looked, models, config, inputs), **found}
-            _write(scores, builder, looked, models, verdicts)
+            features = features_of(listed, models, report)
+            builder = TableBuilder(features, models, batch_size=config.batch_size, seed=config.seed)
+            found, verdicts = picture_results(builder, models, config)
+            found = {**_head(listed, features, models, config, inputs), **found}
+            _write(scores, builder, features, models, verdicts)
             write_json(scores / "pictures.json", found)  # last: it says that the tables are whole
             if run is not None:
                 run.finish(STAGE, {"pictures": found["pictures"], "verdicts": found["verdicts"]})
@@ -86,25 +86,25 @@ def score_pictures(
 
 def _head(
     listed: Sequence[Picture],
-    looked: Looked,
-    models: Models,
+    features: PictureFeatures,
+    models: PictureModels,
     config: PictureScoringConfig,
     inputs: Mapping[str, str],
 ) -> dict[str, Any]:
-    pictures = looked.pictures
+    pictures = features.pictures
     named = {"clip": models.clip.model_id} if models.clip is not None else {}
     named |= {scorer.metric.name: scorer.model for scorer in models.scorers}
     return {
         "schema_version": SCHEMA_VERSION,
         "models": named,
         "pictures": {
-            "file": "pictures/index.parquet",
+            "file": f"pictures/{INDEX}",
             "sha256": next(iter(inputs.values())),
             "listed": len(listed),
             "n": len(pictures),
             "prompts": len({picture.prompt_index for picture in pictures}),
             "seeds": sorted({picture.seed for picture in pictures}),
-            "left_out": looked.faults,
+            "left_out": features.faults,
         },
         "settings": config.to_dict(),
         "seed": config.seed,
@@ -114,12 +114,12 @@ def _head(
     }
 
 
-def _cut_captions(pictures: Sequence[Picture], models: Models) -> dict[str, Any]:
+def _cut_captions(pictures: Sequence[Picture], models: PictureModels) -> dict[str, Any]:
     """By model: its limit in tokens, and how many of the prompts it had to cut."""
     prompts = {
         "original_prompts": sorted({(one.prompt_index, one.source) for one in pictures}),
         "improved_prompts": sorted(
-            {(one.prompt_index, one.prompt) for one in pictures if one.side == SIDES[1]}
+            {(one.prompt_index, one.prompt) for one in pictures if one.side == IMPROVED}
         ),
     }
     found = {}
@@ -135,21 +135,21 @@ def _cut_captions(pictures: Sequence[Picture], models: Models) -> dict[str, Any]
 def _write(
     scores: Path,
     builder: TableBuilder,
-    looked: Looked,
-    models: Models,
+    features: PictureFeatures,
+    models: PictureModels,
     verdicts: Sequence[Verdict],
 ) -> None:
     columns: dict[str, Sequence[float]] = {
         name: values.tolist() for name, values in builder.pictures().items()
     }
     if models.clip is not None:
-        texts = [caption(picture.prompt) for picture in looked.pictures]
+        texts = [caption(picture.prompt) for picture in features.pictures]
         columns["cut_tokens"] = models.clip.cut_tokens(texts)
     write_rows(
         scores / "pictures.parquet",
         (
             {**_identity(picture), **_values(columns, place)}
-            for place, picture in enumerate(looked.pictures)
+            for place, picture in enumerate(features.pictures)
         ),
         [*_IDENTITY, *columns],
     )
@@ -160,14 +160,11 @@ def _write(
         of_pairs |= {f"{name}_{side}_picture": one.tolist() for name, one in values.items()}
     write_rows(
         scores / "pairs.parquet",
-        (
-            {**_pair(looked.pictures, pair), **_values(of_pairs, row)}
-            for row, pair in enumerate(builder.pairs)
-        ),
+        ({**_pair(pair), **_values(of_pairs, row)} for row, pair in enumerate(builder.pairs)),
         [*_PAIR, *of_pairs],
     )
-    sources = {one.prompt_index: one.source for one in looked.pictures}
-    prompts = {(one.prompt_index, one.variant): one.prompt for one in looked.pictures}
+    sources = {one.prompt_index: one.source for one in features.pictures}
+    prompts = {(one.prompt_index, one.variant): one.prompt for one in features.pictures}
     write_rows(
         scores / "verdicts.jsonl",
         (
@@ -190,17 +187,9 @@ def _identity(picture: Picture) -> dict[str, Any]:
     return {name: getattr(picture, name) for name in _IDENTITY}
 
 
-def _pair(pictures: Sequence[Picture], pair: PicturePair) -> dict[str, Any]:
-    original, improved = pictures[pair.original], pictures[pair.improved]
-    return {
-        "prompt_index": improved.prompt_index,
-        "seed": improved.seed,
-        "variant": improved.variant,
-        "original_file": original.file,
-        "improved_file": improved.file,
-        "source": improved.source,
-        "prompt": improved.prompt,
-    }
+def _pair(pair: PicturePair) -> dict[str, Any]:
+    found = {name: getattr(pair.improved, name, None) for name in _PAIR}
+    return {**found, "original_file": pair.original.file, "improved_file": pair.improved.file}
 
 
 def _values(columns: Mapping[str, Sequence[float]], row: int) -> dict[str, float | None]:

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from promptlift.statistics import t_quantile
 
 Values = npt.NDArray[np.float64]
 LEVEL = 0.05  # chance that a gain of nothing looks clear, over all metrics of a verdict together
@@ -32,7 +32,7 @@ class Evidence:
         high: the gain is at most this, with the confidence that a clear loss needs.
         seeds: number of pairs of pictures.
         noise: standard deviation of a single pair's gain by chance; None where it is unknown.
-        noise_from: "seeds" or "prompts", whose spread the noise is, or "nothing".
+        noise_from: what the noise is the spread of: "seeds", "prompts" or "nothing".
         wins: pairs in which the improved picture is better by more than a tie.
         losses: in which it is worse.
     """
@@ -45,6 +45,11 @@ class Evidence:
     noise_from: str
     wins: int
     losses: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The evidence as plain JSON types; a bound is None where there is none."""
+        unbounded = {"low": None, "high": None} if self.noise is None else {}
+        return {**vars(self), **unbounded}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +71,8 @@ class Verdict:
     evidence: Mapping[str, Evidence] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """The verdict as plain JSON types; what is unbounded for want of evidence is None."""
-        evidence = {
-            name: {key: _finite(value) for key, value in vars(found).items()}
-            for name, found in self.evidence.items()
-        }
+        """The verdict as plain JSON types."""
+        evidence = {name: found.to_dict() for name, found in self.evidence.items()}
         return {**vars(self), "evidence": evidence}
 
 
@@ -96,12 +98,12 @@ def judge(
         best_of: how many variants of a prompt compete, where only the best is taken. The best of
             several looks clear by chance more often than one: the level is divided among them.
     """
-    keys = list(zip(prompts, variants, strict=True))
     places: dict[tuple[int, int], list[int]] = {}
-    for place, key in enumerate(keys):
+    for place, key in enumerate(zip(prompts, variants, strict=True)):
         places.setdefault(key, []).append(place)
-    number = {key: count for count, key in enumerate(places)}
-    members = np.array([number[key] for key in keys], dtype=np.int64)
+    members = np.empty(len(prompts), dtype=np.int64)
+    for number, same in enumerate(places.values()):
+        members[same] = number
     noises = {name: _noise(values, members) for name, values in gains.items()}
     found = []
     for prompt, variant in sorted(places):
@@ -189,25 +191,3 @@ def _evidence(
         wins=int((gains > tie).sum()),
         losses=int((gains < -tie).sum()),
     )
-
-
-@lru_cache(maxsize=64)
-def t_quantile(share: float, freedom: int) -> float:
-    """Quantile of Student's t distribution, for shares from 0.5 to 0.999.
-
-    The distribution function is integrated over the angle: with t = sqrt(f) tan(a), the density
-    of a is proportional to cos(a)^(f-1). Beyond a thousand degrees of freedom the first term of
-    Cornish and Fisher's expansion about the normal quantile is exact enough.
-    """
-    if freedom > 1000:
-        z = NormalDist().inv_cdf(share)
-        return z + (z**3 + z) / (4 * freedom)
-    angles = np.linspace(0.0, math.pi / 2.0, 8001)
-    density = np.cos(angles) ** (freedom - 1)
-    areas = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2.0)])
-    angle = float(np.interp(2.0 * share - 1.0, areas / areas[-1], angles))
-    return math.sqrt(freedom) * math.tan(angle)
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

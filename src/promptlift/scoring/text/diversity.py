@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from promptlift.improving.phrases import plain_words
+from promptlift.prompts.clauses import plain_words
 
 BLEU_ORDER, BLEU_TEXTS = 4, 200
 _EPSILON = 0.1  # method 1 of Chen and Cherry (2014): in place of an n-gram precision's 0 matches

@@ -6,7 +6,7 @@ from promptlift.records import Pair
 from promptlift.scoring.text.config import TextConfig
 from promptlift.scoring.text.measuring import evaluate_epoch
 from promptlift.scoring.text.run import load_scorer
-from promptlift.training.evaluation import Evaluation, Evaluator
+from promptlift.training.evaluation import Evaluator, PredictionScores
 
 
 def epoch_evaluator(
@@ -30,8 +30,8 @@ def epoch_evaluator(
         "wordnet": str(scorer.meteor.settings["wordnet"] or "none"),
     }
 
-    def evaluate(pairs: Sequence[Pair], predictions: Sequence[str]) -> Evaluation:
+    def evaluate(pairs: Sequence[Pair], predictions: Sequence[str]) -> PredictionScores:
         scores, rows = evaluate_epoch(pairs, predictions, scorer)
-        return Evaluation(scores=scores, rows=rows)
+        return PredictionScores(scores=scores, rows=rows)
 
     return evaluate, inputs

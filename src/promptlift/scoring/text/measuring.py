@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from promptlift.records import Pair
-from promptlift.scoring.scores import Score, corpus_interval, mean_interval, ratio_interval
+from promptlift.scoring.scores import Score
 from promptlift.scoring.text.baselines import (
     MODEL,
     SHUFFLED,
@@ -36,6 +36,7 @@ from promptlift.scoring.text.diversity import (
 from promptlift.scoring.text.meteor import Meteor
 from promptlift.scoring.text.metrics import TEXT_METRICS, plain_values
 from promptlift.scoring.text.shuffle_control import blind_rows, examine
+from promptlift.statistics import corpus_interval, mean_interval, ratio_interval
 
 if TYPE_CHECKING:
     from promptlift.improving.improver import Improver

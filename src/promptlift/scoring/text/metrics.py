@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from promptlift.improving.phrases import new_terms, plain_words
-from promptlift.prompts.clauses import split_clauses
+from promptlift.prompts.clauses import new_clauses, plain_words, split_clauses
 from promptlift.prompts.reading import longest_part, read
 from promptlift.scoring.scores import Metric
 from promptlift.scoring.text.bertscore import NAMES
@@ -136,12 +135,11 @@ def plain_values(source: str, prediction: str) -> dict[str, float | None]:
     """The metrics of one prediction that need no model; None where one does not apply."""
     reading = read(source)
     wants = len(reading.intent.wants)
-    said = plain_words(source)
-    new = [clause for clause in split_clauses(prediction) if plain_words(clause) not in said]
+    new = new_clauses(prediction, source)
     return {
         "source_kept": 1 - len(reading.lost(prediction)) / wants if wants else None,
-        "added_painters": float(bool(new_terms(new, reading, ("painter",)))),
-        "added_styles": float(bool(new_terms(new, reading, ("style", "medium")))),
+        "added_painters": float(bool(reading.new_terms(new, ("painter",)))),
+        "added_styles": float(bool(reading.new_terms(new, ("style", "medium")))),
         "words": float(len(plain_words(prediction).split())),
         "repetition": float(repeats(prediction)),
         "clip_tokens": float(longest_part(prediction)) if prediction.strip() else 0.0,

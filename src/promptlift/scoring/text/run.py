@@ -1,17 +1,16 @@
 """Scoring as a stage of a run folder: predictions are made or read, scores and rows written."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptlift.errors import ConfigError, InputError
 from promptlift.files import sha256_of_file, write_json
 from promptlift.pairs.load import load_pairs
+from promptlift.progress import progress
 from promptlift.records import Pair
 from promptlift.runs import Run, versions_of
 from promptlift.scoring.text.config import TextConfig
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 STAGE = "scoring_text"
 SCHEMA_VERSION = 1
 _VERSIONED = ("promptlift", "torch", "transformers", "nltk", "numpy", "onnxruntime")
-_PROGRESS_S = 10.0
 
 Report = Callable[[str], None]
 
@@ -143,8 +141,9 @@ def predict(
         ConfigError: the file is of another model, other pairs or settings.
         InputError: a source cannot be improved.
     """
-    from promptlift.improving.batch import Item, Job, improve_items, journal_of
+    from promptlift.improving.batch import Item
     from promptlift.improving.improver import BATCH_SIZE
+    from promptlift.improving.journal import improve_to_file, journal_of
 
     output, note = folder / "predictions.jsonl", folder / "predictions.json"
     header = {
@@ -161,27 +160,24 @@ def predict(
             )
         for path in (output, journal_of(output), note):
             path.unlink(missing_ok=True)
-    modes = sorted({pair.mode for pair in examples.pairs})
     if not output.exists():
-        for mode in modes:
-            improver.prefix(mode)
+        for mode in sorted({pair.mode for pair in examples.pairs}):
+            improver.card.prefix(mode)
         write_json(note, header)
-        job = Job(output, header, resume=True, overwrite=False)
-        places = {mode: _places(examples.pairs, mode) for mode in modes}
-        todo = list(islice(((m, place) for m in modes for place in places[m]), job.done, None))
-
-        def results() -> Iterator[list[dict[str, Any]]]:
-            for mode in modes:
-                yield from improve_items(
-                    improver,
-                    (Item(i, None, examples.pairs[i].source) for m, i in todo if m == mode),
-                    mode=mode,
-                    seed=config.seed,
-                    preset=config.preset,
-                    batch_size=batch_size or BATCH_SIZE,
-                )
-
-        _follow(job.run(results()), len(examples.pairs), report)
+        total = len(examples.pairs)
+        with progress("prompts improved", report=report) as show:
+            improve_to_file(
+                improver.session(preset=config.preset, batch_size=batch_size or BATCH_SIZE),
+                (
+                    Item(index=index, prompt=pair.source, mode=pair.mode)
+                    for index, pair in enumerate(examples.pairs)
+                ),
+                output,
+                source=examples.identity(),
+                seed=config.seed,
+                resume=True,
+                progress=lambda done: show(done, total),
+            )
     found: dict[int, str] = {}
     with output.open(encoding="utf-8") as file:
         for row in map(json.loads, file):
@@ -262,18 +258,6 @@ def _training_pairs(path: Path, examples: Examples, mode: str) -> list[Pair]:
         pairs = with_both_tasks(pairs)
     scored = set(examples.pairs)
     return [pair for pair in pairs if pair not in scored]
-
-
-def _places(pairs: list[Pair], mode: str) -> list[int]:
-    return [place for place, pair in enumerate(pairs) if pair.mode == mode]
-
-
-def _follow(done: Iterator[int], total: int, report: Report) -> None:
-    last = time.monotonic()
-    for count in done:
-        if time.monotonic() - last >= _PROGRESS_S:
-            last = time.monotonic()
-            report(f"{count} of {total} prompts improved")
 
 
 def _decoding(improver: "Improver", config: TextConfig) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from promptlift.scoring.scores import Metric, paired_test
+from promptlift.scoring.scores import Metric
 from promptlift.scoring.text.metrics import CORPUS_METRICS, TEXT_METRICS
+from promptlift.statistics import paired_test
 
 BLIND = "a figure of all prompts together: it does not change when they are shuffled"
 

@@ -1,4 +1,4 @@
-"""What is asked of a picture model, and what comes of it."""
+"""What is asked of a picture model, and the pictures that it draws."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,16 +27,16 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
-    """A picture that was drawn.
+class DrawnPicture:
+    """A picture in memory.
 
     Attributes:
         image: the picture, RGB.
         request: what was asked for, the config's negative prompt and `prompt_2` included.
         seconds: its share of the time that its batch took.
-        cut: the end of the prompt that CLIP did not read, as its tokens say it.
-        cut_tokens: how many tokens that is; None where a pipeline reads prompts in its own way
-            and what it cuts is not known.
+        cut: the end of the prompt that CLIP did not read, decoded from its tokens.
+        cut_tokens: how many tokens that is; None where a pipeline reads prompts in its own way,
+            so that what it cuts is not known.
         notes: syntax that was not applied, a negative prompt without effect, and a picture that a
             safety checker blackened.
     """
@@ -50,9 +50,9 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PicturePair:
+class DrawnPair:
     """The pictures of an improvement's two prompts, drawn from the same noise."""
 
     improvement: Improvement
-    original: Picture
-    improved: Picture
+    original: DrawnPicture
+    improved: DrawnPicture

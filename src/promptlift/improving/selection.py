@@ -1,27 +1,25 @@
-"""From decoded text to additions: which phrases stay, and why the others go."""
+"""Which phrases of what a model wrote are added to a prompt, and why the others are not."""
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from promptlift.improving.config import ControlConfig
+from promptlift.prompts.clauses import plain_words
 from promptlift.prompts.contradictions import contradiction
 from promptlift.prompts.lexicon.offers import is_filler
-from promptlift.prompts.lexicon.terms import Term, find_terms
 from promptlift.prompts.lexicon.words import unsafe_words
 from promptlift.prompts.reading import Reading
 from promptlift.prompts.syntax import parse
 from promptlift.records import Dropped
 
 BROKEN = "\ufffd"  # what bytes that are no UTF-8 are decoded to
-_LETTERS = re.compile(r"[^\W_]+")
 _SIGNS = frozenset("()[]{}<>|\\")
 
 
 @dataclass
 class Selection:
-    """Phrases that stay, and those that were left out."""
+    """Phrases to add, and those that were dropped."""
 
     kept: list[str] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
@@ -41,10 +39,10 @@ def select(
     Args:
         phrases: what the model wrote.
         reading: the prompt.
-        control: what is asked of additions.
+        control: constraints on additions.
         ended: whether the model ended the text itself; otherwise the last phrase is unfinished.
-        said: text of which nothing is said again; the words of the prompt where it is None.
-        used: phrases of earlier variants that are not to come again.
+        said: text whose phrases are not repeated; the words of the prompt where None.
+        used: phrases of earlier variants, which are not repeated.
     """
     result = Selection()
     before = plain_words(reading.words if said is None else said)
@@ -88,24 +86,13 @@ def fit(selection: Selection, reading: Reading, limit: int | None) -> Selection:
     return Selection(kept, dropped)
 
 
-def new_terms(phrases: Iterable[str], reading: Reading, kinds: tuple[str, ...]) -> list[str]:
-    """Terms of some kinds in phrases that the prompt does not name, in lower case."""
-    found = (term for phrase in phrases for term in _terms(phrase) if term.kind in kinds)
-    return [term.text.lower() for term in found if term.text.lower() not in reading.terms]
-
-
-def plain_words(text: str) -> str:
-    """The words in lower case between blanks, so that whole words are found in it."""
-    return f" {' '.join(_LETTERS.findall(text.lower()))} "
-
-
 def _unwanted(phrase: str, words: str, reading: Reading, control: ControlConfig) -> str | None:
-    """Why a phrase is not wanted: what is `never` to come is dropped, whoever wrote it."""
+    """Why a phrase is dropped: banned terms go, whether decoding could ban them or not."""
     for kinds, strength in (
         (("painter",), control.painter_strength),
         (("style", "medium"), control.style_strength),
     ):
-        if strength >= 1 and new_terms([phrase], reading, kinds):
+        if strength >= 1 and reading.new_terms([phrase], kinds):
             return kinds[0]
     if any(plain_words(item) in words for item in control.avoid):
         return "to be avoided"
@@ -119,8 +106,3 @@ def _unwanted(phrase: str, words: str, reading: Reading, control: ControlConfig)
 @lru_cache(20_000)
 def _has_syntax(phrase: str) -> bool:
     return not _SIGNS.isdisjoint(phrase) or any(span.kind != "text" for span in parse(phrase))
-
-
-@lru_cache(20_000)
-def _terms(phrase: str) -> tuple[Term, ...]:
-    return tuple(find_terms(phrase))

@@ -1,4 +1,4 @@
-"""Which phrases come behind a prompt, and why others do not."""
+"""Which phrases are added to a prompt, and why others are not."""
 
 from typing import Any
 
@@ -7,11 +7,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from promptlift.improving.config import ControlConfig
-from promptlift.improving.phrases import Selection, fit, select
+from promptlift.improving.selection import Selection, fit, select
 from promptlift.prompts.clauses import split_clauses
 from promptlift.prompts.reading import longest_part, read
 from promptlift.records import Dropped
 
+CLAUSES = ["soft light", "Soft light", "mist", "fog at dawn", "4k", "bokeh", "(sharp:1.2)", "é"]
 TEXTS = st.text(st.sampled_from("ab cd,.;é🐱\n()"), max_size=80)
 
 
@@ -88,7 +89,12 @@ def test_over_the_budget_fillers_go_first_then_the_last_phrase() -> None:
     assert fit(chosen, reading, None).kept == chosen.kept
 
 
-@given(source=TEXTS, text=TEXTS, ended=st.booleans(), budget=st.integers(1, 12))
+@given(
+    source=TEXTS | st.sampled_from(["a cat", "(a cat:1.2), hat", "a cat <lora:a:1>", "cat --ar 1"]),
+    text=TEXTS | st.lists(st.sampled_from(CLAUSES), max_size=6).map(", ".join),
+    ended=st.booleans(),
+    budget=st.integers(1, 20),
+)
 @example(source="aa()", text="a", ended=False, budget=3)
 def test_extending_keeps_the_source_and_the_budget(
     source: str, text: str, ended: bool, budget: int

@@ -1,0 +1,51 @@
+"""`promptlift preferences`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from promptlift.cli.door import guarded, say
+from promptlift.files import check_overwrites
+
+
+def preferences(
+    run: Annotated[Path, typer.Argument(help="Run folder of `judge`.", show_default=False)],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="JSONL, CSV, TSV or Parquet, by its ending [RUN/judging/preferences.jsonl].",
+            show_default=False,
+        ),
+    ] = None,
+    question: Annotated[
+        str | None,
+        typer.Option(help="match or picture [the last that was asked].", show_default=False),
+    ] = None,
+    kind: Annotated[
+        str, typer.Option(help="person, or simulated for votes that a program gave.")
+    ] = "person",
+) -> None:
+    """Write votes as preferences: of two texts for one prompt, the one that people chose.
+
+    The file has the columns prompt, chosen and rejected that TRL's trainers read.
+
+    Examples:
+
+      promptlift preferences runs/mine
+    """
+    with guarded():
+        from promptlift.judging.collecting.study import Study
+        from promptlift.judging.preferences import COLUMNS, preferences_of
+        from promptlift.judging.records import PERSON
+        from promptlift.tables import write_rows
+
+        study = Study.open([run], None)
+        path = output or run / "judging" / "preferences.jsonl"
+        check_overwrites([path], [study.store.path])
+        rows, undecided = preferences_of(study, question, kind=kind)
+        write_rows(path, map(vars, rows), COLUMNS)
+        by = "" if kind == PERSON else ", by a program, not by people"
+        say(f"{len(rows)} preferences in {path}, {undecided} undecided left out{by}")

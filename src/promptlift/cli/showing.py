@@ -1,0 +1,81 @@
+"""How improvements are shown: as JSON, as plain lines, or with additions marked on a terminal."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from promptlift.cli.door import say
+from promptlift.prompts.clip_tokens import CLIP_BUDGET
+
+
+def printer(*, as_json: bool) -> Callable[[list[dict[str, Any]]], None]:
+    """Prints the variants of a prompt, or its error, as `improve_items` gives them."""
+    if as_json:
+        return _print_json
+    if not sys.stdout.isatty():
+        return _print_plain
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+
+    def show(objects: list[dict[str, Any]]) -> None:
+        for item in objects:
+            if "error" in item:
+                _say_error(item)
+                continue
+            text = Text(item["prompt"])
+            for start, end in _places(item):
+                text.stylize("bold green", start, end)
+            limit = (item["settings"]["budget"] or CLIP_BUDGET) * item["settings"]["chunks"]
+            console.print(text, Text(f" {meter(item['clip_tokens'], limit)}", "dim"))
+            _say_notes(item)
+
+    return show
+
+
+def _print_json(objects: list[dict[str, Any]]) -> None:
+    for item in objects:
+        # ASCII escapes survive any terminal and any encoding of a pipe.
+        print(json.dumps(item, ensure_ascii=not sys.stdout.encoding.lower().startswith("utf")))
+
+
+def meter(tokens: int, limit: int) -> str:
+    """How full the budget is, in ten steps: ▰▰▱▱▱▱▱▱▱▱ 16/75."""
+    full = min(10, -(-10 * tokens // limit))
+    return f"{'▰' * full}{'▱' * (10 - full)} {tokens}/{limit}"
+
+
+def _places(item: dict[str, Any]) -> Iterator[tuple[int, int]]:
+    """Where the additions stand in a prompt: from where it parts from its source."""
+    source, prompt = item["source"], item["prompt"]
+    start = 0
+    if item["mode"] == "extend":
+        pairs = enumerate(zip(source, prompt, strict=False))
+        start = next((i for i, (a, b) in pairs if a != b), min(len(source), len(prompt)))
+    for phrase in item["additions"]:
+        found = prompt.find(phrase, start)
+        if found >= 0:
+            start = found + len(phrase)
+            yield found, start
+
+
+def _print_plain(objects: list[dict[str, Any]]) -> None:
+    for item in objects:
+        if "error" in item:
+            _say_error(item)
+        else:
+            print(" ".join(item["prompt"].splitlines()))
+            _say_notes(item)
+
+
+def _say_notes(item: dict[str, Any]) -> None:
+    for note in item["notes"]:
+        if not note.startswith("drawn again"):
+            say(f"{item['source'][:40]}: {note}")
+
+
+def _say_error(item: dict[str, Any]) -> None:
+    place = f"prompt {item['index']}" if item["line"] is None else f"line {item['line']}"
+    say(f"{place}: {item['error']}")

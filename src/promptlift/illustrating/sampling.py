@@ -1,0 +1,195 @@
+"""Calls of a pipeline for a batch of requests: prompts, noise, base and refiner.
+
+Samplers differ by what reads the prompts: `ClipSampler` encodes them here, `OtherSampler` leaves
+them to the pipeline. Both draw requests of one `group_of` in one call, and `read` what was read.
+"""
+
+from collections.abc import Mapping, Sequence
+from inspect import signature
+from typing import TYPE_CHECKING, Any
+
+from promptlift.errors import ConfigError
+from promptlift.illustrating.config import IllustrationConfig
+from promptlift.illustrating.encoding import Encoded, PromptEncoder
+from promptlift.illustrating.pipeline import Pipelines
+from promptlift.illustrating.records import Request
+
+if TYPE_CHECKING:
+    import torch
+
+_SIZE = ("width", "height")
+
+
+def make_sampler(
+    pipelines: Pipelines, config: IllustrationConfig, call: Mapping[str, Any]
+) -> "ClipSampler | OtherSampler":
+    """The sampler of a base and its refiner.
+
+    Args:
+        pipelines: base and refiner.
+        config: the settings.
+        call: arguments that every call has: steps, guidance scale, width, height and callback.
+
+    Raises:
+        ConfigError: the pipelines cannot do what is asked for.
+    """
+    base = pipelines.base
+    if config.prompt_2 is not None and not hasattr(base, "text_encoder_2"):
+        raise ConfigError(f"{config.model} has no second text encoder to read prompt_2")
+    if pipelines.is_clip:
+        return ClipSampler(pipelines, config, call)
+    if config.long_prompts == "chunk":
+        raise ConfigError(
+            f"{type(base).__name__} reads prompts in its own way; "
+            "long_prompts chunk is for SDXL and Stable Diffusion"
+        )
+    return OtherSampler(base, call)
+
+
+class ClipSampler:
+    """Draws with SDXL and Stable Diffusion, whose prompts are encoded by `PromptEncoder`."""
+
+    def __init__(
+        self, pipelines: Pipelines, config: IllustrationConfig, call: Mapping[str, Any]
+    ) -> None:
+        self._base, self._refiner = pipelines.base, pipelines.refiner
+        self._dtype, self._call, self._share = pipelines.dtype, call, config.denoising_end
+        chunked = config.long_prompts == "chunk"
+        self.encoders = [PromptEncoder(one, chunked=chunked) for one in pipelines.loaded]
+        if pipelines.refiner is not None:
+            _check_hand_over(pipelines, config)
+
+    def group_of(self, request: Request) -> int:
+        """The chunks that the prompts of a request fill, the same in base and refiner.
+
+        Padding to the longest of a batch would make a picture depend on its neighbours.
+        """
+        return max(
+            len(encoder.encode(*texts).embeds)
+            for encoder in self.encoders
+            for texts in ((request.prompt, request.prompt_2), (request.negative or "", None))
+        )
+
+    def read(self, request: Request) -> Encoded:
+        """What the base's encoders read of a prompt."""
+        return self.encoders[0].encode(request.prompt, request.prompt_2)
+
+    def sample(self, batch: Sequence[Request]) -> Any:
+        """Base and refiner, for prompts of as many chunks."""
+        import torch
+
+        noise, generators = zip(
+            *(noise_of(self._base, request.seed, self._call) for request in batch), strict=True
+        )
+        latents = torch.cat(noise).to(getattr(torch, self._dtype))
+        given = {**self._call, "generator": list(generators)}
+        prompts = self._prompts(self._base, self.encoders[0], batch)
+        if self._refiner is None:
+            return self._base(**prompts, latents=latents, **given)
+        halfway = self._base(
+            **prompts, latents=latents, **given, denoising_end=self._share, output_type="latent"
+        ).images
+        prompts = self._prompts(self._refiner, self.encoders[1], batch)
+        given = {name: value for name, value in given.items() if name not in _SIZE}
+        # Only an `image` of four channels is taken for latents; beside `latents` it goes unused.
+        return self._refiner(
+            **prompts, image=halfway[:, :4], latents=halfway, **given, denoising_start=self._share
+        )
+
+    def _prompts(
+        self, pipeline: Any, encoder: PromptEncoder, batch: Sequence[Request]
+    ) -> dict[str, Any]:
+        """The arguments that bring the prompts to a pipeline, each [batch, ...]."""
+        import torch
+
+        chunks = self.group_of(batch[0])
+        encoded = [encoder.encode(item.prompt, item.prompt_2) for item in batch]
+        found = _arguments("", encoded, [encoder.padded(item, chunks) for item in encoded])
+        if self._call["guidance_scale"] <= 1:
+            return found
+        encoded = [encoder.encode(item.negative or "") for item in batch]
+        found |= _arguments("negative_", encoded, [encoder.padded(one, chunks) for one in encoded])
+        # As diffusers has it: SDXL's base was trained with zeros where nothing is said.
+        if encoded[0].pooled is not None and pipeline.config.force_zeros_for_empty_prompt:
+            unsaid = torch.tensor([request.negative is None for request in batch])
+            for name in ("negative_prompt_embeds", "negative_pooled_prompt_embeds"):
+                found[name][unsaid.to(found[name].device)] = 0
+        return found
+
+
+class OtherSampler:
+    """Draws with any other pipeline, which encodes prompts and draws noise in its own way."""
+
+    def __init__(self, base: Any, call: Mapping[str, Any]) -> None:
+        self._base, self._call = base, call
+        self._takes = signature(base.__call__).parameters
+
+    def group_of(self, request: Request) -> tuple[bool, bool]:
+        """Whether a negative prompt and `prompt_2` are missing.
+
+        What one request has must not become an empty text of its neighbours.
+        """
+        return request.negative is None, request.prompt_2 is None
+
+    def read(self, request: Request) -> None:
+        """Nothing is known."""
+
+    def sample(self, batch: Sequence[Request]) -> Any:
+        """Draw requests that all have, or all lack, a negative prompt and `prompt_2`."""
+        import torch
+
+        given: dict[str, Any] = {
+            **self._call,
+            "prompt": [request.prompt for request in batch],
+            "generator": [torch.Generator("cpu").manual_seed(item.seed) for item in batch],
+        }
+        for name, texts in (
+            ("negative_prompt", [request.negative for request in batch]),
+            ("prompt_2", [request.prompt_2 for request in batch]),
+        ):
+            if texts[0] is not None:
+                if name not in self._takes:
+                    raise ConfigError(f"{type(self._base).__name__} takes no {name}")
+                given[name] = texts
+        return self._base(**{name: value for name, value in given.items() if name in self._takes})
+
+
+def noise_of(
+    base: Any, seed: int, size: Mapping[str, int]
+) -> "tuple[torch.Tensor, torch.Generator]":
+    """The noise of a seed, float32 [1, channels, height / 8, width / 8], and its generator.
+
+    The generator goes on: schedulers that add noise at each step draw it from there.
+    """
+    import torch
+
+    generator = torch.Generator("cpu").manual_seed(seed)
+    height, width = (size[name] // base.vae_scale_factor for name in ("height", "width"))
+    shape = (1, base.unet.config.in_channels, height, width)
+    return torch.randn(shape, generator=generator), generator
+
+
+def _arguments(
+    prefix: str, encoded: Sequence[Encoded], rows: "list[torch.Tensor]"
+) -> "dict[str, torch.Tensor]":
+    import torch
+
+    found = {f"{prefix}prompt_embeds": torch.cat(rows)}
+    if pooled := [item.pooled for item in encoded if item.pooled is not None]:
+        found[f"{prefix}pooled_prompt_embeds"] = torch.cat(pooled)
+    return found
+
+
+def _check_hand_over(pipelines: Pipelines, config: IllustrationConfig) -> None:
+    """Refuse a schedule of which base or refiner would get no step."""
+    steps, share = config.num_inference_steps, config.denoising_end
+    for pipeline, name in ((pipelines.base, "the base"), (pipelines.refiner, "the refiner")):
+        scheduler = pipeline.scheduler
+        scheduler.set_timesteps(steps)
+        total = scheduler.config.num_train_timesteps
+        cutoff = round(total - share * total)
+        is_base = pipeline is pipelines.base
+        if not any((step >= cutoff) == is_base for step in scheduler.timesteps.tolist()):
+            raise ConfigError(
+                f"with {steps} steps and a hand-over at {share}, {name} gets none; take more steps"
+            )

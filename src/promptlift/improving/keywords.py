@@ -1,0 +1,45 @@
+"""The keywords of `Improver.improve` and its like, typed so that editors complete them."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+
+class Settings(TypedDict, total=False):
+    """The fields of `DecodingConfig` and `ControlConfig`, which say what each of them does.
+
+    Any sequence will do where a config has a tuple.
+    """
+
+    do_sample: bool
+    temperature: float
+    top_k: int
+    top_p: float
+    min_new_tokens: int
+    max_new_tokens: int
+    repetition_penalty: float
+    no_repeat_ngram_size: int
+    painters: float | str
+    styles: float | str
+    avoid: Sequence[str]
+    prefer: Sequence[str]
+    safe: bool
+    style: str | None
+    like: str | None
+    length: str | None
+    variety: float
+    lock: bool
+    force: bool
+    guards: bool
+    budget: int | None
+    chunks: int
+
+
+class ImproveOptions(Settings, total=False):
+    """Those, and the parameters of `Improver.improve_stream`, which says what each of them does."""
+
+    n: int
+    seed: int | None
+    mode: str
+    preset: str | None
+    batch_size: int
+    negative: str | None

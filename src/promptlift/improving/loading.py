@@ -1,0 +1,48 @@
+"""Loading a model: the bundled one, an exported folder, or a T5 with PyTorch."""
+
+from pathlib import Path
+
+from promptlift.errors import ConfigError, ModelError
+from promptlift.improving.codec import Codec, SpecialTokens
+from promptlift.improving.manifest import Manifest, is_exported
+from promptlift.improving.model import LoadedModel
+
+
+def load_model(model: str | Path | None = None, *, threads: int | None = None) -> LoadedModel:
+    """Load a model.
+
+    Args:
+        model: None for the bundled model; an exported folder; or a T5 or FLAN-T5 as folder or
+            Hub name (needs the extra `train`).
+        threads: processor threads to use; all cores where None.
+
+    Raises:
+        ConfigError: `threads` is below 1.
+        ModelError: the model is missing, incomplete or not a T5.
+        MissingExtraError: it is not exported, and PyTorch is not installed.
+    """
+    if threads is not None and threads < 1:
+        raise ConfigError(f"threads is {threads} and must be 1 or more")
+    folder = bundled_model_path() if model is None else Path(model)
+    if is_exported(folder):
+        return _load_exported(folder, threads)
+    if model is None:
+        raise ModelError(f"{folder} holds no bundled model. Reinstall promptlift.")
+    from promptlift.improving.engines.torch import load_torch
+
+    return load_torch(str(model), threads=threads)
+
+
+def bundled_model_path() -> Path:
+    """The folder of the model that the package carries."""
+    return Path(__file__).parents[1] / "models" / "pocket"
+
+
+def _load_exported(folder: Path, threads: int | None) -> LoadedModel:
+    from promptlift.improving.engines.onnx import OnnxEngine
+    from promptlift.improving.tokenizer_file import read_tokenizer
+
+    manifest = Manifest.read(folder)
+    engine = OnnxEngine(folder, threads=threads)
+    codec = Codec(read_tokenizer(folder / "tokenizer.json"), SpecialTokens(**manifest.tokens))
+    return LoadedModel(engine, codec, manifest.card, manifest.model_id)
