@@ -12,7 +12,7 @@ from promptlift.errors import ConfigError
 from promptlift.improving.improver import Improver
 from promptlift.improving.tools import ToolOptions
 
-NODE = "PromptliftImprove"
+NODE = "PromptliftImprove"  # workflows of users name it
 FOLDER = Path(__file__).parents[2] / "integrations" / "comfyui"
 
 

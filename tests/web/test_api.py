@@ -180,7 +180,7 @@ def test_results_are_described_as_they_are(client: TestClient) -> None:
     [
         ({"prompts": ""}, "prompt 0 is empty"),
         ({"prompts": ["a cat", " "]}, "prompt 1 is empty"),
-        ({"prompts": []}, "nothing to improve"),
+        ({"prompts": []}, "there are no prompts"),
         ({"prompts": 3}, "prompts"),
         ({"prompts": "a" * 4001}, "4001 characters"),
         ({"prompts": ["a cat"] * 65}, "more than the 64 results"),

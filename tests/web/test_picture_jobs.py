@@ -16,6 +16,7 @@ from PIL import Image
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.web.api import create_app
 from promptlift.web.config import ServeConfig
+from promptlift.web.picture_jobs import KEPT
 from promptlift.web.service import Service
 from tests.illustrating.models import DIFFUSERS_WARNS, save_sd15
 
@@ -107,6 +108,31 @@ def test_a_job_is_cancelled_in_the_middle_of_a_picture(exported: Path, pipeline:
     # The server has stopped, though the second job had hundreds of steps to go.
 
 
+def test_a_waiting_job_that_is_deleted_gives_up_its_place(exported: Path, pipeline: Path) -> None:
+    with client_of(exported, str(pipeline), few_steps=False, max_jobs=1) as client:
+        first = client.post("/v1/illustrate", json={"prompts": "a cat"}).headers["location"]
+        awaited(client, first, lambda job: job["progress"] > 0)
+        second = client.post("/v1/illustrate", json={"prompts": "a dog"})
+        assert second.json()["status"] == "queued"
+        assert client.post("/v1/illustrate", json={"prompts": "an owl"}).status_code == 429
+        assert client.delete(second.headers["location"]).status_code == 204
+        assert client.post("/v1/illustrate", json={"prompts": "an owl"}).status_code == 202
+
+
+def test_the_last_finished_jobs_are_kept(client: TestClient) -> None:
+    places = []
+    for seed in range(KEPT + 2):
+        answer = client.post("/v1/illustrate", json={"prompts": "a cat", "seed": seed})
+        places.append(answer.headers["location"])
+        ended(client, places[-1])
+    # It is forgotten just after the last one has ended.
+    for _ in range(3000):
+        found = [client.get(place).status_code for place in places]
+        if found == [404, 404, *[200] * KEPT]:
+            return
+    raise AssertionError(found)
+
+
 def test_without_an_image_model_the_answer_says_so(exported: Path) -> None:
     with client_of(exported, None) as client:
         answer = client.post("/v1/illustrate", json={"prompts": "a cat"})
@@ -130,7 +156,7 @@ def test_a_model_that_cannot_be_loaded_fails_the_job_and_names_no_place(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"prompts": []}, "nothing to draw"),
+        ({"prompts": []}, "there are no prompts"),
         ({"prompts": ["a", ""]}, "prompt 1 is empty"),
         ({"prompts": ["a"] * 3, "seeds": 3}, "more than the 8 pictures"),
         ({"prompts": "a" * 4001}, "4001 characters"),

@@ -13,7 +13,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from promptlift import Improver
-from promptlift.improving.receipts import parse_receipt, receipt_text
+from promptlift.improving.receipts import (
+    parse_a1111_parameters,
+    parse_receipt,
+    receipt_text,
+)
 from promptlift.web.api import create_app
 from promptlift.web.config import ServeConfig
 from promptlift.web.service import Service
@@ -80,7 +84,8 @@ def test_additions_are_taken_out_and_texts_to_copy_come_back(
     answer = client.post("/v1/edit", json={"receipt": receipt, "removed": [0]}).json()
     assert answer["receipt"]["additions"] == receipt["additions"][1:]
     assert answer["copies"]["plain"] == answer["receipt"]["prompt"]
-    assert answer["copies"]["a1111"].startswith(answer["receipt"]["prompt"])
+    prompt, _, settings = parse_a1111_parameters(answer["copies"]["a1111"])
+    assert (prompt, settings["Seed"]) == (answer["receipt"]["prompt"], "3")
     assert parse_receipt(json.dumps(answer["receipt"]), "here").checks["removed"] == [0]
     refused = client.post("/v1/edit", json={"receipt": receipt, "removed": [400]})
     assert refused.status_code == 422 and "no addition 400" in refused.json()["error"]

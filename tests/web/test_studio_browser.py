@@ -107,7 +107,7 @@ def test_a_prompt_is_improved_edited_copied_and_found_again(
     assert clipboard(browser, address) == less
     browser.click("[data-copy=a1111]")
     browser.wait("document.querySelector('[data-copy=a1111]').textContent === 'Copied'")
-    assert clipboard(browser, address).startswith(less)
+    assert clipboard(browser, address).startswith(f"{less}\nSeed: {first.seed}, ")
 
     browser.visit(address)  # as it was left
     browser.wait(f"document.querySelector('article') && {READY}")

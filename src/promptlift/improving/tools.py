@@ -1,6 +1,6 @@
 """What the plug-ins of image tools share: their options, and one model that stays loaded.
 
-The plug-ins themselves are copied into the tools and hold as little as can be.
+Users copy the plug-ins into their tools, so the plug-ins hold as little as possible.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ MOST_VARIANTS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class ToolOptions:
-    """What a plug-in offers, in the order it does.
+    """The options of a plug-in, in the order in which it shows them.
 
     Fields carry what a user interface needs: `help`, and `choices`, or `least` and `most`.
     """
@@ -97,17 +97,14 @@ def improve_in_tool(
     Raises:
         PromptliftError: an option or a prompt cannot be used.
     """
-    improver = bundled_improver()
-    by_seed: dict[int, list[str]] = {}
-    for prompt, seed in zip(prompts, seeds, strict=True):
-        if prompt.strip():
-            by_seed.setdefault(int(seed), []).append(prompt)
-    found: dict[tuple[int, str], Improvement] = {}
-    for seed, own in by_seed.items():
-        distinct = list(dict.fromkeys(own))
-        results = improver.improve(distinct, seed=seed, **options.given())
-        found.update({(seed, p): v[-1] for p, v in zip(distinct, results, strict=True)})
-    return [found.get((int(s), p)) for p, s in zip(prompts, seeds, strict=True)]
+    improver, given = bundled_improver(), options.given()
+    pictures = [(prompt, int(seed)) for prompt, seed in zip(prompts, seeds, strict=True)]
+    found = {
+        (prompt, seed): improver.improve(prompt, seed=seed, **given)[-1]
+        for prompt, seed in dict.fromkeys(pictures)
+        if prompt.strip()
+    }
+    return [found.get(picture) for picture in pictures]
 
 
 @cache
@@ -117,7 +114,7 @@ def bundled_improver() -> Improver:
 
 
 def infotext(improvement: Improvement) -> Mapping[str, str]:
-    """What A1111's parameters say of an improvement, beside its prompt and negative prompt."""
+    """Entries of A1111's parameters that say how a prompt was improved."""
     return {
         "promptlift source": improvement.source,
         "promptlift model": improvement.model,

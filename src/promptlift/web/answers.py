@@ -1,4 +1,4 @@
-"""What requests and answers have in common; refusals are one line as JSON."""
+"""What all requests and answers of the API share; a refusal is one line in JSON."""
 
 import dataclasses
 import json
@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import Response
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from promptlift.errors import InputError
 from promptlift.improving.receipts import parse_receipt
 from promptlift.options import Option, kinds, options_of
 from promptlift.prompts.reading import check_prompt
-from promptlift.records import Improvement
+from promptlift.records import SCHEMA_VERSION, Improvement
 
 _LONGEST = 500
 # One mistake is enough: one for each item takes seconds and hundreds of megabytes.
@@ -21,14 +23,14 @@ _Texts = Annotated[list[str], FAIL_FAST]
 
 
 class Body(BaseModel):
-    """What a request sends: known fields alone, nothing converted but 3.0 to 3."""
+    """The body of a request: unknown fields are refused, and only 3.0 is converted, to 3."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
     def _whole(cls, given: Any) -> Any:
-        """JSON has one kind of number. Too many fields are one mistake, not one each."""
+        """Read 3.0 as 3, as JSON has one kind of number; report too many fields as one mistake."""
         if not isinstance(given, dict):
             return given
         if len(given) > (most := len(cls.model_fields)):
@@ -72,7 +74,7 @@ def _hint(item: "dataclasses.Field[Any]", known: Option) -> Any:
 
 
 class DroppedPhrase(BaseModel):
-    """A phrase that the model wrote and that was left out."""
+    """A phrase that the model wrote and promptlift left out."""
 
     phrase: str
     reason: str
@@ -97,15 +99,20 @@ class Receipt(BaseModel):
     schema_version: int
 
     def improvement(self) -> Improvement:
-        """It as the record; what it holds beside is left out.
+        """The receipt as the library's record, without fields that only the API has.
 
         Raises:
-            InputError: it is of another version, or one of its prompts is blank.
+            InputError: the receipt has another version, or one of its prompts is blank.
         """
         found = parse_receipt(json.dumps(self.model_dump()), "the receipt")
         check_prompt(found.source, "source")
         check_prompt(found.prompt, "prompt")
         return found
+
+
+def receipt_json(improvement: Improvement) -> dict[str, Any]:
+    """An improvement with the fields of `Receipt`."""
+    return {**improvement.to_dict(), "schema_version": SCHEMA_VERSION}
 
 
 class Error(BaseModel):
@@ -114,26 +121,73 @@ class Error(BaseModel):
     error: str
 
 
-def refusal(status: int, line: str, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer with one line of text.
+class Answer(JSONResponse):
+    """JSON that no cache keeps, in ASCII: what a request sent need not be valid Unicode."""
 
-    ASCII, as a line may quote what was sent, and that need not be valid Unicode.
-    """
+    def __init__(self, content: Any, status: int = 200, headers: Mapping[str, str] = {}) -> None:
+        super().__init__(content, status, {"cache-control": "no-store", **headers})
+
+    def render(self, content: Any) -> bytes:
+        """The content as bytes."""
+        return json.dumps(content).encode()
+
+
+def refusal(status: int, line: str, headers: Mapping[str, str] = {}) -> Response:
+    """An answer with one line of text, cut where it is very long."""
     line = " ".join(line.split())
     line = line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
-    return Response(
-        json.dumps({"error": line}), status, dict(headers or {}), media_type="application/json"
-    )
+    return Answer({"error": line}, status, headers)
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """How a route may refuse, for its description."""
+    """How a route may refuse a request, for the description of the API."""
     return {status: {"model": Error} for status in (*statuses, 400, 401, 403, 408, 413, 421, 500)}
 
 
 _Text = Annotated[str, Field(json_schema_extra={"pattern": r"\S"})]
-# Described for tools; what is amiss is said by `check_prompt`, in plainer words.
+# The schema is for tools; `check_prompt` has the plainer words for a mistake.
 Prompts = Annotated[
     _Text | Annotated[list[_Text], FAIL_FAST],
     Field(description="One prompt, or a list of them.", json_schema_extra={"minItems": 1}),
 ]
+
+
+def checked_prompts(
+    given: str | list[str], negative: str | None, *, each: int, most: int, unit: str, chars: int
+) -> list[str]:
+    """The prompts of a request as a list.
+
+    Args:
+        given: one prompt or several.
+        negative: the negative prompt.
+        each: results or pictures of each prompt.
+        most: results or pictures that a request may ask for.
+        unit: "results" or "pictures".
+        chars: characters that a prompt may have.
+
+    Raises:
+        InputError: there is no prompt, one of them is blank or too long, or they are too many.
+    """
+    prompts = [given] if isinstance(given, str) else given
+    if not prompts:
+        raise InputError('there are no prompts. Give some: {"prompts": "a cat in armor"}')
+    if len(prompts) * each > most:
+        raise InputError(
+            f"{len(prompts)} prompts times {each} are more than the {most} {unit} "
+            "that this server allows in a request"
+        )
+    for index, prompt in enumerate(prompts):
+        check_prompt(prompt, f"prompt {index}")
+        check_length(f"prompt {index}", prompt, chars)
+    check_length("negative", negative or "", chars)
+    return prompts
+
+
+def check_length(name: str, text: str, most: int) -> None:
+    """Refuse a text that is longer than the server allows.
+
+    Raises:
+        InputError: it is.
+    """
+    if len(text) > most:
+        raise InputError(f"{name} has {len(text)} characters; this server allows {most}")

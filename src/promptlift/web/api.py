@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from importlib.resources import files
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response, Security
@@ -24,10 +23,9 @@ from promptlift.web.illustrating import illustrate_router
 from promptlift.web.improving import improve_router
 from promptlift.web.logs import RequestLog
 from promptlift.web.service import Service
-from promptlift.web.serving import SafeHeaders
+from promptlift.web.serving import SafeHeaders, send_file
 
-_PAGE = {"api.html": "text/html", "api.js": "text/javascript"}
-_SWAGGER = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
+_SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js")
 _MOST_MISTAKES = 3
 _BUSY = "too much waits already"
 
@@ -213,20 +211,15 @@ def _health_router(service: Service) -> APIRouter:
 def _docs_router() -> APIRouter:
     """Swagger UI from a package that carries its files; FastAPI's page loads them from a CDN."""
     router = APIRouter(include_in_schema=False)
-    places = {name: (files("promptlift.web") / "api_page" / name, kind)
-              for name, kind in _PAGE.items()}  # fmt: skip
-    places |= {name: (files("fastapi_offline") / "static" / name, kind)
-               for name, kind in _SWAGGER.items()}  # fmt: skip
 
     @router.get("/docs")
     async def docs() -> Response:
-        return await file("api.html")
+        return send_file("api_page", "api.html")
 
     @router.get("/docs/{name}")
     async def file(name: str) -> Response:
-        if name not in places:
-            raise HTTPException(404, "there is no such file")
-        path, kind = places[name]
-        return Response(path.read_bytes(), media_type=kind)
+        if name in _SWAGGER:
+            return send_file("static", name, "fastapi_offline")
+        return send_file("api_page", name)
 
     return router

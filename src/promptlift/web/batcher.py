@@ -1,8 +1,8 @@
 """Dynamic batching: prompts of requests that arrive together are improved in one batch.
 
-An idle server waits a few milliseconds for company; a busy one takes all that came while it
-worked. What may share a batch has the same options; modes, seeds, variants and negative prompts are
-each prompt's own. No result depends on its neighbours (`improving.codec`).
+An idle server waits a few milliseconds for more prompts; a busy one takes those that arrived while
+it worked. Prompts of a batch have the same options; each has its own mode, seed, number of variants
+and negative prompt. No result depends on its neighbours (`improving.codec`).
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from promptlift.improving.session import Ask, Session
 from promptlift.records import Improvement
 from promptlift.web.logs import describe
 
-_LONGEST_RETRY_S = 60
+_LONGEST_RETRY_S = 600
 _MOST_OTHERS = 16
 _T = TypeVar("_T")
 _log = logging.getLogger("promptlift.web")
@@ -31,18 +31,18 @@ _log = logging.getLogger("promptlift.web")
 
 @dataclass(frozen=True)
 class Options:
-    """What the prompts of a batch have in common."""
+    """The options that all prompts of a batch share."""
 
     decoding: DecodingConfig
     control: ControlConfig
 
 
 class Full(Exception):
-    """More waits than may. `retry_after_s` says when it should be done."""
+    """Too much work waits. It should be done after `retry_after_s`, a whole number."""
 
-    def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"try again in {retry_after_s} s")
-        self.retry_after_s = retry_after_s
+    def __init__(self, seconds: float) -> None:
+        self.retry_after_s = min(max(math.ceil(seconds), 1), _LONGEST_RETRY_S)
+        super().__init__(f"try again in {self.retry_after_s} s")
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class _Waiting:
 class Batcher:
     """A bounded queue of prompts and the one thread that improves them.
 
-    `batches` says how many were begun.
+    `batches` counts the batches that have begun.
 
     Args:
         improver: the model.
         batch_size: results that are decoded together.
-        wait_s: how long an idle server waits for company.
+        wait_s: how long an idle server waits for more prompts.
         max_queue: results that may wait.
     """
 
@@ -80,12 +80,12 @@ class Batcher:
 
     @property
     def running(self) -> bool:
-        """Whether prompts that are put are going to be improved."""
+        """Whether the worker improves what is put into the queue."""
         return self._worker is not None and not self._worker.done()
 
     @property
     def waiting(self) -> int:
-        """Results that wait; those that were given up do not count."""
+        """Results that wait, without those whose callers gave up."""
         return sum(item.ask.n for item in self._queue if not item.result.done())
 
     def start(self) -> None:
@@ -93,7 +93,7 @@ class Batcher:
         self._worker = asyncio.create_task(self._work())
 
     async def stop(self, within_s: float) -> None:
-        """Finish the batch in hand, as far as somebody waits for it and it is done in time."""
+        """Finish the batch in hand, unless nobody waits for it or it takes longer than this."""
         assert self._worker is not None
         self._stopping = True
         self._arrived.set()
@@ -105,15 +105,14 @@ class Batcher:
     def put(
         self, options: Options, asks: Sequence[Ask]
     ) -> "list[asyncio.Future[list[Improvement]]]":
-        """Queue prompts. A future that is cancelled gives its place up.
+        """Queue prompts. Cancelling a future gives up its place.
 
         Raises:
             Full: they do not fit into the queue.
         """
         waiting = self.waiting
         if waiting + sum(ask.n for ask in asks) > self.max_queue:
-            seconds = math.ceil(waiting / self._results_a_second)
-            raise Full(min(max(seconds, 1), _LONGEST_RETRY_S))
+            raise Full(waiting / self._results_a_second)
         loop = asyncio.get_running_loop()
         items = [_Waiting(options, ask, loop.create_future()) for ask in asks]
         self._queue += items
@@ -121,10 +120,10 @@ class Batcher:
         return [item.result for item in items]
 
     async def between(self, work: Callable[[], _T]) -> _T:
-        """Something else for the model, done in the thread that improves, between two batches.
+        """Run other work of the model in the thread that improves, between two batches.
 
         Raises:
-            Full: enough of this waits already.
+            Full: too much other work waits already.
         """
         if self._others >= _MOST_OTHERS:
             raise Full(1)
@@ -144,7 +143,7 @@ class Batcher:
                 await self._do(batch)
 
     async def _do(self, batch: list[_Waiting]) -> None:
-        """Improve a batch. Whatever goes wrong is its callers' to know, and the worker goes on."""
+        """Improve a batch. Errors go to its callers, and the worker goes on."""
         self.batches += 1
         began = time.monotonic()
         loop = asyncio.get_running_loop()
@@ -154,7 +153,7 @@ class Batcher:
         except Exception as error:
             _log.error("batch", extra={"fields": describe(error, told=False)})
             results = [error] * len(batch)
-        # Some clocks tick so seldom that no time has passed.
+        # On a coarse clock no time may have passed.
         rate = sum(item.ask.n for item in batch) / max(time.monotonic() - began, 1e-3)
         self._results_a_second += 0.2 * (rate - self._results_a_second)
         for item, result in zip(batch, results, strict=True):
@@ -162,7 +161,7 @@ class Batcher:
                 continue
             if isinstance(result, Exception):
                 item.result.set_exception(result)
-                item.result.exception()  # asyncio logs those that nobody looked at
+                item.result.exception()  # otherwise asyncio logs it as never retrieved
             else:
                 item.result.set_result(result)
 
@@ -196,10 +195,10 @@ class Batcher:
                 given_up=lambda: self._overdue or all(item.result.done() for item in batch),
             )
             return list(session.improve(asks))
-        except (ConfigError, GivenUp) as error:  # what holds for all of them
+        except (ConfigError, GivenUp) as error:  # it concerns all of them
             return [error] * len(batch)
         except Exception as error:
             if len(batch) == 1:
                 return [error]
-            # One prompt shall not spoil the batch of the others.
+            # One prompt must not spoil the others' batch.
             return [self._improve([item])[0] for item in batch]

@@ -1,33 +1,39 @@
-"""Who may ask, from where, and how much: checked before a request is read.
+"""Checks before a request is read: who sends it, from which page, and how long it is.
 
-A page elsewhere must not use a server on this machine through its visitor's browser. Its requests
-carry its `Origin`; and where it points a name of its own at 127.0.0.1 (DNS rebinding), they carry
-that name as `Host`.
+A page elsewhere must not use a server on this machine through its visitor's browser. The requests
+of such a page carry its `Origin`. If it points a name of its own at 127.0.0.1 (DNS rebinding), they
+carry that name as `Host`.
 """
 
 import asyncio
 import ipaddress
+import re
 from collections.abc import Collection
 from hmac import compare_digest
 
-from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from promptlift.web.answers import refusal
 
-BODY_S = 10.0  # seconds in which a request's body must have come
+BODY_S = 10.0  # seconds in which the body of a request must arrive
 _PROTECTED = "/v1/"
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:]+)(?::[0-9]+)?")  # and its port
+# The rest of a refused request is not read: nothing can follow on its connection.
+_CLOSE = {"connection": "close"}
 
 
 class Guard:
-    """Refuses requests of strangers, and bodies that are too long or too slow.
+    """Refuses requests of strangers, and bodies that are too long or come too slowly.
 
     Args:
-        app: what is guarded; it gets the body in one piece.
-        token: must come with requests below /v1/, where it is given.
-        hosts: names under which the server may be called.
-        max_body: bytes.
+        app: the app to guard; it gets each body in one piece.
+        token: callers must send it with requests below /v1/; None asks for none.
+        hosts: names that the server may be called by.
+        max_body: bytes that a body may have.
+        body_s: seconds in which a body must arrive.
     """
 
     def __init__(
@@ -47,91 +53,71 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        found = self._refusal(scope, headers)
-        if found is None and _has_body(headers):
-            try:
-                body = await asyncio.wait_for(self._body(headers, receive), self._body_s)
-            except asyncio.TimeoutError:
-                found = 408, f"the request did not come within {self._body_s:g} s"
-            except _TooLong:
-                found = 413, f"a request may have {self._max_body} bytes"
-            except _Gone:
-                return
-            else:
+        request = Request(scope, receive)
+        try:
+            self._check(request)
+            if "transfer-encoding" in request.headers or _length(request) != "0":
+                body = await asyncio.wait_for(self._body(request), self._body_s)
                 receive = _with_body(body, receive)
-        if found is None:
-            await self._app(scope, receive, send)
+        except ClientDisconnect:
             return
-        # The rest of such a request is not read: nothing can follow on its connection.
-        extra = {"connection": "close"}
-        if found[0] == 401:
-            extra["www-authenticate"] = "Bearer"
-        await refusal(*found, extra)(scope, receive, send)
+        except asyncio.TimeoutError:
+            line = f"the request did not come within {self._body_s:g} s"
+            await refusal(408, line, _CLOSE)(scope, receive, send)
+        except HTTPException as error:
+            headers = {**_CLOSE, **(error.headers or {})}
+            await refusal(error.status_code, error.detail, headers)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
-    def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
-        host = headers.getlist("host")
-        if len(host) != 1 or not self._is_own(host[0]):
-            return 421, "this server does not go by that name; see --allow-host"
-        if scope["method"] not in _SAFE_METHODS:
-            origin = headers.get("origin")
-            if origin is not None and origin.partition("://")[2].lower() != host[0].lower():
-                return 403, "pages of other origins may not use this server"
-            if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-                return 403, "pages of other origins may not use this server"
-        if self._token is not None and scope["path"].startswith(_PROTECTED):
+    def _check(self, request: Request) -> None:
+        headers = request.headers
+        hosts = headers.getlist("host")
+        if len(hosts) != 1 or not self._is_own(hosts[0]):
+            raise HTTPException(421, "this server does not have that name; see --allow-host")
+        if request.method not in _SAFE_METHODS:
+            origin = headers.get("origin", f"http://{hosts[0]}").partition("://")[2]
+            site = headers.get("sec-fetch-site", "none")
+            if origin.lower() != hosts[0].lower() or site not in ("none", "same-origin"):
+                raise HTTPException(403, "pages of other origins may not use this server")
+        if self._token is not None and request.scope["path"].startswith(_PROTECTED):
             given = headers.get("authorization", "").encode("latin-1")
             # Always compared, and in constant time: how long it takes says nothing of the token.
             if not compare_digest(given, b"Bearer " + self._token):
-                return 401, "send the server's token as `Authorization: Bearer TOKEN`"
-        return None
+                line = "send the server's token as `Authorization: Bearer TOKEN`"
+                raise HTTPException(401, line, {"www-authenticate": "Bearer"})
 
     def _is_own(self, host: str) -> bool:
         """Whether a Host header is a known name, or an address, which no name can stand in for."""
-        name = host.lower()
-        if not name.endswith("]"):
-            head, colon, port = name.rpartition(":")
-            if colon and port.isascii() and port.isdigit():
-                name = head
-        if name in self._hosts:
+        if (found := _HOST.fullmatch(host.lower())) is None:
+            return False
+        if found[1] in self._hosts:
             return True
         try:
-            ipaddress.ip_address(name[1:-1] if name.startswith("[") else name)
+            ipaddress.ip_address(found[1].strip("[]"))
         except ValueError:
             return False
         return True
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
-        length = headers.get("content-length", "0")
-        if length.isdigit() and int(length[:20]) > self._max_body:
-            raise _TooLong
-        parts, size, more = [], 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise _Gone
-            part = message.get("body", b"")
-            size += len(part)
-            if size > self._max_body:
-                raise _TooLong
-            parts.append(part)
-            more = message.get("more_body", False)
-        return b"".join(parts)
+    async def _body(self, request: Request) -> bytes:
+        length, body = _length(request), bytearray()
+        announced = int(length[:20]) if length.isdigit() else 0
+        if announced <= self._max_body:
+            async for part in request.stream():
+                body += part
+                if len(body) > self._max_body:
+                    break
+            else:
+                return bytes(body)
+        raise HTTPException(413, f"a request may have {self._max_body} bytes")
 
 
-class _TooLong(Exception):
-    pass
-
-
-class _Gone(Exception):
-    pass
-
-
-def _has_body(headers: Headers) -> bool:
-    return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+def _length(request: Request) -> str:
+    return request.headers.get("content-length", "0")
 
 
 def _with_body(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the whole body first."""
     left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field, create_model
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from promptlift.errors import ConfigError, InputError
@@ -16,16 +17,25 @@ from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_o
 from promptlift.improving.decoding.loop import GivenUp
 from promptlift.improving.session import Ask
 from promptlift.options import options_of
-from promptlift.prompts.reading import check_prompt
-from promptlift.records import SCHEMA_VERSION, Improvement
-from promptlift.web.answers import Body, Prompts, Receipt, errors, fields_of, refusal
+from promptlift.records import Improvement
+from promptlift.web.answers import (
+    Answer,
+    Body,
+    Prompts,
+    Receipt,
+    check_length,
+    checked_prompts,
+    errors,
+    fields_of,
+    receipt_json,
+    refusal,
+)
 from promptlift.web.batcher import Options
 from promptlift.web.config import ServeConfig
 from promptlift.web.logs import describe, note
 from promptlift.web.service import Service
 
 _MOST = 2**31 - 1
-_NO_CACHE = {"cache-control": "no-store"}
 _EVENT = {
     "type": "object",
     "properties": {
@@ -82,6 +92,7 @@ def improve_router(service: Service) -> APIRouter:
     """The route."""
     router = APIRouter(tags=["improve"])
     config, batcher = service.config, service.batcher
+    improver = batcher.improver
     events = "An event `result` for each result once it is done, then `done` or `error`."
 
     @router.post(
@@ -97,29 +108,26 @@ def improve_router(service: Service) -> APIRouter:
         },
     )
     async def improve(body: ImproveRequest, request: Request) -> Response:
-        if body.model is not None and body.model not in service.improver_names():
-            return refusal(404, f"this server has the model {batcher.improver.model_id}")
+        if body.model is not None and body.model not in (improver.card.name, improver.model_id):
+            return refusal(404, f"this server has the model {improver.model_id}")
         options = _options(body, service)
         asks = _asks(body, service)
         futures = batcher.put(options, asks)
         note(request.scope, prompts=len(asks), results=len(asks) * body.n)
         if config.log_prompts:
-            negative = {} if body.negative is None else {"negative": body.negative}
-            note(request.scope, sources=[ask.prompt for ask in asks], **negative)
+            note(request.scope, sources=[ask.prompt for ask in asks], negative=body.negative)
         if body.stream:
             return _Stream(futures, config, request.scope)
         try:
             done = await _all(futures, config.timeout_s, request)
         except (asyncio.TimeoutError, GivenUp):
             return refusal(503, _late(config.timeout_s), {"retry-after": "5"})
-        except _Gone:
+        except ClientDisconnect:
             return refusal(499, "the caller left")  # for the log; the number is nginx's
         results = [item for index, found in enumerate(done) for item in _objects(index, found)]
         if config.log_prompts:
             note(request.scope, improved=[item["prompt"] for item in results])
-        return Response(
-            json.dumps({"results": results}), media_type="application/json", headers=_NO_CACHE
-        )
+        return Answer({"results": results})
 
     return router
 
@@ -133,7 +141,7 @@ def _options(body: ImproveRequest, service: Service) -> Options:
     improver, most = service.batcher.improver, service.config.max_new_tokens
     improver.card.prefix(body.mode)
     if (like := given.get("like")) is not None:
-        _check_length("like", like, service)
+        check_length("like", like, service.config.max_prompt_chars)
     decoding, control = resolve_options(improver.card.decoding, body.preset, given)
     if decoding.max_new_tokens > most:
         raise ConfigError(f"max_new_tokens is {decoding.max_new_tokens}; this server allows {most}")
@@ -141,20 +149,14 @@ def _options(body: ImproveRequest, service: Service) -> Options:
 
 
 def _asks(body: ImproveRequest, service: Service) -> list[Ask]:
-    prompts = [body.prompts] if isinstance(body.prompts, str) else body.prompts
-    most = service.config.max_results
-    if not prompts:
-        raise InputError('there is nothing to improve. Give prompts: {"prompts": "a cat in armor"}')
-    if len(prompts) * body.n > most:
-        raise InputError(
-            f"{len(prompts)} prompts times {body.n} are more than the {most} results "
-            "that this server gives a request"
-        )
-    for index, prompt in enumerate(prompts):
-        check_prompt(prompt, f"prompt {index}")
-        _check_length(f"prompt {index}", prompt, service)
-    if body.negative is not None:
-        _check_length("negative", body.negative, service)
+    prompts = checked_prompts(
+        body.prompts,
+        body.negative,
+        each=body.n,
+        most=service.config.max_results,
+        unit="results",
+        chars=service.config.max_prompt_chars,
+    )
     seed = secrets.randbits(32) if body.seed is None else body.seed
     return [
         Ask(prompt=text, seed=seed, mode=body.mode, n=body.n, negative=body.negative)
@@ -162,23 +164,13 @@ def _asks(body: ImproveRequest, service: Service) -> list[Ask]:
     ]
 
 
-def _check_length(name: str, text: str, service: Service) -> None:
-    most = service.config.max_prompt_chars
-    if len(text) > most:
-        raise InputError(f"{name} has {len(text)} characters; this server allows {most}")
-
-
 _Futures = list["asyncio.Future[list[Improvement]]"]
 
 
-class _Gone(Exception):
-    """The caller went away."""
-
-
 async def _all(futures: _Futures, timeout_s: float, request: Request) -> list[list[Improvement]]:
-    """All results; what waits is given up when the time is over, or the caller went away."""
+    """All results. Those that wait are given up when time is over or the caller leaves."""
     results = asyncio.gather(*futures)
-    # asyncio complains of what nobody asks for, and when a caller leaves nobody does.
+    # asyncio warns about results that nobody reads; nobody reads them when the caller leaves.
     results.add_done_callback(lambda done: done.cancelled() or done.exception())
     gone = asyncio.ensure_future(_disconnected(request))
     ends: set[asyncio.Future[Any]] = {results, gone}
@@ -186,7 +178,7 @@ async def _all(futures: _Futures, timeout_s: float, request: Request) -> list[li
         await asyncio.wait(ends, timeout=timeout_s, return_when="FIRST_COMPLETED")
         if results.done():
             return results.result()
-        raise _Gone if gone.done() else asyncio.TimeoutError
+        raise ClientDisconnect if gone.done() else asyncio.TimeoutError
     finally:
         gone.cancel()
         for future in futures:
@@ -199,13 +191,13 @@ async def _disconnected(request: Request) -> None:
 
 
 class _Stream(StreamingResponse):
-    """Server-sent events; results come as they are done, in any order."""
+    """Server-sent events: each result as soon as it is done, in any order."""
 
     def __init__(self, futures: _Futures, config: ServeConfig, scope: Scope) -> None:
         super().__init__(
             self._events(),
             media_type="text/event-stream",
-            headers={**_NO_CACHE, "x-accel-buffering": "no"},
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
         )
         self._futures, self._config, self._request = futures, config, scope
 
@@ -251,7 +243,7 @@ def _event(name: str, data: dict[str, Any]) -> str:
 
 
 def _objects(index: int, found: list[Improvement]) -> list[dict[str, Any]]:
-    return [{"index": index, **item.to_dict(), "schema_version": SCHEMA_VERSION} for item in found]
+    return [{"index": index, **receipt_json(item)} for item in found]
 
 
 def _late(timeout_s: float) -> str:

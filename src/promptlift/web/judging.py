@@ -1,15 +1,14 @@
-"""The judging page's server. Nothing that it sends tells which side is which.
+"""The server of the judging page. Nothing that it sends tells which picture is the improved one.
 
-Addresses name a rater's link, the position and the side as it is shown; both pictures of a pair
-have the same length and no text, and are made before either is sent (`judging.shown`).
+Addresses name a rater's link, the position and the side as shown. Both pictures of a pair have the
+same length and no text, and both are ready before one is sent (`judging.collecting.blinding`).
 """
 
-from importlib.resources import files
 from typing import Any, Literal
 
 from fastapi import FastAPI, HTTPException, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from promptlift import __version__
@@ -18,12 +17,11 @@ from promptlift.judging.collecting.blinding import ShownPictures
 from promptlift.judging.collecting.store import Conflict
 from promptlift.judging.collecting.study import Study
 from promptlift.judging.records import QUESTIONS, Place, Rater
-from promptlift.web.serving import SafeHeaders
+from promptlift.web.serving import SafeHeaders, send_file
 
 PAGE_VERSION = f"judge-1 ({__version__})"
-_AHEAD = 2  # pairs that the page may load before they are shown
-_FILES = {"judge.css": "text/css", "judge.js": "text/javascript"}
-_NOWHERE = "This is no link of a rater. Open the link that you were given."
+_AHEAD = 2  # pairs that the page may load before it shows them
+_NOWHERE = "This link belongs to no rater. Open the link that you were given."
 
 
 class Answer(BaseModel):
@@ -48,9 +46,8 @@ def judging_app(study: Study) -> FastAPI:
     """The server of a study."""
     app = FastAPI(title="promptlift judge", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(SafeHeaders)
-    shown = ShownPictures(study.folder)
     store, questions = study.store, study.questions
-    folder = files("promptlift.web") / "judge"
+    shown = ShownPictures(study.folder)
 
     # Handlers run in the event loop: a vote takes a millisecond or two, less than to pass it to
     # another thread and back when many come at once.
@@ -59,50 +56,25 @@ def judging_app(study: Study) -> FastAPI:
             raise HTTPException(404, _NOWHERE)
         return rater
 
-    def state(rater: Rater, place: Place, status: int = 200) -> JSONResponse:
-        """What the page shows now, and what it may load ahead."""
-        ahead = [
-            f"pairs/{position}/{side}"
-            for position in range(place.position + 1, place.position + 1 + _AHEAD)
-            if position < place.total
-            for side in ("left", "right")
-        ]
-        content: dict[str, Any] = {
-            "position": place.position,
-            "total": place.total,
-            "question": place.question,
-            "questions": [{"name": name, "text": QUESTIONS[name]} for name in questions],
-            "can_undo": place.can_undo,
-            "ahead": ahead,
-        }
-        if place.question is not None:
-            found = store.task(rater, place.position)
-            assert found is not None
-            content["prompt"] = found[1].prompt
-            content["left"], content["right"] = (
-                f"pairs/{place.position}/{side}" for side in ("left", "right")
-            )
-        return JSONResponse(content, status, {"cache-control": "no-store"})
-
     @app.exception_handler(HTTPException)
     async def refused(request: object, error: HTTPException) -> Response:
         return Response(str(error.detail), error.status_code, media_type="text/plain")
 
     @app.get("/r/{token}/")
-    async def page(token: str) -> HTMLResponse:
+    async def page(token: str) -> Response:
         rater_of(token)
-        return HTMLResponse((folder / "judge.html").read_text("utf-8"))
+        return send_file("judge", "judge.html")
 
     @app.get("/files/{name}")
     async def file(name: str) -> Response:
-        if name not in _FILES:
-            raise HTTPException(404, "There is no such file.")
-        return Response((folder / name).read_bytes(), media_type=_FILES[name])
+        if name == "judge.html":
+            raise HTTPException(404, "The page needs the link of a rater.")
+        return send_file("judge", name)
 
     @app.get("/r/{token}/state")
     async def current(token: str) -> JSONResponse:
         rater = rater_of(token)
-        return state(rater, store.place(rater, questions))
+        return _state(study, rater, store.place(rater, questions))
 
     @app.post("/r/{token}/votes")
     async def vote(token: str, answer: Answer) -> JSONResponse:
@@ -110,29 +82,60 @@ def judging_app(study: Study) -> FastAPI:
         try:
             place = store.vote(rater, questions, page_version=PAGE_VERSION, **answer.model_dump())
         except Conflict:
-            return state(rater, store.place(rater, questions), 409)
-        return state(rater, place)
+            return _state(study, rater, store.place(rater, questions), 409)
+        return _state(study, rater, place)
 
     @app.post("/r/{token}/undo")
     async def undo(token: str, sent: Undo) -> JSONResponse:
         rater = rater_of(token)
-        return state(rater, store.undo(rater, questions, page_version=PAGE_VERSION, key=sent.key))
+        place = store.undo(rater, questions, page_version=PAGE_VERSION, key=sent.key)
+        return _state(study, rater, place)
 
     @app.get("/r/{token}/pairs/{position}/{side}")
     async def picture(token: str, position: int, side: Literal["left", "right"]) -> Response:
-        rater = rater_of(token)
-        place = store.place(rater, questions)
-        found = store.task(rater, position) if position <= place.position + _AHEAD else None
-        if found is None:
-            raise HTTPException(404, "There is no such picture, or not yet.")
-        task, pair = found
-        try:
-            both = shown.made(pair, task)
-            if both is None:
-                both = await run_in_threadpool(shown.of, pair, task)
-        except InputError as error:
-            raise HTTPException(500, "A picture of this pair cannot be read.") from error
+        png = await _picture(study, shown, rater_of(token), position, side)
         headers = {"cache-control": "private, max-age=86400"}
-        return Response(both[side == "right"], media_type="image/png", headers=headers)
+        return Response(png, media_type="image/png", headers=headers)
 
     return app
+
+
+async def _picture(
+    study: Study, shown: ShownPictures, rater: Rater, position: int, side: str
+) -> bytes:
+    """The PNG that a rater sees at a position on a side, if the page may load it by now."""
+    place = study.store.place(rater, study.questions)
+    found = study.store.task(rater, position) if position <= place.position + _AHEAD else None
+    if found is None:
+        raise HTTPException(404, "There is no such picture, or not yet.")
+    task, pair = found
+    try:
+        both = shown.made(pair, task)
+        if both is None:
+            both = await run_in_threadpool(shown.of, pair, task)
+    except InputError as error:
+        raise HTTPException(500, "A picture of this pair cannot be read.") from error
+    return both[side == "right"]
+
+
+def _state(study: Study, rater: Rater, place: Place, status: int = 200) -> JSONResponse:
+    """What the page shows now, and what it may load ahead."""
+
+    def sides(position: int) -> list[str]:
+        return [f"pairs/{position}/{side}" for side in ("left", "right")]
+
+    last = min(place.position + _AHEAD, place.total - 1)
+    content: dict[str, Any] = {
+        "position": place.position,
+        "total": place.total,
+        "question": place.question,
+        "questions": [{"name": name, "text": QUESTIONS[name]} for name in study.questions],
+        "can_undo": place.can_undo,
+        "ahead": [path for ahead in range(place.position + 1, last + 1) for path in sides(ahead)],
+    }
+    if place.question is not None:
+        found = study.store.task(rater, place.position)
+        assert found is not None
+        content["prompt"] = found[1].prompt
+        content["left"], content["right"] = sides(place.position)
+    return JSONResponse(content, status, {"cache-control": "no-store"})

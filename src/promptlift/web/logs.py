@@ -1,7 +1,7 @@
-"""A JSON line a request, and 500 for what was not foreseen. Prompts stay out unless asked for.
+"""The log, one line of JSON for each request, and the answer 500 to unexpected errors.
 
-Neither does a line hold the caller's address, nor the path as it was sent: a path may carry
-anything, so it is the route's own.
+Prompts stay out unless asked for. A line never holds the caller's address, nor the path as it was
+sent, which may carry anything: it holds the route's path.
 """
 
 import json
@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 from secrets import token_hex
 from typing import Any
 
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from promptlift.web.answers import refusal
@@ -26,7 +27,7 @@ def note(scope: Scope, **values: Any) -> None:
 
 
 class RequestLog:
-    """Writes a line when an answer ends; an exception becomes 500 with the number of its line."""
+    """Writes a line when an answer ends; answers an exception with 500 and the line's number."""
 
     def __init__(self, app: ASGIApp, *, log_prompts: bool) -> None:
         self._app, self._log_prompts = app, log_prompts
@@ -42,9 +43,7 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [
-                    *message["headers"], (b"x-request-id", number.encode()),
-                ]  # fmt: skip
+                MutableHeaders(scope=message)["x-request-id"] = number
             await send(message)
 
         try:

@@ -1,4 +1,4 @@
-"""Picture jobs: drawn one by one in a thread, told how far they are, cancelled between steps.
+"""Picture jobs: one thread draws them one by one; they report progress and can be cancelled.
 
 Jobs and their pictures are in memory: they end with the server, and the oldest make room.
 """
@@ -7,14 +7,17 @@ import logging
 import secrets
 import threading
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, Field
 
 from promptlift.errors import InputError, MissingExtraError, PromptliftError
+from promptlift.illustrating.config import IllustrationConfig
 from promptlift.records import Improvement
 from promptlift.web.batcher import Full
 from promptlift.web.logs import describe
@@ -25,36 +28,55 @@ if TYPE_CHECKING:
     from promptlift.illustrating.records import DrawnPicture
 
 _log = logging.getLogger("promptlift.web")
-KEPT = 16  # jobs whose pictures can still be fetched
+KEPT = 16  # finished jobs whose pictures can still be fetched
 _NEEDED = ("torch", "transformers", "diffusers", "PIL")
-_LONGEST_RETRY_S = 600
 _STOP_S = 10.0  # loading a model cannot be cancelled, and ends with the process
+_Status = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """A picture of a job, as PNG with its receipt."""
+class PictureOfJob(BaseModel):
+    """A picture that is done."""
 
+    url: str = Field(description="Where the PNG is.")
     prompt: str
     seed: int
-    png: bytes
     width: int
     height: int
     seconds: float
-    cut: str
-    notes: tuple[str, ...]
+    cut: str = Field(description="The end of the prompt that the image model did not read.")
+    notes: list[str]
+
+
+class JobState(BaseModel):
+    """The progress of a job."""
+
+    id: str
+    status: _Status
+    progress: float = Field(description="From 0 to 1.")
+    total: int = Field(description="Number of pictures that the request asked for.")
+    model: str | None
+    negative: str | None
+    error: str | None
+    pictures: list[PictureOfJob] = Field(description="The pictures that are done.")
+
+
+class _Cancelled(Exception):
+    pass
 
 
 @dataclass(eq=False)
 class Job:
     """Prompts to draw, each from the noise of each seed.
 
+    Routes create jobs and cancel them; all else is written by the thread that draws.
+
     Attributes:
+        receipts: the receipt of each prompt, None where it was not improved.
         id: cannot be guessed.
-        receipts: of each prompt, where it was improved.
-        status: queued, running, done, failed or cancelled.
+        cancelled: whether the thread is to leave the job.
         step: denoising steps of the picture in hand.
         error: why it failed.
+        pngs: the files of `pictures`.
     """
 
     prompts: list[str]
@@ -62,36 +84,55 @@ class Job:
     negative: str | None
     receipts: list[Improvement | None]
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
-    status: str = "queued"
+    status: _Status = "queued"
+    cancelled: bool = False
     step: int = 0
     error: str | None = None
-    pictures: list[Drawn] = field(default_factory=list)
+    pictures: list[PictureOfJob] = field(default_factory=list)
+    pngs: list[bytes] = field(default_factory=list)
 
     @property
     def total(self) -> int:
+        """Pictures of the whole job."""
         return len(self.prompts) * len(self.seeds)
+
+    @property
+    def address(self) -> str:
+        """The path of the job in the API."""
+        return f"/v1/illustrate/{self.id}"
+
+    def go_on(self) -> None:
+        """Leave the job if it was cancelled."""
+        if self.cancelled:
+            raise _Cancelled
+
+    def begin_step(self) -> None:
+        """Count a denoising step, or leave the job."""
+        self.step += 1
+        self.go_on()
 
 
 class PictureJobs:
-    """A bounded queue of jobs and the one thread that draws.
+    """The jobs that wait, run or are done, and the one thread that draws.
 
     Args:
         model: preset, folder, file or Hub name; None where the server does not draw.
-        load: loads it, when the first job comes.
+        drawing: fields of `IllustrationConfig`.
         max_jobs: jobs that may wait.
+
+    Raises:
+        ConfigError: an option of drawing cannot be used.
     """
 
-    def __init__(
-        self, model: str | None, load: "Callable[[], Illustrator]", *, max_jobs: int
-    ) -> None:
-        self.model, self._load, self._max_jobs = model, load, max_jobs
-        self._jobs: OrderedDict[str, Job] = OrderedDict()
-        self._queue: deque[Job] = deque()
-        self._changed = threading.Condition()
+    def __init__(self, model: str | None, drawing: Mapping[str, Any], *, max_jobs: int) -> None:
+        self.model, self._drawing, self._max_jobs = model, drawing, max_jobs
+        self._config = IllustrationConfig.resolve(model, **drawing)
+        # In the order in which they came. Two threads change it, each with one operation at a
+        # time, and read it as a list, which is copied in one operation.
+        self._jobs: dict[str, Job] = {}
+        self._wake = threading.Event()
         self._stopping = False
-        self._thread: threading.Thread | None = None
-        self._illustrator: Illustrator | None = None
-        self._origin: list[dict[str, str]] = []
+        self._thread = threading.Thread(target=self._work, name="draw", daemon=True)
         self._seconds = 10.0  # that a picture takes; a guess until the first is drawn
 
     @property
@@ -103,13 +144,8 @@ class PictureJobs:
 
     @property
     def notice(self) -> str | None:
-        """What is always said of the model's pictures."""
+        """What the API always says about the model's pictures."""
         return drawing_notice("--image-model") if self.model == "pocket" else None
-
-    @property
-    def steps(self) -> int | None:
-        """Denoising steps of a picture, once the model is loaded."""
-        return self._illustrator.config.num_inference_steps if self._illustrator else None
 
     def why_not(self) -> str | None:
         """Why nothing can be drawn, if so."""
@@ -123,178 +159,141 @@ class PictureJobs:
         """Queue a job.
 
         Raises:
-            Full: as many wait as may.
+            Full: too many jobs wait.
         """
-        with self._changed:
-            if len(self._queue) >= self._max_jobs:
-                seconds = sum(waiting.total for waiting in self._queue) * self._seconds
-                raise Full(min(max(1, int(seconds)), _LONGEST_RETRY_S))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="draw", daemon=True)
-                self._thread.start()
-            self._jobs[job.id] = job
-            self._queue.append(job)
-            self._forget_old()
-            self._changed.notify()
+        waiting = self._waiting()
+        if len(waiting) >= self._max_jobs:
+            raise Full(sum(job.total for job in waiting) * self._seconds)
+        self._jobs[job.id] = job
+        self._wake.set()
+        if self._thread.ident is None:
+            self._thread.start()
 
-    def get(self, number: str) -> Job | None:
+    def get(self, id: str) -> Job | None:
         """The job of an id."""
-        return self._jobs.get(number)
+        return self._jobs.get(id)
 
-    def drop(self, number: str) -> bool:
+    def drop(self, id: str) -> bool:
         """Cancel a job, and forget it and its pictures. False where there is none."""
-        with self._changed:
-            job = self._jobs.pop(number, None)
-            if job is None:
-                return False
-            if job in self._queue:
-                self._queue.remove(job)
-            job.status = "cancelled"
-            return True
+        job = self._jobs.pop(id, None)
+        if job is not None:
+            job.cancelled = True
+        return job is not None
 
     def stop(self) -> None:
-        """Cancel all jobs, and wait a little until the thread has left the step it is at."""
-        with self._changed:
-            self._stopping = True
-            for job in self._jobs.values():
-                if job.status in ("queued", "running"):
-                    job.status = "cancelled"
-            self._queue.clear()
-            self._changed.notify()
-        if self._thread is not None:
+        """Cancel all jobs, and wait a little until the thread has ended its step."""
+        self._stopping = True
+        for id in list(self._jobs):
+            self.drop(id)
+        self._wake.set()
+        if self._thread.ident is not None:
             self._thread.join(_STOP_S)
 
-    def _forget_old(self) -> None:
-        over = [job for job in self._jobs.values() if job.status in ("done", "failed")]
-        for job in over[: max(0, len(over) - KEPT)]:
-            del self._jobs[job.id]
+    def state(self, job: Job) -> JobState:
+        """The progress of a job; its pictures by address."""
+        done, running = list(job.pictures), job.status == "running"
+        inside = min(job.step / self._config.num_inference_steps, 1.0) if running else 0.0
+        return JobState(
+            id=job.id,
+            status=job.status,
+            progress=round(min(1.0, (len(done) + inside) / job.total), 3),
+            total=job.total,
+            model=self.name,
+            negative=job.negative,
+            error=job.error,
+            pictures=done,
+        )
+
+    def _waiting(self) -> list[Job]:
+        return [job for job in list(self._jobs.values()) if job.status == "queued"]
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._queue or self._stopping)
-                if self._stopping:
-                    return
-                job = self._queue.popleft()
-                job.status = "running"
-            began = time.monotonic()
-            try:
-                self._draw(job)
-            except _Cancelled:
-                pass
-            except Exception as error:
-                # A message may name files of this machine: the log has it, the caller a line.
-                known = isinstance(error, PromptliftError)
-                _log.error("picture job", extra={"fields": describe(error, told=known)})
-                job.error = (
-                    str(error)
-                    if isinstance(error, InputError | MissingExtraError)
-                    else "the pictures cannot be drawn; the server's log says why"
-                )
-                self._end(job, "failed")
-            else:
-                self._end(job, "done")
-            _log.info(
-                "picture job",
-                extra={
-                    "fields": {
-                        "status": job.status,
-                        "pictures": len(job.pictures),
-                        "ms": round(1000 * (time.monotonic() - began)),
-                    }
-                },
-            )
+        while not self._stopping:
+            self._wake.wait()
+            self._wake.clear()  # before looking: what comes meanwhile sets it again
+            while waiting := self._waiting():
+                self._run(waiting[0])
+                ended = [job for job in list(self._jobs.values()) if job.status != "queued"]
+                for job in ended[:-KEPT]:
+                    self._jobs.pop(job.id, None)
 
-    def _end(self, job: Job, status: str) -> None:
-        with self._changed:
-            if job.status == "running":
-                job.status = status
-            self._forget_old()
+    def _run(self, job: Job) -> None:
+        """Draw a job. An error goes to its caller, and the thread goes on."""
+        began = time.monotonic()
+        job.status = "running"
+        try:
+            self._draw(job)
+            status: _Status = "done"
+        except _Cancelled:
+            status = "cancelled"
+        except Exception as error:
+            # A message may name files of this machine: the log has it, the caller a line.
+            known = isinstance(error, PromptliftError)
+            _log.error("picture job", extra={"fields": describe(error, told=known)})
+            told = isinstance(error, InputError | MissingExtraError)
+            hidden = "the pictures cannot be drawn; the server's log says why"
+            job.error, status = str(error) if told else hidden, "failed"
+        job.status = status
+        took_ms = round(1000 * (time.monotonic() - began))
+        fields = {"status": status, "pictures": len(job.pngs), "ms": took_ms}
+        _log.info("picture job", extra={"fields": fields})
 
     def _draw(self, job: Job) -> None:
-        illustrator = self._loaded()
-
-        def step() -> None:
-            job.step += 1
-            if job.status != "running":
-                raise _Cancelled
-
-        illustrator.on_step = step
-        # By seed, then by prompt: what is to be compared is there together.
+        illustrator, origin = self._loaded
+        illustrator.on_step = job.begin_step
+        # By seed, then by prompt: pictures that are to be compared come one after the other.
         for seed in job.seeds:
             for prompt, receipt in zip(job.prompts, job.receipts, strict=True):
-                if job.status != "running":
-                    raise _Cancelled
+                job.go_on()
                 picture = illustrator.draw(prompt, seed=seed, negative=job.negative)
                 self._seconds += 0.3 * (picture.seconds - self._seconds)
-                job.pictures.append(self._drawn(len(job.pictures), picture, receipt, illustrator))
+                job.pngs.append(_png(len(job.pngs), picture, receipt, illustrator, origin))
+                job.pictures.append(_about(picture, f"{job.address}/pictures/{len(job.pictures)}"))
                 job.step = 0
 
-    def _loaded(self) -> "Illustrator":
-        if self._illustrator is None:
-            illustrator = self._load()
-            self._origin = illustrator.describe_model()
-            self._illustrator = illustrator
-        return self._illustrator
+    @cached_property
+    def _loaded(self) -> "tuple[Illustrator, list[dict[str, str]]]":
+        """The image model, and the names and hashes of its weights."""
+        from promptlift.illustrating.illustrator import Illustrator
 
-    def _drawn(
-        self,
-        index: int,
-        picture: "DrawnPicture",
-        receipt: Improvement | None,
-        illustrator: "Illustrator",
-    ) -> Drawn:
-        from promptlift.illustrating.receipts import Drawing, png_bytes, unimproved
-
-        request, (width, height) = picture.request, picture.image.size
-        drawing = Drawing(
-            prompt_index=index,
-            seed=request.seed,
-            side="original" if receipt is None else "improved",
-            variant=None if receipt is None else receipt.variant,
-            improvement=receipt or unimproved(request.prompt),
-            negative=request.negative,
-            settings=illustrator.settings(),
-            model=self._origin,
-        )
-        return Drawn(
-            prompt=request.prompt,
-            seed=request.seed,
-            png=png_bytes(drawing, picture),
-            width=width,
-            height=height,
-            seconds=round(picture.seconds, 3),
-            cut=picture.cut,
-            notes=picture.notes,
-        )
+        assert self.model is not None
+        illustrator = Illustrator.load(self.model, **self._drawing)
+        return illustrator, illustrator.describe_model()
 
 
-class _Cancelled(Exception):
-    pass
+def _png(
+    index: int,
+    picture: "DrawnPicture",
+    receipt: Improvement | None,
+    illustrator: "Illustrator",
+    origin: list[dict[str, str]],
+) -> bytes:
+    """The file of a picture, which carries its receipt."""
+    from promptlift.illustrating.receipts import Drawing, png_bytes, unimproved
+
+    request = picture.request
+    drawing = Drawing(
+        prompt_index=index,
+        seed=request.seed,
+        side="original" if receipt is None else "improved",
+        variant=None if receipt is None else receipt.variant,
+        improvement=receipt or unimproved(request.prompt),
+        negative=request.negative,
+        settings=illustrator.settings(),
+        model=origin,
+    )
+    return png_bytes(drawing, picture)
 
 
-def job_as_json(job: Job, model: str | None, steps: int | None) -> dict[str, Any]:
-    """A job as plain JSON types; its pictures by address."""
-    inside = min(job.step / steps, 1.0) if steps and job.status == "running" else 0.0
-    return {
-        "id": job.id,
-        "status": job.status,
-        "progress": round(min(1.0, (len(job.pictures) + inside) / job.total), 3),
-        "total": job.total,
-        "model": model,
-        "negative": job.negative,
-        "error": job.error,
-        "pictures": [
-            {
-                "url": f"/v1/illustrate/{job.id}/pictures/{index}",
-                "prompt": drawn.prompt,
-                "seed": drawn.seed,
-                "width": drawn.width,
-                "height": drawn.height,
-                "seconds": drawn.seconds,
-                "cut": drawn.cut,
-                "notes": list(drawn.notes),
-            }
-            for index, drawn in enumerate(list(job.pictures))
-        ],
-    }
+def _about(picture: "DrawnPicture", url: str) -> PictureOfJob:
+    request, (width, height) = picture.request, picture.image.size
+    return PictureOfJob(
+        url=url,
+        prompt=request.prompt,
+        seed=request.seed,
+        width=width,
+        height=height,
+        seconds=round(picture.seconds, 3),
+        cut=picture.cut,
+        notes=list(picture.notes),
+    )

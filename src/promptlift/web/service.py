@@ -1,16 +1,12 @@
 """What all routes share."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from promptlift.illustrating.config import IllustrationConfig
 from promptlift.improving.improver import Improver
 from promptlift.web.batcher import Batcher
 from promptlift.web.config import ServeConfig
 from promptlift.web.picture_jobs import PictureJobs
-
-if TYPE_CHECKING:
-    from promptlift.illustrating.illustrator import Illustrator
 
 
 @dataclass(frozen=True)
@@ -50,17 +46,9 @@ class Service:
             ModelError: the improver cannot be loaded.
             ConfigError: an option cannot be used.
         """
-        if image_model is not None:
-            IllustrationConfig.resolve(image_model, **(drawing or {}))
-
-        def illustrator() -> "Illustrator":
-            from promptlift.illustrating.illustrator import Illustrator
-
-            assert image_model is not None
-            return Illustrator.load(image_model, **(drawing or {}))
-
+        pictures = PictureJobs(image_model, drawing or {}, max_jobs=config.max_jobs)
         improver = Improver.load(model, threads=threads)
-        # Word lists are read with the first prompt: no caller shall wait for that.
+        # Word lists are read with the first prompt: no caller should wait for that.
         improver.improve("a cat", mode=next(iter(improver.card.modes)), max_new_tokens=1)
         return cls(
             config,
@@ -70,10 +58,5 @@ class Service:
                 wait_s=config.wait_ms / 1000,
                 max_queue=config.max_queue,
             ),
-            PictureJobs(image_model, illustrator, max_jobs=config.max_jobs),
+            pictures,
         )
-
-    def improver_names(self) -> tuple[str, str]:
-        """Names that a request may call the improver by: with and without its hash."""
-        improver = self.batcher.improver
-        return improver.card.name, improver.model_id

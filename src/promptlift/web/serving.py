@@ -1,14 +1,16 @@
-"""What all servers share: safe headers, limits, and a socket bound before its address is told."""
+"""What all servers share: safe headers, files of pages, limits, and the loop until SIGTERM."""
 
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib.resources import files
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException, Response
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from promptlift.errors import ConfigError
@@ -22,6 +24,8 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
+# Named here: the system's own table of types may be wrong.
+_TYPES = {"css": "text/css", "html": "text/html", "js": "text/javascript"}
 _STOP_S = 5.0  # seconds that requests have to end when the server stops
 _MOST_CONNECTIONS = 1000
 
@@ -31,15 +35,24 @@ class SafeHeaders:
 
     def __init__(self, app: ASGIApp, headers: Mapping[str, str] = HEADERS) -> None:
         self._app = app
-        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *self._headers]
+                MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
         await self._app(scope, receive, with_headers)
+
+
+def send_file(folder: str, name: str, package: str = "promptlift.web") -> Response:
+    """A file of a page; 404 where the folder in the package has none of that name."""
+    known = {item.name: item for item in (files(package) / folder).iterdir()}
+    kind = _TYPES.get(name.rpartition(".")[2])
+    if name not in known or kind is None:
+        raise HTTPException(404, "there is no such file")
+    return Response(known[name].read_bytes(), media_type=kind)
 
 
 def serve(
@@ -50,28 +63,30 @@ def serve(
     *,
     stop_s: float = _STOP_S,
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM; what was begun is then finished.
+    """Serve until Ctrl-C or SIGTERM; then finish the requests that have begun.
 
     Args:
-        app: what is served.
+        app: the app to serve.
         host: address to listen on.
         port: 0 for any that is free.
-        ready: is told the address, as "http://127.0.0.1:8080", once it can be opened.
+        ready: gets the address, as "http://127.0.0.1:8080", once browsers can open it.
         stop_s: seconds that requests have to end when the server stops.
 
     Raises:
-        ConfigError: the address cannot be listened on.
+        ConfigError: the server cannot listen on the address.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    is_v6 = ":" in host
     try:
-        listener.bind((host, port))
-        listener.listen(128)
+        listener = socket.create_server(
+            (host, port),
+            family=socket.AF_INET6 if is_v6 else socket.AF_INET,
+            backlog=128,
+            dualstack_ipv6=is_v6 and socket.has_dualstack_ipv6(),
+        )
     except OSError as error:
-        listener.close()
+        reason = str(error.strerror).partition(" (while")[0]  # it names the address once more
         raise ConfigError(
-            f"{host}:{port} cannot be listened on: {error.strerror}. Give another --port"
+            f"cannot listen on {host}:{port}: {reason}. Give another --port"
         ) from error
     shown = reachable(host)
     shown = f"[{shown}]" if ":" in shown else shown
@@ -93,7 +108,7 @@ def serve(
 
 
 def reachable(host: str) -> str:
-    """An address that others can open: of all addresses, that by which the network is reached."""
+    """An address that other machines can open; for "all addresses", the one used on the network."""
     everywhere = {"0.0.0.0": ("192.0.2.1", "127.0.0.1"), "::": ("2001:db8::1", "::1")}
     if host not in everywhere:
         return host
@@ -114,7 +129,7 @@ class _Terminated(Exception):
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the block, as an orderly end: uvicorn raises it again when it has stopped."""
+    """Let SIGTERM end the block without an error: uvicorn raises it again after it has stopped."""
 
     def end(*_: Any) -> None:
         raise _Terminated

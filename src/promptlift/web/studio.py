@@ -1,10 +1,8 @@
-"""The studio: a page over the API, and what it needs beside it."""
+"""The studio: its page, and the routes that it needs in addition to the API."""
 
-import json
-from importlib.resources import files
 from typing import Any
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 
@@ -20,44 +18,43 @@ from promptlift.improving.receipts import (
 )
 from promptlift.png_text import png_texts
 from promptlift.prompts.reading import longest_part
-from promptlift.records import SCHEMA_VERSION, Improvement
-from promptlift.web.answers import Body, Receipt, errors
+from promptlift.records import Improvement
+from promptlift.web.answers import Answer, Body, Receipt, check_length, errors, receipt_json
 from promptlift.web.service import Service
+from promptlift.web.serving import send_file
 
-_TYPES = {".css": "text/css", ".js": "text/javascript", ".html": "text/html"}
-_NO_CACHE = {"cache-control": "no-store"}
 _MOST_ADDITIONS, _MOST_ADDED = 200, 4_000  # phrases, characters
 
 
 class Edit(Body):
-    """A result, and which of its additions are taken out."""
+    """A result, and the additions to take out of it."""
 
     receipt: Receipt
     removed: list[int] = Field([], max_length=_MOST_ADDITIONS, description="Their indices.")
 
 
 class Edited(BaseModel):
-    """The result less those additions."""
+    """The result without those additions."""
 
     receipt: Receipt
-    copies: dict[str, str] = Field(description="To copy: plain, a1111.")
+    copies: dict[str, str] = Field(description="Texts to copy: plain, a1111.")
 
 
 class Why(Body):
-    """A result of this server's model."""
+    """A result of this server's model, whose additions are to be explained."""
 
     receipt: Receipt
 
 
 class Because(BaseModel):
-    """Of each addition, why it was offered."""
+    """For each addition, why it was offered."""
 
     reasons: list[str]
-    source_tokens: int = Field(description="CLIP tokens of the prompt as it was given.")
+    source_tokens: int = Field(description="CLIP tokens of the source prompt.")
 
 
 class PictureText(BaseModel):
-    """What a picture says of its prompt."""
+    """The prompt that a picture carries, and how it was made."""
 
     prompt: str
     negative: str
@@ -66,24 +63,20 @@ class PictureText(BaseModel):
 
 
 def studio_routers(service: Service) -> list[APIRouter]:
-    """The page, which asks for nothing; and its routes below /v1/, which need the token."""
+    """The page, open to all, and its routes below /v1/, which need the token."""
     return [_page_router(), _work_router(service)]
 
 
 def _page_router() -> APIRouter:
     router = APIRouter(include_in_schema=False)
-    folder = files("promptlift.web") / "studio"
-    texts = {item.name: item.read_bytes() for item in folder.iterdir() if item.is_file()}
 
     @router.get("/")
     async def page() -> Response:
-        return Response(texts["studio.html"], media_type="text/html")
+        return send_file("studio", "studio.html")
 
     @router.get("/studio/{name}")
     async def file(name: str) -> Response:
-        if name not in texts:
-            raise HTTPException(404, "there is no such file")
-        return Response(texts[name], media_type=_TYPES["." + name.rpartition(".")[2]])
+        return send_file("studio", name)
 
     return router
 
@@ -92,16 +85,6 @@ def _work_router(service: Service) -> APIRouter:
     router = APIRouter(tags=["studio"])
     batcher, most = service.batcher, service.config.max_prompt_chars
 
-    def checked(given: Receipt) -> Improvement:
-        """Reading a prompt takes the longer the longer it is, so there is an end to it."""
-        found = given.improvement()
-        for text, limit in ((found.source, most), (found.prompt, most + _MOST_ADDED)):
-            if len(text) > limit:
-                raise InputError(f"a prompt has {len(text)} characters; this server allows {limit}")
-        if len(found.additions) > _MOST_ADDITIONS:
-            raise InputError(f"a receipt may have {_MOST_ADDITIONS} additions")
-        return found
-
     @router.post(
         "/v1/edit",
         summary="Take additions out, and texts to copy",
@@ -109,16 +92,14 @@ def _work_router(service: Service) -> APIRouter:
         responses=errors(422),
     )
     async def edit(body: Edit) -> Response:
-        receipt = checked(body.receipt)
+        receipt = _checked(body.receipt, most)
 
         def make() -> dict[str, Any]:
             edited = without(receipt, body.removed)
-            return {
-                "receipt": {**edited.to_dict(), "schema_version": SCHEMA_VERSION},
-                "copies": {"plain": edited.prompt, "a1111": a1111_text(edited)},
-            }
+            copies = {"plain": edited.prompt, "a1111": a1111_text(edited)}
+            return {"receipt": receipt_json(edited), "copies": copies}
 
-        return _answer(await run_in_threadpool(make))
+        return Answer(await run_in_threadpool(make))
 
     @router.post(
         "/v1/reasons",
@@ -127,14 +108,10 @@ def _work_router(service: Service) -> APIRouter:
         responses=errors(422, 429),
     )
     async def why(body: Why) -> Response:
-        receipt = checked(body.receipt)
+        receipt = _checked(body.receipt, most)
         found = await batcher.between(lambda: reasons(batcher.improver, receipt))
-        return _answer(
-            {
-                "reasons": [reason.text for reason in found],
-                "source_tokens": longest_part(receipt.source),
-            }
-        )
+        tokens = longest_part(receipt.source)
+        return Answer({"reasons": [reason.text for reason in found], "source_tokens": tokens})
 
     @router.post(
         "/v1/picture-text",
@@ -143,28 +120,35 @@ def _work_router(service: Service) -> APIRouter:
         responses=errors(422),
         openapi_extra={
             "requestBody": {
-                "description": "A PNG; its pixels are not needed, so they can be left out.",
+                "description": "A PNG. Its pixels are not read, so you can leave them out.",
                 "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
             }
         },
     )
     async def picture_text(request: Request) -> Response:
-        texts = png_texts(await request.body(), "the picture")
-        prompt, negative, settings = parse_a1111_parameters(texts.get(A1111_KEYWORD, ""))
-        receipt = None
-        if KEYWORD in texts:
-            found = parse_receipt(texts[KEYWORD], "the picture's receipt")
-            receipt = {**found.to_dict(), "schema_version": SCHEMA_VERSION}
-            prompt, negative = prompt or found.prompt, negative or found.negative or ""
-        if not prompt:
-            raise InputError("the picture carries neither a receipt nor A1111's parameters")
-        return _answer(
-            {"prompt": prompt, "negative": negative, "settings": settings, "receipt": receipt}
-        )
+        return Answer(_picture_text(await request.body()))
 
     return router
 
 
-def _answer(content: dict[str, Any]) -> Response:
-    # In ASCII: prompts need not be valid Unicode.
-    return Response(json.dumps(content), media_type="application/json", headers=_NO_CACHE)
+def _checked(given: Receipt, most: int) -> Improvement:
+    """The record of a receipt, if its prompts are short enough to be read in little time."""
+    found = given.improvement()
+    check_length("the receipt's source", found.source, most)
+    check_length("the receipt's prompt", found.prompt, most + _MOST_ADDED)
+    if len(found.additions) > _MOST_ADDITIONS:
+        raise InputError(f"a receipt may have {_MOST_ADDITIONS} additions")
+    return found
+
+
+def _picture_text(png: bytes) -> dict[str, Any]:
+    texts = png_texts(png, "the picture")
+    prompt, negative, settings = parse_a1111_parameters(texts.get(A1111_KEYWORD, ""))
+    receipt = None
+    if KEYWORD in texts:
+        found = parse_receipt(texts[KEYWORD], "the picture's receipt")
+        receipt = receipt_json(found)
+        prompt, negative = prompt or found.prompt, negative or found.negative or ""
+    if not prompt:
+        raise InputError("the picture carries neither a receipt nor A1111's parameters")
+    return {"prompt": prompt, "negative": negative, "settings": settings, "receipt": receipt}

@@ -32,7 +32,7 @@ export async function ask(path, { method = "GET", body, type = "application/json
       });
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new Refused(0, "The server is not reached. Your text is kept.");
+      throw new Refused(0, "The server does not answer. Your text is kept.");
     }
     if (answer.status === 401) {
       await signIn(sent);

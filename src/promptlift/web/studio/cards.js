@@ -10,7 +10,7 @@ export class Card {
   /**
    * `removed` are indices of additions that are out; of `page`, `changed` is called when the user
    * takes one out or in, `busy` says whether these results are about to be replaced, `say` takes
-   * what is worth hearing, `fail` errors, `force` improves all the same, and `notice` gives what
+   * what is worth hearing, `fail` errors, `force` improves it anyway, and `notice` gives what
    * is said of pictures.
    */
   constructor(receipt, removed, page) {
@@ -173,7 +173,7 @@ export class Card {
     if (!this.receipt.notes.some((note) => CAN_BE_FORCED.test(note))) return;
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = "Improve it all the same";
+    button.textContent = "Improve it anyway";
     button.addEventListener("click", this.page.force);
     notes.append(" ", button);
   }

@@ -311,7 +311,7 @@ function listHistory() {
   }));
   if (!entries.length) {
     const none = document.createElement("li");
-    none.textContent = at("search").value ? "Nothing like it." : "Nothing yet.";
+    none.textContent = at("search").value ? "Nothing found." : "Nothing yet.";
     at("entries").append(none);
   }
 }
