@@ -1,7 +1,9 @@
 """Tiny real models, seeded, built from config: nothing is downloaded."""
 
 import gc
+import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,17 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import settings
-from transformers import T5Config, T5ForConditionalGeneration
 
 from promptlift.improving.improver import Improver
 from promptlift.improving.manifest import ModelCard
 from promptlift.training.config import POCKET_MODES
-from promptlift.training.export import export_model
 from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
 
-torch.set_num_threads(1)
+# PyTorch is imported where a model is made: `pytest -n` reads this file before it starts its
+# workers, and they would wait for an import that only they need. It reads this when it comes, here
+# and in the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A busy machine is no failure of a property.
 settings.register_profile("promptlift", deadline=None)
 settings.load_profile("promptlift")
@@ -37,10 +39,15 @@ HEADS = ["a cat in armor", "a lighthouse", "bowl of fruit", "two dogs playing ch
 ENDS = ["soft light", "highly detailed", "sharp focus, 4k", "oil on canvas", "misty morning"]
 
 
+_HOMES = itertools.count()
+
+
 @pytest.fixture(autouse=True)
 def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads the user's home or reaches for the Hub."""
-    home = tmp_path_factory.mktemp("home")
+    # Not `mktemp`, which looks through all folders of the tests before: seconds, over a run.
+    home = tmp_path_factory.getbasetemp() / f"home-{next(_HOMES)}"
+    home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("HF_HOME", str(home / "hf"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -50,6 +57,9 @@ def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 def make_t5(folder: Path, *, own_head: bool, seed: int = 0) -> Path:
     """A T5 1.1 (own head, gated) or a T5 (shared head, scaled, ReLU) with random weights."""
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration
+
     texts = [f"{head}, {end}" for head in HEADS for end in ENDS] + list(POCKET_MODES.values())
     tokenizer = train_tokenizer(texts, 340)
     save_tokenizer(tokenizer, folder)
@@ -114,6 +124,8 @@ def own_words(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def exported(t5v11_folder: Path, own_words: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An int8 export. Random weights quantize badly, so its check is given room."""
+    from promptlift.training.export import export_model
+
     folder = tmp_path_factory.mktemp("exported") / "tiny"
     export_model(t5v11_folder, folder, calibration=own_words)
     return folder
@@ -123,6 +135,8 @@ def exported(t5v11_folder: Path, own_words: Path, tmp_path_factory: pytest.TempP
 def exported_fp32(
     t5v11_folder: Path, own_words: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
+    from promptlift.training.export import export_model
+
     folder = tmp_path_factory.mktemp("exported") / "fp32"
     export_model(t5v11_folder, folder, precision="fp32", calibration=own_words)
     return folder
