@@ -7,15 +7,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from typer.main import get_command
 
 from promptlift.improving.improver import Improver
 from promptlift.improving.manifest import ModelCard
+from promptlift.improving.phrase_rule import PhraseTree
+from promptlift.improving.wishes import Wishes
 from promptlift.training.config import POCKET_MODES
 from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
 
@@ -53,6 +57,28 @@ def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def made_once() -> Iterator[None]:
+    """What hundreds of tests would make anew, and a process of promptlift makes once, is shared.
+
+    That is the tree of unwanted phrases, a tenth of a second for a tiny model that is loaded again,
+    and the commands that Typer reads from signatures, half of that.
+    """
+    trees: dict[Hashable, PhraseTree | None] = {}
+    make = Wishes._make_tree
+
+    def make_tree(self: Wishes) -> PhraseTree | None:
+        key = (self.tokenizer.to_str(), self.vocab_size, self.control)
+        if key not in trees:
+            trees[key] = make(self)
+        return trees[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Wishes, "_make_tree", make_tree)
+        patch.setattr("typer.testing._get_command", cache(get_command))
+        yield
 
 
 def make_t5(folder: Path, *, own_head: bool, seed: int = 0) -> Path:
