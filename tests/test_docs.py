@@ -3,6 +3,7 @@
 import doctest
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,11 @@ def test_the_readmes_first_example_prints_what_it_shows() -> None:
     assert result.stdout.strip() == shown.strip()
 
 
+@cache
+def help_of(*names: str) -> str:
+    return str(CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "200"}).stdout)
+
+
 def test_commands_in_the_docs_have_real_options() -> None:
     checked = 0
     for page in PAGES:
@@ -44,7 +50,7 @@ def test_commands_in_the_docs_have_real_options() -> None:
             if words[0] == "--install-completion":
                 continue
             names = words[:2] if words[0] in ("pairs", "votes", "world") else words[:1]
-            given = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "200"}).stdout
+            given = help_of(*names)
             for option in (word for word in words if word.startswith("-") and word != "-"):
                 assert option in given, f"{page.name}: {line}"
                 checked += 1
