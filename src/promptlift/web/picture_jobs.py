@@ -135,11 +135,20 @@ class PictureJobs:
             self._jobs[job.id] = job
             self._queue.append(job)
             self._forget_old()
-            self._changed.notify()
+            self._changed.notify_all()
 
     def get(self, number: str) -> Job | None:
         """The job of an id."""
         return self._jobs.get(number)
+
+    def wait(self, enough: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until jobs are as far as they should be; False where the time was too short.
+
+        Args:
+            enough: is asked after each step, and when a job has ended.
+        """
+        with self._changed:
+            return self._changed.wait_for(enough, timeout_s)
 
     def drop(self, number: str) -> bool:
         """Cancel a job, and forget it and its pictures. False where there is none."""
@@ -160,7 +169,7 @@ class PictureJobs:
                 if job.status in ("queued", "running"):
                     job.status = "cancelled"
             self._queue.clear()
-            self._changed.notify()
+            self._changed.notify_all()
         if self._thread is not None:
             self._thread.join(_STOP_S)
 
@@ -210,12 +219,15 @@ class PictureJobs:
             if job.status == "running":
                 job.status = status
             self._forget_old()
+            self._changed.notify_all()
 
     def _draw(self, job: Job) -> None:
         illustrator = self._loaded()
 
         def step() -> None:
-            job.step += 1
+            with self._changed:
+                job.step += 1
+                self._changed.notify_all()
             if job.status != "running":
                 raise _Cancelled
 
