@@ -42,6 +42,7 @@ class Browser:
         self._in, self._out = os.fdopen(ours_in, "rb"), os.fdopen(ours_out, "wb")
         self._number, self._session, self._left = 0, "", b""
         self.requested: list[str] = []
+        self._under_way: set[str] = set()
         self.complaints: list[str] = []
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
@@ -104,6 +105,12 @@ class Browser:
         end = time.monotonic() + _TIMEOUT_S
         while not self.run(script):
             assert time.monotonic() < end, f"never true: {script}"
+
+    def settle(self) -> None:
+        """Until all that the page has asked its server for was answered, and the answers taken."""
+        while self._under_way:
+            self.run("1")  # what happened meanwhile comes before its answer
+        self.run("fetch('/healthz').then((answer) => answer.text())")  # an answer after all others
 
     def press(self, key: str, *, control: bool = False) -> None:
         """A key, as a person presses it."""
@@ -174,6 +181,9 @@ class Browser:
         found: dict[str, Any] = json.loads(message)
         if found.get("method") == "Network.requestWillBeSent":
             self.requested.append(found["params"]["request"]["url"])
+            self._under_way.add(found["params"]["requestId"])
+        elif found.get("method") in ("Network.loadingFinished", "Network.loadingFailed"):
+            self._under_way.discard(found["params"]["requestId"])
         elif found.get("method") == "Log.entryAdded":
             self.complaints.append(found["params"]["entry"]["text"])
         elif found.get("method") == "Runtime.exceptionThrown":

@@ -1,26 +1,32 @@
 """Tiny real models, seeded, built from config: nothing is downloaded."""
 
 import gc
+import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import settings
-from transformers import T5Config, T5ForConditionalGeneration
+from promptlift.improving.phrase_rule import PhraseTree
+from promptlift.improving.wishes import Wishes
+from typer.main import get_command
 
-from promptlift.export.export import export_model
 from promptlift.improving.improver import Improver
 from promptlift.improving.manifest import ModelCard
 from promptlift.training.config import POCKET_MODES
 from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
 
-torch.set_num_threads(1)
+# PyTorch is imported where a model is made: `pytest -n` reads this file before it starts its
+# workers, and they would wait for an import that only they need. It reads this when it comes, here
+# and in the processes that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A busy machine is no failure of a property.
 settings.register_profile("promptlift", deadline=None)
 settings.load_profile("promptlift")
@@ -37,10 +43,15 @@ HEADS = ["a cat in armor", "a lighthouse", "bowl of fruit", "two dogs playing ch
 ENDS = ["soft light", "highly detailed", "sharp focus, 4k", "oil on canvas", "misty morning"]
 
 
+_HOMES = itertools.count()
+
+
 @pytest.fixture(autouse=True)
 def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads the user's home or reaches for the Hub."""
-    home = tmp_path_factory.mktemp("home")
+    # Not `mktemp`, which looks through all folders of the tests before: seconds, over a run.
+    home = tmp_path_factory.getbasetemp() / f"home-{next(_HOMES)}"
+    home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("HF_HOME", str(home / "hf"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -48,8 +59,33 @@ def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.delenv("FORCE_COLOR", raising=False)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def made_once() -> Iterator[None]:
+    """What hundreds of tests would make anew, and a process of promptlift makes once, is shared.
+
+    That is the tree of unwanted phrases, a tenth of a second for a tiny model that is loaded again,
+    and the commands that Typer reads from signatures, half of that.
+    """
+    trees: dict[Hashable, PhraseTree | None] = {}
+    make = Wishes._make_tree
+
+    def make_tree(self: Wishes) -> PhraseTree | None:
+        key = (self.tokenizer.to_str(), self.vocab_size, self.control)
+        if key not in trees:
+            trees[key] = make(self)
+        return trees[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Wishes, "_make_tree", make_tree)
+        patch.setattr("typer.testing._get_command", cache(get_command))
+        yield
+
+
 def make_t5(folder: Path, *, own_head: bool, seed: int = 0) -> Path:
     """A T5 1.1 (own head, gated) or a T5 (shared head, scaled, ReLU) with random weights."""
+    import torch
+    from transformers import T5Config, T5ForConditionalGeneration
+
     texts = [f"{head}, {end}" for head in HEADS for end in ENDS] + list(POCKET_MODES.values())
     tokenizer = train_tokenizer(texts, 340)
     save_tokenizer(tokenizer, folder)
@@ -114,6 +150,8 @@ def own_words(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def exported(t5v11_folder: Path, own_words: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An int8 export. Random weights quantize badly, so its check is given room."""
+    from promptlift.training.export import export_model
+
     folder = tmp_path_factory.mktemp("exported") / "tiny"
     export_model(t5v11_folder, folder, calibration=own_words)
     return folder
@@ -123,6 +161,8 @@ def exported(t5v11_folder: Path, own_words: Path, tmp_path_factory: pytest.TempP
 def exported_fp32(
     t5v11_folder: Path, own_words: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
+    from promptlift.training.export import export_model
+
     folder = tmp_path_factory.mktemp("exported") / "fp32"
     export_model(t5v11_folder, folder, precision="fp32", calibration=own_words)
     return folder

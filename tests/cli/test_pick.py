@@ -1,9 +1,7 @@
 """`promptlift pick`."""
 
 import json
-import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from promptlift.records import Pair
 from tests.cli.conftest import Run, command, error_line, objects, spawn
 from tests.illustrating.models import DIFFUSERS_WARNS, save_sdxl
 from tests.scoring.clip_models import make_clip
+from tests.waiting import Said
 
 pytestmark = DIFFUSERS_WARNS
 
@@ -130,24 +129,24 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "set()"
 
 
+# It says how far it is after each picture, and not every ten seconds.
+EVERY_PICTURE = "import promptlift.scoring.pick as pick; pick._SECONDS = 0"
+
+
 @pytest.mark.slow
 def test_a_killed_command_ends_with_the_same_picks(tiny_models: list[str], tmp_path: Path) -> None:
     options = ["a cat", "a lighthouse", "old castle", "--always", "--confirm-seeds", "2"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     # Each in a process of its own: scores are the same only with as many threads.
     assert spawn("pick", *options, *tiny_models, "-o", whole).returncode == 0
-    for pictures in (1, 10, 20):  # in the pictures to choose by, twice, and in the confirmation
-        process = subprocess.Popen(
-            command("pick", *options, *tiny_models, "-o", parts),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + 600
-        while len(list(parts.rglob("0*.png"))) < pictures and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    line = command("pick", *options, *tiny_models, "-o", parts, before=EVERY_PICTURE)
+    # In the pictures to choose by, twice, and in the confirmation.
+    for part in ("1 of 18 pictures", "10 of 18 pictures", "2 of 12 pictures"):
+        with subprocess.Popen(
+            line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as process:
+            Said(process.stderr).until(part)
+            process.kill()
     assert spawn("pick", *options, *tiny_models, "-o", parts).returncode == 0
     for path in [whole / "picks.jsonl", whole / "improvements.jsonl", *whole.rglob("*.png")]:
         assert (parts / path.relative_to(whole)).read_bytes() == path.read_bytes(), path.name

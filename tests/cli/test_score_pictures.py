@@ -4,15 +4,14 @@ import json
 import shutil
 import sqlite3
 import subprocess
-import time
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.cli.conftest import Run, command, error_line, spawn
 from tests.scoring.clip_models import draw_run, make_clip
+from tests.waiting import Said
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +114,10 @@ def test_a_missing_extra_is_named(absent: str, drawn: Path) -> None:
     assert "pip install 'promptlift[score]'" in line
 
 
+# It says how far it is after each batch, and not every ten seconds.
+EVERY_BATCH = "import promptlift.scoring.looking as looking; looking._SECONDS = 0"
+
+
 @pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_to_the_same_scores(clip: Path, tmp_path: Path) -> None:
     whole = draw_run(tmp_path / "whole", prompts=16, seeds=range(12))
@@ -129,24 +132,18 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_scores(clip: Path, tmp_path
         "--picture-batch-size",
         "4",
     ]
+    line = command("score", killed, *options, before=EVERY_BATCH)
     database = killed / "scores" / "cache" / "features.sqlite"
-    random = np.random.default_rng(0)
     kept = [0]
-    for _ in range(4):
-        process = subprocess.Popen(
-            command("score", killed, *options),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        # Killed soon after it has begun to keep more than the last one did.
-        while process.poll() is None and count_features(database) <= kept[-1]:
-            time.sleep(0.02)
-        time.sleep(random.uniform(0, 0.2))
-        process.kill()
-        process.wait()
+    for pictures in (4, 120, 260):
+        with subprocess.Popen(
+            line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as process:
+            Said(process.stderr).until(f"{pictures} of 384 pictures scored")
+            process.kill()
         kept.append(count_features(database))
     assert kept[1] > 0
-    assert kept == sorted(kept)
+    assert kept == sorted(set(kept))
     done = spawn("score", killed, *options, "--json")
     assert done.returncode == 0, done.stderr
     expected = spawn("score", whole, *options, "--json")

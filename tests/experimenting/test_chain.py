@@ -1,8 +1,6 @@
 """The chain, whole and stopped anywhere, on models so small that it takes seconds."""
 
 import json
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -21,6 +19,7 @@ from promptlift.judging.config import JudgingConfig
 from promptlift.runs import Run
 from tests.cli.conftest import command
 from tests.illustrating.models import DIFFUSERS_WARNS
+from tests.waiting import Said
 
 pytestmark = [DIFFUSERS_WARNS, pytest.mark.slow]
 TINY = """
@@ -190,10 +189,8 @@ def test_a_run_killed_anywhere_ends_with_the_same_files(whole: Path, tmp_path: P
     line = command("experiment", path, "-o", folder)
     for part in ("generated 3", "stage 3", "stage 4", "stage 6", "stage 7"):
         with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
-            assert process.stderr is not None
-            assert any(part in said for said in process.stderr), part
-            time.sleep(0.1)
-            os.kill(process.pid, signal.SIGKILL)
+            Said(process.stderr).until(part)
+            process.kill()
     done = subprocess.run(line, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(folder / "report" / "index.html")
     assert results(folder) == results(whole)

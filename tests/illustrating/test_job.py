@@ -7,7 +7,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from promptlift.tables import Row, read_rows
 from tests.conftest import CopyOf, another_process
 from tests.illustrating.models import DIFFUSERS_WARNS
 from tests.illustrating.single_file import save_single_file
+from tests.waiting import Said
 
 pytestmark = DIFFUSERS_WARNS
 TINY: dict[str, Any] = {"num_inference_steps": 1, "width": 16, "height": 16}
@@ -278,15 +278,10 @@ def test_killed_at_random_moments_it_ends_with_the_same_files(tmp_path: Path, sd
     printed, _ = start(whole).communicate()
     expected = hashes(whole / "pictures")
     assert len(printed.split()) == len(expected) == 40
-    chance = random.Random(0)
-    for _ in range(3):
-        process = start(killed)
-        assert process.stdout is not None
-        process.stdout.readline()  # a first picture was drawn
-        time.sleep(chance.uniform(0, 0.4))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
+    for pictures in random.Random(0).sample(range(1, 12), 3):
+        with start(killed) as process:
+            Said(process.stdout).until(".png", pictures)  # and the next one is being drawn
+            process.kill()
     before = hashes(killed / "pictures")
     printed, _ = start(killed).communicate()
     done = {name for name in before if before[name] == expected.get(name)}

@@ -11,30 +11,29 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from promptlift.improving.improver import Improver
 from tests.integrations.test_comfyui import FOLDER
+from tests.waiting import until
 
 COMFYUI = os.environ.get("PROMPTLIFT_COMFYUI", "")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not COMFYUI, reason="PROMPTLIFT_COMFYUI names no ComfyUI"),
 ]
-_START_S = 300
 
 
 class Host:
     """A ComfyUI that runs."""
 
-    def __init__(self, address: str) -> None:
-        self.address = address
+    def __init__(self, address: str, process: "subprocess.Popen[bytes]") -> None:
+        self.address, self.process = address, process
 
     def call(self, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -45,22 +44,16 @@ class Host:
 
     def run(self, nodes: dict[str, Any]) -> dict[str, Any]:
         """Queue a graph, and the record of its run."""
-        number = self.call("/prompt", {"prompt": nodes})["prompt_id"]
-        record: dict[str, Any] = until(lambda: self.call(f"/history/{number}").get(number))
-        return record
+        return self.record(self.call("/prompt", {"prompt": nodes})["prompt_id"])
 
+    def record(self, number: str) -> dict[str, Any]:
+        """What it has to say of a run, once that has ended."""
 
-def until(found: Callable[[], Any], seconds: float = _START_S) -> Any:
-    """What comes in the end."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if value := found():
-                return value
-        except (urllib.error.URLError, ConnectionError):
-            pass
-        time.sleep(0.2)
-    raise AssertionError("it did not come")
+        def found() -> dict[str, Any] | None:
+            record: dict[str, Any] | None = self.call(f"/history/{number}").get(number)
+            return record
+
+        return until(found, self.process)
 
 
 @pytest.fixture(scope="module")
@@ -79,17 +72,20 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         open(log, "wb") as file,
         subprocess.Popen(line, cwd=COMFYUI, stdout=file, stderr=subprocess.STDOUT) as process,
     ):
-        found = Host(f"http://127.0.0.1:{port}")
-        try:
+        found = Host(f"http://127.0.0.1:{port}", process)
 
-            def ready() -> Any:
-                assert process.poll() is None, log.read_text()[-2000:]
+        def ready() -> Any:
+            try:
                 return found.call("/system_stats")
+            except OSError:  # it does not listen yet
+                return None
 
-            until(ready)
+        try:
+            until(ready, process)
             yield found
         finally:
             process.kill()
+            print(log.read_text()[-2000:])  # pytest shows it where something went wrong
 
 
 def graph(**inputs: Any) -> dict[str, Any]:
@@ -146,8 +142,7 @@ def test_the_example_of_the_docs_runs(host: Host, bundled: Improver) -> None:
     names: dict[str, Any] = {}
     exec(code, names)
     number = names["queue"]("a cat in armor", 7, host.address)
-    record = until(lambda: host.call(f"/history/{number}").get(number))
-    assert shown(record, "2") == bundled.improve("a cat in armor", seed=7)[0].prompt
+    assert shown(host.record(number), "2") == bundled.improve("a cat in armor", seed=7)[0].prompt
     [body] = re.findall(r"8188/prompt .*? -d .(\{.*?)'\n", page, re.DOTALL)
     shown_graph = json.loads(body)["prompt"]
     assert shown_graph == {name: graph()[name] for name in ("1", "2")}

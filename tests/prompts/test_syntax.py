@@ -280,7 +280,7 @@ def test_time_is_linear_in_the_length(piece: str) -> None:
         gc.enable()
         return used
 
-    assert seconds(32_000) < 10 * max(seconds(8_000), 0.05)
+    assert seconds(16_000) < 10 * max(seconds(4_000), 0.025)
 
 
 def test_tokens_are_those_of_each_part() -> None:

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from promptlift.training.examples import EpochSampler
 from promptlift.training.models import use_bf16
 from promptlift.training.train import hash_inputs, train
 from tests.conftest import ENDS, HEADS
+from tests.waiting import Said
 
 PAIRS = [Pair(source=head, target=end, mode="extend") for head in HEADS for end in ENDS] + [
     Pair(source=head, target=f"{head}, {end}") for head in HEADS for end in ENDS
@@ -110,10 +110,10 @@ def test_a_killed_command_ends_with_the_same_weights(whole: Path, tmp_path: Path
         "--output", str(run), *FLAGS,
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, env=environment) as process:
-        while process.poll() is None and not complete_checkpoints(run):
-            time.sleep(0.02)  # for another process there is no event to wait on
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        Said(process.stderr).until("step 6 of")  # the checkpoint of step 4 is whole
         process.kill()
+    assert complete_checkpoints(run)
     assert not (run / "model").exists()
     subprocess.run(command, env=environment, check=True)
     expected, found = weights(whole), weights(run)

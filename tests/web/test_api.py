@@ -76,11 +76,27 @@ def events(text: str) -> list[tuple[str, dict[str, Any]]]:
     return [(a.removeprefix("event: "), json.loads(b.removeprefix("data: "))) for a, b in found]
 
 
-def held(batcher: Batcher) -> threading.Event:
-    """Keep the thread that improves busy until the event is set."""
-    free = threading.Event()
-    batcher._thread.submit(free.wait, 30)
-    return free
+class Held:
+    """Lets the thread that improves begin a batch, and go on with it once it is freed."""
+
+    def __init__(self, batcher: Batcher, *, free: bool = False) -> None:
+        self._begun, self._free = threading.Event(), threading.Event()
+        self._improve = batcher._improve
+        batcher._improve = self._wait_and_improve  # type: ignore[method-assign]
+        if free:
+            self.free()
+
+    async def begun(self) -> None:
+        """Until the thread has begun its first batch."""
+        assert await asyncio.to_thread(self._begun.wait, 300)
+
+    def free(self) -> None:
+        self._free.set()
+
+    def _wait_and_improve(self, batch: Any) -> Any:
+        self._begun.set()
+        self._free.wait(300)
+        return self._improve(batch)
 
 
 @pytest.mark.parametrize(
@@ -114,17 +130,12 @@ def test_requests_that_share_batches_get_what_they_would_get_alone(
 def test_a_batch_is_filled_to_its_size(make: Make) -> None:
     service = make(batch_size=4)
 
-    async def ask_all() -> None:
+    async def ask() -> httpx.Response:
         async with asking(service) as client:
-            free = held(service.batcher)
-            body = {"prompts": HEADS[:4], "seed": 1, **SHORT}
-            waiting = asyncio.gather(*(client.post("/v1/improve", json=body) for _ in range(2)))
-            while service.batcher.waiting < 8:
-                await asyncio.sleep(0)
-            free.set()
-            await waiting
+            body = {"prompts": [*HEADS[:4], *HEADS[:4]], "seed": 1, **SHORT}
+            return await client.post("/v1/improve", json=body)
 
-    asyncio.run(ask_all())
+    assert len(asyncio.run(ask()).json()["results"]) == 8
     assert service.batcher.batches == 2
 
 
@@ -289,18 +300,19 @@ def test_a_full_queue_says_when_to_come_back(make: Make) -> None:
 
     async def ask_all() -> list[httpx.Response]:
         async with asking(service) as client:
-            free = held(service.batcher)
+            held = Held(service.batcher)
             first = asyncio.create_task(client.post("/v1/improve", json={"prompts": "a", **SHORT}))
-            while not service.batcher.batches:
-                await asyncio.sleep(0.01)
+            await held.begun()
             rest = [
                 asyncio.create_task(client.post("/v1/improve", json={"prompts": "b", **SHORT}))
                 for _ in range(6)
             ]
-            while service.batcher.waiting < 4:
-                await asyncio.sleep(0.01)
+            left = set(rest)
+            while len(left) > 4:  # until those who do not fit are refused
+                _, left = await asyncio.wait(left, timeout=300, return_when="FIRST_COMPLETED")
+            assert service.batcher.waiting == 4
             assert (await client.get("/readyz")).status_code == 503
-            free.set()
+            held.free()
             return [await first, *[await task for task in rest]]
 
     answers = asyncio.run(ask_all())
@@ -317,7 +329,7 @@ def test_a_request_that_takes_too_long_is_told_and_given_up(make: Make) -> None:
         async with asking(service) as client:
             body = {"prompts": "a cat", **SHORT}
             assert (await client.post("/v1/improve", json=body)).status_code == 200
-            free = held(service.batcher)
+            held = Held(service.batcher)
             whole, stream = await asyncio.gather(
                 client.post("/v1/improve", json=body),
                 client.post("/v1/improve", json={**body, "stream": True}),
@@ -326,7 +338,7 @@ def test_a_request_that_takes_too_long_is_told_and_given_up(make: Make) -> None:
             assert whole.headers["retry-after"]
             assert [name for name, _ in events(stream.text)] == ["error"]
             assert service.batcher.waiting == 0
-            free.set()
+            held.free()
             assert (await client.post("/v1/improve", json=body)).status_code == 200
 
     asyncio.run(ask_all())
@@ -352,13 +364,13 @@ def test_work_ends_with_the_wait_for_it(make: Make, stream: bool) -> None:
 
 def test_stopping_finishes_what_is_waited_for(make: Make) -> None:
     service = make()
+    held = Held(service.batcher, free=True)
 
     async def ask_all() -> httpx.Response:
         async with asking(service) as client:
             body = {"prompts": "a cat", "min_new_tokens": 200, "max_new_tokens": 200}
             asked = asyncio.create_task(client.post("/v1/improve", json=body))
-            while not service.batcher.batches:
-                await asyncio.sleep(0)
+            await held.begun()
             assert not asked.done()
         assert not service.batcher.running
         return await asked
@@ -369,14 +381,14 @@ def test_stopping_finishes_what_is_waited_for(make: Make) -> None:
 @pytest.mark.parametrize("waits", [False, True])
 def test_stopping_does_not_take_longer_than_it_may(make: Make, waits: bool) -> None:
     batcher = make().batcher
+    held = Held(batcher, free=True)
     decoding = DecodingConfig(min_new_tokens=256, max_new_tokens=256)
     options = Options(decoding, ControlConfig(variety=1))
 
     async def stop() -> None:
         batcher.start()
         [result] = batcher.put(options, [Ask(prompt="a cat", seed=1, n=64)])
-        while not batcher.batches:
-            await asyncio.sleep(0.01)
+        await held.begun()
         if not waits:
             result.cancel()
         began = time.monotonic()
@@ -506,15 +518,14 @@ def test_callers_who_leave_at_once_leave_nothing_behind(
             return messages.pop() if len(messages) > 1 else messages[0]
 
         async def send(message: dict[str, Any]) -> None:
-            await asyncio.sleep(0)
+            pass
 
         async with app.router.lifespan_context(app):
-            free = held(service.batcher)
+            held = Held(service.batcher)
             await app(scope, receive, send)  # type: ignore[arg-type]
             assert service.batcher.waiting == 0
-            free.set()
+            held.free()
         gc.collect()
-        await asyncio.sleep(0)
 
     with caplog.at_level(logging.WARNING, "asyncio"):
         asyncio.run(leave())

@@ -3,7 +3,7 @@
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from PIL import Image
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.web.api import create_app
 from promptlift.web.config import ServeConfig
-from promptlift.web.picture_jobs import KEPT
+from promptlift.web.picture_jobs import KEPT, Job, PictureJobs
 from promptlift.web.service import Service
 from tests.illustrating.models import DIFFUSERS_WARNS, save_sd15
 
@@ -46,16 +46,17 @@ def client(exported: Path, pipeline: Path) -> Iterator[TestClient]:
 
 
 def ended(client: TestClient, place: str) -> dict[str, Any]:
-    return awaited(client, place, lambda job: job["status"] in ENDED)
+    return awaited(client, place, lambda job: job.status in ENDED)
 
 
-def awaited(client: TestClient, place: str, enough: Any) -> dict[str, Any]:
-    for _ in range(3000):
-        job: dict[str, Any] = client.get(place).json()
-        if enough(job):
-            return job
-        time.sleep(0.01)
-    raise AssertionError(job)
+def awaited(client: TestClient, place: str, enough: Callable[[Job], bool]) -> dict[str, Any]:
+    """What is told of a job once it is so far."""
+    jobs: PictureJobs = client.app.state.service.pictures  # type: ignore[attr-defined]
+    job = jobs.get(place.rpartition("/")[2])
+    assert job is not None
+    assert jobs.wait(lambda: enough(job), timeout_s=300), job.status
+    told: dict[str, Any] = client.get(place).json()
+    return told
 
 
 def test_a_job_draws_what_the_illustrator_draws(client: TestClient, pipeline: Path) -> None:
@@ -95,7 +96,7 @@ def test_a_job_is_cancelled_in_the_middle_of_a_picture(exported: Path, pipeline:
             return answer
 
         first = begin().headers["location"]
-        awaited(client, first, lambda job: job["progress"] > 0)
+        assert awaited(client, first, lambda job: job.step > 0)["progress"] > 0
         second = begin().headers["location"]
         refused = begin()
         assert refused.status_code == 429
@@ -103,7 +104,7 @@ def test_a_job_is_cancelled_in_the_middle_of_a_picture(exported: Path, pipeline:
         began = time.monotonic()
         assert client.delete(first).status_code == 204
         assert client.get(first).status_code == 404
-        awaited(client, second, lambda job: job["progress"] > 0)
+        awaited(client, second, lambda job: job.step > 0)
         assert time.monotonic() - began < 10
     # The server has stopped, though the second job had hundreds of steps to go.
 
@@ -111,7 +112,7 @@ def test_a_job_is_cancelled_in_the_middle_of_a_picture(exported: Path, pipeline:
 def test_a_waiting_job_that_is_deleted_gives_up_its_place(exported: Path, pipeline: Path) -> None:
     with client_of(exported, str(pipeline), few_steps=False, max_jobs=1) as client:
         first = client.post("/v1/illustrate", json={"prompts": "a cat"}).headers["location"]
-        awaited(client, first, lambda job: job["progress"] > 0)
+        awaited(client, first, lambda job: job.step > 0)
         second = client.post("/v1/illustrate", json={"prompts": "a dog"})
         assert second.json()["status"] == "queued"
         assert client.post("/v1/illustrate", json={"prompts": "an owl"}).status_code == 429

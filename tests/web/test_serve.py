@@ -2,42 +2,45 @@
 
 import http.client
 import json
-import os
 import re
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.cli.conftest import command
 from tests.illustrating.models import save_sd15
+from tests.waiting import Said
 
 
 class Api:
     """`promptlift serve` with a tiny model, in a process of its own."""
 
     def __init__(
-        self, model: Path, *options: str, port: int = 0, image_model: str = "none"
+        self,
+        model: Path,
+        *options: str,
+        port: int = 0,
+        image_model: str = "none",
+        before: str = "",
     ) -> None:
-        line = [
-            sys.executable, "-m", "promptlift", "serve", "--model", str(model), "--threads", "1",
-            "--port", str(port), "--image-model", image_model, *options,
-        ]  # fmt: skip
-        # A file, as nobody reads a pipe meanwhile, and one that is full would hold the server up.
-        self._errors = TemporaryFile("w+")  # noqa: SIM115
-        self.process = subprocess.Popen(
-            line, stdout=subprocess.PIPE, stderr=self._errors, text=True, env=dict(os.environ)
-        )
+        line = command(
+            "serve", "--model", model, "--threads", "1", "--port", port,
+            "--image-model", image_model, *options, before=before,
+        )  # fmt: skip
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(line, stdout=pipe, stderr=pipe, text=True)
+        self.log = Said(self.process.stderr)
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().strip()
         self.port = urlsplit(self.address).port or 0
@@ -53,6 +56,13 @@ class Api:
 
     def improve(self, prompt: str = "a cat", **options: Any) -> tuple[int, Any]:
         return self.ask("POST", "/v1/improve", {"prompts": prompt, **options})
+
+    def begin(self, **body: Any) -> http.client.HTTPConnection:
+        """Ask to improve, and leave the answer for later."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        headers = {"content-type": "application/json"}
+        connection.request("POST", "/v1/improve", json.dumps(body), headers)
+        return connection
 
     def raw(self, sent: bytes, wait_s: float = 10) -> bytes:
         """All that comes back on a connection until it is closed, or nothing more comes."""
@@ -70,10 +80,9 @@ class Api:
         """Exit status, and what was said and logged."""
         if self.process.poll() is None:
             self.process.send_signal(number)
-        self.process.communicate(timeout=60)
-        self._errors.seek(0)
-        with self._errors:
-            return self.process.returncode, self._errors.read()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return self.process.wait(120), self.log.to_the_end()
 
 
 @pytest.fixture(scope="module")
@@ -191,34 +200,34 @@ def test_a_second_request_cannot_be_smuggled_in(api: Api) -> None:
 
 
 def test_callers_who_leave_give_their_place_up(api: Api) -> None:
+    asked = '"route": "/v1/improve"'
+    before = sum(asked in line for line in api.log.lines)
     for _ in range(30):
         with socket.create_connection(("127.0.0.1", api.port)) as connection:
             body = json.dumps({"prompts": ["a cat"] * 16, "n": 4, "min_new_tokens": 32}).encode()
             connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-    began = time.monotonic()
-    while api.improve(max_new_tokens=4)[0] != 200:
-        assert time.monotonic() - began < 20
-        time.sleep(0.1)
+    api.log.until(asked, before + 30)  # it knows that they left
+    assert api.improve(max_new_tokens=4)[0] == 200
 
 
 @pytest.mark.slow
 def test_what_was_begun_is_finished_when_it_stops(exported: Path) -> None:
     api = Api(exported)
-    answers: list[int] = []
-
-    def ask(number: int) -> None:
-        status, _ = api.improve(n=10, min_new_tokens=250, max_new_tokens=250, seed=number)
-        answers.append(status)
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    time.sleep(0.3)
-    assert not answers
+    body = {"prompts": "a cat", "n": 10, "min_new_tokens": 250, "max_new_tokens": 250}
+    whole = [api.begin(**body, seed=number) for number in range(3)]
+    # The head of a stream says that its request was begun, and so were those before it.
+    streams = [api.begin(**body, seed=number, stream=True) for number in range(3)]
+    answers = [connection.getresponse() for connection in streams]
+    assert select.select([connection.sock for connection in whole], [], [], 0)[0] == []
     status, errors = api.end()
-    for thread in threads:
-        thread.join()
-    assert answers == [200] * 6
+    answers += [connection.getresponse() for connection in whole]
+    assert [answer.status for answer in answers] == [200] * 6
+    texts = [answer.read().decode() for answer in answers]
+    assert [text.count("event: result") for text in texts[:3]] == [10] * 3
+    assert ["event: done" in text for text in texts[:3]] == [True] * 3
+    assert [len(json.loads(text)["results"]) for text in texts[3:]] == [10] * 3
+    for connection in (*streams, *whole):
+        connection.close()
     assert status == 0
     assert errors.splitlines()[-1] == "promptlift: stopped"
     with pytest.raises(ConnectionRefusedError):
@@ -230,15 +239,13 @@ def test_a_killed_server_comes_back_on_its_port(exported: Path) -> None:
     api = Api(exported)
     wanted = api.improve(seed=1, max_new_tokens=6)
     long = {"prompts": ["a cat"] * 64, "min_new_tokens": 250, "max_new_tokens": 250}
-    body = json.dumps(long).encode()
-    busy = [socket.create_connection(("127.0.0.1", api.port)) for _ in range(8)]
-    for connection in busy:
-        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-    time.sleep(0.3)
+    busy = [api.begin(**long) for _ in range(6)]
+    stream = api.begin(**long, stream=True)
+    assert stream.getresponse().status == 200  # it has begun, and those before it
     api.end(signal.SIGKILL)
     with suppress(ConnectionResetError):
-        assert busy[-1].recv(1) == b""  # it had not come to this one
-    for connection in busy:
+        assert busy[-1].sock.recv(1) == b""  # it had not come to this one
+    for connection in (*busy, stream):
         connection.close()
     again = Api(exported, port=api.port)
     assert again.port == api.port
@@ -262,17 +269,32 @@ def test_beyond_this_machine_a_token_is_needed(exported: Path, tmp_path: Path) -
     assert "a-token" not in errors
 
 
+# What the server waits for in ten seconds, it waits for in one.
+IMPATIENT = """
+from promptlift.web import guard
+guard.Guard.__init__.__kwdefaults__["body_s"] = 1.0
+"""
+
+
+def drip(connection: socket.socket, part: bytes) -> None:
+    """Send a little every tenth of a second, until an answer or the end comes."""
+    end = time.monotonic() + 60
+    while not select.select([connection], [], [], 0.1)[0]:
+        assert time.monotonic() < end, "the server has patience without end"
+        connection.sendall(part)
+
+
 @pytest.mark.slow
-def test_a_body_that_does_not_come_is_refused_and_delays_nobody(api: Api) -> None:
+def test_a_body_that_does_not_come_is_refused_and_delays_nobody(exported: Path) -> None:
     """Heads that do not end and answers that nobody takes are the reverse proxy's to close."""
+    api = Api(exported, before=IMPATIENT)
     with socket.create_connection(("127.0.0.1", api.port), timeout=60) as body:
-        body.sendall(HEAD + b"Content-Length: 41\r\n\r\n")
-        began = time.monotonic()
-        while time.monotonic() - began < 9:
-            body.sendall(b" ")
-            assert api.ask("GET", "/healthz")[0] == 200
-            time.sleep(0.5)
+        body.sendall(HEAD + b"Content-Length: 4100\r\n\r\n")
+        assert api.ask("GET", "/healthz")[0] == 200
+        drip(body, b" ")
         assert body.recv(100).startswith(b"HTTP/1.1 408")
+    assert api.improve(max_new_tokens=4)[0] == 200
+    assert api.end()[0] == 0
 
 
 @pytest.mark.slow

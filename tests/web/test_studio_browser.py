@@ -1,7 +1,6 @@
 """The studio in a real browser, against the real command and the bundled model."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -299,7 +298,7 @@ def test_what_is_shown_belongs_to_what_stands_there(
     ask(browser, "a blue whale")
     # Back and forth at once: the answer to the step back comes when nobody wants it.
     browser.run("document.getElementById('undo').click(); document.getElementById('redo').click()")
-    time.sleep(2)
+    browser.settle()
     assert browser.run("document.getElementById('prompt').value") == "a blue whale"
     assert all(text.startswith("a blue whale") for text in shown(browser))
 

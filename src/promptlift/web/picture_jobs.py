@@ -7,7 +7,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
@@ -106,11 +106,6 @@ class Job:
         if self.cancelled:
             raise _Cancelled
 
-    def begin_step(self) -> None:
-        """Count a denoising step, or leave the job."""
-        self.step += 1
-        self.go_on()
-
 
 class PictureJobs:
     """The jobs that wait, run or are done, and the one thread that draws.
@@ -131,6 +126,7 @@ class PictureJobs:
         # time, and read it as a list, which is copied in one operation.
         self._jobs: dict[str, Job] = {}
         self._wake = threading.Event()
+        self._moved = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._work, name="draw", daemon=True)
         self._seconds = 10.0  # that a picture takes; a guess until the first is drawn
@@ -172,6 +168,15 @@ class PictureJobs:
     def get(self, id: str) -> Job | None:
         """The job of an id."""
         return self._jobs.get(id)
+
+    def wait(self, enough: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait until jobs have come far enough; False where the time was too short.
+
+        Args:
+            enough: is asked after each step, and when a job has ended.
+        """
+        with self._moved:
+            return self._moved.wait_for(enough, timeout_s)
 
     def drop(self, id: str) -> bool:
         """Cancel a job, and forget it and its pictures. False where there is none."""
@@ -234,13 +239,24 @@ class PictureJobs:
             hidden = "the pictures cannot be drawn; the server's log says why"
             job.error, status = str(error) if told else hidden, "failed"
         job.status = status
+        self._tell()
         took_ms = round(1000 * (time.monotonic() - began))
         fields = {"status": status, "pictures": len(job.pngs), "ms": took_ms}
         _log.info("picture job", extra={"fields": fields})
 
+    def _tell(self) -> None:
+        with self._moved:
+            self._moved.notify_all()
+
     def _draw(self, job: Job) -> None:
         illustrator, origin = self._loaded
-        illustrator.on_step = job.begin_step
+
+        def step() -> None:
+            job.step += 1
+            self._tell()
+            job.go_on()
+
+        illustrator.on_step = step
         # By seed, then by prompt: pictures that are to be compared come one after the other.
         for seed in job.seeds:
             for prompt, receipt in zip(job.prompts, job.receipts, strict=True):
