@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from promptlift.improving.phrase_rule import PhraseTree
-from promptlift.improving.wishes import Wishes
 from typer.main import get_command
 
+from promptlift.improving.constraints import Constraints
+from promptlift.improving.decoding.phrase_rule import PhraseTree
 from promptlift.improving.improver import Improver
 from promptlift.improving.manifest import ModelCard
 from promptlift.training.config import POCKET_MODES
@@ -67,16 +67,16 @@ def made_once() -> Iterator[None]:
     and the commands that Typer reads from signatures, half of that.
     """
     trees: dict[Hashable, PhraseTree | None] = {}
-    make = Wishes._make_tree
+    make = Constraints._make_tree
 
-    def make_tree(self: Wishes) -> PhraseTree | None:
+    def make_tree(self: Constraints) -> PhraseTree | None:
         key = (self.tokenizer.to_str(), self.vocab_size, self.control)
         if key not in trees:
             trees[key] = make(self)
         return trees[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Wishes, "_make_tree", make_tree)
+        patch.setattr(Constraints, "_make_tree", make_tree)
         patch.setattr("typer.testing._get_command", cache(get_command))
         yield
 
@@ -150,7 +150,7 @@ def own_words(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def exported(t5v11_folder: Path, own_words: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An int8 export. Random weights quantize badly, so its check is given room."""
-    from promptlift.training.export import export_model
+    from promptlift.export.export import export_model
 
     folder = tmp_path_factory.mktemp("exported") / "tiny"
     export_model(t5v11_folder, folder, calibration=own_words)
@@ -161,7 +161,7 @@ def exported(t5v11_folder: Path, own_words: Path, tmp_path_factory: pytest.TempP
 def exported_fp32(
     t5v11_folder: Path, own_words: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    from promptlift.training.export import export_model
+    from promptlift.export.export import export_model
 
     folder = tmp_path_factory.mktemp("exported") / "fp32"
     export_model(t5v11_folder, folder, precision="fp32", calibration=own_words)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
 from functools import wraps
+from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -48,8 +49,9 @@ class Option:
         """Whether a value lies in the range or is a choice."""
         if self.choices:
             return value in self.choices
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not isinstance(value, Real):
             return True
+        value = float(value)
         return (
             math.isfinite(value)
             and (self.least is None or value >= self.least)
@@ -98,16 +100,28 @@ def check(config: Any, *more: str) -> None:
         ConfigError: something is wrong.
     """
     values = (
-        (name, getattr(config, name), known)
-        for name, (_, known) in options_of(type(config)).items()
+        (name, getattr(config, name), item, known)
+        for name, (item, known) in options_of(type(config)).items()
     )
-    wrong = [
-        f"{name} is {value!r} and must be {known.must_be}"
-        for name, value, known in values
-        if value is not None and not known.allows(value)
-    ]
+    wrong = []
+    for name, value, item, known in values:
+        if value is None:
+            continue
+        if not _is_of(item, value):
+            number = "a whole number" if int in set(kinds(item.type)) else "a number"
+            wrong.append(f"{name} is {value!r} and must be {number}")
+        elif not known.allows(value):
+            wrong.append(f"{name} is {value!r} and must be {known.must_be}")
     if problems := [*wrong, *filter(None, more)]:
         raise ConfigError("; ".join(problems))
+
+
+def _is_of(item: "Field[Any]", value: Any) -> bool:
+    """Whether a number is given where a field holds one, and a whole one where it must be."""
+    types = set(kinds(item.type))
+    if types == {int}:
+        return isinstance(value, Integral) and not isinstance(value, bool)
+    return types != {float} or (isinstance(value, Real) and not isinstance(value, bool))
 
 
 def known_in(config: type, names: Iterable[str], what: str) -> None:

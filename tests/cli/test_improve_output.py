@@ -161,6 +161,6 @@ def test_progress_has_rate_and_time_left(
     monkeypatch.setattr("promptlift.progress.EVERY_S", 0.0)
     result = improve("--input", many, "--output", tmp_path / "out.csv")
     lines = result.stderr.splitlines()
-    assert lines[29].startswith("30 of 60 rows, ")
+    assert lines[30].startswith("30 of 60 rows, ")
     assert lines[-2].startswith("60 of 60 rows, ") and lines[-2].endswith("0.0 min left")
     assert result.stdout == ""

@@ -36,7 +36,7 @@ def test_a_run_that_nobody_judges_has_no_section(run: Path) -> None:
 
 def test_a_study_without_votes_gives_no_figures(run: Path) -> None:
     Study.open([run], JudgingConfig(raters=("ada",)))
-    assert "no votes of a person yet" in section(run) and "79" not in section(run)
+    assert "no votes of a person yet" in section(run) and "79 of 100" not in section(run)
 
 
 def test_votes_stand_beside_the_paper(run: Path) -> None:
