@@ -17,6 +17,7 @@ from promptlift.improving.manifest import Manifest, ModelCard, is_exported
 from promptlift.prompts.clip_tokens import count_clip_tokens
 from promptlift.prompts.syntax import parse
 from promptlift.schema import OPTIONS
+from tests.conftest import CopyOf
 
 PROMPTS = ["a cat in armor", "old castle", "a lighthouse, soft light", "x " * 30, "🐱 中文", "4k"]
 PER_PROMPT = settings(
@@ -126,7 +127,7 @@ def test_what_cannot_be_done_is_said_in_a_line(improver: Improver, tmp_path: Pat
         Improver.load("google/flan-t5-base")
 
 
-def test_damaged_folders_are_told_apart(exported: Path, copy_of) -> None:  # type: ignore[no-untyped-def]
+def test_damaged_folders_are_told_apart(exported: Path, copy_of: CopyOf) -> None:
     folder = copy_of(exported)
     (folder / "decoder.onnx").write_bytes(b"nonsense")
     with pytest.raises(ModelError, match=r"decoder\.onnx is damaged"):
@@ -147,8 +148,8 @@ def test_damaged_folders_are_told_apart(exported: Path, copy_of) -> None:  # typ
 
 
 def test_cards_with_older_names_of_options_are_read(
-    exported: Path, copy_of, tmp_path: Path
-) -> None:  # type: ignore[no-untyped-def]
+    exported: Path, copy_of: CopyOf, tmp_path: Path
+) -> None:
     folder = copy_of(exported)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["card"]["decoding"] = {"top_k": 7, "variety": 0.5, "budget": 30}
@@ -166,7 +167,7 @@ def test_cards_with_older_names_of_options_are_read(
 @pytest.mark.parametrize("old", OPTIONS)
 def test_older_names_of_options_are_no_aliases(improver: Improver, old: str) -> None:
     with pytest.raises(ConfigError, match=f"unknown option '{old}'"):
-        improver.improve("a cat", **{old: "never"})  # type: ignore[arg-type]
+        improver.improve("a cat", **{old: "never"})  # type: ignore[call-overload]
 
 
 @pytest.mark.skipif(not is_exported(bundled_model_path()), reason="no bundled model yet")

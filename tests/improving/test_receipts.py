@@ -46,7 +46,7 @@ def test_receipts_of_version_2_replay_under_the_new_names(
 ) -> None:
     result = replay(receipt, bundled)
     assert result.same, (result.again.prompt, receipt.prompt)
-    assert result.again.settings | {"versions": 0} == dict(receipt.settings) | {"versions": 0}
+    assert {**result.again.settings, "versions": 0} == {**receipt.settings, "versions": 0}
     assert json.loads(receipt_text(receipt))["schema_version"] == 3
 
 

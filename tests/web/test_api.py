@@ -215,6 +215,8 @@ def test_results_are_described_as_they_are(client: TestClient) -> None:
         ({"reference": "x" * 4001}, "reference has 4001 characters"),
         ({"mode": "shorten"}, "mode: "),
         ({"unknown": 1}, "unknown: "),
+        ({"budget": 40}, "budget: "),
+        ({"lock": False}, "lock: "),
         ({str(place): 1 for place in range(90_000)}, "it has 90002 fields and may have"),
     ],
 )
