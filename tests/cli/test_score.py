@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
+from promptlift.improving.manifest import Manifest
 from promptlift.runs import Run as RunFolder
 from tests.cli.conftest import Run, command, error_line, objects
 from tests.scoring.conftest import make_bert
@@ -107,9 +108,16 @@ def test_a_killed_run_goes_on_from_its_journal(
     # As a kill in the middle of the third prompt leaves a folder.
     shutil.copytree(whole, cut)
     scores = cut / "scores"
-    header = json.loads((scores / "predictions.json").read_text())
+    made = json.loads((scores / "predictions.json").read_text())
     rows = (scores / "predictions.jsonl").read_text().splitlines(keepends=True)
-    journal = json.dumps({"schema_version": 3, **header}) + "\n" + rows[0] + rows[1] + rows[2][:40]
+    resolved = json.loads(rows[0])["settings"]
+    header = {
+        **{name: made[name] for name in ("input", "model", "seed")},
+        **{name: value for name, value in resolved.items() if name != "versions"},
+        "prefixes": Manifest.read(exported).card.modes,
+        **{"n": 1, "negative": None, "schema_version": 3},
+    }
+    journal = json.dumps(header) + "\n" + rows[0] + rows[1] + rows[2][:40]
     (scores / "predictions.jsonl.part").write_text(journal)
     for name in ("predictions.jsonl", "text.json", "text.parquet"):
         (scores / name).unlink()
