@@ -115,7 +115,9 @@ def test_a_killed_run_goes_on_from_its_journal(
         **{name: made[name] for name in ("input", "model", "seed")},
         **{name: value for name, value in resolved.items() if name != "versions"},
         "prefixes": Manifest.read(exported).card.modes,
-        **{"n": 1, "negative": None, "schema_version": 3},
+        "n": 1,
+        "negative": None,
+        "schema_version": 3,
     }
     journal = json.dumps(header) + "\n" + rows[0] + rows[1] + rows[2][:40]
     (scores / "predictions.jsonl.part").write_text(journal)
