@@ -47,6 +47,22 @@ def test_foreign_manifests_are_refused(tmp_path: Path, content: str, message: st
         Run.open(tmp_path)
 
 
+def test_an_older_manifest_goes_on_under_the_new_names(tmp_path: Path) -> None:
+    stage = {"state": "done", "config": {"variety": 0.5, "n": 2}, "inputs": {}}
+    stages = {"improving": stage, "scoring_text": stage, "scoring pictures": stage}
+    path = tmp_path / "run" / "manifest.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"schema_version": 1, "stages": {**stages, "experiment": stage}}))
+    run = Run.open(path.parent)
+    assert list(run.stages) == ["improving", "scoring-texts", "scoring-pictures", "experimenting"]
+    run.begin("improving", {"diversity": 0.5, "n": 2}, {})
+    found = json.loads(path.read_text())["stages"]
+    assert found.keys() == run.stages.keys()
+    assert found["scoring-texts"]["config"] == {"diversity": 0.5, "n": 2}
+    with pytest.raises(ConfigError, match=r"diversity was 0\.5, now 0\.6"):
+        run.check("improving", {"diversity": 0.6, "n": 2}, {})
+
+
 def test_a_forgotten_stage_may_begin_with_other_settings(tmp_path: Path) -> None:
     run = Run.open(tmp_path / "run")
     run.begin("scoring", {"seed": 0}, {})

@@ -7,6 +7,7 @@ without what is waited for fails the test at once, with its last words.
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import IO, TypeVar
 
 TIMEOUT_S = 300.0
@@ -45,7 +46,7 @@ class Said:
         return "".join(self.lines)
 
     def _read(self, pipe: IO[str]) -> None:
-        with pipe:
+        with suppress(ValueError), pipe:  # a test that has killed the process may close it first
             for line in pipe:
                 with self._more:
                     self.lines.append(line)

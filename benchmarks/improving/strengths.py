@@ -1,4 +1,4 @@
-"""What the strengths of `--painters` and `--styles` do, on a model that learned painters.
+"""What the strengths of `--artists` and `--styles` do, on a model that learned painters.
 
     python -m benchmarks.improving.strengths --model TWIN --heldout heldout_pairs.parquet \
         --prompts parti_prompts.txt [--artists artists.txt] -o docs/strengths
@@ -74,7 +74,7 @@ _TABLED = (
 def table(rows: list[dict[str, Any]]) -> str:
     """What the strengths of painters do, as Markdown."""
     lines = [
-        "| `--painters` (`--styles free`) | painter | listed artist | style or medium | distinct-2 "
+        "| `--artists` (`--styles free`) | painter | listed artist | style or medium | distinct-2 "
         "| self-BLEU | one of the ten commonest |",
         "| --- | --- | --- | --- | ---: | ---: | --- |",
     ]
@@ -153,9 +153,9 @@ def main() -> None:
             for strength in STRENGTHS:
                 if strength == "free" and kind != "painters":
                     continue
-                options: Settings = {"painters": "free", "styles": "free"}
+                options: Settings = {"artists": "free", "styles": "free"}
                 if kind in ("painters", "both"):
-                    options["painters"] = strength
+                    options["artists"] = strength
                 if kind in ("styles", "both"):
                     options["styles"] = strength
                 started = time.perf_counter()

@@ -67,7 +67,7 @@ def draw(args: argparse.Namespace) -> list[dict[str, Any]]:
 
     cases: list[dict[str, Any]] = []
     sources = take(90)
-    for [result] in Improver.load().improve(sources, seed=0, mode="rewrite", lock=False):
+    for [result] in Improver.load().improve(sources, seed=0, mode="rewrite", keep_intent=False):
         cases.append({"ask": "lost", "source": result.source, "result": result.prompt})
     expanded = read_expanded(args.expanded)
     known = [prompt for prompt in rich + plain if prompt in expanded]
@@ -86,7 +86,9 @@ def draw(args: argparse.Namespace) -> list[dict[str, Any]]:
             )
     cases += changed
     sources = take(60)
-    for [result] in Improver.load(args.model).improve(sources, seed=0, lock=False, force=True):
+    for [result] in Improver.load(args.model).improve(
+        sources, seed=0, keep_intent=False, force=True
+    ):
         if result.additions:
             phrase = random_.choice(result.additions)
             cases.append({"ask": "contradiction", "source": result.source, "phrase": phrase})

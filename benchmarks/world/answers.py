@@ -105,8 +105,10 @@ def arms_of(sources: Sequence[str], improver: Improver, own: Improver) -> dict[s
         "surroundings alone": only("surroundings"),
         OWN: [result.prompt for result in results(own)],
         "rewrite": [result.prompt for result in results(mode="rewrite")],
-        "rewrite, no lock": [result.prompt for result in results(mode="rewrite", lock=False)],
-        "budget of 10 tokens": [result.prompt for result in results(budget=10)],
+        "rewrite, no lock": [
+            result.prompt for result in results(mode="rewrite", keep_intent=False)
+        ],
+        "budget of 10 tokens": [result.prompt for result in results(max_prompt_tokens=10)],
         "long additions": [result.prompt for result in results(length="long")],
         "styles never": [result.prompt for result in results(styles="never")],
     }

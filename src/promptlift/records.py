@@ -33,7 +33,7 @@ class Dropped:
     reason: str
 
 
-SCHEMA_VERSION = 2  # of an improvement as JSON: its receipt
+SCHEMA_VERSION = 3  # of an improvement as JSON: its receipt
 
 
 @dataclass(frozen=True, kw_only=True)

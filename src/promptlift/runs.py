@@ -18,6 +18,7 @@ from typing import Any
 
 from promptlift.errors import ConfigError, InputError, PromptliftError
 from promptlift.files import LockedError, locked, write_json
+from promptlift.schema import upgraded_stages
 
 SCHEMA_VERSION = 1
 _MANIFEST, _LOCK = "manifest.json", ".lock"
@@ -82,6 +83,11 @@ class Run:
             if is_new:
                 with suppress(OSError):  # it holds something: the run was begun
                     self.folder.rmdir()
+
+    @property
+    def stages(self) -> dict[str, Any]:
+        """What the manifest says of all stages, by name."""
+        return dict(self._manifest["stages"])
 
     def stage(self, name: str) -> dict[str, Any]:
         """What the manifest says of a stage; empty when it was never begun."""
@@ -181,7 +187,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path} cannot be read as a run's manifest: {error}") from error
     if manifest.get("schema_version") != SCHEMA_VERSION or not isinstance(stages, dict):
         raise InputError(f"{path} is of another version of promptlift; name another folder.")
-    return manifest
+    return {**manifest, "stages": upgraded_stages(stages)}
 
 
 def _now() -> str:

@@ -38,7 +38,7 @@ def test_json_holds_the_record_of_each_variant(improve: Run, improver: Improver)
     assert [(item["index"], item["variant"]) for item in found] == [
         (index, variant) for index in range(2) for variant in range(3)
     ]
-    assert {item["schema_version"] for item in found} == {2}
+    assert {item["schema_version"] for item in found} == {3}
     expected = improver.improve(["a cat", "a dog"], n=3, seed=1, max_new_tokens=6)
     records = [record.to_dict() for variants in expected for record in variants]
     assert [{key: item[key] for key in records[0]} for item in found] == records
@@ -53,7 +53,7 @@ def test_a_drawn_seed_is_recorded_and_repeats_the_result(improve: Run) -> None:
 def test_options_reach_the_library(improve: Run, improver: Improver) -> None:
     flags: dict[str, Any] = {
         "temperature": 0.7, "top_k": 9, "top_p": 0.8, "min_new_tokens": 2,
-        "repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "budget": 40,
+        "repetition_penalty": 1.3, "no_repeat_ngram_size": 2, "max_prompt_tokens": 40,
     }  # fmt: skip
     given = [text for name, value in flags.items()
              for text in (f"--{name.replace('_', '-')}", str(value))]  # fmt: skip
@@ -91,7 +91,7 @@ def test_reads_standard_input(improve: Run) -> None:
     good, bad = objects(result.stdout)
     assert good["source"] == "a cat"
     assert bad == {
-        "index": 1, "line": 2, "schema_version": 2,
+        "index": 1, "line": 2, "schema_version": 3,
         "error": "a line of text, which has no column 'text'",
     }  # fmt: skip
 

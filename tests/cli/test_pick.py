@@ -60,8 +60,8 @@ def test_prompts_go_to_stdout_and_evidence_to_stderr(
     assert pairs.read_text() == ""
     kept = run("pick", *options, "--tie", "1000")
     assert "a cat: original kept, no clear gain (variant " in kept.stderr
-    changed = run("pick", *options, "--variety", "0.5")
-    assert "variety was None, now 0.5" in error_line(changed)
+    changed = run("pick", *options, "--diversity", "0.5")
+    assert "diversity was None, now 0.5" in error_line(changed)
 
 
 def test_a_faulty_line_gives_exit_status_1(
@@ -69,14 +69,14 @@ def test_a_faulty_line_gives_exit_status_1(
 ) -> None:
     path = tmp_path / "prompts.jsonl"
     path.write_text('{"text": "a cat"}\n{"text": null}\n')
-    given = ("--input", path, "--column", "text", "--force", "--painters", "0.5", "--avoid", "4k")
+    given = ("--input", path, "--column", "text", "--force", "--artists", "0.5", "--avoid", "4k")
     result = run("pick", *given, "-o", tmp_path / "run", *tiny_models)
     assert result.exit_code == 1
     assert "`text` is NoneType, not text" in result.stderr
     [row] = objects((tmp_path / "run" / "picks.jsonl").read_text())
     assert result.stdout == row["prompt"] + "\n"
     improved = objects((tmp_path / "run" / "improvements.jsonl").read_text())[0]
-    assert improved["settings"]["painters"] == 0.5 and improved["settings"]["avoid"] == ["4k"]
+    assert improved["settings"]["artists"] == 0.5 and improved["settings"]["avoid"] == ["4k"]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_faulty_line_gives_exit_status_1(
         (["a cat", "-o", "run", "--seeds", "0"], 2, "seeds is 0 and must be 1 or more"),
         (["a cat", "-o", "run", "--tie", "-1"], 2, "tie is -1.0 and must be 0 or more"),
         (["a cat", "-o", "run", "--pairs", "pairs.docx"], 2, "'.docx' cannot be written"),
-        (["a cat", "-o", "run", "--variety", "2"], 2, "variety is 2.0 and must be from 0 to 1"),
+        (["a cat", "-o", "run", "--diversity", "2"], 2, "diversity is 2.0 and must be from 0 to 1"),
         (["a cat", "-o", "run", "--picture-model", "./nowhere"], 1, "./nowhere"),
         (["a cat", "-o", "run", "--clip", "./nowhere"], 1, "model './nowhere' is not a folder"),
         (["--input", "nowhere.txt", "-o", "run"], 1, "nowhere.txt does not exist"),

@@ -13,7 +13,7 @@ from tests.cli.conftest import Run, error_line
 
 @pytest.fixture
 def receipts(improve: Run, tmp_path: Path) -> Path:
-    options = ("-n", 2, "--seed", 3, "--variety", 0.5, "--avoid", "mist", "--negative", "blurry")
+    options = ("-n", 2, "--seed", 3, "--diversity", 0.5, "--avoid", "mist", "--negative", "blurry")
     result = improve("a cat", "<lora:x:1> old castle --ar 1:1", "鸟", *options, "--json")
     path = tmp_path / "receipts.jsonl"
     path.write_text(result.stdout)
@@ -58,7 +58,7 @@ def test_replay_says_what_is_different(
         ("", "is empty"),
         ("cat\n", "line 1 is no receipt"),
         ("[]", "is no receipt"),
-        ('{"schema_version": 2}', "lacks 'source'"),
+        ('{"schema_version": 3}', "lacks 'source'"),
         ('{"schema_version": 9}', "version 9"),
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
+from promptlift.improving.manifest import Manifest
 from promptlift.runs import Run as RunFolder
 from tests.cli.conftest import Run, command, error_line, objects
 from tests.scoring.conftest import make_bert
@@ -70,7 +71,7 @@ def test_a_model_is_scored_into_a_run_folder(
     receipts = objects((output / "scores" / "predictions.jsonl").read_text())
     assert sorted(row["index"] for row in receipts) == [0, 1, 2, 3]
     manifest = json.loads((output / "manifest.json").read_text())
-    assert manifest["stages"]["scoring_text"]["state"] == "done"
+    assert manifest["stages"]["scoring-texts"]["state"] == "done"
     again = run(*line, "--train-pairs", pairs_file, "--json")
     assert "complete already" in again.stderr
     assert json.loads(again.stdout) == {"texts": found}
@@ -107,14 +108,23 @@ def test_a_killed_run_goes_on_from_its_journal(
     # As a kill in the middle of the third prompt leaves a folder.
     shutil.copytree(whole, cut)
     scores = cut / "scores"
-    header = json.loads((scores / "predictions.json").read_text())
+    made = json.loads((scores / "predictions.json").read_text())
     rows = (scores / "predictions.jsonl").read_text().splitlines(keepends=True)
-    journal = json.dumps({"schema_version": 2, **header}) + "\n" + rows[0] + rows[1] + rows[2][:40]
+    resolved = json.loads(rows[0])["settings"]
+    header = {
+        **{name: made[name] for name in ("input", "model", "seed")},
+        **{name: value for name, value in resolved.items() if name != "versions"},
+        "prefixes": Manifest.read(exported).card.modes,
+        "n": 1,
+        "negative": None,
+        "schema_version": 3,
+    }
+    journal = json.dumps(header) + "\n" + rows[0] + rows[1] + rows[2][:40]
     (scores / "predictions.jsonl.part").write_text(journal)
     for name in ("predictions.jsonl", "text.json", "text.parquet"):
         (scores / name).unlink()
     manifest = json.loads((cut / "manifest.json").read_text())
-    manifest["stages"]["scoring_text"]["state"] = "running"
+    manifest["stages"]["scoring-texts"]["state"] = "running"
     (cut / "manifest.json").write_text(json.dumps(manifest))
     done = run(*line, "-o", cut)
     assert done.exit_code == 0, done.stderr
@@ -142,10 +152,10 @@ def test_ctrl_c_is_noted_and_the_same_command_goes_on(
         stopped = run(*line)
     assert stopped.exit_code == 130
     assert "interrupted; the same command goes on" in stopped.stderr
-    stage = RunFolder.open(output).stage("scoring_text")
+    stage = RunFolder.open(output).stage("scoring-texts")
     assert stage["state"] == "interrupted"
     assert run(*line).exit_code == 0
-    assert RunFolder.open(output).stage("scoring_text")["state"] == "done"
+    assert RunFolder.open(output).stage("scoring-texts")["state"] == "done"
 
 
 def test_prompts_made_elsewhere_are_scored(run: Run, options: list[str], tmp_path: Path) -> None:

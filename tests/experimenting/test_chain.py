@@ -97,7 +97,8 @@ def interrupted_at(part: str) -> Callable[[str], None]:
 def test_one_run_folder_holds_all_that_the_paper_does(whole: Path) -> None:
     stages = json.loads((whole / "manifest.json").read_text())["stages"]
     assert set(stages) == {
-        "experiment", "training", "improving", "illustrating", "scoring_text", "scoring pictures",
+        "experimenting", "training", "improving", "illustrating", "scoring-texts",
+        "scoring-pictures",
     }  # fmt: skip
     assert {stage["state"] for stage in stages.values()} == {"done"}
     assert len(list((whole / "evaluations").glob("*.json"))) == 2
@@ -115,7 +116,7 @@ def test_a_run_stopped_in_each_stage_ends_with_the_same_files(
     for part in ("stage 2", "generated", "improving 3 of", "pictures in", "stage 6", "stage 7"):
         with pytest.raises(KeyboardInterrupt):
             run_experiment(config, folder, interrupted_at(part))
-        state = Run.open(folder).stage("experiment")["state"]
+        state = Run.open(folder).stage("experimenting")["state"]
         assert (state == "done") == (part == "stage 7")
     assert results(folder) == results(whole)
 
@@ -177,7 +178,7 @@ def test_a_run_says_where_it_stands_and_ends_with_its_page(
     assert sum("coloured shapes" in line for line in lines) == 2  # drawing, and scoring
     page = (whole / "report" / "index.html").read_text()
     assert "coloured shapes" in page and "--model sdxl" in page
-    stage = Run.open(whole).stage("experiment")
+    stage = Run.open(whole).stage("experimenting")
     assert stage["state"] == "done"
     assert set(stage["results"]["seconds_of_last_part"]) == set(stages_of(config))
 

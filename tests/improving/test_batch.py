@@ -9,6 +9,7 @@ from promptlift.errors import ConfigError, InputError
 from promptlift.improving.batch import Item, PromptSource, improve_items
 from promptlift.improving.improver import Improver
 from promptlift.improving.journal import improve_to_file, journal_of
+from promptlift.schema import OPTIONS
 from promptlift.tables import STDIN, read_rows
 
 
@@ -74,6 +75,32 @@ def test_a_stopped_job_ends_with_the_same_bytes(
     # A kill in the middle of a write leaves half a line.
     with journal_of(parts).open("a") as file:
         file.write('{"index": 9, "sour')
+    run(improver, prompts, parts, resume=True)
+    assert parts.read_bytes() == whole.read_bytes()
+
+
+def as_version_2(line: str) -> str:
+    """A line of a journal as it was before options were renamed."""
+    value = {**json.loads(line), "schema_version": 2}
+    older = {new: old for old, new in OPTIONS.items()}
+    value = {older.get(name, name): found for name, found in value.items()}
+    if "settings" in value:
+        value["settings"] = {older.get(name, name): v for name, v in value["settings"].items()}
+    return json.dumps(value, ensure_ascii=False) + "\n"
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_a_job_that_an_older_version_began_ends_with_the_same_bytes(
+    improver: Improver, prompts: Path, tmp_path: Path, ending: str
+) -> None:
+    whole, parts = tmp_path / f"whole.{ending}", tmp_path / f"parts.{ending}"
+    run(improver, prompts, whole)
+    with pytest.raises(KeyboardInterrupt):
+        run(improver, prompts, parts, stop=5)
+    journal = journal_of(parts)
+    older = "".join(map(as_version_2, journal.read_text("utf-8").splitlines()))
+    assert '"painters"' in older and '"artists"' not in older
+    journal.write_text(older, "utf-8")
     run(improver, prompts, parts, resume=True)
     assert parts.read_bytes() == whole.read_bytes()
 

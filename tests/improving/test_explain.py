@@ -14,7 +14,7 @@ def bundled() -> Improver:
 
 
 def test_each_addition_has_a_reason(bundled: Improver) -> None:
-    [result] = bundled.improve("portrait of a cyberpunk girl", seed=3, prefer=["neon light"])
+    [result] = bundled.improve("portrait of a cyberpunk girl", seed=3, include=["neon light"])
     found = reasons(bundled, result)
     assert len(found) == len(result.additions)
     assert all(reason.text for reason in found)

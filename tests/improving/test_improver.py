@@ -13,9 +13,11 @@ from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.improving.improver import Improver
 from promptlift.improving.keywords import Settings
 from promptlift.improving.loading import bundled_model_path
-from promptlift.improving.manifest import Manifest, is_exported
+from promptlift.improving.manifest import Manifest, ModelCard, is_exported
 from promptlift.prompts.clip_tokens import count_clip_tokens
 from promptlift.prompts.syntax import parse
+from promptlift.schema import OPTIONS
+from tests.conftest import CopyOf
 
 PROMPTS = ["a cat in armor", "old castle", "a lighthouse, soft light", "x " * 30, "🐱 中文", "4k"]
 PER_PROMPT = settings(
@@ -125,7 +127,7 @@ def test_what_cannot_be_done_is_said_in_a_line(improver: Improver, tmp_path: Pat
         Improver.load("google/flan-t5-base")
 
 
-def test_damaged_folders_are_told_apart(exported: Path, copy_of) -> None:  # type: ignore[no-untyped-def]
+def test_damaged_folders_are_told_apart(exported: Path, copy_of: CopyOf) -> None:
     folder = copy_of(exported)
     (folder / "decoder.onnx").write_bytes(b"nonsense")
     with pytest.raises(ModelError, match=r"decoder\.onnx is damaged"):
@@ -143,6 +145,29 @@ def test_damaged_folders_are_told_apart(exported: Path, copy_of) -> None:  # typ
     (folder / "manifest.json").write_text('{"schema_version": 99}')
     with pytest.raises(ModelError, match="schema_version 99"):
         Improver.load(folder)
+
+
+def test_cards_with_older_names_of_options_are_read(
+    exported: Path, copy_of: CopyOf, tmp_path: Path
+) -> None:
+    folder = copy_of(exported)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["card"]["decoding"] = {"top_k": 7, "variety": 0.5, "budget": 30}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    improver = Improver.load(folder, threads=1)
+    wanted = {"top_k": 7, "diversity": 0.5, "max_prompt_tokens": 30}
+    assert improver.card.decoding == wanted
+    [result] = improver.improve("a cat", seed=0)
+    assert wanted.items() <= result.settings.items()
+    card = {"schema_version": 1, "name": "old", "modes": {}, "decoding": {"lock": False}}
+    (tmp_path / "promptlift.json").write_text(json.dumps(card))
+    assert ModelCard.read(tmp_path).decoding == {"keep_intent": False}
+
+
+@pytest.mark.parametrize("old", OPTIONS)
+def test_older_names_of_options_are_no_aliases(improver: Improver, old: str) -> None:
+    with pytest.raises(ConfigError, match=f"unknown option '{old}'"):
+        improver.improve("a cat", **{old: "never"})  # type: ignore[call-overload]
 
 
 @pytest.mark.skipif(not is_exported(bundled_model_path()), reason="no bundled model yet")

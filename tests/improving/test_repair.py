@@ -21,7 +21,7 @@ def test_a_sound_rewriting_stays() -> None:
 
 def test_without_guards_only_what_is_unwanted_goes() -> None:
     reading = read("a red cat")
-    control = ControlConfig(guards=False, styles="never", budget=4)
+    control = ControlConfig(guards=False, styles="never", max_prompt_tokens=4)
     as_written = "a blue dog. 4k, 4k"
     assert rewriting(as_written, False, reading, control)[0] == as_written
     text, chosen = rewriting("a red cat. flat style, by greg rutkowski, 4k", True, reading, control)
@@ -57,7 +57,7 @@ def test_a_rewriting_is_repaired_drawn_again_or_replaced_and_says_so(bundled: Im
         replaced = any(note.startswith("extended instead") for note in result.notes)
         assert result.mode == "rewrite"
         assert not replaced or result.prompt.startswith(result.source)
-    free = bundled.improve(prompts, mode="rewrite", seed=0, lock=False)
+    free = bundled.improve(prompts, mode="rewrite", seed=0, keep_intent=False)
     assert any(result.checks["lost"] for [result] in free)
 
 

@@ -56,7 +56,7 @@ def test_phrases_with_control_characters_are_dropped(broken: str) -> None:
     ("prompt", "phrase", "reason", "options"),
     [
         ("a cat", "greg rutkowski", "painter", {}),
-        ("a cat", "greg rutkowski", None, {"painters": "free"}),
+        ("a cat", "greg rutkowski", None, {"artists": "free"}),
         ("a cat by Greg Rutkowski", "style of greg rutkowski", None, {}),
         ("a cat", "oil painting", "style", {"styles": "never"}),
         ("a cat", "oil painting", None, {}),
@@ -67,7 +67,7 @@ def test_phrases_with_control_characters_are_dropped(broken: str) -> None:
         ("a cat", "blood splatter", None, {"safe": False}),
         ("a blood orange", "blood splatter", None, {}),
         ("a cat at night", "midday", "another time of day", {}),
-        ("a cat at night", "midday", None, {"lock": False}),
+        ("a cat at night", "midday", None, {"keep_intent": False}),
     ],
 )
 def test_unwanted_phrases_are_dropped_with_the_reason(

@@ -58,7 +58,7 @@ def test_no_painter_comes_uninvited_in_thousands_of_hot_samples() -> None:
             temperature=temperature,
             top_k=0,
             guards=False,
-            lock=False,
+            keep_intent=False,
         )
         assert not any(v.checks["painters"] for variants in drawn for v in variants)
 
@@ -85,7 +85,7 @@ def test_a_prompt_over_the_budget_is_left_whole_and_said_so(improver: Improver) 
 
 def test_variety_lets_no_variant_say_what_another_said(bundled: Improver) -> None:
     [alike] = bundled.improve(["a cat"], n=6, seed=0)
-    [various] = bundled.improve(["a cat"], n=6, seed=0, variety=1)
+    [various] = bundled.improve(["a cat"], n=6, seed=0, diversity=1)
     said = [phrase for variant in various for phrase in variant.additions]
     assert len(said) == len(set(said))
     repeated = [phrase for variant in alike for phrase in variant.additions]
@@ -97,9 +97,9 @@ def test_a_negative_prompt_is_given_back_as_it_is(improver: Improver) -> None:
     assert {variant.negative for [variant] in results} == {"blurry, (bad:1.3)"}
 
 
-@pytest.mark.parametrize("variety", [0.0, 1.0])
-def test_what_is_given_up_ends_at_the_next_token(improver: Improver, variety: float) -> None:
-    decoding, control = resolve_options(improver.card.decoding, None, {"variety": variety})
+@pytest.mark.parametrize("diversity", [0.0, 1.0])
+def test_what_is_given_up_ends_at_the_next_token(improver: Improver, diversity: float) -> None:
+    decoding, control = resolve_options(improver.card.decoding, None, {"diversity": diversity})
     asked = iter([False, False, True])
     session = Session(
         improver.model,
@@ -113,7 +113,7 @@ def test_what_is_given_up_ends_at_the_next_token(improver: Improver, variety: fl
 
 
 @pytest.mark.parametrize(
-    ("mode", "options"), [("extend", {}), ("rewrite", {}), ("extend", {"variety": 0.5})]
+    ("mode", "options"), [("extend", {}), ("rewrite", {}), ("extend", {"diversity": 0.5})]
 )
 def test_asks_of_other_seeds_and_counts_share_a_batch_and_nothing_else(
     improver: Improver, mode: str, options: dict[str, Any]

@@ -28,7 +28,9 @@ def test_the_engine_runs_on_the_processor_alone() -> None:
         assert session.get_providers() == ["CPUExecutionProvider"]
 
 
-@pytest.mark.parametrize("wrong", [{"budget": 0}, {"budget": 7.5}, {"variant": 32}])
+@pytest.mark.parametrize(
+    "wrong", [{"max_prompt_tokens": 0}, {"max_prompt_tokens": 7.5}, {"variant": 32}]
+)
 def test_numbers_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     [name] = wrong
     with pytest.raises(ConfigError, match=f"{name} is .* a whole number from"):

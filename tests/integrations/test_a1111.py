@@ -72,7 +72,9 @@ def test_options_come_in_their_order_and_as_a_slider_gives_them(
     script: Any, bundled: Improver
 ) -> None:
     [picture] = drawn(Processing("a cat"), script, "extend", 1, 0.5, "short", 40.0, 1.0)
-    *_, expected = bundled.improve("a cat", seed=100, n=2, styles=0.5, length="short", budget=40)
+    *_, expected = bundled.improve(
+        "a cat", seed=100, n=2, styles=0.5, length="short", max_prompt_tokens=40
+    )
     assert picture.prompt == expected.prompt
 
 

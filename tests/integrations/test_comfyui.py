@@ -41,9 +41,12 @@ def test_it_gives_what_the_improver_gives(module: Any, bundled: Improver) -> Non
     prompt, receipt = run(module, "a cat in armor", 7)
     [expected] = bundled.improve("a cat in armor", seed=7)
     assert prompt == expected.prompt
-    assert json.loads(receipt) | {"schema_version": 2} == json.loads(receipt)
-    *_, third = bundled.improve("a cat in armor", seed=7, n=3, length="short", budget=30)
-    assert run(module, "a cat in armor", 7, variant=2, length="short", budget=30)[0] == third.prompt
+    assert json.loads(receipt) | {"schema_version": 3} == json.loads(receipt)
+    *_, third = bundled.improve("a cat in armor", seed=7, n=3, length="short", max_prompt_tokens=30)
+    assert (
+        run(module, "a cat in armor", 7, variant=2, length="short", max_prompt_tokens=30)[0]
+        == third.prompt
+    )
 
 
 def test_every_input_has_a_tooltip_and_every_class_a_name(module: Any) -> None:
@@ -59,7 +62,9 @@ def test_every_input_has_a_tooltip_and_every_class_a_name(module: Any) -> None:
 
 def test_a_blank_prompt_stays_and_a_wrong_option_is_said(module: Any) -> None:
     assert run(module, " \n", 7) == (" \n", "")
-    with pytest.raises(ConfigError, match="budget is 0 and must be a whole number from 1 to 750"):
-        run(module, "a cat", 7, budget=0)
-    with pytest.raises(ConfigError, match="painters is"):
-        run(module, "a cat", 7, painters=2.0)
+    with pytest.raises(
+        ConfigError, match="max_prompt_tokens is 0 and must be a whole number from 1 to 750"
+    ):
+        run(module, "a cat", 7, max_prompt_tokens=0)
+    with pytest.raises(ConfigError, match="artists is"):
+        run(module, "a cat", 7, artists=2.0)

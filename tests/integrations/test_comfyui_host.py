@@ -90,8 +90,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 def graph(**inputs: Any) -> dict[str, Any]:
     given = {
-        "prompt": "a cat in armor", "seed": 7, "mode": "extend", "painters": 1.0, "styles": 0.0,
-        "length": "any", "budget": 75, "variant": 0,
+        "prompt": "a cat in armor", "seed": 7, "mode": "extend", "artists": 1.0, "styles": 0.0,
+        "length": "any", "max_prompt_tokens": 75, "variant": 0,
     }  # fmt: skip
     return {
         "1": {"class_type": "PromptliftImprove", "inputs": given | inputs},
@@ -127,7 +127,7 @@ def test_a_seed_of_comfyuis_size_is_taken_and_results_are_kept(
 
 
 def test_comfyui_refuses_what_the_node_does_not_offer(host: Host) -> None:
-    for wrong in ({"budget": 0}, {"mode": "sing"}, {"painters": 2.0}, {"seed": -1}):
+    for wrong in ({"max_prompt_tokens": 0}, {"mode": "sing"}, {"artists": 2.0}, {"seed": -1}):
         with pytest.raises(urllib.error.HTTPError) as refused:
             host.run(graph(**wrong))
         [name] = wrong

@@ -101,7 +101,7 @@ class Held:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"mode": "rewrite"}, {"variety": 0.5, "n": 3}, {"do_sample": False, "negative": "blur"}],
+    [{}, {"mode": "rewrite"}, {"diversity": 0.5, "n": 3}, {"do_sample": False, "negative": "blur"}],
 )
 def test_requests_that_share_batches_get_what_they_would_get_alone(
     service: Service, improver: Improver, options: dict[str, Any]
@@ -122,7 +122,7 @@ def test_requests_that_share_batches_get_what_they_would_get_alone(
         alone = improver.improve(body.pop("prompts"), **body)
         found = answer.json()["results"]
         assert found == [
-            {"index": 0, **json.loads(json.dumps(one.to_dict())), "schema_version": 2}
+            {"index": 0, **json.loads(json.dumps(one.to_dict())), "schema_version": 3}
             for one in alone
         ]
 
@@ -174,9 +174,13 @@ def test_a_request_takes_all_options_that_improving_has() -> None:
 
 
 def test_null_asks_for_no_budget(client: TestClient) -> None:
-    for sent, wanted in (({}, 75), ({"budget": None}, None), ({"budget": 40}, 40)):
+    for sent, wanted in (
+        ({}, 75),
+        ({"max_prompt_tokens": None}, None),
+        ({"max_prompt_tokens": 40}, 40),
+    ):
         answer = client.post("/v1/improve", json={"prompts": "a cat", **SHORT, **sent})
-        assert answer.json()["results"][0]["settings"]["budget"] == wanted
+        assert answer.json()["results"][0]["settings"]["max_prompt_tokens"] == wanted
 
 
 def test_results_are_described_as_they_are(client: TestClient) -> None:
@@ -205,12 +209,14 @@ def test_results_are_described_as_they_are(client: TestClient) -> None:
         ({"max_new_tokens": 257}, "this server allows 256"),
         ({"preset": "paper", "max_new_tokens": None}, "this server allows 256"),
         ({"min_new_tokens": 9, "max_new_tokens": 6}, "at most max_new_tokens"),
-        ({"painters": "often"}, "painters"),
+        ({"artists": "often"}, "artists"),
         ({"avoid": ["x"] * 65}, "avoid: "),
-        ({"like": "nothing"}, "like is 'nothing'"),
-        ({"like": "x" * 4001}, "like has 4001 characters"),
+        ({"reference": "nothing"}, "reference is 'nothing'"),
+        ({"reference": "x" * 4001}, "reference has 4001 characters"),
         ({"mode": "shorten"}, "mode: "),
         ({"unknown": 1}, "unknown: "),
+        ({"budget": 40}, "budget: "),
+        ({"lock": False}, "lock: "),
         ({str(place): 1 for place in range(90_000)}, "it has 90002 fields and may have"),
     ],
 )
@@ -345,7 +351,7 @@ def test_a_request_that_takes_too_long_is_told_and_given_up(make: Make) -> None:
 
 
 # Some seconds of work.
-LONG = {"prompts": "a cat", "n": 64, "variety": 1, "min_new_tokens": 256, "max_new_tokens": 256}
+LONG = {"prompts": "a cat", "n": 64, "diversity": 1, "min_new_tokens": 256, "max_new_tokens": 256}
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -383,7 +389,7 @@ def test_stopping_does_not_take_longer_than_it_may(make: Make, waits: bool) -> N
     batcher = make().batcher
     held = Held(batcher, free=True)
     decoding = DecodingConfig(min_new_tokens=256, max_new_tokens=256)
-    options = Options(decoding, ControlConfig(variety=1))
+    options = Options(decoding, ControlConfig(diversity=1))
 
     async def stop() -> None:
         batcher.start()
@@ -665,7 +671,7 @@ def test_models_say_what_there_is(client: TestClient, improver: Improver, export
     answer = client.get("/v1/models")
     [model] = answer.json()["models"]
     assert model["id"] == improver.model_id
-    assert model["defaults"]["budget"] == 75
+    assert model["defaults"]["max_prompt_tokens"] == 75
     assert answer.json()["limits"]["max_results"] == 64
     assert str(exported.parent) not in answer.text
 

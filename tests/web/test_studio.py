@@ -100,8 +100,9 @@ def test_reasons_come_for_each_addition(client: TestClient, receipt: dict[str, A
 @pytest.mark.parametrize(
     "change",
     [
-        {"settings": {"painters": [], "styles": {}, "length": [], "budget": "x", "chunks": None}},
-        {"settings": {"prefer": 3, "style": 4}}, {"settings": {}},
+        {"settings": {"artists": [], "styles": {}, "length": []}},
+        {"settings": {"max_prompt_tokens": "x", "chunks": None}},
+        {"settings": {"include": 3, "style": 4}}, {"settings": {}},
         {"schema_version": 1}, {"prompt": " "}, {"source": ""}, {"additions": []},
         {"additions": ["not in the prompt"] * 3}, {"seed": -1}, {"variant": 10**30},
         {"checks": {"removed": "abc"}}, {"checks": {"removed": [9**9, "x"]}}, {"model": "other"},

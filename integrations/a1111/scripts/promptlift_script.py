@@ -96,7 +96,7 @@ def _write(p: Any, notes: dict[str, str]) -> None:
 
 
 def _control(gr: Any, option: Any) -> Any:
-    about = {"label": option.name.capitalize(), "value": option.default}
+    about = {"label": option.name.replace("_", " ").capitalize(), "value": option.default}
     about["info"] = option.metadata["help"]
     if choices := option.metadata.get("choices"):
         return gr.Radio(choices=list(choices), **about)

@@ -20,7 +20,7 @@ from promptlift.tables import check_output_ending
 
 _INPUT, _VARIANTS, _MEMORY = "What is improved", "Improved prompts", "Device and memory"
 _CONTROLS = (
-    "variety", "length", "painters", "styles", "style", "avoid", "prefer", "force",
+    "diversity", "length", "artists", "styles", "style", "avoid", "include", "force",
 )  # fmt: skip
 _SCORES = ("clip", "preference", "aesthetic", "aesthetic_clip", "tie")
 

@@ -28,7 +28,8 @@ def printer(*, as_json: bool) -> Callable[[list[dict[str, Any]]], None]:
             text = Text(item["prompt"])
             for start, end in _places(item):
                 text.stylize("bold green", start, end)
-            limit = (item["settings"]["budget"] or CLIP_BUDGET) * item["settings"]["chunks"]
+            settings = item["settings"]
+            limit = (settings["max_prompt_tokens"] or CLIP_BUDGET) * settings["chunks"]
             console.print(text, Text(f" {meter(item['clip_tokens'], limit)}", "dim"))
             _say_notes(item)
 

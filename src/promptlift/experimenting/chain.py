@@ -20,7 +20,7 @@ from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.tables import write_rows
 
-STAGE = "experiment"
+STAGE = "experimenting"
 Report = Callable[[str], None]
 
 

@@ -11,6 +11,7 @@ from promptlift.errors import InputError
 from promptlift.prompts.clip_tokens import count_parts
 from promptlift.prompts.syntax import parse, parts_of
 from promptlift.records import SCHEMA_VERSION, Dropped, Improvement
+from promptlift.schema import upgraded
 from promptlift.tables import Fault, read_rows
 
 _NESTED = ("additions", "dropped", "notes", "checks", "settings")
@@ -106,6 +107,8 @@ def _improvement(path: Path, number: int, row: Mapping[str, Any], variant: int) 
                 known[name] = json.loads(known[name])
             except ValueError as error:
                 raise InputError(f"{path} line {number}: `{name}` is not JSON: {error}") from error
+    if isinstance(known.get("settings"), Mapping):
+        known["settings"] = upgraded(known["settings"])  # the row may be of an older version
     try:
         known["dropped"] = tuple(Dropped(**item) for item in known.get("dropped", ()))
         numbers = {name: int(known.get(name, 0)) for name in ("seed", "clip_tokens")}

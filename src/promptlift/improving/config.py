@@ -54,56 +54,56 @@ class DecodingConfig:
 class ControlConfig:
     """What is asked of a result, whichever tokens the model would choose."""
 
-    painters: float | str = option(
-        "never", "Painters that the prompt does not name: free, never, or a strength from 0 to 1."
+    artists: float | str = option(
+        "never", "Artists that the prompt does not name: free, never, or a strength from 0 to 1."
     )
     styles: float | str = option(
         "free", "Styles and mediums that it does not name: free, never, or a strength from 0 to 1."
     )
     avoid: tuple[str, ...] = option((), "Words or phrases that are never added.")
-    prefer: tuple[str, ...] = option((), "Words or phrases that are added where they fit.")
+    include: tuple[str, ...] = option((), "Words or phrases that are added where they fit.")
     safe: bool = option(True, "Keep unsafe words out of the additions.")
     style: str | None = option(None, "Additions begin with this style, and the rest follows it.")
-    like: str | None = option(None, "Additions in the manner of this prompt.")
+    reference: str | None = option(None, "Additions in the manner of this prompt.")
     length: str | None = option(None, "short, medium or long additions.", choices=tuple(LENGTHS))
-    variety: float = option(
+    diversity: float = option(
         0.0,
         "From 0 to 1: how much a variant avoids the phrases of the ones before it.",
         least=0,
         most=1,
     )
-    lock: bool = option(True, "Check that the result keeps what the prompt asks for.")
+    keep_intent: bool = option(True, "Check that the result keeps what the prompt asks for.")
     force: bool = option(False, "Improve prompts too that are detailed already or not in English.")
     guards: bool = option(True, "Drop repeated, unfinished and broken phrases from the result.")
-    budget: int | None = option(
+    max_prompt_tokens: int | None = option(
         CLIP_BUDGET, "CLIP tokens that the prompt may have with its additions.", least=1
     )
     chunks: int = option(
-        1, "Budgets that the prompt may fill, for tools that chain chunks.", least=1
+        1, "Chunks of so many tokens that the prompt may fill, for tools that chain them.", least=1
     )
 
     def __post_init__(self) -> None:
         wrong = [
             f"{name} is {value!r} and must be free, never or from 0 to 1"
-            for name in ("painters", "styles")
+            for name in ("artists", "styles")
             for value in (getattr(self, name),)
             if value not in STRENGTHS and not (_is_number(value) and 0 <= value <= 1)
         ]
-        for name in ("avoid", "prefer"):
+        for name in ("avoid", "include"):
             given = getattr(self, name)
             if isinstance(given, str) or not all(str(phrase).strip() for phrase in given):
                 wrong.append(f"{name} is {given!r} and must be a list of phrases")
         wrong += [
             f"{name} is empty"
-            for name, given in (("style", self.style), ("like", self.like))
+            for name, given in (("style", self.style), ("reference", self.reference))
             if given is not None and not given.strip()
         ]
         check(self, *wrong)
 
     @property
-    def painter_strength(self) -> float:
+    def artist_strength(self) -> float:
         """From 0, free, to 1, never."""
-        return _strength(self.painters)
+        return _strength(self.artists)
 
     @property
     def style_strength(self) -> float:
@@ -113,7 +113,7 @@ class ControlConfig:
     @property
     def max_tokens(self) -> int | None:
         """CLIP tokens of all chunks together."""
-        return None if self.budget is None else self.budget * self.chunks
+        return None if self.max_prompt_tokens is None else self.max_prompt_tokens * self.chunks
 
 
 def resolve_options(
@@ -134,7 +134,7 @@ def resolve_options(
         raise ConfigError(f"unknown preset {preset!r}; there is: {', '.join(PRESETS)}")
     base = defaults if preset is None else PRESETS[preset]
     asked = {name: value for name, value in {**base, **options}.items() if name in control}
-    for name in ("avoid", "prefer"):
+    for name in ("avoid", "include"):
         if isinstance(asked.get(name), list):  # as JSON has it
             asked[name] = tuple(asked[name])
     wanted = ControlConfig(**asked)
@@ -159,11 +159,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "min_new_tokens": 39,
         "max_new_tokens": 999,
         "repetition_penalty": 1.4,
-        "painters": "free",
+        "artists": "free",
         "safe": False,
-        "lock": False,
+        "keep_intent": False,
         "guards": False,
-        "budget": None,
+        "max_prompt_tokens": None,
     }
 }
 

@@ -33,17 +33,18 @@ class Constraints:
         control: the options.
 
     Raises:
-        ConfigError: `like` names no style or manner.
+        ConfigError: `reference` names no style or manner.
     """
 
     def __init__(self, tokenizer: "Tokenizer", vocab_size: int, control: ControlConfig) -> None:
         self.tokenizer, self.vocab_size, self.control = tokenizer, vocab_size, control
-        style, liked = control.style, list(control.prefer)
-        if control.like is not None:
-            first, rest = _manner(control.like)
+        style, liked = control.style, list(control.include)
+        if control.reference is not None:
+            first, rest = _manner(control.reference)
             if not first and not rest:
                 raise ConfigError(
-                    f"like is {control.like!r}, which names no style, medium, light or other manner"
+                    f"reference is {control.reference!r}, which names no style, medium, light or "
+                    "other manner"
                 )
             style = style or first
             liked += rest
@@ -59,7 +60,7 @@ class Constraints:
         if self._continues is not None:
             self._is_within = np.isin(np.arange(vocab_size), list(self._continues))
         [found] = self._encode(["by"])
-        self._by = found[0] if len(found) == 1 and control.painter_strength > 0 else None
+        self._by = found[0] if len(found) == 1 and control.artist_strength > 0 else None
         single = self._encode(sorted(words_before_by()))
         self._after_by = frozenset(tokens[0] for tokens in single if len(tokens) == 1)
         self._unwanted = self._make_tree()
@@ -76,12 +77,12 @@ class Constraints:
             row = [*([self._unwanted] if self._unwanted else []), *self._wanted]
             if used:
                 before = PhraseTree(self._encode, continues=self._continues, ends_only=True)
-                before.lower(used, self.control.variety)
+                before.lower(used, self.control.diversity)
                 row.append(before)
             trees.append(row)
         if self._by is None and not any(trees):
             return None
-        strength = self.control.painter_strength
+        strength = self.control.artist_strength
         return PhraseRule(
             trees,
             self.vocab_size,
@@ -96,7 +97,7 @@ class Constraints:
     def _make_tree(self) -> PhraseTree | None:
         control = self.control
         unwanted = [
-            (names_of("painter"), control.painter_strength),
+            (names_of("painter"), control.artist_strength),
             (names_of("style") | names_of("medium"), control.style_strength),
             (frozenset(control.avoid), 1.0),
             (unsafe_words() if control.safe else frozenset(), 1.0),

@@ -51,8 +51,9 @@ def _of_the_first(improvement: Improvement, removed: Collection[int]) -> list[in
 
 
 def _limit(improvement: Improvement) -> int | None:
-    budget, chunks = improvement.settings.get("budget"), improvement.settings.get("chunks", 1)
-    return budget * chunks if isinstance(budget, int) and isinstance(chunks, int) else None
+    settings = improvement.settings
+    tokens, chunks = settings.get("max_prompt_tokens"), settings.get("chunks", 1)
+    return tokens * chunks if isinstance(tokens, int) and isinstance(chunks, int) else None
 
 
 def _cut(prompt: str, phrases: tuple[str, ...]) -> str:

@@ -82,8 +82,8 @@ def reasons(improver: Improver, improvement: Improvement) -> list[Reason]:
 
 
 def _asked_for(improvement: Improvement) -> list[str]:
-    prefer, style = (improvement.settings.get(name) for name in ("prefer", "style"))
-    wanted = [*(prefer if isinstance(prefer, list | tuple) else []), style]
+    include, style = (improvement.settings.get(name) for name in ("include", "style"))
+    wanted = [*(include if isinstance(include, list | tuple) else []), style]
     return [text.lower() for text in wanted if isinstance(text, str) and text]
 
 

@@ -114,7 +114,7 @@ class Improver:
             batch_size: number of results to decode together; it does not change them.
             negative: negative prompt; it is not improved, and each result carries it unchanged.
             settings: fields of `DecodingConfig` (`temperature`, `max_new_tokens` and the like) and
-                of `ControlConfig` (`painters`, `avoid`, `length` and the like), in place of the
+                of `ControlConfig` (`artists`, `avoid`, `length` and the like), in place of the
                 defaults and the preset.
 
         Raises:

@@ -17,6 +17,7 @@ from promptlift.errors import ConfigError, PromptliftError
 from promptlift.improving.batch import Item, improve_items
 from promptlift.improving.session import Session
 from promptlift.records import SCHEMA_VERSION
+from promptlift.schema import upgraded_record
 from promptlift.tables import check_output_ending, write_rows
 
 COLUMNS = (
@@ -134,7 +135,9 @@ class _Journal:
             _to_disk(file)
         with self.path.open(encoding="utf-8") as file:
             next(file)
-            write_rows(self.output, map(json.loads, file), COLUMNS)
+            # Of a job that an older promptlift began, rows are of its version.
+            rows = (upgraded_record(json.loads(line)) for line in file)
+            write_rows(self.output, rows, COLUMNS)
         self.path.unlink()
 
     def _check(self, header: dict[str, Any]) -> None:
@@ -172,7 +175,7 @@ class _Journal:
 def _header(journal: Path) -> dict[str, Any]:
     try:
         with journal.open("rb") as file:
-            return _parse(file.readline()) or {}
+            return upgraded_record(_parse(file.readline()) or {})
     except FileNotFoundError:
         return {}
 

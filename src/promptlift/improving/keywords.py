@@ -18,19 +18,19 @@ class Settings(TypedDict, total=False):
     max_new_tokens: int
     repetition_penalty: float
     no_repeat_ngram_size: int
-    painters: float | str
+    artists: float | str
     styles: float | str
     avoid: Sequence[str]
-    prefer: Sequence[str]
+    include: Sequence[str]
     safe: bool
     style: str | None
-    like: str | None
+    reference: str | None
     length: str | None
-    variety: float
-    lock: bool
+    diversity: float
+    keep_intent: bool
     force: bool
     guards: bool
-    budget: int | None
+    max_prompt_tokens: int | None
     chunks: int
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from promptlift.errors import ConfigError, ModelError
 from promptlift.files import sha256_of_file, write_json
+from promptlift.schema import upgraded
 
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
@@ -49,9 +50,14 @@ class ModelCard:
             return cls(name=folder.name, modes={"rewrite": PAPER_PREFIX})
         values = _read_json(path, {"schema_version", *cls.__dataclass_fields__})
         try:
-            return cls(**values)
-        except TypeError as error:
+            return cls._of(values)
+        except (TypeError, ValueError) as error:
             raise ModelError(f"{path} is faulty: {error}.") from error
+
+    @classmethod
+    def _of(cls, values: dict[str, Any]) -> "ModelCard":
+        """A card as JSON has it; an older one has older names of options."""
+        return cls(**{**values, "decoding": upgraded(values.get("decoding", {}))})
 
     def prefix(self, mode: str) -> str:
         """The text that the model expects before a source.
@@ -106,9 +112,9 @@ class Manifest:
         """
         values = _read_json(folder / MANIFEST_FILE, {"schema_version", *cls.__dataclass_fields__})
         try:
-            values["card"] = ModelCard(**values["card"])
+            values["card"] = ModelCard._of(values["card"])
             manifest = cls(**values)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"{folder / MANIFEST_FILE} is faulty: {error}. Export the model again."
             ) from error

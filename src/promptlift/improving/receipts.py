@@ -13,6 +13,7 @@ from promptlift.improving.improver import Improver
 from promptlift.improving.tools import infotext
 from promptlift.png_text import is_png, read_png_text
 from promptlift.records import SCHEMA_VERSION, Dropped, Improvement
+from promptlift.schema import upgraded_record
 
 KEYWORD, A1111_KEYWORD = "promptlift", "parameters"
 # Options that older versions of a receipt cannot lack, newer ones may add to.
@@ -92,7 +93,7 @@ def replay(receipt: Improvement, improver: Improver) -> Replay:
     options = {name: value for name, value in receipt.settings.items() if name in _OPTIONS}
     variants = improver.improve(
         receipt.source,
-        n=receipt.variant + 1,  # with variety a variant depends on those before it
+        n=receipt.variant + 1,  # with diversity a variant depends on those before it
         seed=receipt.seed,
         mode=receipt.mode,
         negative=receipt.negative,
@@ -158,7 +159,7 @@ def parse_receipt(text: str, place: str) -> Improvement:
         InputError: it is not a receipt, or has another version.
     """
     try:
-        value = json.loads(text)
+        value = upgraded_record(json.loads(text))
         if value["schema_version"] != SCHEMA_VERSION:
             raise InputError(
                 f"{place}: a receipt of version {value['schema_version']}; "

@@ -19,12 +19,14 @@ _MOST_LOST = 0.5
 def rewriting(
     text: str, ended: bool, reading: Reading, control: ControlConfig
 ) -> tuple[str, Selection]:
-    """The sound clauses of a text, joined and cut to the budget, and which were dropped.
+    """The sound clauses of a text, joined and cut to the token limit, and which were dropped.
 
     At least the first clause stays; if no clause is sound, the result is the prompt. Without guards
     the text stays as the model wrote it, less clauses that the options ban.
     """
-    asked = control if control.guards else replace(control, lock=False, budget=None)
+    asked = (
+        control if control.guards else replace(control, keep_intent=False, max_prompt_tokens=None)
+    )
     chosen = select(split_clauses(text), reading, asked, ended=ended, said="")
     if not control.guards and not chosen.dropped:
         return text, chosen

@@ -64,7 +64,7 @@ def select(
             reason = "in another variant"
         if reason is None and words != given:
             reason = _unwanted(phrase, words, reading, control)
-            if reason is None and control.lock:
+            if reason is None and control.keep_intent:
                 reason = contradiction(reading.intent.text, phrase, ", ".join(result.kept))
         if reason is None:
             before += words
@@ -89,7 +89,7 @@ def fit(selection: Selection, reading: Reading, limit: int | None) -> Selection:
 def _unwanted(phrase: str, words: str, reading: Reading, control: ControlConfig) -> str | None:
     """Why a phrase is dropped: banned terms go, whether decoding could ban them or not."""
     for kinds, strength in (
-        (("painter",), control.painter_strength),
+        (("painter",), control.artist_strength),
         (("style", "medium"), control.style_strength),
     ):
         if strength >= 1 and reading.new_terms([phrase], kinds):

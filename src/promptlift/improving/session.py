@@ -119,7 +119,7 @@ class Session:
 
     def _window(self, asks: Sequence[Ask]) -> Iterator[list[Improvement]]:
         groups = [self._rows_of(ask) for ask in asks]
-        if self.control.variety == 0:
+        if self.control.diversity == 0:
             self._improve([row for rows in groups for row in rows])
         else:  # a variant avoids the phrases of earlier variants, so they are improved in turn
             for variant in range(max(map(len, groups))):
@@ -155,7 +155,7 @@ class Session:
         """Add to each prompt what the model writes in a mode."""
         for row, text, ended in self._write(rows, mode):
             clauses = split_clauses(text)
-            used = row.used if self.control.variety >= 1 else ()
+            used = row.used if self.control.diversity >= 1 else ()
             if mode == "rewrite":  # the text may repeat the prompt in other words
                 clauses = other_clauses(new_clauses(text, row.reading.words), row.reading)
                 used = ()
@@ -168,12 +168,12 @@ class Session:
         """Rewrite; repair a rewriting that lost something, draw it again, or extend instead."""
         control = self.control
         # A rewriting has no place for markup.
-        left = [row for row in rows if not (control.lock and row.reading.has_syntax)]
-        for attempt in range(ATTEMPTS if control.lock else 1):
+        left = [row for row in rows if not (control.keep_intent and row.reading.has_syntax)]
+        for attempt in range(ATTEMPTS if control.keep_intent else 1):
             drawn, left = left, []
             for row, text, ended in self._write(drawn, "rewrite", attempt):
                 text, chosen = rewriting(text, ended, row.reading, control)
-                lost = row.reading.intent.lost(text) if control.lock else ()
+                lost = row.reading.intent.lost(text) if control.keep_intent else ()
                 repaired = repair(text, lost, row.reading, control) if lost else None
                 if repaired:
                     text, note = repaired

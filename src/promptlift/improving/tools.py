@@ -31,9 +31,9 @@ class ToolOptions:
     mode: str = option(
         "extend", "extend keeps your words and adds to them; rewrite writes anew.", choices=MODES
     )
-    painters: float = option(
+    artists: float = option(
         1.0,
-        "How firmly painters that the prompt does not name are kept out: 0 free, 1 never.",
+        "How firmly artists that the prompt does not name are kept out: 0 free, 1 never.",
         least=0.0,
         most=1.0,
     )
@@ -46,7 +46,7 @@ class ToolOptions:
     length: str = option(
         ANY_LENGTH, "How much is added; any leaves it to the model.", choices=(ANY_LENGTH, *LENGTHS)
     )
-    budget: int = option(
+    max_prompt_tokens: int = option(
         CLIP_BUDGET,
         "CLIP tokens that the prompt may have with its additions; more than 75 where the tool "
         "chains chunks.",
@@ -61,7 +61,7 @@ class ToolOptions:
         wrong = [
             f"{name} is {value!r} and must be a whole number from {least} to {most}"
             for name, value, least, most in (
-                ("budget", self.budget, 1, MOST_TOKENS),
+                ("max_prompt_tokens", self.max_prompt_tokens, 1, MOST_TOKENS),
                 ("variant", self.variant, 0, MOST_VARIANTS - 1),
             )
             if value not in range(least, most + 1)
@@ -74,10 +74,10 @@ class ToolOptions:
         return {
             "n": int(self.variant) + 1,  # as many as are needed to have this one
             "mode": self.mode,
-            "painters": self.painters,
+            "artists": self.artists,
             "styles": self.styles,
             "length": None if self.length == ANY_LENGTH else self.length,
-            "budget": int(self.budget),
+            "max_prompt_tokens": int(self.max_prompt_tokens),
         }
 
 

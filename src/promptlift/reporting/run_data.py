@@ -128,8 +128,7 @@ def read_run(folder: Path) -> RunData:
         raise InputError(
             f"{folder} holds no manifest.json, so it is no run folder; promptlift train makes one."
         )
-    Run.open(folder)  # says what is wrong with the manifest
-    stages = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["stages"]
+    stages = Run.open(folder).stages  # says what is wrong with the manifest
     missing: list[str] = []
     # Who trained nothing, and only draws and scores, misses no log.
     untrained = missing if "training" in stages else []

@@ -65,7 +65,7 @@ def write_report(
         sections = [summary, *sections]
     path = folder / "index.html"
     lead = paragraph(_lead(run))
-    kind = "Experiment" if "experiment" in run.stages else "Run"
+    kind = "Experiment" if "experimenting" in run.stages else "Run"
     write_text(path, page(f"{kind} {run.name}", sections, lead=lead, style=style, script=script))
     return path
 
@@ -95,7 +95,7 @@ def _lead(run: RunData) -> str:
     if state is None and run.stages:
         return "A run of promptlift in which nothing was trained."
     if state == "done":
-        if "experiment" in run.stages:
+        if "experimenting" in run.stages:
             return "A whole experiment of promptlift: pairs, training, pictures and scores."
         return "A training run of promptlift, complete."
     return (

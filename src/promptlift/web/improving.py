@@ -133,15 +133,16 @@ def improve_router(service: Service) -> APIRouter:
 
 
 def _options(body: ImproveRequest, service: Service) -> Options:
-    nulls = {"budget"} & body.model_fields_set  # the one option of which null says something
+    # The one option of which null says something.
+    nulls = {"max_prompt_tokens"} & body.model_fields_set
     names = [*options_of(DecodingConfig), *options_of(ControlConfig)]
     given = {
         name: value for name in names if (value := getattr(body, name)) is not None or name in nulls
     }
     improver, most = service.batcher.improver, service.config.max_new_tokens
     improver.card.prefix(body.mode)
-    if (like := given.get("like")) is not None:
-        check_length("like", like, service.config.max_prompt_chars)
+    if (reference := given.get("reference")) is not None:
+        check_length("reference", reference, service.config.max_prompt_chars)
     decoding, control = resolve_options(improver.card.decoding, body.preset, given)
     if decoding.max_new_tokens > most:
         raise ConfigError(f"max_new_tokens is {decoding.max_new_tokens}; this server allows {most}")

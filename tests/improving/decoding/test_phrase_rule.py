@@ -158,7 +158,7 @@ def test_avoided_phrases_never_come_in_thousands_of_samples(improver: Improver) 
 @pytest.mark.slow
 def test_a_preferred_phrase_comes_more_often_and_once(bundled: Improver) -> None:
     [plain] = bundled.improve(["a cat"], n=100, seed=2)
-    [wished] = bundled.improve(["a cat"], n=100, seed=2, prefer=["volumetric fog"])
+    [wished] = bundled.improve(["a cat"], n=100, seed=2, include=["volumetric fog"])
 
     def count(variants: list[Improvement]) -> int:
         return sum("volumetric fog" in variant.additions for variant in variants)

@@ -27,7 +27,7 @@ from promptlift.scoring.pictures.verdicts import Verdict
 from promptlift.tables import write_rows
 
 SCHEMA_VERSION = 1
-STAGE = "scoring pictures"
+STAGE = "scoring-pictures"
 _VERSIONED = ("promptlift", "torch", "transformers", "tokenizers", "numpy", "pillow")
 
 Report = Callable[[str], None]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from promptlift.improving.improver import Improver
     from promptlift.scoring.text.measuring import TextScorer, TextScores
 
-STAGE = "scoring_text"
+STAGE = "scoring-texts"
 SCHEMA_VERSION = 1
 _VERSIONED = ("promptlift", "torch", "transformers", "nltk", "numpy", "onnxruntime")
 

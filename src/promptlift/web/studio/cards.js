@@ -20,7 +20,7 @@ export class Card {
     this.removed = new Set([removed].flat().filter((one) => Number.isInteger(one) && one >= 0 && one < last));
     this.explained = false;
     this.page = page;
-    this.room = (receipt.settings.budget || 75) * (receipt.settings.chunks || 1);
+    this.room = (receipt.settings.max_prompt_tokens || 75) * (receipt.settings.chunks || 1);
     this.ownTokens = 0;
     this.turn = 0;
     this.editing = null;

@@ -9,8 +9,8 @@ const at = (id) => document.getElementById(id);
 const PAUSE_MS = 350; // of typing, before the prompt is improved
 const KEEP_MS = 2000; // before a result enters the history
 const RETRY_S = [1, 2, 4, 8];
-const FIELDS = ["prompt", "seed", "n", "mode", "chunks", "prefer", "avoid", "negative"];
-const RANGES = ["painters", "styles", "variety"];
+const FIELDS = ["prompt", "seed", "n", "mode", "chunks", "include", "avoid", "negative"];
+const RANGES = ["artists", "styles", "diversity"];
 
 const steps = new Steps();
 let cards = [];
@@ -63,8 +63,8 @@ function apply(found) {
 
 function say() {
   const allowed = (value) => (value === "0" ? "never" : value === "100" ? "free" : `${value}%`);
-  for (const name of ["painters", "styles"]) at(`${name}-said`).textContent = allowed(at(name).value);
-  at("variety-said").textContent = `${at("variety").value}%`;
+  for (const name of ["artists", "styles"]) at(`${name}-said`).textContent = allowed(at(name).value);
+  at("diversity-said").textContent = `${at("diversity").value}%`;
 }
 
 function grow() {
@@ -87,12 +87,12 @@ function strength(allowed) {
 function request(found) {
   const body = {
     prompts: found.prompt, n: Number(found.n), seed: Number(found.seed), mode: found.mode,
-    painters: strength(found.painters), styles: strength(found.styles),
-    chunks: Number(found.chunks), variety: found.variety / 100,
+    artists: strength(found.artists), styles: strength(found.styles),
+    chunks: Number(found.chunks), diversity: found.diversity / 100,
   };
   if (found.length) body.length = found.length;
   if (found.negative.trim()) body.negative = found.negative;
-  for (const name of ["prefer", "avoid"]) {
+  for (const name of ["include", "avoid"]) {
     if (phrases(found[name]).length) body[name] = phrases(found[name]);
   }
   if (found.force) body.force = true;
@@ -376,9 +376,9 @@ function fromReceipt({ source, seed, variant, mode, negative, settings, checks }
   return {
     prompt: source, seed: String(seed), n: String(n || variant + 1), mode, removed,
     negative: negative || "", length: settings.length || "", chunks: String(settings.chunks || 1),
-    painters: allowed(settings.painters, 0), styles: allowed(settings.styles, 100),
-    variety: Math.round(100 * (settings.variety || 0)), force: Boolean(settings.force),
-    prefer: list(settings.prefer), avoid: list(settings.avoid),
+    artists: allowed(settings.artists, 0), styles: allowed(settings.styles, 100),
+    diversity: Math.round(100 * (settings.diversity || 0)), force: Boolean(settings.force),
+    include: list(settings.include), avoid: list(settings.avoid),
   };
 }
 
@@ -394,7 +394,7 @@ at("prompt").addEventListener("input", () => {
   if (!isLocked()) newSeed();
   later();
 });
-for (const name of ["seed", "prefer", "avoid", "negative"]) at(name).addEventListener("input", () => later());
+for (const name of ["seed", "include", "avoid", "negative"]) at(name).addEventListener("input", () => later());
 for (const name of RANGES) at(name).addEventListener("input", () => { say(); later(); });
 for (const name of ["n", "mode", "chunks"]) at(name).addEventListener("change", () => improve());
 for (const one of document.querySelectorAll("[name=length]")) one.addEventListener("change", () => improve());

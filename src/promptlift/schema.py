@@ -1,0 +1,46 @@
+"""What options and the stages of a run were called before, so that older files are still read."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# Options of improving: receipts, journals and model cards of schema version 2 hold the old names.
+OPTIONS = {
+    "painters": "artists",
+    "prefer": "include",
+    "like": "reference",
+    "variety": "diversity",
+    "lock": "keep_intent",
+    "budget": "max_prompt_tokens",
+}
+# Stages of a run's manifest.
+STAGES = {
+    "experiment": "experimenting",
+    "scoring_text": "scoring-texts",
+    "scoring pictures": "scoring-pictures",
+}
+
+
+def upgraded(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings under the names of today, in the same order."""
+    return {OPTIONS.get(name, name): value for name, value in dict(settings).items()}
+
+
+def upgraded_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A receipt or the header of a journal, from version 2 to 3; any other stays as it is."""
+    if record.get("schema_version") != 2:
+        return dict(record)
+    found = {**upgraded(record), "schema_version": 3}
+    if isinstance(found.get("settings"), Mapping):
+        found["settings"] = upgraded(found["settings"])
+    return found
+
+
+def upgraded_stages(stages: Mapping[str, Any]) -> dict[str, Any]:
+    """The stages of a manifest, and their settings, under the names of today."""
+    found = {STAGES.get(name, name): stage for name, stage in stages.items()}
+    return {
+        name: {**stage, "config": upgraded(stage["config"])}
+        if isinstance(stage, Mapping) and isinstance(stage.get("config"), Mapping)
+        else stage
+        for name, stage in found.items()
+    }
