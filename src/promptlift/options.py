@@ -148,6 +148,7 @@ def takes(
     renamed: Mapping[str, str] | None = None,
     defaults: Mapping[str, Any] | None = None,
     panel: str | None = None,
+    show_defaults: bool = True,
 ) -> Callable[[Command], Command]:
     """Give a command the options of a config.
 
@@ -162,6 +163,7 @@ def takes(
         renamed: what a setting is called on the command line, by its name in the config.
         defaults: what help shows for a default that the command overrides.
         panel: heading of these options in help, for those that name none.
+        show_defaults: not where presets or model cards have defaults of their own.
     """
     names = {
         name: (renamed or {}).get(name, name)
@@ -178,7 +180,12 @@ def takes(
                 typed,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=None,
-                annotation=_typed(*known[name], typed, (defaults or {}).get(name), panel),
+                annotation=_typed(
+                    *known[name],
+                    typed,
+                    (defaults or {}).get(name, known[name][0].default if show_defaults else None),
+                    panel,
+                ),
             )
             for name, typed in names.items()
         ]
@@ -209,7 +216,6 @@ def _typed(item: "Field[Any]", known: Option, name: str, default: Any, panel: st
     """The annotation by which Typer makes an option of a field."""
     import typer
 
-    default = item.default if default is None else default
     shown = known.shown
     if shown is None and default not in (None, False, ()):
         shown = _shown(default)

@@ -130,7 +130,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 # It says how far it is after each picture, and not every ten seconds.
-EVERY_PICTURE = "import promptlift.scoring.pick as pick; pick._SECONDS = 0"
+EVERY_PICTURE = "import promptlift.progress as progress; progress.EVERY_S = 0"
 
 
 @pytest.mark.slow

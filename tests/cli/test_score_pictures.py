@@ -115,7 +115,7 @@ def test_a_missing_extra_is_named(absent: str, drawn: Path) -> None:
 
 
 # It says how far it is after each batch, and not every ten seconds.
-EVERY_BATCH = "import promptlift.scoring.looking as looking; looking._SECONDS = 0"
+EVERY_BATCH = "import promptlift.progress as progress; progress.EVERY_S = 0"
 
 
 @pytest.mark.slow

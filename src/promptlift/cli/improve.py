@@ -23,7 +23,7 @@ def _opt(*names: str, help: str) -> Any:
     return typer.Option(*names, help=help, show_default=False)
 
 
-@takes(DecodingConfig, "decoding", panel="Drawing tokens")
+@takes(DecodingConfig, "decoding", panel="Drawing tokens", show_defaults=False)
 @takes(ControlConfig, "control", panel="What is added")
 def improve(
     prompts: Annotated[
@@ -139,7 +139,15 @@ def _write(
     """Write results to a file that goes on after a stop; returns how many prompts failed."""
     from promptlift.improving.journal import improve_to_file
 
-    total = source.count()
+    total, first = source.count(), True
+
+    def told(done: int) -> None:
+        nonlocal first
+        if first and done:
+            say(f"{done} rows are done already")
+        first = False
+        show(done, total)
+
     with progress("rows") as show:
         written = improve_to_file(
             session,
@@ -148,7 +156,7 @@ def _write(
             source=source.identity(resume=resume),
             resume=resume,
             overwrite=overwrite,
-            progress=lambda done: show(done, total),
+            progress=told,
             **asked,
         )
     failed = f", {written.failed} of them failed" if written.failed else ""

@@ -16,7 +16,7 @@ def _opt(help: str) -> Any:
     return typer.Option(help=help, show_default=False)
 
 
-@takes(TrainingConfig, "settings")
+@takes(TrainingConfig, "settings", show_defaults=False)
 def train(
     pairs: Annotated[
         list[Path] | None,
