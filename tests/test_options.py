@@ -25,6 +25,7 @@ class Settings:
     words: tuple[str, ...] = option((), "Words.")
     fast: bool = option(True, "Fast.", off="--slow")
     seed: int | None = option(None, "Seed.", shown="drawn")
+    first: int = option(0, "First.")
 
     def __post_init__(self) -> None:
         check(self)
@@ -60,7 +61,7 @@ def test_a_command_is_given_what_was_typed_and_nothing_else() -> None:
 def test_help_shows_each_option_once_with_its_default() -> None:
     shown = run()[1]
     defaults = {"steps": "[4]", "share": "[0.5]", "kind": "[one]", "strength": "[never]",
-                "fast": "[on]", "seed": "[drawn]"}  # fmt: skip
+                "fast": "[on]", "seed": "[drawn]", "first": "[0]"}  # fmt: skip
     for name, default in defaults.items():
         [line] = [line for line in shown.splitlines() if f"--{name} " in line]
         assert default in line

@@ -73,7 +73,8 @@ class Option:
             ("{} or more", self.least), ("above {}", self.above),
             ("at most {}", self.most), ("below {}", self.below),
         )  # fmt: skip
-        return " and ".join(text.format(f"{end:,g}") for text, end in ends if end is not None)
+        words = [text.format(f"{end:,g}") for text, end in ends if end is not None]
+        return " and ".join(words) or "a finite number"
 
 
 def option(default: Any, help: str, **known: Any) -> Any:
@@ -217,7 +218,7 @@ def _typed(item: "Field[Any]", known: Option, name: str, default: Any, panel: st
     import typer
 
     shown = known.shown
-    if shown is None and default not in (None, False, ()):
+    if shown is None and default is not None and default is not False and default != ():
         shown = _shown(default)
     types = set(kinds(item.type))
     listed = tuple in types

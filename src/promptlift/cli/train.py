@@ -1,15 +1,19 @@
 """`promptlift train`."""
 
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from promptlift.cli.door import FAILED, INTERRUPTED, guarded, say
 from promptlift.options import takes
 from promptlift.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from promptlift.records import Pair
 
 
 def _opt(help: str) -> Any:
@@ -79,10 +83,8 @@ def train(
     with guarded("interrupted; the same command goes on from the last checkpoint"):
         from promptlift.errors import ConfigError
         from promptlift.pairs.load import collect_pairs
-        from promptlift.training.data import paper_files
         from promptlift.training.distributed import launched
-        from promptlift.training.train import hash_inputs, measure_run
-        from promptlift.training.train import train as train_model
+        from promptlift.training.train import hash_inputs
 
         config = TrainingConfig.resolve(preset, settings)
         if output is None and not preflight:
@@ -90,44 +92,70 @@ def train(
         report = say if launched().main else _silent
         files, held = pairs or [], validation or []
         if not files:
+            from promptlift.training.data import paper_files
+
             files, held = paper_files(preset, held)
         collect = partial(collect_pairs, source=source, target=target, report=report)
         learned = collect(files, drop_faulty=not pairs)  # in one's own a faulty row is an error
         measured = collect(held, drop_faulty=not validation)
         given = measured if held else None
         if preflight:
-            with tempfile.TemporaryDirectory() as folder:
-                found = measure_run(learned, config, Path(folder), validation=given, report=report)
-            if not found.fits:
-                report(f"error: {found.advice(config)}")
-                raise typer.Exit(FAILED)
+            _measure(learned, config, given, report)
             return
         assert output is not None
-        inputs = hash_inputs([*files, *held])
-        evaluator = None
-        if config.evaluation_decoding != "none":
-            encoder = encoder or ("roberta-large" if preset == "paper-exact" else None)
-            if launched().main:
-                from promptlift.scoring.text.config import TextConfig
-                from promptlift.scoring.text.epochs import epoch_evaluator
-
-                scoring = TextConfig(encoder=encoder, layer=layer)
-                evaluator, measuring = epoch_evaluator(scoring, report)
-                inputs |= measuring  # figures of one run must compare
-        trained = train_model(
+        encoder = encoder or ("roberta-large" if preset == "paper-exact" else None)
+        evaluator, measuring = _evaluator(config, encoder, layer, report)
+        _train(
             learned,
             output,
             config,
             validation=given,
-            inputs=inputs,
+            inputs=hash_inputs([*files, *held]) | measuring,  # figures of one run must compare
             evaluator=evaluator,
             preflight=preflight,
             report=report,
         )
-        if trained is None:
-            report("stopped; the same command goes on from the last checkpoint")
-            raise typer.Exit(INTERRUPTED)
-        report(f"model in {trained}; for the engine: promptlift export {trained} --output FOLDER")
+
+
+def _measure(
+    learned: "list[Pair]",
+    config: TrainingConfig,
+    validation: "list[Pair] | None",
+    report: Callable[[str], None],
+) -> None:
+    """The preflight alone; fails where the run does not fit into memory."""
+    from promptlift.training.train import measure_run
+
+    with tempfile.TemporaryDirectory() as folder:
+        found = measure_run(learned, config, Path(folder), validation=validation, report=report)
+    if not found.fits:
+        report(f"error: {found.advice(config)}")
+        raise typer.Exit(FAILED)
+
+
+def _evaluator(
+    config: TrainingConfig, encoder: str | None, layer: int | None, report: Callable[[str], None]
+) -> tuple[Any, dict[str, str]]:
+    """What measures each epoch, in the main process, and what identifies it."""
+    from promptlift.training.distributed import launched
+
+    if config.evaluation_decoding == "none" or not launched().main:
+        return None, {}
+    from promptlift.scoring.text.config import TextConfig
+    from promptlift.scoring.text.epochs import epoch_evaluator
+
+    return epoch_evaluator(TextConfig(encoder=encoder, layer=layer), report)
+
+
+def _train(*args: Any, report: Callable[[str], None], **settings: Any) -> None:
+    """Train, and say where the model is."""
+    from promptlift.training.train import train as train_model
+
+    trained = train_model(*args, report=report, **settings)
+    if trained is None:
+        report("stopped; the same command goes on from the last checkpoint")
+        raise typer.Exit(INTERRUPTED)
+    report(f"model in {trained}; for the engine: promptlift export {trained} --output FOLDER")
 
 
 def _silent(line: str) -> None:
