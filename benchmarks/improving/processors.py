@@ -173,8 +173,8 @@ def training(count: int) -> dict[str, Any]:
 def scoring(count: int) -> dict[str, Any]:
     """CLIPScores of renders of the pocket world, and how far they depend on the batch."""
     from PIL import Image
-    from promptlift.world.render import render
 
+    from benchmarks.world.render import render
     from promptlift.scoring.pictures.clip_loading import load_clip
     from promptlift.scoring.pictures.similarity import clip_score
     from promptlift.world.captions import subject
