@@ -365,7 +365,7 @@ def test_curves_made_like_the_papers_are_said_to_be(decoding: str, tmp_path: Pat
     section = windows(read_run(folder), drawing_into(tmp_path))
     assert section is not None
     assert ("are made like them" in section.body) is (decoding == "paper-exact")
-    assert ("not to be compared" in section.body) is (decoding == "model")
+    assert ("do not compare them" in section.body) is (decoding == "model")
 
 
 def test_inputs_that_are_no_hashes_are_shown_as_they_are(tmp_path: Path) -> None:
