@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import re
 import select
 import shutil
@@ -299,7 +300,10 @@ def test_a_body_that_does_not_come_is_refused_and_delays_nobody(exported: Path) 
 
 @pytest.mark.slow
 def test_requests_made_from_the_description_meet_no_failure(exported: Path, tmp_path: Path) -> None:
-    tool = shutil.which("schemathesis")
+    # Beside this Python first, which need not be on the path.
+    tool = shutil.which(
+        "schemathesis", path=f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"
+    )
     if tool is None:
         pytest.skip("no schemathesis")
     pipeline = save_sd15(tmp_path / "sd15")

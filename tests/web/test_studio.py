@@ -1,9 +1,11 @@
 """What the studio asks of its server, in this process, with a tiny model."""
 
 import json
+import os
 import shutil
 import struct
 import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,7 +166,10 @@ def test_beyond_the_page_a_token_is_needed(receipt: dict[str, Any]) -> None:
 
 @pytest.mark.slow
 def test_requests_made_from_the_description_meet_no_failure(tmp_path: Path) -> None:
-    tool = shutil.which("schemathesis")
+    # Beside this Python first, which need not be on the path.
+    tool = shutil.which(
+        "schemathesis", path=f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"
+    )
     if tool is None:
         pytest.skip("no schemathesis")
     server = Studio("--image-model", "none")
