@@ -4,7 +4,7 @@
 
 Any bytes, read as UTF-8, are a prompt: parsing never fails, gives the prompt back byte for byte,
 takes linear time, and additions leave the prompt's own characters as they are. Prompts of
-tests/improving/test_syntax.py make a good corpus, a file each.
+tests/prompts/test_syntax.py make a good corpus, a file each.
 """
 
 import sys

@@ -79,6 +79,10 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     )
     with pytest.raises(ConfigError, match="steps is True and must be a whole number"):
         Settings(steps=True)
+    with pytest.raises(ConfigError, match="fast is 'no' and must be True or False"):
+        Settings(fast="no")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="kind is 5 and must be text"):
+        Settings(kind=5)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="drawing has no option 'stepps'; did you mean steps"):
         known_in(Settings, ["steps", "stepps"], "drawing")
 

@@ -60,7 +60,7 @@ def figures(results: list[Improvement], artists: re.Pattern[str] | None) -> dict
     return row
 
 
-# Rows of the table in docs/experiments.md: set and strength of painters, styles free.
+# Rows of the table in docs/lab-log.md: set and strength of painters, styles free.
 _TABLED = (
     ("held-out heads", 0.0),
     ("held-out heads", 0.5),

@@ -108,21 +108,28 @@ def check(config: Any, *more: str) -> None:
     for name, value, item, known in values:
         if value is None:
             continue
-        if not _is_of(item, value):
-            number = "a whole number" if int in set(kinds(item.type)) else "a number"
-            wrong.append(f"{name} is {value!r} and must be {number}")
+        if (kind := _wrong_kind(item, value)) is not None:
+            wrong.append(f"{name} is {value!r} and must be {kind}")
         elif not known.allows(value):
             wrong.append(f"{name} is {value!r} and must be {known.must_be}")
     if problems := [*wrong, *filter(None, more)]:
         raise ConfigError("; ".join(problems))
 
 
-def _is_of(item: "Field[Any]", value: Any) -> bool:
-    """Whether a number is given where a field holds one, and a whole one where it must be."""
+def _wrong_kind(item: "Field[Any]", value: Any) -> str | None:
+    """What a value must be to be of a field's type, where it is not; None where it is."""
     types = set(kinds(item.type))
+    if types == {bool}:
+        return None if isinstance(value, bool) else "True or False"
+    if types == {str}:
+        return None if isinstance(value, str) else "text"
     if types == {int}:
-        return isinstance(value, Integral) and not isinstance(value, bool)
-    return types != {float} or (isinstance(value, Real) and not isinstance(value, bool))
+        whole = isinstance(value, Integral) and not isinstance(value, bool)
+        return None if whole else "a whole number"
+    if types == {float}:
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        return None if number else "a number"
+    return None
 
 
 def known_in(config: type, names: Iterable[str], what: str) -> None:

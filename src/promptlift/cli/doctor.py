@@ -14,7 +14,7 @@ from promptlift.cli.door import FAILED, guarded
 PACKAGES = (
     "promptlift", "onnxruntime", "tokenizers", "numpy", "typer", "rich",
     "pyarrow", "torch", "transformers", "accelerate", "onnx", "peft", "nltk", "diffusers",
-    "fastapi", "uvicorn",
+    "fastapi", "uvicorn", "scipy", "psutil", "httpx",
 )  # fmt: skip
 _CPUINFO = Path("/proc/cpuinfo")
 # Products of 8-bit numbers summed in one instruction, on x86 and on ARM.

@@ -96,7 +96,7 @@ class ControlConfig:
         wrong += [
             f"{name} is empty"
             for name, given in (("style", self.style), ("reference", self.reference))
-            if given is not None and not given.strip()
+            if given is not None and not str(given).strip()
         ]
         check(self, *wrong)
 
