@@ -449,8 +449,11 @@ def test_the_budget_bounds_requests_and_keeps_known_answers(
 ) -> None:
     list(ask(PROMPTS[8:]))
     results = list(ask(PROMPTS, max_requests=3))
-    assert states(results) == ["accepted"] * 3 + ["not asked"] * 5 + ["accepted"] * 4
-    assert results[3].reason == "max_requests, 3, is used up"
+    # Which three are asked depends on which of the threads comes first.
+    assert sorted(states(results[:8])) == ["accepted"] * 3 + ["not asked"] * 5
+    assert states(results[8:]) == ["accepted"] * 4
+    left_out = [result.reason for result in results if result.state == "not asked"]
+    assert left_out == ["max_requests, 3, is used up"] * 5
     assert len(endpoint.asked) == 4 + 3
     assert ask.reports[-1] == "12 prompts, 7 accepted, 5 not asked; 3 requests"
 
