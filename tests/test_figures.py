@@ -184,7 +184,7 @@ def of_the_models() -> list[str]:
     return [
         f"cropped pictures (shape {oracle['cropped']['shape'][0]:.3f})",
         "pixel style ({:.3f} of {} clean".format(*styles["pixel"]["style"][::3]),
-        f"({min(cleans):.3f} to {max(cleans):.3f} clean in the mean)",
+        f"({min(cleans):.3f} to {max(cleans):.3f} clean on average)",
         f"a mean error of {vae['mean absolute error of 255'][0]:.1f} of 255",
         f"({vae['PSNR in dB'][0]:.1f} dB; "
         f"{vae['PSNR in dB, noisy pictures left out'][0]:.1f} dB without",

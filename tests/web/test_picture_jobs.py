@@ -50,7 +50,7 @@ def ended(client: TestClient, place: str) -> dict[str, Any]:
 
 
 def awaited(client: TestClient, place: str, enough: Callable[[Job], bool]) -> dict[str, Any]:
-    """What is told of a job once it is so far."""
+    """Wait until a job has come far enough, and return its state."""
     jobs: PictureJobs = client.app.state.service.pictures  # type: ignore[attr-defined]
     job = jobs.get(place.rpartition("/")[2])
     assert job is not None

@@ -100,7 +100,7 @@ def improve(
         from promptlift.improving.improver import Improver
 
         improver = Improver.load(model, threads=threads)
-        # Wrong options are told now, not after a long file was read.
+        # Report wrong options now, not after reading a long file.
         session = improver.session(preset=preset, **options)
         improver.card.prefix(mode)
         source = PromptSource(prompts=prompts, files=files, column=column, mode=mode)

@@ -109,7 +109,7 @@ class ClipSampler:
             return found
         encoded = [encoder.encode(item.negative or "") for item in batch]
         found |= _arguments("negative_", encoded, [encoder.padded(one, chunks) for one in encoded])
-        # As diffusers has it: SDXL's base was trained with zeros where nothing is said.
+        # As in diffusers: SDXL's base was trained with zeros in place of an empty prompt.
         if encoded[0].pooled is not None and pipeline.config.force_zeros_for_empty_prompt:
             unsaid = torch.tensor([request.negative is None for request in batch])
             for name in ("negative_prompt_embeds", "negative_pooled_prompt_embeds"):

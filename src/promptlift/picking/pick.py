@@ -75,7 +75,7 @@ def pick(
     config, scoring = config or PickConfig(), scoring or PictureScoringConfig()
     scoring = replace(scoring, clip=scoring.clip_for(illustrator.pipelines.origins[0].name))
     check_metric(config.metric)
-    # Wrong options are told at once.
+    # Report wrong options at once.
     session = improver.session(preset=config.preset, **config.improving)
     improver.card.prefix(config.mode)
     given = replace(given, mode=config.mode)

@@ -157,5 +157,5 @@ def undisturbed() -> Iterator[None]:
 def _scaled(
     loss: torch.Tensor, labels: torch.Tensor, num_items_in_batch: torch.Tensor
 ) -> torch.Tensor:
-    """The share of a batch in the mean over all tokens of an update."""
+    """How much a batch contributes to the mean over all tokens of an update."""
     return loss * (labels.ne(IGNORED).sum() / num_items_in_batch)
