@@ -12,18 +12,19 @@ from hypothesis import strategies as st
 
 from promptlift import Improver
 from promptlift.prompts.clip_tokens import count_clip_tokens, count_parts
+from promptlift.prompts.parts import insert, main_part, parts_of
+from promptlift.prompts.reading import read
 from promptlift.prompts.syntax import (
     Span,
     _Parser,
-    insert,
-    main_part,
     parse,
-    parts_of,
     render,
 )
 
 _TOKENS = """( ) [ ] { } | : :: :1.2 \\ \\( < > <lora:a:1> __ __a/b__ $$ 2$$ ${x} BREAK AND , . 0.5
---ar --no --AR 1:1 embedding:a cat CAT Red é 🐱 " # ADDCOMM ADDBASE ADDCOL ADDROW —ar"""
+--ar --no --AR 1:1 embedding:a cat CAT Red é 🐱 " # ADDCOMM ADDBASE ADDCOL ADDROW —ar
+// /* */ ### #fff <random: <segment:a> <base> <foo: 1.2:: -1::a ++ .swap( .blend(1,1) ("a","b")
+MASK( --prompt --sref "a" {"subject": "a" } ] ``` COUPLE(1) Steps:"""
 SIGNS = st.sampled_from([*_TOKENS.split(), " ", "\n", "\nNegative prompt:", "\u200b"])
 PROMPTS = st.one_of(st.text(max_size=60), st.lists(SIGNS, max_size=25).map("".join))
 
@@ -34,9 +35,8 @@ def improved(prompt: str) -> str:
     return prompt if part is None else f"{prompt[: part.end]}+{prompt[part.end :]}"
 
 
-# Kinds that no text encoder reads, and those that may follow the place of additions.
-UNSEEN = {"weight", "share", "tag", "embedding", "variable", "break", "and", "flag", "negative"}
-BEHIND = {"weight", "share", "tag", "flag", "negative"}
+# Roles of spans that may stand between the last words of a part and its end.
+AFTER = {"weight", "tag", "flag", "negative", "comment", "frame", "aside"}
 
 
 def may_be_seen(span: Span) -> set[str]:
@@ -48,8 +48,9 @@ def may_be_seen(span: Span) -> set[str]:
     if span.kind == "mark":
         return {"", ", "}  # between alternatives that are all drawn
     if span.kind == "wildcard":
-        return {"", " ".join(re.split(r"[\W_]+", span.text.strip("_~@!").split("(")[0]))}
-    assert span.kind in UNSEEN
+        return {"", " ".join(re.findall(r"[^\W_]+", span.seen))}
+    if span.kind in ("doubt", "aside", "frame"):
+        return {span.seen}
     return {""}
 
 
@@ -71,7 +72,7 @@ def test_additions_go_to_the_end_of_a_parts_words(prompt: str) -> None:
     inside: list[list[tuple[int, Span]]] = [[]]  # of each part, its spans with their places
     place = 0
     for span in spans:
-        if span.kind in ("break", "and"):
+        if span.role == "part":
             inside.append([])
         else:
             inside[-1].append((place, span))
@@ -82,11 +83,15 @@ def test_additions_go_to_the_end_of_a_parts_words(prompt: str) -> None:
     for part, its in zip(parts, inside, strict=True):
         assert part.seen == "".join(span.seen for _, span in its)
         assert part.embeddings == [span.kind for _, span in its].count("embedding")
-        depth += sum(span.text in ("(", "[", "{") for _, span in its if span.kind == "mark")
-        depth -= sum(span.text in (")", "]", "}") for _, span in its if span.kind == "mark")
+        marks = [span.text for _, span in its if span.kind == "mark"]
+        depth += sum(mark in ("(", "[", "{") or mark[0] == "<" for mark in marks)
+        depth -= sum(mark in (")", "]", "}", ">") for mark in marks)
         ends = [at + len(span.text.rstrip()) for at, span in its
-                if span.kind not in BEHIND and span.text.strip()]  # fmt: skip
-        assert part.end == (ends[-1] if ends and not depth else None)
+                if span.role not in AFTER and span.text.strip()]  # fmt: skip
+        if any(span.kind in ("doubt", "emphasis") for _, span in its):
+            assert part.end is None or part.before or part.end <= ends[-1]
+        else:
+            assert part.end == (ends[-1] if ends and not depth else None)
 
 
 @given(PROMPTS)
@@ -133,13 +138,13 @@ def test_additions_change_no_syntax(prompt: str) -> None:
     if part is None:
         return
     assert part.end is not None
-    longer = insert(prompt, part.end, ["soft light"])
+    longer = read(prompt).extended(["soft light"])
     marks = [(span.kind, span.text) for span in spans if span.kind != "text"]
     assert marks == [(span.kind, span.text) for span in parse(longer) if span.kind != "text"]
 
 
 WITHOUT_SIGNS = st.one_of(
-    st.text(st.characters(exclude_characters="()[]{}<>|\\:_$—-"), max_size=40),
+    st.text(st.characters(exclude_characters="()[]{}<>|\\:_$—-#/+"), max_size=40),
     st.lists(st.sampled_from(["AND", "BREAK", "and", "cat", "CAT", ",", " "])).map("".join),
 )
 
@@ -263,8 +268,7 @@ def test_prompts_of_threads(bundled: Improver, prompt: str, words: str) -> None:
     parts = parts_of(spans)
     assert [part.words for part in parts] == [words]
     [result] = bundled.improve(prompt, seed=0, force=True)
-    end = parts[0].end or len(prompt)
-    assert result.prompt == insert(prompt, end, result.additions)
+    assert result.prompt == insert(prompt, parts[0], result.additions)
     assert bool(result.additions) == bool(words)
     assert not set("<>[](){}|_") & set("".join(result.additions))
     assert "unknown" not in "".join(result.additions)

@@ -9,7 +9,8 @@ from typing import Any
 
 from promptlift.errors import InputError
 from promptlift.prompts.clip_tokens import count_parts
-from promptlift.prompts.syntax import parse, parts_of
+from promptlift.prompts.parts import parts_of
+from promptlift.prompts.syntax import parse
 from promptlift.records import SCHEMA_VERSION, Dropped, Improvement
 from promptlift.schema import upgraded
 from promptlift.tables import Fault, read_rows

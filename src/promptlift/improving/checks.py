@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from promptlift.prompts.clip_tokens import count_parts
+from promptlift.prompts.parts import parts_of
 from promptlift.prompts.reading import Reading
-from promptlift.prompts.syntax import parse, parts_of
+from promptlift.prompts.syntax import parse
 
 
 def check_result(

@@ -51,7 +51,9 @@ def select(
     for place, phrase in enumerate(phrases):
         reason = None
         words = plain_words(phrase)
-        if control.guards:
+        if reading.frame and not _fits_quotes(phrase):
+            reason = "syntax"
+        elif control.guards:
             if not ended and place and place == len(phrases) - 1:
                 reason = "unfinished"
             elif not phrase.isprintable() or BROKEN in phrase or not words.strip():
@@ -100,6 +102,11 @@ def _unwanted(phrase: str, words: str, reading: Reading, control: ControlConfig)
     if unsafe and not set(plain_words(reading.prompt).split()).issuperset(unsafe):
         return "unsafe"
     return None
+
+
+def _fits_quotes(phrase: str) -> bool:
+    """Whether a phrase can stand in quotation marks and leave them whole."""
+    return phrase.isprintable() and '"' not in phrase and "\\" not in phrase
 
 
 # Models say the same phrases over and over.

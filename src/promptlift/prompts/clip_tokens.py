@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from promptlift.prompts.syntax import Part
+from promptlift.prompts.parts import Part
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -9,11 +9,17 @@ from promptlift.prompts.clip_tokens import count_clip_tokens, count_parts
 from promptlift.prompts.intent import Intent, Want
 from promptlift.prompts.language import foreign_language
 from promptlift.prompts.lexicon.terms import Term, find_terms
-from promptlift.prompts.syntax import Part, insert, main_part, parse, parts_of
+from promptlift.prompts.parts import Part, append, insert, main_part, parts_of
+from promptlift.prompts.syntax import parse
 
 # A prompt that names so many of these is detailed; nine in ten real heads name none.
 _DETAIL = ("style", "medium", "filler", "light", "camera")
 DETAILED = 5
+_NO_PLACE = {
+    "": "it has no words",
+    "frame": "no text in it is known to describe the picture",
+    "call": "its function takes additions only in quotation marks",
+}
 
 
 @dataclass(frozen=True)
@@ -25,17 +31,20 @@ class Reading:
         parts: what is encoded by itself, see `syntax.Part`.
         part: the one that is improved, None where the prompt has no words.
         has_syntax: whether anything in it is more than words.
+        frame: what its words stand in, within quotation marks: "frame" for JSON and the like, "call"
+            for a function of compel, "" for nothing.
     """
 
     prompt: str
     parts: tuple[Part, ...]
     part: Part | None
     has_syntax: bool
+    frame: str = ""
 
     @property
     def words(self) -> str:
         """The words of the part that is improved."""
-        return self.part.words if self.part else ""
+        return ", ".join(part.words for part in self.improved)
 
     @cached_property
     def intent(self) -> Intent:
@@ -71,19 +80,31 @@ class Reading:
         parts = parts_of(parse(result)) if parts is None else parts
         return self.intent.lost(", ".join(part.words for part in parts))
 
+    @property
+    def improved(self) -> tuple[Part, ...]:
+        """The parts that phrases are added to: one, or all that a function of compel mixes."""
+        if self.part is None:
+            return ()
+        if self.part.kind != "call":
+            return (self.part,)
+        return tuple(part for part in self.parts if part.words and part.end is not None)
+
     def extended(self, phrases: list[str]) -> str:
-        """The prompt with phrases behind the words of the part that is improved."""
-        if self.part is None or self.part.end is None:
-            return self.prompt
-        return insert(self.prompt, self.part.end, phrases)
+        """The prompt with phrases after the words that are improved."""
+        prompt = self.prompt
+        for part in reversed(self.improved):
+            prompt = insert(prompt, part, phrases)
+        return prompt
 
     def tokens_with(self, phrases: list[str]) -> int:
-        """CLIP tokens of the part that is improved, with phrases behind it."""
-        if self.part is None:
-            return 0
-        seen = self.part.seen.rstrip()
-        longer = insert(seen, len(seen), phrases) if seen else ", ".join(phrases)
-        return count_clip_tokens(longer) + self.part.embeddings
+        """CLIP tokens of the part that is improved, with phrases after its words."""
+        return max(
+            (
+                count_clip_tokens(append(part.seen.rstrip(), phrases)) + part.embeddings
+                for part in self.improved
+            ),
+            default=0,
+        )
 
     def reason_to_leave(self, *, limit: int | None, force: bool) -> str | None:
         """Why the prompt is better left as it is.
@@ -93,7 +114,7 @@ class Reading:
             force: improve it even if it is detailed already or not in English.
         """
         if self.part is None:
-            return "left alone: it has no words"
+            return f"left alone: {_NO_PLACE[self.frame]}"
         own = self.tokens_with([])
         if limit is not None and own >= limit:
             return f"left alone: it has {own} CLIP tokens by itself, of {limit}"
@@ -111,7 +132,14 @@ def read(prompt: str) -> Reading:
     """Read a prompt."""
     spans = parse(prompt)
     parts = tuple(parts_of(spans))
-    return Reading(prompt, parts, main_part(parts), any(span.kind != "text" for span in spans))
+    kinds = {span.kind for span in spans}
+    return Reading(
+        prompt,
+        parts,
+        main_part(parts),
+        has_syntax=not kinds <= {"text", "doubt"},
+        frame=next((kind for kind in ("call", "frame") if kind in kinds), ""),
+    )
 
 
 def longest_part(prompt: str) -> int:

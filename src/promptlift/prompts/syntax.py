@@ -1,57 +1,37 @@
 """Prompt syntax, without loss: which characters of a prompt are words and which are markup.
 
-Read is what people write for A1111, Forge, SD.Next, ComfyUI, Dynamic Prompts and Midjourney:
-attention `(word:1.2)` `[word]`, prompt editing `[a:b:0.5]`, alternatives `[a|b]` `{a|b}`, tags
-`<lora:name:0.8>`, embeddings, wildcards `__name__`, `BREAK`, `AND` and flags `--ar 16:9`.
-What is no syntax is text: parsing never fails, and the spans together are the prompt.
+The marks of A1111, Forge, SD.Next, ComfyUI, SwarmUI, InvokeAI, NovelAI, Dynamic Prompts and
+Midjourney are in `dialects.py`, prompts inside JSON and the like in `frames.py`; here is how marks
+nest. What is no syntax is text: parsing never fails, and the spans together are the prompt.
 """
 
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
-# Flags of Midjourney that take a value; others are taken to stand alone.
-_VALUED = (
-    "ar|aspect|v|version|q|quality|s|stylize|c|chaos|seed|sameseed|stop|niji|style|iw|w|weird|r|"
-    "repeat|sref|sw|sv|cref|cw|oref|ow|p|profile|personalize|exp|steps|cfg|width|height"
-)
-_FORMS = {
-    "negative": r"(?:\A|(?<=\n))[^\S\n]*Negative prompt:[\s\S]*",
-    "escape": r"\\[()\[\]{}<>|:\\]",
-    "tag": r"<[A-Za-z]\w*:[^<>\n]*>",
-    "embedding": r"<[A-Za-z0-9_][^<>\s:|]*>|(?<!\w)embedding:[\w./\\-]*\w",
-    "wildcard": r"__[~@!]?(?!_)[\w/*.-]+?(?:\([^()\n]*\))?__(?!_)",
-    "variable": r"\$\{[^{}$\n]*\}",
-    "break": r"\b(?:BREAK|ADDCOMM|ADDBASE|ADDCOL|ADDROW)\b",
-    "and": r"\bAND\b",
-    "flag": r"(?<!\S)(?:"
-    r"--no(?!\S)(?:(?!\s--\w).)*"
-    rf"|--(?:{_VALUED})(?![\w-])(?:[ =]+(?!--)[^\s,]+)?"
-    r"|--[a-z][\w-]*"
-    r"|—(?:ar|v|s|q|niji|style)(?!\w)(?:[ =]+[^\s,]+)?)",  # a dash that phones make of two
-    "weight": rf":\s*{_NUMBER}\s*(?=\))|\s+:\s*{_NUMBER}(?=\s*(?:\bAND\b|\Z))",
-    "share": rf"::(?:{_NUMBER})?",  # Midjourney's weights, hot::2 dog
-    "sign": r"[()\[\]{}|:]",
-    "text": r"[^\W_]+|\s+|_+|.",
-}
-_TOKEN = re.compile("|".join(f"(?P<{name}>{form})" for name, form in _FORMS.items()), re.DOTALL)
-# No form but text matches without one of these; most prompts have none.
-_SYNTAX = re.compile(r"[()\[\]{}<>|:\\—]|__|--|BREAK|AND|ADD[CBR]")
-# Behind "{": how many options are drawn and what joins them; before an option: its odds.
+from promptlift.prompts.dialects import HINTS, MARKS, NUMBER, PLAIN, ROLES
+from promptlift.prompts.frames import pieces_of
+
+_FORMS = [*(mark.form for mark in MARKS), r"[()\[\]{}|:>]", r"[^\W_]+|\n|[^\S\n]+|_+|."]
+_KINDS = [*(mark.kind for mark in MARKS), "sign", "text"]
+_TOKEN = re.compile("|".join(f"(?P<m{i}>{form})" for i, form in enumerate(_FORMS)), re.DOTALL)
+_PLAIN = re.compile(PLAIN)
+_SYNTAX = re.compile(HINTS)
+# After "{": how many options are drawn and what joins them; before an option: its odds.
 _DRAWN = re.compile(r"[~@!]?(?:\d+(?:-\d*)?|-\d+)\$\$(?:[^|{}$]*\$\$)?|[~@!]")
 _ODDS = re.compile(r"\s*\d+(?:\.\d+)?::")
-_OPENER = {")": "(", "]": "[", "}": "{"}
-_AND = re.compile(_FORMS["and"])
-_SPLIT = re.compile(f"{_FORMS['break']}|{_FORMS['and']}")
+_OPENER = {")": "(", "]": "[", "}": "{", ">": "<"}
+_AND = re.compile(r"\bAND\b")
+_SPLIT = re.compile(r"BREAK|AND|ADD(?:COMM|BASE|COL|ROW)")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _NEXT_LETTERS = re.compile(r"[^<—-]*?([^\W\d_]+)")  # not those of a tag or a flag
 _NEAR = 40  # characters in which a neighbouring word is looked for
-_SPLITS = ("break", "and")
-_BEHIND = ("tag", "weight", "share", "flag", "negative")
+# How a weight of NovelAI, `1.2::`, ends; the weight of Midjourney, `a dog::2`, has a number there.
+_CLOSED = re.compile(rf"::(?!{NUMBER})")
+_CHOICE = re.compile(r"<(?:random|alternate|alt|fromto|setvar|setmacro|repeat|wildcard|wc)\b")
+_SEVERAL = re.compile(r"<(?:random|wildcard|wc)\[\d")
 
 
 @dataclass(frozen=True)
@@ -59,8 +39,8 @@ class Span:
     """A run of characters of a prompt.
 
     Attributes:
-        kind: "text", "escape", "mark" (brackets and signs), "weight", "share", "tag",
-            "embedding", "wildcard", "variable", "break", "and", "flag" or "negative".
+        kind: a key of `dialects.ROLES`: "text", "escape", "mark" (brackets and signs), "weight",
+            "tag", "wildcard", "break", "flag", "comment", "negative" and others.
         text: the characters.
         seen: what a text encoder reads in their place: nothing for markup, the name of a
             wildcard, and of alternatives only the longest.
@@ -70,23 +50,10 @@ class Span:
     text: str
     seen: str
 
-
-@dataclass(frozen=True)
-class Part:
-    """What is encoded by itself: a prompt, or what stands between `BREAK` and `AND`.
-
-    Attributes:
-        seen: what the text encoder reads.
-        words: the same as a model should read it, without the gaps that markup leaves.
-        embeddings: number of embeddings in it, each of one token or more.
-        end: where additions go, as an index into the prompt: behind the words, before weights,
-            tags, flags and white space. None where there are no words, or in an open bracket.
-    """
-
-    seen: str
-    words: str
-    embeddings: int
-    end: int | None
+    @property
+    def role(self) -> str:
+        """What its kind does to the text, a value of `dialects.ROLES`."""
+        return ROLES[self.kind]
 
 
 @dataclass
@@ -97,14 +64,16 @@ class _Group:
         sign: the bracket, "" around the whole prompt.
         first: its place among the spans.
         length: characters that are seen in it.
-        cuts: by sign, "|" or ":", the place and the length before each.
+        cuts: by sign, "|", ":" or ",", the place and the length before each.
         all_drawn: whether more than one of its alternatives is drawn.
     """
 
     sign: str
     first: int
     length: int = 0
-    cuts: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: {"|": [], ":": []})
+    cuts: dict[str, list[tuple[int, int]]] = field(
+        default_factory=lambda: {"|": [], ":": [], ",": []}
+    )
     all_drawn: bool = False
 
 
@@ -112,59 +81,21 @@ def parse(prompt: str) -> tuple[Span, ...]:
     """The spans of a prompt; their texts joined are the prompt."""
     if prompt and not _SYNTAX.search(prompt):
         return (Span("text", prompt, prompt),)
-    return _Parser(prompt).parse()
+    pieces = pieces_of(prompt)
+    if pieces is None:
+        return _Parser(prompt).parse()
+    spans: list[Span] = []
+    for piece in pieces:
+        if piece.kind == "prompt":
+            spans += _Parser(piece.text).parse()
+        else:
+            spans.append(Span(piece.kind, piece.text, piece.seen))
+    return tuple(spans)
 
 
 def render(spans: Iterable[Span]) -> str:
     """The prompt that `spans` were parsed from."""
     return "".join(span.text for span in spans)
-
-
-def parts_of(spans: Sequence[Span]) -> list[Part]:
-    """The parts of a prompt, at least one."""
-    parts: list[Part] = []
-    inside: list[Span] = []
-    place = depth = 0
-    end: int | None = None
-    for span in spans:
-        if span.kind in _SPLITS:
-            parts.append(_part(inside, None if depth else end))
-            inside, end = [], None
-        elif span.kind == "mark":
-            depth += (span.text in ("(", "[", "{")) - (span.text in _OPENER)
-        kept = span.text.rstrip()
-        if span.kind not in (*_BEHIND, *_SPLITS) and kept:
-            end = place + len(kept)
-        inside.append(span)
-        place += len(span.text)
-    return [*parts, _part(inside, end)]
-
-
-def main_part(parts: Sequence[Part]) -> Part | None:
-    """The part that is improved: the first that has words and a place for more."""
-    return next((part for part in parts if part.end is not None and _has_words(part.words)), None)
-
-
-def insert(prompt: str, end: int, phrases: Sequence[str]) -> str:
-    """The prompt with phrases behind its first `end` characters, joined as one would write them."""
-    if not phrases:
-        return prompt
-    head, tail = prompt[:end], prompt[end:]
-    separator = " " if head[-1] in ",;:|.!?" else ", "
-    return head + separator + ", ".join(phrases) + (" " * (tail[:1].strip() != "")) + tail
-
-
-def _has_words(text: str) -> bool:
-    return any(unicodedata.category(char)[0] in "LN" or ord(char) > 0x2000 for char in text)
-
-
-def _part(spans: list[Span], end: int | None) -> Part:
-    seen = "".join(span.seen for span in spans)
-    words = " ".join(seen.split())
-    if any(span.kind != "text" for span in spans):
-        words = re.sub(r"\s+([,;.!?:])", r"\1", words)
-        words = re.sub(r"(?:,\s*){2,}", ", ", words).strip(" ,")
-    return Part(seen, words, sum(span.kind == "embedding" for span in spans), end)
 
 
 class _Parser:
@@ -176,34 +107,75 @@ class _Parser:
         self.groups = [_Group("", -1)]
         self.open: Counter[str] = Counter()
         self.hidden: list[tuple[int, int]] = []
+        self.emphasised = False
+        self.last_block = prompt.rfind("*/")
+        self.weighed = any(not self._is_shouted(found) for found in _AND.finditer(prompt))
 
     def parse(self) -> tuple[Span, ...]:
-        weighed = any(not self._is_shouted(found) for found in _AND.finditer(self.prompt))
         place = 0
         while place < len(self.prompt):
+            # A comma parts the alternatives of <random:a,b>, so there each is a token.
+            if self.groups[-1].sign != "<" and (plain := _PLAIN.match(self.prompt, place)):
+                self._add("text", plain[0], plain[0])
+                place = plain.end()
+                continue
             found = _TOKEN.match(self.prompt, place)
-            assert found is not None and found.lastgroup is not None
-            kind, text = found.lastgroup, found[0]
-            group = self.groups[-1]
-            if kind == "share" and group.sign == "[":
-                kind, text = "sign", ":"  # [from::0.5] edits
-            if (kind in _SPLITS and self._is_shouted(found)) or (
-                kind == "weight" and not (group.sign == "(" or (weighed and not group.sign))
-            ):
-                kind = "text"
-            place += len(text)
-            if kind == "sign":
-                place = self._sign(text, place)
-            elif kind == "text":
-                self._add("text", text, text)
-            elif kind == "escape":
-                self._add("escape", text, text[1:])
-            elif kind == "wildcard":
-                name = text.strip("_").lstrip("~@!").split("(")[0]
-                self._add("wildcard", text, " ".join(re.split(r"[\W_]+", name)))
-            else:
-                self._add(kind, text, "")
+            assert found is not None and found.lastindex is not None
+            place = self._token(_KINDS[found.lastindex - 1], found)
         return self._spans()
+
+    def _token(self, kind: str, found: re.Match[str]) -> int:
+        """Take a token, and return where to go on."""
+        text, place = found[0], found.end()
+        kind, text = self._in_context(kind, text, found)
+        place = found.start() + len(text)
+        if kind in ("sign", "open"):
+            return self._sign(text, place)
+        if kind in ("text", "doubt"):
+            seen = text
+        elif kind == "escape":
+            seen = text[1:]
+        elif kind == "wildcard":
+            seen = _name(text)
+        else:
+            seen = ""
+        self._add(kind, text, seen)
+        if text == "," and self.groups[-1].sign == "<":
+            self.groups[-1].cuts[","].append((len(self.spans) - 1, self.groups[-1].length - 1))
+        return place
+
+    def _in_context(self, kind: str, text: str, found: re.Match[str]) -> tuple[str, str]:
+        """The kind and the text of a token where it stands."""
+        group = self.groups[-1]
+        if kind == "block":
+            if self.last_block < found.end():
+                return "doubt", text
+            end = self.prompt.index("*/", found.end()) + 2
+            return "comment", self.prompt[found.start() : end]
+        if kind in ("share", "emphasis") and group.sign == "[":
+            return ("sign", ":") if kind == "share" else ("text", text[:-2])  # [from:0.5] edits
+        if kind == "share" and self.emphasised:
+            self.emphasised = False
+            return "emphasis", "::"
+        if kind == "emphasis":
+            self.emphasised = self._opens_emphasis(found)
+            return ("emphasis", text) if self.emphasised else ("text", text[:-2])
+        if kind in ("break", "and") and self._is_shouted(found):
+            return "text", text
+        if kind == "weight" and not (group.sign == "(" or (self.weighed and not group.sign)):
+            return "text", text
+        if kind == "suffix" and self.prompt[found.start() - 1] == ")" and text[0] != ".":
+            closes = bool(self.spans) and self.spans[-1][:2] == ["mark", ")"]
+            return ("suffix" if closes else "text"), text
+        return kind, text
+
+    def _opens_emphasis(self, found: re.Match[str]) -> bool:
+        """Whether a number before `::` is NovelAI's weight of what follows, up to `::`."""
+        following = self.prompt[found.end() : found.end() + 1]
+        if not following:
+            return False
+        end = self.prompt.find("::", found.end())
+        return _CLOSED.match(self.prompt, end) is not None if end >= 0 else not following.isdigit()
 
     def _is_shouted(self, split: re.Match[str]) -> bool:
         """Whether words in capitals stand on both sides: A CAT AND A DOG."""
@@ -230,8 +202,9 @@ class _Parser:
                 place = self._take(_ODDS, place)
         else:
             self._add("text", sign, sign)
-            self.groups.append(_Group(sign, len(self.spans) - 1))
-            self.open[sign] += 1
+            self.groups.append(_Group(sign[0], len(self.spans) - 1))
+            self.open[sign[0]] += 1
+            self.groups[-1].all_drawn = bool(_SEVERAL.match(sign))
             if sign == "{":
                 drawn = _DRAWN.match(self.prompt, place)
                 self.groups[-1].all_drawn = drawn is not None and "$$" in drawn[0]
@@ -252,21 +225,25 @@ class _Parser:
         while self.groups[-1].sign != opener:  # brackets that are never closed are text
             self._leave()
         group = self.groups[-1]
-        cuts: list[tuple[int, int]] = []
-        if sign != ")":
-            cuts = group.cuts["|"]
-        if sign == "]" and not cuts:
-            cuts = self._edit(group)
+        cuts = self._cuts(group)
         for place in (group.first, *(place for place, _ in cuts)):
-            self.spans[place][0] = "mark"
-            if self.spans[place][1] != "|" or not group.all_drawn:
-                self.spans[place][2] = ""
-            else:
-                self.spans[place][2] = ", "
+            joined = place != group.first and group.all_drawn
+            self.spans[place][0], self.spans[place][2] = "mark", ", " if joined else ""
         self._leave()
         self._add("mark", sign, "")
         if cuts and not group.all_drawn:
             self._hide_all_but_longest(group, cuts)
+        elif sign == ">" and not _CHOICE.match(self.spans[group.first][1]):
+            self.hidden.append((group.first + 1, len(self.spans) - 1))
+
+    def _cuts(self, group: _Group) -> list[tuple[int, int]]:
+        """What parts the alternatives in a bracket; nothing where there are none."""
+        if group.sign == "<":
+            is_choice = _CHOICE.match(self.spans[group.first][1])
+            return (group.cuts["|"] or group.cuts[","]) if is_choice else []
+        if group.sign == "(":
+            return []
+        return group.cuts["|"] or (self._edit(group) if group.sign == "[" else [])
 
     def _edit(self, group: _Group) -> list[tuple[int, int]]:
         """The colons of [from:to:when] or [to:when]; none where this is attention."""
@@ -274,11 +251,11 @@ class _Parser:
         if not 1 <= len(colons) <= 2:
             return []
         when = "".join(span[1] for span in self.spans[colons[-1][0] + 1 :])
-        return colons if re.fullmatch(rf"\s*{_NUMBER}\s*", when) else []
+        return colons if re.fullmatch(rf"\s*{NUMBER}\s*", when) else []
 
     def _hide_all_but_longest(self, group: _Group, cuts: list[tuple[int, int]]) -> None:
         places = [group.first, *(place for place, _ in cuts), len(self.spans) - 1]
-        # From behind one sign to before the next; each sign is counted as a character seen.
+        # From after one sign to before the next; each sign is counted as a character seen.
         totals = [-1, *(length for _, length in cuts), group.length]
         lengths = [end - start - 1 for start, end in pairwise(totals)]
         if self.spans[cuts[-1][0]][1] == ":":
@@ -312,3 +289,12 @@ class _Parser:
             else:
                 result.extend(run)
         return tuple(result)
+
+
+def _name(wildcard: str) -> str:
+    """The words of a wildcard's name: `__a/b__`, `<wildcard:a/b>`, `<var[a]>`."""
+    if wildcard.startswith("<"):
+        name = wildcard[wildcard.index(":" if ":" in wildcard else "[") + 1 :].split(",")[0]
+    else:
+        name = wildcard.strip("_").lstrip("~@!").split("(")[0]
+    return " ".join(word for word in re.split(r"[\W_]+", name) if word)

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from promptlift.errors import InputError, ModelError
 from promptlift.pictures import Picture
 from promptlift.progress import progress
-from promptlift.prompts.syntax import parse, parts_of
+from promptlift.prompts.parts import parts_of
+from promptlift.prompts.syntax import parse
 from promptlift.scoring.pictures.clip import ClipEncoder
 from promptlift.scoring.pictures.feature_cache import FloatArray
 from promptlift.scoring.pictures.measures import MEASURES, VERSION, measure

@@ -1,0 +1,163 @@
+"""The parts of a prompt that are encoded by themselves, and where additions go in each."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from promptlift.prompts.syntax import Span
+
+# Additions go before these where they close a part.
+_BEFORE = frozenset(("tag", "weight", "flag", "negative", "comment", "frame", "aside"))
+_SEPARATORS = ("\n", ",", ";", "|")
+_FOLLOWS = ("", '"', ",", ";", "|")  # what stands right after a phrase
+_CLAUSES = re.compile(r"[\n,;|]|[^\n,;|]+")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is encoded by itself: a prompt, or what stands between `BREAK` and `AND`.
+
+    Attributes:
+        seen: what the text encoder reads.
+        words: the same as a model should read it, without the gaps that markup leaves.
+        embeddings: number of embeddings in it, each of one token or more.
+        end: where additions go, as an index into the prompt: after the words, before weights,
+            tags, flags, comments and white space. None where there are no words, or in an open
+            bracket.
+        before: whether `end` is the start of a clause: one that some tools take for a comment, or
+            whose weight would hold for what follows it.
+        kind: kind of the span before it, "" for the first part.
+    """
+
+    seen: str
+    words: str
+    embeddings: int
+    end: int | None
+    before: bool = False
+    kind: str = ""
+
+
+@dataclass
+class _Stretch:
+    """The spans of a part with their places, and how many brackets are open before and after."""
+
+    kind: str
+    depth: int
+    spans: list[tuple[int, Span]] = field(default_factory=list)
+    depth_after: int = 0
+
+
+def parts_of(spans: Sequence[Span]) -> list[Part]:
+    """The parts of a prompt, at least one."""
+    if len(spans) == 1 and spans[0].kind == "text":  # most prompts
+        seen = spans[0].seen
+        return [Part(seen, " ".join(seen.split()), 0, len(seen.rstrip()) or None)]
+    return [_part(stretch) for stretch in _stretches(spans)]
+
+
+def main_part(parts: Sequence[Part]) -> Part | None:
+    """The part that is improved: the first that has words and a place for more."""
+    return next((part for part in parts if part.end is not None and _has_words(part.words)), None)
+
+
+def insert(prompt: str, part: Part, phrases: Sequence[str]) -> str:
+    """The prompt with phrases in a part, joined as one would write them."""
+    if not phrases or part.end is None:
+        return prompt
+    head, tail, added = prompt[: part.end], prompt[part.end :], ", ".join(phrases)
+    if part.before:
+        return head + " " * (head[-1:].strip() != "") + added + ", " + tail
+    return append(head, phrases) + " " * (tail[:1].strip() not in _FOLLOWS) + tail
+
+
+def append(text: str, phrases: Sequence[str]) -> str:
+    """Words, and phrases after them."""
+    if not text:
+        return ", ".join(phrases)
+    separator = " " if text[-1] in ",;:|.!?" and not text.endswith("::") else ", "
+    return text + separator + ", ".join(phrases)
+
+
+def _has_words(text: str) -> bool:
+    return any(unicodedata.category(char)[0] in "LN" or ord(char) > 0x2000 for char in text)
+
+
+def _stretches(spans: Sequence[Span]) -> Iterator[_Stretch]:
+    stretch = _Stretch("", 0)
+    place = depth = 0
+    for span in spans:
+        if span.role == "part":
+            stretch.depth_after = depth
+            yield stretch
+            stretch = _Stretch(span.kind, depth)
+        else:
+            depth += _opens(span)
+            stretch.spans.append((place, span))
+        place += len(span.text)
+    stretch.depth_after = depth
+    yield stretch
+
+
+def _opens(span: Span) -> int:
+    """How many brackets a span opens, or -1 where it closes one."""
+    if span.kind != "mark":
+        return 0
+    return (span.text in ("(", "[", "{") or span.text[0] == "<") - (
+        span.text in (")", "]", "}", ">")
+    )
+
+
+def _part(stretch: _Stretch) -> Part:
+    spans = [span for _, span in stretch.spans]
+    seen = "".join(span.seen for span in spans)
+    words = " ".join(seen.split())
+    if any(span.kind != "text" for span in spans):
+        words = re.sub(r"\s+([,;.!?:])", r"\1", words)
+        words = re.sub(r"(?:,\s*){2,}", ", ", words).strip(" ,")
+    end, before = _end(stretch)
+    return Part(
+        seen, words, sum(span.kind == "embedding" for span in spans), end, before, stretch.kind
+    )
+
+
+def _end(stretch: _Stretch) -> tuple[int | None, bool]:
+    if stretch.depth_after:
+        return None, False
+    if any(span.kind in ("doubt", "emphasis") for _, span in stretch.spans):
+        return _safe_end(stretch)
+    ends = (
+        place + len(kept)
+        for place, span in reversed(stretch.spans)
+        if span.role not in _BEFORE and (kept := span.text.rstrip())
+    )
+    return next(ends, None), False
+
+
+def _safe_end(stretch: _Stretch) -> tuple[int | None, bool]:
+    """The end of the last clause up to which no tool sees a comment begin in its line.
+
+    Nor is it within a clause that has a weight of its own. Without such a clause, the start of
+    the first one.
+    """
+    first = end = best = None
+    doubted = weighed = safe = False
+    depth = stretch.depth
+    for place, span in stretch.spans:
+        if span.role in _BEFORE:
+            continue
+        if not depth and first is None and span.text.strip():
+            first = place + len(span.text) - len(span.text.lstrip())
+        depth += _opens(span)
+        doubted |= span.kind == "doubt"
+        if span.kind == "emphasis":
+            weighed = span.text != "::"
+        for piece in _CLAUSES.finditer(span.text):
+            if piece[0] in _SEPARATORS and not depth:
+                best = end if safe else best
+            elif piece[0].strip():
+                end = place + piece.start() + len(piece[0].rstrip())
+                safe = not (doubted or weighed or depth)
+            doubted &= piece[0] != "\n"
+    best = end if safe else best
+    return (first, True) if best is None else (best, False)
