@@ -6,6 +6,7 @@
 import importlib.util
 import json
 import re
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -345,3 +346,17 @@ def test_every_mark_has_a_role_and_a_tool() -> None:
 )
 def test_no_loss_of_what_passed_before(prompt: str, longer: str) -> None:
     assert read(prompt).extended(["+"]) == longer
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "syntax.md"
+ROWS = re.findall(r"^\| `(.+?)` \| `(.+?)` \|", DOCS.read_text("utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("prompt", "longer"), ROWS, ids=lambda text: str(text))
+def test_the_examples_of_the_docs(prompt: str, longer: str) -> None:
+    prompt, longer = (text.replace("\\|", "|").replace("⏎", "\n") for text in (prompt, longer))
+    assert read(prompt).extended(["+"]) == longer
+
+
+def test_the_docs_have_examples() -> None:
+    assert len(ROWS) == DOCS.read_text("utf-8").count("\n| `") > 30
