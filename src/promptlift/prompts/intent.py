@@ -265,9 +265,11 @@ def _names(text: Text) -> Iterable[Want]:
     seen = set()
     for term in find_terms(text.text):
         words = tuple(Text(term.text).words)
-        if term.kind == "painter" and words not in seen:
+        name = Want("name", term.text, words)
+        # Of "made by-hand" the lexicon's rule reads a name that is no word of its own.
+        if term.kind == "painter" and words not in seen and _said(name, text):
             seen.add(words)
-            yield Want("name", term.text, words)
+            yield name
     capital = [word[0].isupper() and not word.isupper() for word in text.written]
     if sum(capital) * 2 > len(capital):  # a title, or every word begins with a capital
         return
