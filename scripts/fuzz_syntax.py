@@ -26,7 +26,7 @@ SLOWEST = 0.5  # seconds for 200 characters
 def check(data: bytes) -> None:
     """Raise where a promise does not hold."""
     prompt = data.decode("utf-8", "ignore")
-    started = time.perf_counter()
+    started = time.process_time()
     assert render(parse(prompt)) == prompt
     reading = read(prompt)
     longer = reading.extended(PHRASES)
@@ -43,7 +43,7 @@ def check(data: bytes) -> None:
             assert [span.kind for span in holding] == ["text"] * len(reading.improved)
         words = ", ".join(part.words for part in read(longer).parts)
         assert all(phrase in words for phrase in PHRASES)
-    assert time.perf_counter() - started < SLOWEST
+    assert time.process_time() - started < SLOWEST
 
 
 if __name__ == "__main__":
