@@ -7,7 +7,7 @@ gives a command the options of a config, and `web.answers.fields_of` a request i
 import inspect
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
 from functools import wraps
 from numbers import Integral, Real
@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from promptlift.errors import ConfigError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+REQUIRED = MISSING  # the default of a setting that must be given
 _KEY = "option"
 
 
@@ -46,9 +47,11 @@ class Option:
     off: str | None = None
 
     def allows(self, value: Any) -> bool:
-        """Whether a value lies in the range or is a choice."""
+        """Whether a value lies in the range or is a choice; of several, whether all are."""
         if self.choices:
-            return value in self.choices
+            return (
+                {*value} <= {*self.choices} if isinstance(value, tuple) else value in self.choices
+            )
         if not isinstance(value, Real):
             return True
         value = float(value)
@@ -78,7 +81,10 @@ class Option:
 
 
 def option(default: Any, help: str, **known: Any) -> Any:
-    """A field of a config; `known` are the fields of `Option`, which its metadata have too."""
+    """A field of a config; `known` are the fields of `Option`, which its metadata have too.
+
+    A setting whose default is `REQUIRED` must be given.
+    """
     made = Option(help=help, **known)
     return field(default=default, metadata={**vars(made), _KEY: made})
 
@@ -225,7 +231,7 @@ def _typed(item: "Field[Any]", known: Option, name: str, default: Any, panel: st
     import typer
 
     shown = known.shown
-    if shown is None and default is not None and default is not False and default != ():
+    if shown is None and default is not False and default not in (None, (), REQUIRED):
         shown = _shown(default)
     types = set(kinds(item.type))
     listed = tuple in types

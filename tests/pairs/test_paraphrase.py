@@ -19,7 +19,8 @@ import pytest
 
 from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.pairs import paraphrase as module
-from promptlift.pairs.paraphrase import Paraphrase, ParaphraseConfig, paraphrase
+from promptlift.pairs.config import ParaphraseConfig
+from promptlift.pairs.paraphrase import Paraphrase, paraphrase
 
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 PROMPTS = [
@@ -154,8 +155,8 @@ def test_all_wrong_settings_are_named_together() -> None:
         )  # fmt: skip
     problems = str(caught.value).split("; ")
     assert [problem.split()[0] for problem in problems] == [
-        "url", "model", "concurrency", "max_requests", "max_tokens", "temperature", "timeout_s",
-        "attempts", "max_words", "api_key",
+        "concurrency", "max_requests", "max_tokens", "temperature", "timeout_s", "attempts",
+        "max_words", "url", "model", "api_key",
     ]  # fmt: skip
     assert "a b" not in problems[-1]
 

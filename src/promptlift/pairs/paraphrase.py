@@ -6,19 +6,19 @@ import logging
 import math
 import queue
 import random
-import re
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from promptlift.errors import ConfigError, InputError, ModelError
+from promptlift.errors import InputError, ModelError
 from promptlift.pairs.answers import check_answer, tidy_answer
 from promptlift.pairs.chat import ChatEndpoint, NoAnswer
+from promptlift.pairs.config import ParaphraseConfig
 
 SCHEMA_VERSION = 1
 INSTRUCTION = (
@@ -31,55 +31,8 @@ _WINDOW = 8  # prompts under way for each concurrent request
 _REPORT_EVERY = 500
 _MAX_FAILURES = 10  # prompts in succession, after which the endpoint is taken to be down
 _LONGEST_BACKOFF_S, _LONGEST_WAIT_S = 60.0, 600.0
-_URL = re.compile(r"https?://(?:[\w.-]+|\[[\da-f:]+\])(?::\d{1,5})?(?:/[\w.~%/-]*)?", re.A)
 _LINE_START = b'{"schema_version": '
 _log = logging.getLogger(__name__)
-
-
-def _setting(default: Any, text: str, **options: Any) -> Any:
-    return field(default=default, metadata={"help": text}, **options)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ParaphraseConfig:
-    """Whom to ask for paraphrases, and how much: the home of each default, help and check."""
-
-    url: str = field(metadata={"help": "Base address of the endpoint, http://localhost:8000/v1."})
-    model: str = field(metadata={"help": "Model to ask, as the endpoint calls it."})
-    api_key: str | None = _setting(None, "Sent as a bearer token; kept nowhere.", repr=False)
-    concurrency: int = _setting(4, "Requests at a time.")
-    max_requests: int | None = _setting(None, "Stop asking after so many; repeated ones count.")
-    max_tokens: int = _setting(64, "Tokens of an answer; models that reason need more.")
-    temperature: float = _setting(0.0, "Temperature of the model asked.")
-    timeout_s: float = _setting(60.0, "Seconds of silence after which a request has failed.")
-    attempts: int = _setting(4, "Requests for a prompt until it has failed.")
-    max_words: int = _setting(12, "Words of a paraphrase.")
-
-    def __post_init__(self) -> None:
-        problems = [
-            f"{name} is {getattr(self, name)!r} and must be {must}"
-            for name, fine, must in (
-                ("url", _URL.fullmatch(self.url), "like https://host/v1, without user or query"),
-                ("model", self.model.strip(), "a name"),
-                ("concurrency", 1 <= self.concurrency <= 256, "from 1 to 256"),
-                ("max_requests", (self.max_requests or 0) >= 0, "0 or more"),
-                ("max_tokens", self.max_tokens >= 1, "1 or more"),
-                ("temperature", 0 <= self.temperature <= 2, "from 0 to 2"),
-                ("timeout_s", 0 < self.timeout_s <= 3600, "above 0 and at most 3600"),
-                ("attempts", self.attempts >= 1, "1 or more"),
-                ("max_words", self.max_words >= 1, "1 or more"),
-            )
-            if not fine
-        ]
-        if self.api_key is not None and not re.fullmatch(r"[!-~]+", self.api_key):
-            problems.append("api_key is empty or holds what no HTTP header may hold")
-        if problems:
-            raise ConfigError("; ".join(problems))
-
-    @property
-    def endpoint(self) -> str:
-        """The address that requests go to."""
-        return self.url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
 
 
 @dataclass(frozen=True, kw_only=True)
