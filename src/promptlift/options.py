@@ -161,7 +161,6 @@ def takes(
     without: Collection[str] = (),
     renamed: Mapping[str, str] | None = None,
     defaults: Mapping[str, Any] | None = None,
-    panel: str | None = None,
     show_defaults: bool = True,
 ) -> Callable[[Command], Command]:
     """Give a command the options of a config.
@@ -176,7 +175,6 @@ def takes(
         without: settings that it does not take.
         renamed: what a setting is called on the command line, by its name in the config.
         defaults: what help shows for a default that the command overrides.
-        panel: heading of these options in help, for those that name none.
         show_defaults: not where presets or model cards have defaults of their own.
     """
     names = {
@@ -198,7 +196,6 @@ def takes(
                     *known[name],
                     typed,
                     (defaults or {}).get(name, known[name][0].default if show_defaults else None),
-                    panel,
                 ),
             )
             for name, typed in names.items()
@@ -226,7 +223,7 @@ def takes(
     return add
 
 
-def _typed(item: "Field[Any]", known: Option, name: str, default: Any, panel: str | None) -> Any:
+def _typed(item: "Field[Any]", known: Option, name: str, default: Any) -> Any:
     """The annotation by which Typer makes an option of a field."""
     import typer
 
@@ -243,7 +240,7 @@ def _typed(item: "Field[Any]", known: Option, name: str, default: Any, panel: st
         *flags,
         help=known.help + (f" [{shown}]" if shown else ""),
         show_default=False,
-        rich_help_panel=known.panel or panel,
+        rich_help_panel=known.panel,
     )
     return Annotated[(list[str] if listed else kind) | None, made]
 

@@ -41,6 +41,12 @@ def guarded(on_interrupt: str = "interrupted") -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from error
 
 
+def go_offline(offline: bool) -> None:
+    """Keep libraries from the network, where so asked; they read this when they are imported."""
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+
+
 def say(line: str) -> None:
     """A line for the user, on stderr: results alone go to stdout."""
     # Not `typer.echo`, which would write across a progress bar.

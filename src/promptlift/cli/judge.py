@@ -8,23 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from promptlift.cli.door import guarded, say
+from promptlift.cli.parameters import NoOpen, Port, arg
 from promptlift.errors import MissingExtraError
 from promptlift.judging.config import JudgingConfig
 from promptlift.judging.records import PERSON, SIMULATED
 from promptlift.options import takes
+from promptlift.web.config import LOOPBACK
 
 if TYPE_CHECKING:
     from promptlift.judging.collecting.study import Study
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
-
 
 @takes(JudgingConfig, "asked")
 def judge(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(help="Run folder with pictures; more to judge several systems."),
-    ],
+    runs: Annotated[list[Path], arg("Run folder with pictures; more to judge several systems.")],
     asked: Any = None,
     simulated: Annotated[
         bool,
@@ -35,8 +32,8 @@ def judge(
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for raters on other machines.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")] = 0,
-    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
+    port: Port = 0,
+    no_open: NoOpen = False,
 ) -> None:
     """Ask people, blind, which picture they prefer; the same command again goes on.
 
@@ -72,12 +69,12 @@ def judge(
 
 
 def _ready(study: "Study", address: str, host: str, *, open_it: bool) -> None:
-    if host not in _LOOPBACK:
+    if host not in LOOPBACK:
         say(f"{host} can be reached by others; whoever has a link can vote with it")
     links = [(rater.name, f"{address}/r/{rater.token}/") for rater in study.store.raters()]
     for name, link in links:
         print(f"{name}\t{link}", flush=True)
-    if open_it and len(links) == 1 and host in _LOOPBACK:
+    if open_it and len(links) == 1 and host in LOOPBACK:
         webbrowser.open(links[0][1])
 
 
