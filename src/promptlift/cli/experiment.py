@@ -2,39 +2,28 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from promptlift.cli.door import FAILED, guarded, say
+from promptlift.cli.parameters import arg, opt
+from promptlift.experimenting.choices import Conditions
+from promptlift.options import takes
 
 if TYPE_CHECKING:
     from promptlift.experimenting.config import ExperimentConfig
 
 
+@takes(Conditions, "changed", only=["judged"], renamed={"judged": "judge"})
 def experiment(
-    config: Annotated[
-        str, typer.Argument(help="pocket, paper, or a config file of your own.", show_default=False)
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Run folder [runs/NAME].", show_default=False),
-    ] = None,
-    copy: Annotated[
-        Path | None,
-        typer.Option("--copy", help="Only write the config to this file.", show_default=False),
-    ] = None,
+    config: Annotated[str, arg("pocket, paper, or a config file of your own.")],
+    output: Annotated[Path | None, opt("Run folder [runs/NAME].", "--output", "-o")] = None,
+    copy: Annotated[Path | None, opt("Only write the config to this file.")] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Only say what would be done, and what is missing.")
     ] = False,
-    judge: Annotated[
-        bool | None,
-        typer.Option(
-            "--judge/--no-judge",
-            help="Ask people for blind votes too, or not [as the config says].",
-            show_default=False,
-        ),
-    ] = None,
+    changed: Any = None,
 ) -> None:
     """Run the paper's whole experiment in one run folder; the same command again goes on.
 
@@ -58,9 +47,7 @@ def experiment(
             copy_config(config, copy)
             say(f"{config} is copied to {copy}; run it: promptlift experiment {copy}")
             return
-        chosen = load_config(config)
-        if judge is not None:
-            chosen = replace(chosen, judged=judge)
+        chosen = replace(load_config(config), **changed)
         folder = output or Path("runs") / chosen.name
         if check:
             _check(chosen, folder)

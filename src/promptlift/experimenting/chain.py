@@ -8,15 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from promptlift.errors import InputError
 from promptlift.experimenting.config import ExperimentConfig
 from promptlift.experimenting.stages import how_to_judge, stages_of
 from promptlift.pairs.datasets import find_files
 from promptlift.pairs.load import collect_pairs, write_pairs
-from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.tables import write_rows
 
@@ -128,28 +127,19 @@ class Chain:
 
     def train(self) -> None:
         from promptlift.scoring.text.epochs import epoch_evaluator
-        from promptlift.training.train import hash_inputs, train
+        from promptlift.training.data import read_files
+        from promptlift.training.train import train
 
-        files = self._files()
-        collect = partial(
-            collect_pairs, drop_faulty=self.config.pairs.world is None, report=self.say
-        )
-        learned = collect(files["train"])
-        held = collect(files["test"]) if "test" in files else None
-        inputs = hash_inputs(path for group in files.values() for path in group)
-        evaluator = None
+        paths = self._files()
+        drop = self.config.pairs.world is None
+        files = read_files(paths["train"], paths.get("test", []), drop_faulty=drop, report=self.say)
+        evaluator, measuring = None, dict[str, str]()
         if self.config.train.evaluation_decoding != "none":
             evaluator, measuring = epoch_evaluator(self.config.encoder, self.say)
-            inputs |= measuring
         if not train(
-            learned,
-            self.folder,
-            self.config.train,
-            validation=held,
-            inputs=inputs,
-            evaluator=evaluator,
-            report=self.say,
-        ):
+            files.learned, self.folder, self.config.train, validation=files.validation,
+            inputs=files.hashes | measuring, evaluator=evaluator, report=self.say,
+        ):  # fmt: skip
             raise KeyboardInterrupt
 
     def improve(self) -> None:
@@ -158,7 +148,8 @@ class Chain:
         prompts = self.folder / "prompts.jsonl"
         if not prompts.exists():
             # Where a run learns both tasks, a prompt is measured in both.
-            sources = dict.fromkeys(pair.source for pair in self._validation())
+            validation = collect_pairs([self.folder / "validation.jsonl"])
+            sources = dict.fromkeys(pair.source for pair in validation)
             write_rows(prompts, ({"prompt": source} for source in sources), ())
         choice = self.config.improve
         choice = replace(choice, improver=choice.improver or str(self.model))
@@ -219,9 +210,6 @@ class Chain:
 
         self.page = write_report(self.folder, report=self.say)
 
-    def _validation(self) -> list[Pair]:
-        return collect_pairs([self.folder / "validation.jsonl"])
-
     def _files(self) -> dict[str, list[Path]]:
         """Files to learn from, and, where there are such, to measure on."""
         pairs = self.config.pairs
@@ -234,17 +222,15 @@ class Chain:
             return found if test == found["train"] else {**found, "test": test}
         from promptlift.world.pairs import world_pairs
 
-        control = pairs.world == "control"
-        made = {
-            "train": partial(world_pairs, pairs.count),
-            "test": partial(
-                world_pairs, pairs.test, test=True, mode=self.config.improve.mode or "extend"
-            ),
+        mode = self.config.improve.mode or "extend"
+        sides: dict[str, dict[str, Any]] = {
+            "train": {"count": pairs.count},
+            "test": {"count": pairs.test, "test": True, "mode": mode},
         }
         files = {}
-        for name, make in made.items():
+        for name, asked in sides.items():
             path = self.folder / "pairs" / f"{name}.jsonl"
             if not path.exists():
-                write_pairs(path, make(control=control))
+                write_pairs(path, world_pairs(**asked, control=pairs.world == "control"))
             files[name] = [path]
         return files
