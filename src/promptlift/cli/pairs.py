@@ -21,11 +21,6 @@ _PairsFile = Annotated[Path, arg("Pairs file.")]
 _Output = Annotated[Path, opt("Pairs file to write.", "--output", "-o")]
 
 
-@app.callback()
-def options() -> None:
-    """Make training pairs."""
-
-
 @app.command()
 @takes(BuildConfig, "building", renamed={"forms": "form"})
 @takes(ParaphraseConfig, "asking", renamed=_LLM)

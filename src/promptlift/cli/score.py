@@ -12,6 +12,7 @@ from promptlift.cli.score_pictures import picture_table
 from promptlift.cli.score_texts import control_table, score_texts, tables
 from promptlift.errors import ConfigError
 from promptlift.options import takes
+from promptlift.runs import Run
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.text.config import TextConfig
 
@@ -116,12 +117,4 @@ def _parts(run: Path | None, only: str | None, asks_for_texts: bool) -> list[str
         return ["texts"] + ["pictures"] * drawn
     # Drawing may not have finished: what reads the pictures says so.
     begun = any((run / name).exists() for name in ("pictures", "improvements.jsonl"))
-    return ["pictures"] if begun or "illustrating" in _stages(run) else ["texts"]
-
-
-def _stages(run: Path) -> tuple[str, ...]:
-    """The stages in the run's manifest; none where it cannot be read."""
-    try:
-        return tuple(json.loads((run / "manifest.json").read_text(encoding="utf-8"))["stages"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ()
+    return ["pictures"] if begun or "illustrating" in Run.open(run).stages else ["texts"]

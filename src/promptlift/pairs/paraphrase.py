@@ -4,16 +4,15 @@ import hashlib
 import json
 import logging
 import math
-import queue
 import random
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing.pool import AsyncResult, ThreadPool
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Literal
 
 from promptlift.errors import InputError, ModelError
 from promptlift.pairs.answers import check_answer, tidy_answer
@@ -83,8 +82,8 @@ def paraphrase(
             prompts in succession.
     """
     iterator, states = iter(prompts), Counter[str]()
-    window: deque[tuple[str, str, Future[Paraphrase] | None]] = deque()
-    under_way: dict[str, Future[Paraphrase]] = {}
+    window: deque[tuple[str, str, AsyncResult[Paraphrase] | None]] = deque()
+    under_way: dict[str, AsyncResult[Paraphrase]] = {}
     workers = _Workers(config, journal, sleep, uniform)
     try:
         while True:
@@ -95,8 +94,8 @@ def paraphrase(
                     under_way[key] = workers.ask(prompt, key)
                 window.append((prompt, key, under_way.get(key)))
             if window:
-                prompt, key, future = window.popleft()
-                result = workers.result(future) if future else workers.judge(prompt, key)
+                prompt, key, job = window.popleft()
+                result = workers.result(job) if job else workers.judge(prompt, key)
                 under_way.pop(key, None)
                 states[result.state] += 1
                 yield result
@@ -112,8 +111,8 @@ def paraphrase(
 class _Workers:
     """Threads that ask and keep the answers.
 
-    They are daemons: an executor's threads would hold up the exit of an interrupted program
-    until their requests time out.
+    A pool of `multiprocessing`, whose threads are daemons: those of an executor would hold up the
+    exit of an interrupted program until their requests time out.
     """
 
     def __init__(
@@ -123,39 +122,27 @@ class _Workers:
         sleep: Callable[[float], object] | None,
         uniform: Callable[[], float],
     ) -> None:
-        self.requests = self._threads = self._failures = 0
+        self.requests = self._failures = 0
         self._config, self._uniform = config, uniform
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._sleep = sleep or self._stop.wait
-        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._fatal: Future[None] = Future()  # fails where asking on is of no use
+        self._fatal: BaseException | None = None  # after which asking on is of no use
         self._endpoint = ChatEndpoint(config.endpoint, config.api_key, config.timeout_s)
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        self._file = journal.open("a+b")
-        try:
-            self.answers = _read(journal, self._file)
-        except BaseException:
-            self._file.close()
-            raise
+        self.answers = _read(journal)
+        self._file = journal.open("ab")
+        self._pool = ThreadPool(config.concurrency)
 
-    def ask(self, prompt: str, key: str) -> "Future[Paraphrase]":
+    def ask(self, prompt: str, key: str) -> "AsyncResult[Paraphrase]":
         """Ask for a prompt as soon as a thread is free."""
-        future: Future[Paraphrase] = Future()
-        self._tasks.put(lambda: future.set_result(self._answer(prompt, key)))
-        if self._threads < self._config.concurrency:
-            self._threads += 1
-            threading.Thread(target=self._work, name="paraphrase", daemon=True).start()
-        return future
+        return self._pool.apply_async(self._answer, (prompt, key), error_callback=self._fail)
 
-    def result(self, future: "Future[Paraphrase]") -> Paraphrase:
+    def result(self, job: "AsyncResult[Paraphrase]") -> Paraphrase:
         """Wait for a result, or raise what went wrong in any thread."""
-        either: list[Future[Any]] = [future, self._fatal]
-        while not any(one.done() for one in either):
-            # In bounded steps, since Ctrl-C does not end a wait on Windows.
-            wait(either, timeout=0.5, return_when=FIRST_COMPLETED)
-        if self._fatal.done():
-            self._fatal.result()
-        return future.result()
+        while not (job.ready() or self._fatal):
+            job.wait(0.1)  # and then look again: another thread may have failed
+        if self._fatal:
+            raise self._fatal
+        return job.get()
 
     def judge(self, prompt: str, key: str) -> Paraphrase:
         """What the answer kept under a key is worth."""
@@ -165,22 +152,15 @@ class _Workers:
         return Paraphrase(prompt=prompt, state=state, answer=answer, reason=reason)
 
     def close(self) -> None:
-        """Ask no more, and close the journal."""
+        """Ask no more, wait for nobody, and close the journal."""
         self._stop.set()
-        for _ in range(self._threads):
-            self._tasks.put(None)
+        self._pool.terminate()
         with self._lock:
             self._file.close()
 
-    def _work(self) -> None:
-        while (task := self._tasks.get()) is not None and not self._stop.is_set():
-            try:
-                task()
-            except BaseException as error:
-                with self._lock:
-                    if not self._fatal.done():
-                        self._fatal.set_exception(error)
-                self._stop.set()  # last: whoever sees it may rely on the exception
+    def _fail(self, error: BaseException) -> None:
+        self._fatal = self._fatal or error
+        self._stop.set()
 
     def _answer(self, prompt: str, key: str) -> Paraphrase:
         limit, trouble, wait_s = self._config.max_requests, "", 0.0
@@ -213,8 +193,10 @@ class _Workers:
             self._failures = 0
             self.answers[key] = raw
             result = self.judge(prompt, key)
-            row = {"schema_version": SCHEMA_VERSION, "key": key, "model": self._config.model}
-            row |= {"prompt": prompt, "answer": raw, "reason": result.reason}
+            row = {
+                "schema_version": SCHEMA_VERSION, "key": key, "model": self._config.model,
+                "prompt": prompt, "answer": raw, "reason": result.reason,
+            }  # fmt: skip
             if not self._file.closed:
                 # Plain ASCII: JSON can name half a surrogate pair, which UTF-8 cannot.
                 self._file.write(json.dumps(row).encode() + b"\n")
@@ -231,23 +213,25 @@ class _Workers:
         )
 
 
-def _read(path: Path, file: BinaryIO) -> dict[str, str]:
+def _read(path: Path) -> dict[str, str]:
     """The answers of a journal by key; a line torn by a kill is cut off."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     answers, whole = {}, 0
-    file.seek(0)
-    for number, raw in enumerate(file, 1):
-        if not raw.endswith(b"\n") and raw.startswith(_LINE_START[: len(raw)]):
-            break
-        try:
-            row = json.loads(raw)
-            if row["schema_version"] != SCHEMA_VERSION or not raw.endswith(b"\n"):
-                raise ValueError
-            answers[str(row["key"])] = str(row["answer"])
-        except (ValueError, RecursionError, LookupError, TypeError) as error:
-            raise InputError(
-                f"{path} line {number} is no line of a journal of paraphrases, version "
-                f"{SCHEMA_VERSION}. Name another file, or take that line out to go on."
-            ) from error
-        whole += len(raw)
-    file.truncate(whole)
+    with path.open("a+b") as file:
+        file.seek(0)
+        for number, raw in enumerate(file, 1):
+            if not raw.endswith(b"\n") and raw.startswith(_LINE_START[: len(raw)]):
+                break
+            try:
+                row = json.loads(raw)
+                if row["schema_version"] != SCHEMA_VERSION or not raw.endswith(b"\n"):
+                    raise ValueError
+                answers[str(row["key"])] = str(row["answer"])
+            except (ValueError, RecursionError, LookupError, TypeError) as error:
+                raise InputError(
+                    f"{path} line {number} is no line of a journal of paraphrases, version "
+                    f"{SCHEMA_VERSION}. Name another file, or take that line out to go on."
+                ) from error
+            whole += len(raw)
+        file.truncate(whole)
     return answers
