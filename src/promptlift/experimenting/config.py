@@ -130,7 +130,9 @@ def _config(file: str, values: Mapping[str, Any]) -> ExperimentConfig:
         if not isinstance(part, Mapping):
             raise ConfigError(f"{file}: {name} must be a section, [{name}]")
         _check_names(file, f"[{name}] ", part, known)
-        parts[name] = _tuples(part)
+        parts[name] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in part.items()
+        }
     train, judge = parts["train"], parts["judge"]
     preset = str(train.pop("preset", "pocket"))
     encoder = {name: train.pop(name) for name in ("encoder", "layer") if name in train}
@@ -166,9 +168,3 @@ def _check_names(file: str, where: str, given: Mapping[str, Any], known: set[str
             near = get_close_matches(name, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"there is: {', '.join(sorted(known))}"
             raise ConfigError(f"{file}: {where}{name} is not known; {hint}")
-
-
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-    }
