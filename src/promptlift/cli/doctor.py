@@ -59,11 +59,13 @@ def examine() -> dict[str, Any]:
         stages[stage] = {"ready": not missing, "missing": missing, "command": command}
     model = _model()
     versions = versions_of(PACKAGES)
+    affinity = getattr(os, "sched_getaffinity", None)
     return {
         "schema_version": 1,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cores": _cores(),
+        # Those that this process may use, which a container may limit.
+        "cores": len(affinity(0)) if affinity else os.cpu_count(),
         "packages": {name: versions.get(name) for name in PACKAGES},
         "model": model,
         "stages": stages,
@@ -91,13 +93,6 @@ def _model() -> dict[str, Any]:
         "megabytes": round(size / 1e6, 1),
         "error": None,
     }
-
-
-def _cores() -> int | None:
-    """Cores that this process may use, which a container may limit."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
 
 
 def _text(found: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import webbrowser
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,9 +14,6 @@ from promptlift.judging.config import JudgingConfig
 from promptlift.judging.records import PERSON, SIMULATED
 from promptlift.options import takes
 from promptlift.web.config import LOOPBACK
-
-if TYPE_CHECKING:
-    from promptlift.judging.collecting.study import Study
 
 
 @takes(JudgingConfig, "asked")
@@ -59,23 +56,18 @@ def judge(
         except ImportError as error:
             raise MissingExtraError("Judging", "web") from error
         study = Study.open(runs, config, say, kind=SIMULATED if simulated else PERSON)
-        serve(
-            judging_app(study),
-            host,
-            port,
-            lambda address: _ready(study, address, host, open_it=not no_open),
-        )
+
+        def ready(address: str) -> None:
+            if host not in LOOPBACK:
+                say(f"{host} can be reached by others; whoever has a link can vote with it")
+            links = [(rater.name, f"{address}/r/{rater.token}/") for rater in study.store.raters()]
+            for name, link in links:
+                print(f"{name}\t{link}", flush=True)
+            if not no_open and len(links) == 1 and host in LOOPBACK:
+                webbrowser.open(links[0][1])
+
+        serve(judging_app(study), host, port, ready)
         say("stopped; every vote is saved")
-
-
-def _ready(study: "Study", address: str, host: str, *, open_it: bool) -> None:
-    if host not in LOOPBACK:
-        say(f"{host} can be reached by others; whoever has a link can vote with it")
-    links = [(rater.name, f"{address}/r/{rater.token}/") for rater in study.store.raters()]
-    for name, link in links:
-        print(f"{name}\t{link}", flush=True)
-    if open_it and len(links) == 1 and host in LOOPBACK:
-        webbrowser.open(links[0][1])
 
 
 def _names(given: Iterable[str]) -> tuple[str, ...]:

@@ -101,20 +101,15 @@ def pick(
             report=say,
         )
         for row in read_picks(output):
-            _show(row, as_json=as_json)
+            if not as_json:
+                say(_evidence(row))
+            shown = json.dumps(row) if as_json else " ".join(row["prompt"].splitlines())
+            print(shown, flush=True)
         say(_summary(counts, output))
         if pairs is not None:
             say(f"pairs in {pairs}: {write_pick_pairs(output, pairs)}")
     if counts["failed"]:
         raise typer.Exit(FAILED)
-
-
-def _show(row: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(row), flush=True)
-        return
-    say(_evidence(row))
-    print(" ".join(row["prompt"].splitlines()), flush=True)
 
 
 def _evidence(row: Mapping[str, Any]) -> str:

@@ -69,7 +69,7 @@ def train(
         config = TrainingConfig.resolve(preset, settings)
         if output is None and not preflight:
             raise ConfigError("name the run folder: --output FOLDER")
-        report = say if launched().main else _silent
+        report = say if launched().main else lambda line: None  # only the main process reports
         files = read_files(pairs or [], validation or [], preset=preset, report=report, **columns)
 
         from promptlift.training.train import measure_run
@@ -106,7 +106,3 @@ def _evaluator(
     from promptlift.scoring.text.epochs import epoch_evaluator
 
     return epoch_evaluator(scoring, report)
-
-
-def _silent(line: str) -> None:
-    """Only the main process reports."""

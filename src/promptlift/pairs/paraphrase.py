@@ -82,7 +82,7 @@ def paraphrase(
             prompts in succession.
     """
     iterator, states = iter(prompts), Counter[str]()
-    window: deque[tuple[str, str, AsyncResult[Paraphrase] | None]] = deque()
+    window: deque[tuple[str, AsyncResult[Paraphrase]]] = deque()
     under_way: dict[str, AsyncResult[Paraphrase]] = {}
     workers = _Workers(config, journal, sleep, uniform)
     try:
@@ -90,12 +90,12 @@ def paraphrase(
             for prompt in islice(iterator, _WINDOW * config.concurrency - len(window)):
                 asked = [config.model, INSTRUCTION, config.max_words, prompt]
                 key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
-                if key not in under_way and key not in workers.answers:
+                if key not in under_way:
                     under_way[key] = workers.ask(prompt, key)
-                window.append((prompt, key, under_way.get(key)))
+                window.append((key, under_way[key]))
             if window:
-                prompt, key, job = window.popleft()
-                result = workers.result(job) if job else workers.judge(prompt, key)
+                key, job = window.popleft()
+                result = workers.result(job)
                 under_way.pop(key, None)
                 states[result.state] += 1
                 yield result
@@ -144,7 +144,7 @@ class _Workers:
             raise self._fatal
         return job.get()
 
-    def judge(self, prompt: str, key: str) -> Paraphrase:
+    def _judge(self, prompt: str, key: str) -> Paraphrase:
         """What the answer kept under a key is worth."""
         answer = tidy_answer(self.answers[key])
         reason = check_answer(prompt, answer, self._config.max_words)
@@ -163,6 +163,8 @@ class _Workers:
         self._stop.set()
 
     def _answer(self, prompt: str, key: str) -> Paraphrase:
+        if key in self.answers:
+            return self._judge(prompt, key)
         limit, trouble, wait_s = self._config.max_requests, "", 0.0
         for attempt in range(self._config.attempts):
             with self._lock:
@@ -192,7 +194,7 @@ class _Workers:
         with self._lock:
             self._failures = 0
             self.answers[key] = raw
-            result = self.judge(prompt, key)
+            result = self._judge(prompt, key)
             row = {
                 "schema_version": SCHEMA_VERSION, "key": key, "model": self._config.model,
                 "prompt": prompt, "answer": raw, "reason": result.reason,
