@@ -138,9 +138,12 @@ def _wrong_kind(item: "Field[Any]", value: Any) -> str | None:
     return None
 
 
-def known_in(config: type, names: Iterable[str], what: str) -> None:
-    """Raise ConfigError unless a config has all of these settings; `what` names it in the error."""
-    known = list(options_of(config))
+def known_in(config: type | Iterable[str], names: Iterable[str], what: str) -> None:
+    """Raise ConfigError unless a config, or a list, has all of these names of settings.
+
+    `what` names it in the error.
+    """
+    known = list(options_of(config) if isinstance(config, type) else config)
     for name in names:
         if name not in known:
             near = get_close_matches(name, known, 1)

@@ -19,7 +19,7 @@ PROMPTS = [
     for place in PLACES
     for end in ("oil on canvas", "oil on canvas, 4k")  # near-duplicates of each other
 ]
-PAIRS = list(build_pairs(PROMPTS, BuildConfig(keep="all")))
+PAIRS = [pair for pairs in build_pairs(PROMPTS, BuildConfig(keep="all")) for pair in pairs]
 
 
 def test_nothing_is_lost_and_nothing_near_crosses() -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -10,9 +10,6 @@ from promptlift.cli.door import FAILED, guarded, say
 from promptlift.cli.parameters import arg, opt
 from promptlift.experimenting.choices import Conditions
 from promptlift.options import takes
-
-if TYPE_CHECKING:
-    from promptlift.experimenting.config import ExperimentConfig
 
 
 @takes(Conditions, "changed", only=["judged"], renamed={"judged": "judge"})
@@ -49,51 +46,22 @@ def experiment(
             return
         chosen = replace(load_config(config), **changed)
         folder = output or Path("runs") / chosen.name
-        if check:
-            _check(chosen, folder)
-            return
 
         from promptlift.experimenting.chain import run_experiment
-        from promptlift.experimenting.needs import check_needs
+        from promptlift.experimenting.needs import check_needs, plan_of
+        from promptlift.experimenting.stages import notice_of
 
+        if check:
+            plan, lacks = plan_of(chosen)
+            typer.echo("\n  ".join([f"experiment {chosen.name} in {folder}", *plan]))
+            raise typer.Exit(FAILED if lacks else 0)
         check_needs(chosen)
         found = run_experiment(chosen, folder, say)
         if found.waiting:
             command, *links = found.waiting
             say("waiting for votes; ask the raters, then give the same command again")
             typer.echo("\n".join([command, *links]))
-        if notice := _notice(chosen):
+        if notice := notice_of(chosen):
             say(notice)
         say(f"improve more: promptlift improve PROMPT --model {folder / 'model'}")
         typer.echo(found.page)
-
-
-def _check(config: "ExperimentConfig", folder: Path) -> None:
-    """The plan, and what it lacks; fails where it lacks something."""
-    from promptlift.experimenting.needs import downloads_of, is_downloaded, missing
-    from promptlift.experimenting.stages import stages_of
-
-    stages = stages_of(config)
-    typer.echo(f"experiment {config.name} in {folder}")
-    for number, title in enumerate(stages.values(), 1):
-        typer.echo(f"  {number} of {len(stages)}  {title}")
-    lacks = missing(config)
-    if not any(line.startswith("packages") for line in lacks):
-        for item in downloads_of(config):
-            if is_downloaded(item):
-                typer.echo(f"  {item.name} is downloaded")
-            else:
-                typer.echo(f"  {item.name} is to be downloaded{item.size}: {item.command}")
-    for line in lacks:
-        typer.echo(f"  missing: {line}")
-    if notice := _notice(config):
-        typer.echo(f"  {notice}")
-    if lacks:
-        raise typer.Exit(FAILED)
-
-
-def _notice(config: "ExperimentConfig") -> str | None:
-    from promptlift.illustrating.presets import PRESETS
-
-    preset = PRESETS.get(config.illustrate.model)
-    return None if preset is None else preset.notice

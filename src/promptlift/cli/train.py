@@ -1,6 +1,5 @@
 """`promptlift train`."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,7 +82,12 @@ def train(
             return
         assert output is not None
         exact = {"encoder": "roberta-large"} if preset == "paper-exact" else {}
-        evaluator, measuring = _evaluator(config, TextConfig(**exact | scoring), report)
+        scored = TextConfig(**exact | scoring)
+        evaluator, measuring = None, dict[str, str]()
+        if config.evaluation_decoding != "none" and launched().main:
+            from promptlift.scoring.text.epochs import epoch_evaluator
+
+            evaluator, measuring = epoch_evaluator(scored, report)
         trained = train_model(
             files.learned, output, config, validation=files.validation,
             inputs=files.hashes | measuring,  # figures of one run must compare
@@ -93,16 +97,3 @@ def train(
             report("stopped; the same command goes on from the last checkpoint")
             raise typer.Exit(INTERRUPTED)
         report(f"model in {trained}; for the engine: promptlift export {trained} --output FOLDER")
-
-
-def _evaluator(
-    config: TrainingConfig, scoring: TextConfig, report: Callable[[str], None]
-) -> tuple[Any, dict[str, str]]:
-    """What measures each epoch, in the main process, and what identifies it."""
-    from promptlift.training.distributed import launched
-
-    if config.evaluation_decoding == "none" or not launched().main:
-        return None, {}
-    from promptlift.scoring.text.epochs import epoch_evaluator
-
-    return epoch_evaluator(scoring, report)

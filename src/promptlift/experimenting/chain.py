@@ -7,7 +7,7 @@ A stage that is done does nothing, so a chain that was stopped goes on when it i
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +23,8 @@ STAGE = "experimenting"
 Report = Callable[[str], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a chain ended.
-
-    Attributes:
-        page: the report.
-        waiting: what is to be done before it goes on, a line each; empty where all is done.
-    """
-
-    page: Path
-    waiting: tuple[str, ...] = ()
-
-
-def run_experiment(config: ExperimentConfig, folder: Path, report: Report) -> Outcome:
-    """Run the whole chain, or go on with one that was stopped.
+def run_experiment(config: ExperimentConfig, folder: Path, report: Report) -> "Chain":
+    """Run the whole chain, or go on with one that was stopped; it knows its page.
 
     Args:
         config: of the experiment.
@@ -53,28 +40,23 @@ def run_experiment(config: ExperimentConfig, folder: Path, report: Report) -> Ou
     run.check(STAGE, config.settings(), {})
     with run.alone("set up"):
         run.begin(STAGE, config.settings(), {})
-    chain = Chain(config, folder, report)
+    chain, titles = Chain(config, folder, report), stages_of(config)
+    started, seconds = time.monotonic(), dict[str, float]()
     with _threads(config.threads):
-        return _go(chain, report)
-
-
-def _go(chain: "Chain", report: Report) -> Outcome:
-    config, folder = chain.config, chain.folder
-    started = time.monotonic()
-    seconds: dict[str, float] = {}
-    titles = stages_of(config)
-    for number, (name, title) in enumerate(titles.items(), 1):
-        if name == "report":  # which tells of the others that they are done
-            _end(folder, chain, seconds)
-        begun = time.monotonic()
-        minutes = f", {(begun - started) / 60:.1f} min so far" if number > 1 else ""
-        report(f"stage {number} of {len(titles)}: {title}{minutes}")
-        getattr(chain, name)()
-        seconds[name] = round(time.monotonic() - begun, 1)
-    _end(folder, chain, seconds)
+        for number, (name, title) in enumerate(titles.items(), 1):
+            if name == "report":  # which tells of the others that they are done
+                run = Run.open(folder)  # they have written to its manifest
+                if chain.waiting:
+                    run.interrupt(STAGE)
+                else:
+                    run.finish(STAGE, {"seconds_of_last_part": seconds})
+            begun = time.monotonic()
+            minutes = f", {(begun - started) / 60:.1f} min so far" if number > 1 else ""
+            report(f"stage {number} of {len(titles)}: {title}{minutes}")
+            getattr(chain, name)()
+            seconds[name] = round(time.monotonic() - begun, 1)
     report(f"{len(titles)} stages in {(time.monotonic() - started) / 60:.1f} min")
-    assert chain.page is not None
-    return Outcome(page=chain.page, waiting=tuple(chain.waiting))
+    return chain
 
 
 @contextmanager
@@ -88,14 +70,6 @@ def _threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _end(folder: Path, chain: "Chain", seconds: dict[str, float]) -> None:
-    run = Run.open(folder)  # the stages have written to its manifest
-    if chain.waiting:
-        run.interrupt(STAGE)
-    else:
-        run.finish(STAGE, {"seconds_of_last_part": seconds})
 
 
 class Chain:

@@ -14,6 +14,7 @@ from promptlift.files import write_text
 from promptlift.illustrating.config import IllustrationConfig
 from promptlift.illustrating.sources import ImprovingChoice
 from promptlift.judging.config import JudgingConfig
+from promptlift.options import known_in
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.text.config import TextConfig
 from promptlift.training.config import TrainingConfig
@@ -123,13 +124,13 @@ _TOP = {"name", "gpu", "threads"}
 
 
 def _config(file: str, values: Mapping[str, Any]) -> ExperimentConfig:
-    _check_names(file, "", values, _TOP | set(_SECTIONS))
+    known_in([*_TOP, *_SECTIONS], values, file)
     parts: dict[str, dict[str, Any]] = {}
     for name, known in _SECTIONS.items():
         part = values.get(name, {})
         if not isinstance(part, Mapping):
             raise ConfigError(f"{file}: {name} must be a section, [{name}]")
-        _check_names(file, f"[{name}] ", part, known)
+        known_in(known, part, f"{file} [{name}]")
         parts[name] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in part.items()
         }
@@ -160,11 +161,3 @@ def _config(file: str, values: Mapping[str, Any]) -> ExperimentConfig:
         return ExperimentConfig(name=str(values.get("name", Path(file).stem)), **top, **made)
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
-
-
-def _check_names(file: str, where: str, given: Mapping[str, Any], known: set[str]) -> None:
-    for name in given:
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there is: {', '.join(sorted(known))}"
-            raise ConfigError(f"{file}: {where}{name} is not known; {hint}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from promptlift.devices import find_device
 from promptlift.errors import PromptliftError
 from promptlift.experimenting.config import ExperimentConfig
+from promptlift.experimenting.stages import notice_of, stages_of
 from promptlift.illustrating.hub import download_command
 from promptlift.illustrating.presets import PRESETS
 from promptlift.scoring.pictures.clip_loading import GIGABYTES as CLIP_GIGABYTES
@@ -120,6 +121,23 @@ def missing(config: ExperimentConfig) -> list[str]:
         named = ", ".join(f"{item.name}{item.size}" for item in absent)
         found.append(f"{named}, which the Hub does not give now (--check has the commands)")
     return found
+
+
+def plan_of(config: ExperimentConfig) -> tuple[list[str], bool]:
+    """What an experiment would do and has to download, a line each; whether it lacks any."""
+    stages, lacks, notice = stages_of(config), missing(config), notice_of(config)
+    lines = [
+        f"{number} of {len(stages)}  {title}" for number, title in enumerate(stages.values(), 1)
+    ]
+    if not any(line.startswith("packages") for line in lacks):
+        lines += [
+            f"{item.name} is downloaded"
+            if is_downloaded(item)
+            else f"{item.name} is to be downloaded{item.size}: {item.command}"
+            for item in downloads_of(config)
+        ]
+    lines += [*(f"missing: {line}" for line in lacks), *([notice] if notice else [])]
+    return lines, bool(lacks)
 
 
 def check_needs(config: ExperimentConfig) -> None:

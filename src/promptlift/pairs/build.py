@@ -81,7 +81,7 @@ def build_file(
     if config.drop_near:
         texts = [texts[place] for place in sorted(set(groups(texts)))]
         report(f"{len(texts)} prompts after dropping near-duplicates")
-    by_prompt = list(_pairs_by_prompt(texts, config))
+    by_prompt = list(build_pairs(texts, config))
     pairs = list(chain.from_iterable(by_prompt))
     if asking:
         journal = output.with_name(output.name + ".answers.jsonl")
@@ -99,17 +99,13 @@ def build_file(
     )
 
 
-def build_pairs(prompts: Iterable[str], config: BuildConfig) -> Iterator[Pair]:
-    """Pairs from detailed prompts, in their order.
+def build_pairs(prompts: Iterable[str], config: BuildConfig) -> Iterator[list[Pair]]:
+    """The pairs of each detailed prompt.
 
     Extending: the head and what follows it; then longer parts of the prompt, cut at random,
     and what follows those. Rewriting: each plain form and the whole prompt. Prompts without a rest
     to learn give nothing.
     """
-    return chain.from_iterable(_pairs_by_prompt(prompts, config))
-
-
-def _pairs_by_prompt(prompts: Iterable[str], config: BuildConfig) -> Iterator[list[Pair]]:
     generator = random.Random(config.seed)
     for prompt in prompts:
         yield list(_pairs_of(prompt, config, generator))

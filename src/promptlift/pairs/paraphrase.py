@@ -165,18 +165,24 @@ class _Workers:
     def _answer(self, prompt: str, key: str) -> Paraphrase:
         if key in self.answers:
             return self._judge(prompt, key)
-        limit, trouble, wait_s = self._config.max_requests, "", 0.0
-        for attempt in range(self._config.attempts):
+        config, trouble, wait_s = self._config, "", 0.0
+        for attempt in range(config.attempts):
             with self._lock:
-                if self._stop.is_set() or self.requests == limit:
-                    reason = f"max_requests, {limit}, is used up"
+                if self._stop.is_set() or self.requests == config.max_requests:
+                    reason = f"max_requests, {config.max_requests}, is used up"
                     return Paraphrase(prompt=prompt, state="not asked", reason=reason)
                 self.requests += 1
             try:
-                return self._keep(prompt, key, self._request(prompt))
+                raw = self._endpoint.ask(
+                    f"{INSTRUCTION.format(max_words=config.max_words)}\n\nPrompt: {prompt}",
+                    model=config.model,
+                    max_tokens=config.max_tokens,
+                    temperature=config.temperature,
+                )
+                return self._keep(prompt, key, raw)
             except NoAnswer as error:
                 trouble, wait_s = str(error), error.wait_s
-            if wait_s > _LONGEST_WAIT_S or attempt + 1 == self._config.attempts:
+            if wait_s > _LONGEST_WAIT_S or attempt + 1 == config.attempts:
                 break
             backoff = min(2.0**attempt, _LONGEST_BACKOFF_S) * (0.5 + self._uniform() / 2)
             self._sleep(max(wait_s, backoff))
@@ -185,7 +191,7 @@ class _Workers:
             self._failures += wait_s < math.inf or not self.answers
         if self._failures >= _MAX_FAILURES:
             raise ModelError(
-                f"{self._config.endpoint} failed for {self._failures} prompts in succession, the "
+                f"{config.endpoint} failed for {self._failures} prompts in succession, the "
                 f"last time with: {trouble}. Answers are kept; mend it, then run again to go on."
             )
         return Paraphrase(prompt=prompt, state="failed", reason=trouble)
@@ -204,15 +210,6 @@ class _Workers:
                 self._file.write(json.dumps(row).encode() + b"\n")
                 self._file.flush()
         return result
-
-    def _request(self, prompt: str) -> str:
-        config = self._config
-        return self._endpoint.ask(
-            f"{INSTRUCTION.format(max_words=config.max_words)}\n\nPrompt: {prompt}",
-            model=config.model,
-            max_tokens=config.max_tokens,
-            temperature=config.temperature,
-        )
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -139,8 +139,7 @@ def split_pairs(pairs: Sequence[Pair], config: SplitConfig) -> Split:
         )
     closest, closest_prompts = _closest([*map(whole_prompt, train)], [*map(whole_prompt, test)])
     closest_target, closest_targets = _closest(_long_targets(train), _long_targets(test))
-    if max(closest, closest_target) >= THRESHOLD:
-        raise AssertionError("a near-duplicate crossed the split")
+    assert max(closest, closest_target) < THRESHOLD, "a near-duplicate crossed the split"
     return Split(
         train=train,
         test=test,

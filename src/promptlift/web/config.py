@@ -23,17 +23,13 @@ class ServeConfig:
         (),
         "Name under which the server may be called, beside localhost and addresses in digits.",
     )
-    batch_size: int = option(
-        64, "Results decoded together; 1 shares no batch.", least=1
-    )
+    batch_size: int = option(64, "Results decoded together; 1 shares no batch.", least=1)
     wait_ms: float = option(
         5.0,
         "How long an idle server waits for requests to share a batch.",
         least=0,
     )
-    max_queue: int = option(
-        512, "Results that may wait; more are refused with 429."
-    )
+    max_queue: int = option(512, "Results that may wait; more are refused with 429.")
     timeout_s: float = option(30.0, "A request that is not done after so long gets 503.", least=1)
     max_body: int = option(1_000_000, "Bytes of a request.", least=1000)
     max_results: int = option(
