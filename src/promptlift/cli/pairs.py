@@ -22,8 +22,8 @@ _Output = Annotated[Path, opt("Pairs file to write.", "--output", "-o")]
 
 
 @app.command()
-@takes(BuildConfig, "building", renamed={"forms": "form"})
 @takes(ParaphraseConfig, "asking", renamed=_LLM)
+@takes(BuildConfig, "building", renamed={"forms": "form"})
 def build(
     prompts: Annotated[list[Path], arg("Files of detailed prompts.")],
     output: _Output,
@@ -105,8 +105,8 @@ def load(
 
 
 @app.command()
-@takes(SplitConfig, "splitting")
 @takes(ColumnsConfig, "columns")
+@takes(SplitConfig, "splitting")
 def split(
     pairs: _PairsFile,
     output: Annotated[Path, opt("Folder for both sides.", "--output", "-o")],

@@ -43,7 +43,9 @@ def score_texts(
     from promptlift.scoring.text.run import score_run
 
     folder = _folder(run, model, pairs, predictions, output, doctor)
-    file = predictions or pairs or _own(run)
+    file = predictions or pairs or Path(run or "") / "validation.jsonl"
+    if not (predictions or pairs or file.is_file()):
+        raise InputError(f"{run} has no validation.jsonl; name pairs to score on: --pairs FILE")
     asked = doctor and run is None and model is None
     improver = None
     if predictions is None and not asked:
@@ -149,14 +151,6 @@ def _folder(
     if output is None and run is None and (model is not None or not doctor):
         raise ConfigError("where to? Name a folder for the scores: --output FOLDER")
     return output or run
-
-
-def _own(run: Path | None) -> Path:
-    """The pairs that a run set apart."""
-    path = Path(run or "") / "validation.jsonl"
-    if not path.is_file():
-        raise InputError(f"{run} has no validation.jsonl; name pairs to score on: --pairs FILE")
-    return path
 
 
 def _model_of(run: Path) -> Path:
