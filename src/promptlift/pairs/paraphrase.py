@@ -134,7 +134,7 @@ class _Workers:
 
     def ask(self, prompt: str, key: str) -> "AsyncResult[Paraphrase]":
         """Ask for a prompt as soon as a thread is free."""
-        return self._pool.apply_async(self._answer, (prompt, key), error_callback=self._fail)
+        return self._pool.apply_async(self._work, (prompt, key))
 
     def result(self, job: "AsyncResult[Paraphrase]") -> Paraphrase:
         """Wait for a result, or raise what went wrong in any thread."""
@@ -158,9 +158,13 @@ class _Workers:
         with self._lock:
             self._file.close()
 
-    def _fail(self, error: BaseException) -> None:
-        self._fatal = self._fatal or error
-        self._stop.set()
+    def _work(self, prompt: str, key: str) -> Paraphrase:
+        try:
+            return self._answer(prompt, key)
+        except BaseException as error:
+            self._fatal = self._fatal or error
+            self._stop.set()  # here, before another thread of the pool asks on
+            raise
 
     def _answer(self, prompt: str, key: str) -> Paraphrase:
         if key in self.answers:
