@@ -92,12 +92,12 @@ def test_too_little_memory_is_said_with_what_to_do(
 
 @pytest.mark.slow
 def test_checkpointing_comes_on_where_memory_asks_for_it(
-    t5v11_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    t5v11_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 1000)
     monkeypatch.setattr(memory, "peak_resident", iter([0, 10**6, 0, 500]).__next__)
     config = settings(t5v11_folder, epochs=1.0, evaluation_decoding="none")
-    found = measure_run(PAIRS, config, tmp_path, validation=VALIDATION)
+    found = measure_run(PAIRS, config, validation=VALIDATION)
     assert found.gradient_checkpointing and found.fits
 
 

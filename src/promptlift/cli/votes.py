@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from promptlift.cli.door import guarded, say
+from promptlift.cli.parameters import JudgedRun, VoteKind
 from promptlift.files import check_overwrites
 
 if TYPE_CHECKING:
@@ -19,15 +20,12 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="What votes say, and votes as files.", rich_markup_mode=None, no_args_is_help=True
 )
-_Run = Annotated[Path, typer.Argument(help="Run folder of `judge`.", show_default=False)]
 
 
 @app.command()
 def show(
-    run: _Run,
-    kind: Annotated[
-        str, typer.Option(help="person, or simulated for votes that a program gave.")
-    ] = "person",
+    run: JudgedRun,
+    kind: VoteKind = "person",
     as_json: Annotated[bool, typer.Option("--json", help="Print all statistics as JSON.")] = False,
 ) -> None:
     """Win rates with intervals, agreement between raters, and each rater's consistency.
@@ -49,7 +47,7 @@ def show(
 
 @app.command()
 def export(
-    run: _Run,
+    run: JudgedRun,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="CSV, TSV, JSONL or Parquet, by its ending.")
     ],
@@ -71,7 +69,7 @@ def export(
 
 @app.command("import")
 def import_(
-    run: _Run,
+    run: JudgedRun,
     votes: Annotated[Path, typer.Argument(help="File that `votes export` wrote.")],
 ) -> None:
     """Add votes of this study that were given elsewhere, as on a copy of the run.
