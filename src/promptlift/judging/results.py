@@ -15,7 +15,7 @@ from promptlift import __version__
 from promptlift.errors import InputError
 from promptlift.files import write_json
 from promptlift.judging.collecting.study import Study
-from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, WHOLE, JudgedPair, Vote
+from promptlift.judging.records import PERSON, WHOLE, JudgedPair, Vote
 from promptlift.judging.statistics.agreement import Agreement, agreement
 from promptlift.judging.statistics.bradley_terry import Strengths, bradley_terry
 from promptlift.judging.statistics.metrics_agreement import (
@@ -23,10 +23,10 @@ from promptlift.judging.statistics.metrics_agreement import (
     mean_preferences,
     metric_agreement,
 )
-from promptlift.judging.statistics.planning import votes_for_width
 from promptlift.judging.statistics.rater_checks import RaterCheck, rater_checks
-from promptlift.judging.statistics.rates import TIES_HALF, WinRates, win_rates
+from promptlift.judging.statistics.rates import WinRates, win_rates
 from promptlift.judging.statistics.sequential_test import Evidence, evidence
+from promptlift.pictures import IMPROVED, ORIGINAL
 
 FILE = "judging/results.json"
 SCHEMA_VERSION = 1
@@ -49,14 +49,11 @@ class SystemResults:
         rates: win rates.
         agreement: between raters.
         evidence: that may be looked at after every vote.
-        votes_within_5_points: independent votes that give an interval of 5 points to either side
-            at this win rate, ties as halves; None without votes.
     """
 
     rates: WinRates
     agreement: Agreement
     evidence: Evidence
-    votes_within_5_points: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,13 +201,10 @@ def _of_question(
 
 
 def _of_system(votes: Sequence[Vote], system: str, question: str, kind: str) -> SystemResults:
-    rates = win_rates(votes, question=question, kind=kind, system=system)
-    half = rates.together.rates[TIES_HALF].rate
     return SystemResults(
-        rates=rates,
+        rates=win_rates(votes, question=question, kind=kind, system=system),
         agreement=agreement(votes, question=question, kind=kind, system=system),
         evidence=evidence(votes, question=question, kind=kind, system=system),
-        votes_within_5_points=None if half is None else votes_for_width(half, 0.05),
     )
 
 
