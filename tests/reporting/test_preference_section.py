@@ -89,7 +89,7 @@ def test_metrics_stand_beside_people(tmp_path: Path) -> None:
     agreed = agreement_with_metrics(study, _gains(study, read_pictures(run))["improved"],
                                     question="picture")  # fmt: skip
     clipscore = agreed["clipscore_original_prompt"]
-    assert clipscore.pairs == 6 and f"{clipscore.accuracy:.1%} (" in found
+    assert clipscore.pairs == 6 and f"{clipscore.accuracy.value:.1%} (" in found
     # What a metric says of the pair as such is no preference.
     assert not any("directional" in name or "similarity" in name for name in agreed)
     assert (run / "report" / "metrics-and-people-picture-improved.svg").is_file()

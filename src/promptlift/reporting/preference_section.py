@@ -1,6 +1,8 @@
 """What people prefer: their votes beside the paper's, and how metrics agree with them."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from promptlift.errors import PromptliftError
@@ -25,11 +27,12 @@ from promptlift.reporting.page import (
 )
 from promptlift.reporting.picture_data import PictureData
 from promptlift.reporting.plots import Draw, interval_plot
-from promptlift.reporting.wording import Ends, counts, p_text
-from promptlift.statistics import wilson
+from promptlift.reporting.wording import counts, p_text
+from promptlift.statistics import Estimate, wilson
 
 TITLE = "What people prefer"
 _PAPER_WINS, _PAPER_VOTES = 79, 100
+_PAPER = Estimate(_PAPER_WINS / _PAPER_VOTES, *wilson(_PAPER_WINS, _PAPER_VOTES))
 _RULES = {TIES_LOSE: "ties to the original", WITHOUT_TIES: "without ties",
           TIES_HALF: "ties as half"}  # fmt: skip
 
@@ -54,11 +57,10 @@ def preference(folder: Path, shown: PictureData, draw: Draw) -> Section | None:
 
 def _of_study(study: Study, shown: PictureData, draw: Draw) -> list[Html]:
     results, votes = read_results(study), study.store.votes()
-    low, high = wilson(_PAPER_WINS, _PAPER_VOTES)
     parts = [
         paragraph(
             f"Blind votes on {results.pairs} pairs. The paper's {_PAPER_WINS} of "
-            f"{_PAPER_VOTES} ({_share(_PAPER_WINS / _PAPER_VOTES, low, high)}) are the votes of "
+            f"{_PAPER_VOTES} ({_share(_PAPER)}) are the votes of "
             "one rater, its author, who knew which picture was which, and gave ties to the "
             "original; the two pictures of a pair came from different noise.",
             note=True,
@@ -101,15 +103,12 @@ def _rates(system: str, part: SystemResults, name: str, draw: Draw) -> list[Html
     together, by_rater = part.rates.together, part.rates.by_rater
     rates = together.rates
     over = "raters and prompts" if together.raters > 1 else "prompts"
-    crossed = [_share(None, rates[rule].crossed_low, rates[rule].crossed_high)
-               for rule in _RULES]  # fmt: skip
+    crossed = [_share(replace(rates[rule].crossed, value=None)) for rule in _RULES]
     rows = [_row("all raters", together), (f"all, over {over}", *[""] * 5, *crossed, "")]
     if len(by_rater) > 1:
         rows += [_row(rater, tally) for rater, tally in by_rater.items()]
-    low, high = wilson(_PAPER_WINS, _PAPER_VOTES)
-    paper = _PAPER_WINS / _PAPER_VOTES
     rows.append(("the paper, not blind", _PAPER_VOTES, _PAPER_WINS, "-", "-", "-",
-                 _share(paper, low, high), "-", "-", "-"))  # fmt: skip
+                 _share(_PAPER), "-", "-", "-"))  # fmt: skip
     outcome = (
         f"{system}: won {together.wins}, lost {together.losses}, tied {together.ties}; "
         f"{together.raters} raters, {together.prompts} prompts."
@@ -122,13 +121,13 @@ def _rates(system: str, part: SystemResults, name: str, draw: Draw) -> list[Html
     header = ("win rate", "votes", "won", "lost", "tied", "of these both bad", *_RULES.values(),
               "p")  # fmt: skip
     plotted = [
-        (said, *_percent(rate, rates[rule].low, rates[rule].high))
+        (said, *_percent(rates[rule].wilson))
         for rule, said in _RULES.items()
-        if (rate := rates[rule].rate) is not None
+        if rates[rule].wilson.value is not None
     ]
     plot = interval_plot(
         f"Votes won by {system}",
-        [*plotted, ("the paper, not blind", *_percent(paper, low, high))],
+        [*plotted, ("the paper, not blind", *_percent(_PAPER))],
         x="% of votes", marked=len(plotted), line=50,
     )  # fmt: skip
     caption = (
@@ -141,9 +140,7 @@ def _rates(system: str, part: SystemResults, name: str, draw: Draw) -> list[Html
 
 
 def _row(name: str, tally: Tally) -> tuple[object, ...]:
-    shares = [
-        _share(rate.rate, rate.low, rate.high) for rate in (tally.rates[rule] for rule in _RULES)
-    ]
+    shares = [_share(tally.rates[rule].wilson) for rule in _RULES]
     return (name, tally.votes, tally.wins, tally.losses, tally.ties,
             tally.both_bad, *shares, p_text(tally.sign_test))  # fmt: skip
 
@@ -153,7 +150,7 @@ def _agreement(found: Agreement) -> list[str]:
         return ["One rater alone: nobody to agree with."]
     return [
         "Krippendorff's alpha "
-        f"{_number(found.alpha, found.alpha_low, found.alpha_high)}, "
+        f"{_number(found.alpha)}, "
         f"n = {found.pairs} pairs that two raters or more judged; 1 is perfect, 0 is chance."
     ]
 
@@ -178,13 +175,13 @@ def _raters(checks: Sequence[RaterCheck]) -> Html:
     rows = [
         (
             check.rater,
-            f"{check.alike} of {check.repeats} ({check.consistency_low:.0%} to "
-            f"{check.consistency_high:.0%})"
+            f"{check.alike} of {check.repeats} ({check.consistency.low:.0%} to "
+            f"{check.consistency.high:.0%})"
             if check.repeats
             else "-",
             "-" if check.chance is None else f"{check.chance:.0%}",
-            _share(check.left_share, check.left_low, check.left_high),
-            "-" if check.left_share is None else p_text(check.left_test),
+            _share(check.left_share),
+            "-" if check.left_share.value is None else p_text(check.left_test),
             f"{check.attention_passed} of {check.attention}" if check.attention else "-",
         )
         for check in checks
@@ -208,12 +205,11 @@ def _metrics(
 ) -> list[Html]:
     rows, plotted = [], []
     for metric, found in agreed.items():
-        accuracy, low, high = found.accuracy, found.accuracy_low, found.accuracy_high
-        tau = _number(found.tau, found.tau_low, found.tau_high)
+        tau = _number(found.tau)
         decided = f"{found.decided} of {found.pairs}"
-        rows.append((shown.title(metric), _share(accuracy, low, high), tau, decided, found.prompts))
-        if accuracy is not None and low is not None and high is not None:
-            plotted.append((shown.title(metric), *_percent(accuracy, low, high)))
+        rows.append((shown.title(metric), _share(found.accuracy), tau, decided, found.prompts))
+        if found.accuracy.value is not None:
+            plotted.append((shown.title(metric), *_percent(found.accuracy)))
     header = (f"metric{f', of {system}' if system else ''}", "finds the preferred picture",
               "Kendall's tau-b", "decided pairs", "prompts")  # fmt: skip
     note = (
@@ -246,20 +242,25 @@ def _gains(study: Study, shown: PictureData) -> _Gains:
     return gains
 
 
-def _percent(value: float, low: float, high: float) -> Ends:
-    return 100 * value, 100 * low, 100 * high
+def _percent(found: Estimate) -> tuple[float, float, float]:
+    ends = found.value, found.low, found.high
+    value, low, high = (math.nan if end is None else 100 * end for end in ends)
+    return value, low, high
 
 
-def _share(value: float | None, low: float | None, high: float | None) -> str:
+def _share(found: Estimate) -> str:
     """A share with its interval; the interval alone where there is no value."""
+    value, low, high = found.value, found.low, found.high
     if low is None or high is None or (value is None and (low, high) == (0.0, 1.0)):
         return "-"
     ends = f"{low:.1%} to {high:.1%}"
     return ends if value is None else f"{value:.1%} ({ends})"
 
 
-def _number(value: float | None, low: float | None, high: float | None) -> str:
-    return "-" if value is None else f"{value:.2f} ({_end(low)} to {_end(high)})"
+def _number(found: Estimate) -> str:
+    if found.value is None:
+        return "-"
+    return f"{found.value:.2f} ({_end(found.low)} to {_end(found.high)})"
 
 
 def _end(value: float | None) -> str:
