@@ -11,16 +11,17 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from urllib.parse import quote
 
 from promptlift.errors import InputError, MissingExtraError
 from promptlift.picture_files import PictureReader
 from promptlift.pictures import Picture
-from promptlift.reporting.page import Html, Section, escape, join, paragraph, table
+from promptlift.reporting.page import Html, Section, columns, escape, join, note, paragraph, section
 from promptlift.reporting.picture_data import PictureData, ShownPair
 from promptlift.reporting.prompt_marks import marked_prompt
+from promptlift.reporting.wording import spread
 
 # At about 10 kB a thumbnail a page of so many pairs has about 8 MB.
 MOST_PAIRS = 300
@@ -61,13 +62,13 @@ def gallery(
         cards.append(_card(shown, pair, metrics, thumbnails))
     for trouble in thumbnails.faults:
         report(trouble)
-    parts = [
+    return section(
+        "Gallery",
         paragraph(_about(shown, len(chosen))),
         _controls(shown, chosen, metrics),
         Html(f"<div class=pairs id=pairs>{join(cards)}</div>"),
         _VIEWER,
-    ]
-    return Section("Gallery", join(parts))
+    )
 
 
 def gallery_style() -> str:
@@ -89,15 +90,9 @@ def choose(pairs: Sequence[ShownPair], most: int) -> list[ShownPair]:
     """
     if len(pairs) <= most:
         return list(pairs)
-    wanted: dict[int, None] = {}
-    for place in _notable(pairs):
-        if len(wanted) >= most // 2:
-            break
-        wanted[place] = None
+    wanted = [*islice(dict.fromkeys(_notable(pairs)), most // 2)]
     others = [place for place in range(len(pairs)) if place not in wanted]
-    count = most - len(wanted)
-    spread = [others[place * len(others) // count] for place in range(count)]
-    return [pairs[place] for place in sorted({*wanted, *spread})]
+    return [pairs[place] for place in sorted({*wanted, *spread(others, most - len(wanted))})]
 
 
 def _notable(pairs: Sequence[ShownPair]) -> Iterator[int]:
@@ -225,40 +220,37 @@ def _judged(shown: PictureData, pair: ShownPair) -> Html:
         choice, reason = pair.verdict["choice"], shown.titled(pair.verdict["reason"])
         lines.append(f"Verdict: use the {choice} prompt ({reason}).")
     if pair.disagreement is not None:
-        names = sorted(pair.ranks, key=lambda name: pair.ranks[name])
-        ends = [f"{shown.title(name)} {100 * pair.ranks[name]:.0f}" for name in
-                (names[-1], names[0])]  # fmt: skip
+        least, *_, greatest = sorted(pair.ranks, key=pair.ranks.__getitem__)
+        ends = [f"{shown.title(name)} {100 * pair.ranks[name]:.0f}" for name in (greatest, least)]
         lines.append(f"Gain, as percentile among all pairs: {' against '.join(ends)}.")
-    return join(paragraph(line, note=True) for line in lines)
+    return join(map(note, lines))
 
 
 def _scores(shown: PictureData, pair: ShownPair) -> Html:
     """A table of those values that are opinions of the picture, and the others folded."""
-    rows = {name: _row(shown, pair, name) for name in pair.values}
-    open_rows = [row for name, row in rows.items() if name in pair.ranks]
-    folded = [row for name, row in rows.items() if name not in pair.ranks]
-    header = ("", "original", "improved", "difference")
-    parts = [table(open_rows, header, numbers=True)] if open_rows else []
-    if pair.of_pair:
-        found = (f"{shown.title(name)} {figure_text(v)}" for name, v in pair.of_pair.items())
-        parts.append(paragraph(f"{'; '.join(found)}.", note=True))
-    if folded:
-        more = table(folded, header, numbers=True)
-        parts.append(Html(f"<details><summary>More scores</summary>{more}</details>"))
-    return join(parts)
+    cells: dict[str, Callable[[str], object]] = {
+        "": shown.title,
+        "original": lambda name: figure_text(pair.values[name][0]),
+        "improved": lambda name: figure_text(pair.values[name][1]),
+        "difference": lambda name: figure_text(_difference(*pair.values[name]), "+"),
+    }
+    more = columns([name for name in pair.values if name not in pair.ranks], cells)
+    found = (f"{shown.title(name)} {figure_text(v)}" for name, v in pair.of_pair.items())
+    return join([
+        columns([name for name in pair.values if name in pair.ranks], cells),
+        note(f"{'; '.join(found)}.") if pair.of_pair else None,
+        Html(f"<details><summary>More scores</summary>{more}</details>") if more else None,
+    ])  # fmt: skip
 
 
-def _row(shown: PictureData, pair: ShownPair, name: str) -> tuple[str, str, str, str]:
-    first, second = pair.values[name]
-    difference = "-" if first is None or second is None else figure_text(second - first, "+")
-    cells = ["-" if value is None else figure_text(value) for value in (first, second)]
-    return shown.title(name), cells[0], cells[1], difference
+def _difference(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else second - first
 
 
-def figure_text(value: float, sign: str = "") -> str:
-    """A figure to four digits at most, and no more than four after the point."""
-    if value == 0:
-        return "0"
+def figure_text(value: float | None, sign: str = "") -> str:
+    """A figure to four digits at most, and no more than four after the point; "-" for none."""
+    if not value:
+        return "-" if value is None else "0"
     digits = 3 - math.floor(math.log10(abs(value)))
     return f"{value:{sign},.{min(4, max(0, digits))}f}"
 

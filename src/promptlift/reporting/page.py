@@ -8,11 +8,13 @@ import base64
 import hashlib
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NewType
+from typing import NewType, TypeVar
 
 Html = NewType("Html", str)
+NOTHING = Html("")
+Item = TypeVar("Item")
 
 # A page may be opened beside others' files: it loads nothing, whatever it comes to hold. Where it
 # has a script, that one alone runs, and pictures beside the page are shown.
@@ -140,30 +142,44 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def join(parts: Iterable[Html]) -> Html:
-    """Parts one after another."""
-    return Html("\n".join(parts))
+def section(title: str, *parts: Html | None) -> Section:
+    """A section of the parts that hold something."""
+    return Section(title, join(parts))
 
 
-def paragraph(text: str, *, note: bool = False) -> Html:
-    """A paragraph of plain text; a note is smaller and paler."""
-    return Html(f"<p{' class=note' if note else ''}>{escape(text)}</p>")
+def subsection(title: str, *parts: Html | None) -> Html:
+    """A heading and the parts that hold something; nothing where none does."""
+    body = join(parts)
+    return join([Html(f"<h3>{escape(title)}</h3>"), body]) if body else NOTHING
 
 
-def heading(text: str) -> Html:
-    """A heading within a section."""
-    return Html(f"<h3>{escape(text)}</h3>")
+def join(parts: Iterable[Html | None]) -> Html:
+    """The parts that hold something, one after another."""
+    return Html("\n".join(part for part in parts if part))
+
+
+def paragraph(text: str) -> Html:
+    """A paragraph of plain text."""
+    return Html(f"<p>{escape(text)}</p>")
+
+
+def note(text: str) -> Html:
+    """A paragraph of plain text, smaller and paler."""
+    return Html(f"<p class=note>{escape(text)}</p>")
 
 
 def bullets(lines: Iterable[str]) -> Html:
-    """A list of plain lines."""
-    return Html(f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>")
+    """A list of plain lines; nothing without any."""
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return Html(f"<ul>{items}</ul>") if items else NOTHING
 
 
 def table(
     rows: Iterable[Sequence[object]], header: Sequence[object] = (), *, numbers: bool = False
 ) -> Html:
     """A table of plain text that scrolls by itself where it is wider than the page.
+
+    Without rows there is no table.
 
     Args:
         rows: their first cells name them.
@@ -177,6 +193,8 @@ def table(
         + "</tr>\n"
         for first, *rest in rows
     )
+    if not body:
+        return NOTHING
     # A keyboard can scroll what it can reach.
     return Html(
         f"<div class=scroll tabindex=0><table{' class=numbers' if numbers else ''}>"
@@ -185,15 +203,26 @@ def table(
     )
 
 
-def facts(rows: Iterable[tuple[str, object]]) -> Html:
-    """Names and values, in columns where there is room."""
-    found = (f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in rows)
-    return Html(f"<dl class=facts>{''.join(found)}</dl>")
+def columns(items: Iterable[Item], cells: Mapping[str, Callable[[Item], object]]) -> Html:
+    """A table of figures with a row an item: by header, what stands in its column."""
+    return table([[cell(item) for cell in cells.values()] for item in items], [*cells],
+                 numbers=True)  # fmt: skip
+
+
+def facts(values: Mapping[str, object]) -> Html:
+    """Names and values, in columns where there is room; values that are not known are left out."""
+    rows = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in values.items()
+        if value not in (None, "")
+    )
+    return Html(f"<dl class=facts>{rows}</dl>") if rows else NOTHING
 
 
 def beside(parts: Iterable[Html]) -> Html:
     """Parts side by side where there is room, such as narrow tables."""
-    return Html(f"<div class=beside>{''.join(f'<div>{part}</div>' for part in parts)}</div>")
+    found = "".join(f"<div>{part}</div>" for part in parts if part)
+    return Html(f"<div class=beside>{found}</div>") if found else NOTHING
 
 
 def figure(drawing: Html, caption: str = "") -> Html:
@@ -203,8 +232,9 @@ def figure(drawing: Html, caption: str = "") -> Html:
 
 
 def figures(found: Iterable[Html]) -> Html:
-    """Figures side by side where there is room."""
-    return Html(f"<div class=plots>{''.join(found)}</div>")
+    """Figures side by side where there is room; nothing without any."""
+    drawn = "".join(found)
+    return Html(f"<div class=plots>{drawn}</div>") if drawn else NOTHING
 
 
 def cards(found: Iterable[Iterable[tuple[str, str]]]) -> Html:
@@ -213,4 +243,5 @@ def cards(found: Iterable[Iterable[tuple[str, str]]]) -> Html:
         "".join(f"<dt>{escape(name)}</dt><dd dir=auto>{escape(text)}</dd>" for name, text in card)
         for card in found
     )
-    return Html(f"<div class=cards>{''.join(f'<dl>{card}</dl>' for card in lists)}</div>")
+    drawn = "".join(f"<dl>{card}</dl>" for card in lists)
+    return Html(f"<div class=cards>{drawn}</div>") if drawn else NOTHING

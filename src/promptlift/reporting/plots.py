@@ -12,7 +12,7 @@ from typing import Any
 
 from promptlift.errors import MissingExtraError
 from promptlift.files import atomic_path, write_text
-from promptlift.reporting.page import Html, escape, figure, printable
+from promptlift.reporting.page import NOTHING, Html, escape, figure, printable
 
 # Okabe and Ito, "Color Universal Design", 2008; the order keeps neighbours apart in print too, and
 # the two palest come last. Lines also differ in their dashes.
@@ -56,8 +56,8 @@ _STYLE = {
 }
 
 
-# Saves a plot under a name, and gives it as a figure with its caption.
-Draw = Callable[[Any, str, str], Html]
+# Draws a plot, saves it, and gives it as a figure of a page: see `drawing_into`.
+Draw = Callable[..., Html]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,11 +257,25 @@ def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[f
 
 
 def drawing_into(folder: Path) -> Draw:
-    """What saves plots in a folder. Names may be any text: files have hyphens instead of signs."""
+    """What draws plots, saves them in a folder, and gives them as figures."""
 
-    def draw(plot: Any, name: str, caption: str) -> Html:
+    def draw(
+        plot: Callable[..., Any], name: str, title: str, rows: Sequence[Any], *, caption: str,
+        **options: Any,
+    ) -> Html:  # fmt: skip
+        """A plot by one of this module's functions; nothing where there are no rows.
+
+        Args:
+            plot: takes title, rows and options.
+            name: any text; the files have hyphens for what is no letter, digit or point.
+            title, rows, options: what the plot shows.
+            caption: plain text below the plot.
+        """
+        if not rows:
+            return NOTHING
         # Addresses within SVG cannot have the spaces and brackets of a system's name.
-        return figure(save(plot, folder, re.sub(r"(?:[^\w.]|_)+", "-", name).strip("-")), caption)
+        file = re.sub(r"(?:[^\w.]|_)+", "-", name).strip("-")
+        return figure(save(plot(title, rows, **options), folder, file), caption)
 
     return draw
 

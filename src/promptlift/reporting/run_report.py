@@ -72,7 +72,7 @@ def write_report(
 
 def _sections(run: RunData, shown: PictureData, draw: Draw) -> list[Section]:
     found = [
-        picture_sections.drawing(shown) if shown.pictures else None,
+        picture_sections.drawing(shown),
         picture_sections.clip_row(shown, draw),
         picture_sections.metrics(shown, draw),
         picture_sections.verdicts(shown, draw),

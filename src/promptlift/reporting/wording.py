@@ -31,6 +31,11 @@ def interval(score: Row) -> str:
     return f"{score['value']:.{places}f} ({low:.{places}f} to {high:.{places}f})"
 
 
+def difference(row: Row) -> str:
+    """The difference of two sides with its interval."""
+    return interval({**row, "value": row["difference"]})
+
+
 def interval_or_dash(score: Row | None) -> str:
     """`interval`, or a dash where there is no score."""
     return "-" if score is None else interval(score)
