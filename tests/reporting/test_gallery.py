@@ -22,7 +22,6 @@ from scipy.stats import rankdata
 
 from promptlift.pictures import Picture
 from promptlift.reporting.gallery import (
-    THUMBNAIL_PX,
     choose,
     figure_text,
     gallery,
@@ -33,6 +32,7 @@ from promptlift.reporting.page import printable
 from promptlift.reporting.picture_data import ShownPair, read_pictures
 from promptlift.reporting.prompt_marks import marked_prompt
 from promptlift.reporting.run_report import write_report
+from promptlift.reporting.thumbnails import THUMBNAIL_PX
 from promptlift.reporting.wording import interval
 from promptlift.runs import Run
 from promptlift.scoring.pictures.config import PictureScoringConfig

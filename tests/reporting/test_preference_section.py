@@ -10,7 +10,7 @@ from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
 from promptlift.judging.results import agreement_with_metrics
 from promptlift.reporting.picture_data import read_pictures
-from promptlift.reporting.plots import drawing_into
+from promptlift.reporting.plot_files import drawing_into
 from promptlift.reporting.preference_section import _gains, preference
 from promptlift.reporting.run_report import write_report
 from promptlift.scoring.pictures.config import PictureScoringConfig

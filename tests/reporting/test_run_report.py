@@ -14,7 +14,8 @@ import pytest
 from promptlift.errors import InputError
 from promptlift.files import sha256_of_file
 from promptlift.records import Pair
-from promptlift.reporting.plots import MOST_POINTS, drawing_into
+from promptlift.reporting.plot_files import drawing_into
+from promptlift.reporting.plots import MOST_POINTS
 from promptlift.reporting.run_data import read_run
 from promptlift.reporting.run_report import write_report
 from promptlift.reporting.score_sections import diversity, scores

@@ -4,30 +4,21 @@ Thumbnails are in the page, whole pictures beside it. Without a script all pairs
 click opens the picture; `gallery.js` adds choosing, sorting and the viewer.
 """
 
-import base64
-import io
 import json
 import math
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from itertools import islice, zip_longest
 from pathlib import Path
-from urllib.parse import quote
 
-from promptlift.errors import InputError, MissingExtraError
-from promptlift.picture_files import PictureReader
-from promptlift.pictures import Picture
 from promptlift.reporting.page import Html, Section, columns, escape, join, note, paragraph, section
 from promptlift.reporting.picture_data import PictureData, ShownPair
 from promptlift.reporting.prompt_marks import marked_prompt
+from promptlift.reporting.thumbnails import Thumbnails
 from promptlift.reporting.wording import spread
 
 # At about 10 kB a thumbnail a page of so many pairs has about 8 MB.
 MOST_PAIRS = 300
-THUMBNAIL_PX = 256  # longest side; cards show it at that size or smaller
-_SMALL = 128  # pixels: such pictures are not blown up to the width of the page
-_QUALITY = 80
 _FEW = 20  # pairs that are "best" or "worst", or a quarter of all where those are fewer
 _PROGRESS = 100  # pairs between lines of progress
 
@@ -126,51 +117,6 @@ def _about(shown: PictureData, count: int) -> str:
     )
 
 
-class Thumbnails:
-    """Thumbnails as markup, and addresses of the pictures beside the page.
-
-    `faults` says which pictures could not be read.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._reader = PictureReader(kept=1)
-        self.faults: list[str] = []
-
-    def address(self, picture: Picture) -> str:
-        """Where the page finds the whole picture."""
-        path, start = picture.path.resolve(), self._folder.resolve()
-        try:
-            found = Path(os.path.relpath(path, start)).as_posix()
-        except ValueError:  # on another drive
-            return path.as_uri()
-        return quote(found)
-
-    def markup(self, picture: Picture, text: str) -> Html:
-        """The thumbnail, with a text in its place for who cannot see it."""
-        try:
-            data, width, height = self._made(picture)
-        except InputError as error:
-            self.faults.append(str(error))
-            return Html(f'<span class=lost role=img aria-label="{escape(text)}">no picture</span>')
-        small = " class=small" if width <= _SMALL else ""
-        return Html(
-            f'<img src="data:image/jpeg;base64,{data}" width={width} height={height} '
-            f'alt="{escape(text)}" decoding=async{small}>'
-        )
-
-    def _made(self, picture: Picture) -> tuple[str, int, int]:
-        try:
-            from PIL import Image
-        except ImportError as error:
-            raise MissingExtraError("A gallery of pictures", "report") from error
-        image = self._reader.image(picture).copy()
-        image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS, reducing_gap=2.0)
-        output = io.BytesIO()
-        image.save(output, "JPEG", quality=_QUALITY, optimize=True)
-        return base64.b64encode(output.getvalue()).decode("ascii"), *image.size
-
-
 def _card(
     shown: PictureData, pair: ShownPair, metrics: Sequence[str], thumbnails: Thumbnails
 ) -> Html:
@@ -258,37 +204,37 @@ def figure_text(value: float | None, sign: str = "") -> str:
 def _controls(shown: PictureData, chosen: Sequence[ShownPair], metrics: Sequence[str]) -> Html:
     """What to show and in which order; without a script it stays hidden, as it would do nothing."""
     few = min(_FEW, math.ceil(len(chosen) / 4))
-    choices = [("all", "all")]
+    shows, orders = {"all": "all"}, {"number": "prompt"}
     if metrics:
-        choices += [("best", f"best {few}"), ("worst", f"worst {few}")]
+        shows |= {"best": f"best {few}", "worst": f"worst {few}"}
+        orders |= {"rise": "greatest gain first", "fall": "smallest gain first"}
     if len(shown.opinions) > 1:
-        choices.append(("far", f"largest disagreement {few}"))
-    found = dict.fromkeys(str(pair.verdict["choice"]) for pair in chosen if pair.verdict)
-    choices += [(f"choice:{name}", f"verdict: {name}") for name in sorted(found)]
+        shows["far"] = f"largest disagreement {few}"
+        orders["far"] = "largest disagreement first"
+    verdicts = sorted({str(pair.verdict["choice"]) for pair in chosen if pair.verdict})
+    shows |= {f"choice:{name}": f"verdict: {name}" for name in verdicts}
     radios = "".join(
         f'<label><input type=radio name=show value="{escape(value)}"'
         f"{' checked' if value == 'all' else ''}> {escape(label)}</label>"
-        for value, label in choices
+        for value, label in shows.items()
     )
-    options = "".join(
-        f"<option value={place}>{escape(shown.title(name))}</option>"
-        for place, name in enumerate(metrics)
-    )
-    orders = [("number", "prompt")]
-    orders += [("rise", "greatest gain first"), ("fall", "smallest gain first")] if metrics else []
-    orders += [("far", "largest disagreement first")] if len(shown.opinions) > 1 else []
-    sorts = "".join(f"<option value={value}>{label}</option>" for value, label in orders)
-    if len(choices) == 1:
-        radios = sorts = ""
-    by_metric = f"<label>gain in <select name=metric>{options}</select></label>" if metrics else ""
-    order = f"<label>order <select name=order>{sorts}</select></label>" if sorts else ""
-    legend = f"<fieldset><legend>Show</legend>{radios}</fieldset>" if radios else ""
+    by_metric = {str(place): shown.title(name) for place, name in enumerate(metrics)}
+    several = len(shows) > 1
     return Html(
-        f"<form id=choose data-few={few} hidden>{legend}<p>{by_metric} {order} "
+        f"<form id=choose data-few={few} hidden>"
+        f"{f'<fieldset><legend>Show</legend>{radios}</fieldset>' if several else ''}"
+        f"<p>{_select('gain in', 'metric', by_metric)} "
+        f"{_select('order', 'order', orders if several else {})} "
         f"<output id=count aria-live=polite></output></p>"
         "<p class='note keys'>Keys: J or → next pair, K or ← previous pair, Enter opens, Escape "
         "closes. The address of a pair ends in #pair- and its number.</p></form>"
     )
+
+
+def _select(label: str, name: str, choices: Mapping[str, str]) -> str:
+    options = "".join(f"<option value={value}>{escape(text)}</option>"
+                      for value, text in choices.items())  # fmt: skip
+    return f"<label>{label} <select name={name}>{options}</select></label>" if options else ""
 
 
 _VIEWER = Html(

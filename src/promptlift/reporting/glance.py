@@ -2,12 +2,12 @@
 
 from statistics import fmean
 
-from promptlift.reporting.gallery import Thumbnails
 from promptlift.reporting.page import Html, Section, bullets, join, note, section
 from promptlift.reporting.picture_data import PictureData, ShownPair
 from promptlift.reporting.prompt_marks import marked_prompt
 from promptlift.reporting.run_data import Row, RunData
 from promptlift.reporting.score_sections import systems
+from promptlift.reporting.thumbnails import Thumbnails
 from promptlift.reporting.wording import difference, interval, spread
 
 SOME = 6  # pairs

@@ -5,7 +5,8 @@ from typing import Any
 
 from promptlift.files import write_text
 from promptlift.reporting.page import figure, figures, page, section, table
-from promptlift.reporting.plots import bar_plot, histogram, inline
+from promptlift.reporting.plot_files import inline
+from promptlift.reporting.plots import bar_plot, histogram
 from promptlift.reporting.wording import spoken
 
 

@@ -28,7 +28,8 @@ from promptlift.reporting.page import (
     table,
 )
 from promptlift.reporting.picture_data import PictureData
-from promptlift.reporting.plots import Draw, interval_plot
+from promptlift.reporting.plot_files import Draw
+from promptlift.reporting.plots import interval_plot
 from promptlift.reporting.wording import Ends, counts, p_text
 from promptlift.statistics import Estimate, wilson
 

@@ -85,8 +85,7 @@ class RunData:
     def final_evaluation(self) -> EvaluatedStep | None:
         """The evaluation of the weights that the run kept: the best, otherwise the last."""
         best = (self.training.get("results") or {}).get("best_step")
-        found = [item for item in self.evaluations if item.step == best]
-        found = found or [*self.evaluations]
+        found = [item for item in self.evaluations if item.step == best] or self.evaluations
         return found[-1] if found else None
 
     def model_rows(self) -> tuple[Sequence[Row], str]:
@@ -137,23 +136,21 @@ def read_run(folder: Path) -> RunData:
     text = json_of(folder, "scores/text.json", missing)
     if not (folder / "scores/text.json").exists():
         missing.append(f"no scores yet: promptlift score {folder}")
-    improvements: list[dict[str, Any]] = []
-    if (folder / "improvements.jsonl").exists():
-        improvements = rows_of(folder, "improvements.jsonl", ("source", "prompt"), missing)
-    else:
-        missing.append(
-            "no improvements yet: promptlift improve --input PROMPTS --model MODEL "
-            f"--output {folder / 'improvements.jsonl'}"
-        )
-    text_rows = rows_of(folder, "scores/text.parquet", _TEXTS, missing) if text else []
     run = RunData(
         folder=folder,
         stages=stages,
         log=log,
         evaluations=evaluations,
         text=text,
-        text_rows=text_rows,
-        improvements=improvements,
+        improvements=rows_of(
+            folder,
+            "improvements.jsonl",
+            ("source", "prompt"),
+            missing,
+            absent="no improvements yet: promptlift improve --input PROMPTS --model MODEL "
+            f"--output {folder / 'improvements.jsonl'}",
+        ),
+        text_rows=rows_of(folder, "scores/text.parquet", _TEXTS, missing) if text else [],
     )
     final = run.final_evaluation()
     predictions = rows_of(folder, final.file + "l", _TEXTS, missing) if final else []
@@ -184,14 +181,12 @@ def finite(value: Any) -> float | None:
 
 
 def _read_log(folder: Path, missing: list[str]) -> list[dict[str, float]]:
-    if not (folder / "log.csv").exists():
-        missing.append("no log yet: training writes its first row after some steps")
-        return []
-    rows = []
-    for row in rows_of(folder, "log.csv", ("step",), missing):
-        found = {name: value for name, cell in row.items() if (value := number(cell)) is not None}
-        if finite(found.get("step")) is not None:
-            rows.append(found)
+    absent = "no log yet: training writes its first row after some steps"
+    rows = [
+        {name: value for name, cell in row.items() if (value := number(cell)) is not None}
+        for row in rows_of(folder, "log.csv", ("step",), missing, absent=absent)
+        if finite(row["step"]) is not None
+    ]
     return sorted(rows, key=lambda row: row["step"])
 
 
@@ -206,10 +201,14 @@ def _read_evaluations(folder: Path, missing: list[str]) -> list[EvaluatedStep]:
         if step is None or not isinstance(value.get("scores"), list):
             missing.append(f"{file} has no step or no scores and was left out")
             continue
-        scores, epoch = _by_metric(value["scores"]), number(value.get("epoch")) or 0.0
-        decoding = value.get("decoding") or {}
         found.append(
-            EvaluatedStep(step=int(step), epoch=epoch, scores=scores, decoding=decoding, file=file)
+            EvaluatedStep(
+                step=int(step),
+                epoch=number(value.get("epoch")) or 0.0,
+                scores=_by_metric(value["scores"]),
+                decoding=value.get("decoding") or {},
+                file=file,
+            )
         )
     if not found:
         missing.append("no evaluations: training writes one after each epoch")
@@ -241,22 +240,32 @@ def json_of(folder: Path, file: str, missing: list[str]) -> dict[str, Any] | Non
 
 
 def rows_of(
-    folder: Path, file: str, needed: Sequence[str], missing: list[str]
+    folder: Path,
+    file: str,
+    needed: Sequence[str],
+    missing: list[str],
+    *,
+    absent: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Rows that have the needed fields as text; the others are counted in `missing`."""
-    rows, faulty = [], 0
+    """Rows that have the needed fields as text; the others are counted in `missing`.
+
+    Where there is no file, `missing` gets the line `absent`.
+    """
+    if absent and not (folder / file).exists():
+        missing.append(absent)
+        return []
     try:
-        for row in read_rows(folder / file):
-            if isinstance(row, Fault) or isinstance(row.value, str):
-                faulty += 1
-            elif all(isinstance(row.value.get(name), str) for name in needed):
-                rows.append(dict(row.value))
-            else:
-                faulty += 1
+        rows = [*read_rows(folder / file)]
     except PromptliftError as error:
         missing.append(f"{file} was left out: {error}")
         return []
-    if faulty:
+    sound = [
+        dict(row.value)
+        for row in rows
+        if not isinstance(row, Fault) and not isinstance(row.value, str)
+        and all(isinstance(row.value.get(name), str) for name in needed)
+    ]  # fmt: skip
+    if faulty := len(rows) - len(sound):
         fields = ", ".join(f"`{name}`" for name in needed)
         missing.append(f"{file}: {faulty} rows without a sound {fields} were left out")
-    return rows
+    return sound

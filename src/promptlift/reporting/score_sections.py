@@ -15,7 +15,8 @@ from promptlift.reporting.page import (
     section,
     subsection,
 )
-from promptlift.reporting.plots import Draw, interval_plot
+from promptlift.reporting.plot_files import Draw
+from promptlift.reporting.plots import interval_plot
 from promptlift.reporting.run_data import Row, RunData, finite
 from promptlift.reporting.training_sections import metric_titles
 from promptlift.reporting.wording import (

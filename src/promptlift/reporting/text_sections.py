@@ -15,7 +15,8 @@ from promptlift.reporting.page import (
     section,
     subsection,
 )
-from promptlift.reporting.plots import Draw, bar_plot, histogram, interval_plot
+from promptlift.reporting.plot_files import Draw
+from promptlift.reporting.plots import bar_plot, histogram, interval_plot
 from promptlift.reporting.run_data import Row, RunData, whole_target
 from promptlift.reporting.score_sections import by_system
 from promptlift.reporting.word_section import TOP

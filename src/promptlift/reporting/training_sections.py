@@ -17,7 +17,8 @@ from promptlift.reporting.page import (
     section,
     subsection,
 )
-from promptlift.reporting.plots import MOST_POINTS, Draw, Line, line_plot
+from promptlift.reporting.plot_files import Draw
+from promptlift.reporting.plots import MOST_POINTS, Line, line_plot
 from promptlift.reporting.run_data import LOG_METRICS, Row, RunData, number
 from promptlift.reporting.wording import short_title, spoken
 from promptlift.scoring.text.metrics import TEXT_METRICS

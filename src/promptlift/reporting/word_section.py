@@ -15,7 +15,8 @@ from promptlift.reporting.page import (
     subsection,
     table,
 )
-from promptlift.reporting.plots import Draw, bar_plot
+from promptlift.reporting.plot_files import Draw
+from promptlift.reporting.plots import bar_plot
 from promptlift.reporting.run_data import RunData
 from promptlift.scoring.text.words import word_frequencies
 
