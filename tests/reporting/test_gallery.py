@@ -25,10 +25,9 @@ from promptlift.reporting.gallery import (
     choose,
     figure_text,
     gallery,
-    gallery_script,
 )
 from promptlift.reporting.glance import SOME
-from promptlift.reporting.page import printable
+from promptlift.reporting.page import asset, printable
 from promptlift.reporting.picture_data import ShownPair, read_pictures
 from promptlift.reporting.prompt_marks import marked_prompt
 from promptlift.reporting.run_report import write_report
@@ -232,10 +231,11 @@ def cards_source(page: str) -> str:
 
 def test_only_the_galleries_own_script_may_run(page: str) -> None:
     [policy] = re.findall(r'Content-Security-Policy" content="([^"]+)"', page)
-    digest = base64.b64encode(hashlib.sha256(gallery_script().encode()).digest()).decode()
+    script = asset("gallery.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in policy
-    assert f"<script>{gallery_script()}</script>" in page
-    assert "</" not in gallery_script().replace("</script>", "")
+    assert f"<script>{asset('gallery.js')}</script>" in page
+    assert "</" not in script.replace("</script>", "")
 
 
 def test_the_paper_s_row_is_that_of_scoring(scored: Path, page: str) -> None:

@@ -180,11 +180,9 @@ def _of_question(
     votes: Sequence[Vote], pairs: Sequence[JudgedPair], question: str, kind: str
 ) -> QuestionResults:
     names = sorted({name for pair in pairs for name in pair.systems} - {ORIGINAL})
-    systems = {}
-    for system in names:
-        against = [vote for vote in votes if {vote.left, vote.right} == {system, ORIGINAL}]
-        if any(vote.question == question for vote in against):
-            systems[system] = _of_system(against, system, question, kind)
+    of_question = [vote for vote in votes if vote.question == question]
+    against = {name: [vote for vote in of_question if {vote.left, vote.right} == {name, ORIGINAL}]
+               for name in names}  # fmt: skip
     strengths = missing = None
     if len(names) > 1:
         try:
@@ -193,11 +191,12 @@ def _of_question(
             missing = str(error)
     known = {str(pair.id): WHOLE for pair in pairs}
     return QuestionResults(
-        systems=systems,
+        systems={name: _of_system(found, name, question, kind)
+                 for name, found in against.items() if found},
         raters=tuple(rater_checks(votes, known=known, question=question, kind=kind)),
         bradley_terry=strengths,
         no_strengths=missing,
-    )
+    )  # fmt: skip
 
 
 def _of_system(votes: Sequence[Vote], system: str, question: str, kind: str) -> SystemResults:

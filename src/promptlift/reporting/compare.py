@@ -60,7 +60,10 @@ def compare_runs(
         names = [str(folder) for folder in folders]
     scored = all(run.final_scores()[1] == "scores/text.json" for run in runs)
     titles = {name: title for run in runs for name, title in metric_titles(run).items()}
-    rows = [_by_pair(run.model_rows()[0] if scored else run.predictions) for run in runs]
+    rows = [
+        {_key_of(row): row for row in (run.model_rows()[0] if scored else run.predictions)}
+        for run in runs
+    ]
     why = _why_no_test(rows, names)
     figures = _figures(runs, scored, titles)
     other = {row["metric"] for row in figures if not row["same_settings"]}
@@ -92,10 +95,6 @@ def differing_settings(runs: Sequence[RunData]) -> list[dict[str, Any]]:
 
 
 _Key = tuple[Any, str, Any]
-
-
-def _by_pair(rows: Sequence[Row]) -> dict[_Key, Row]:
-    return {_key_of(row): row for row in rows}
 
 
 def _why_no_test(rows: Sequence[Mapping[_Key, Row]], names: Sequence[str]) -> str | None:

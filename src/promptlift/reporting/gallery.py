@@ -7,7 +7,6 @@ click opens the picture; `gallery.js` adds choosing, sorting and the viewer.
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.resources import files
 from itertools import islice, zip_longest
 from pathlib import Path
 
@@ -32,7 +31,7 @@ def gallery(
     most: int = MOST_PAIRS,
     report: Report = lambda line: None,
 ) -> Section:
-    """The section; the page that it goes into needs `gallery_style` and `gallery_script`.
+    """The section; the page that it goes into needs `gallery.css` and `gallery.js`.
 
     Args:
         shown: the pictures, with at least one pair.
@@ -60,16 +59,6 @@ def gallery(
         Html(f"<div class=pairs id=pairs>{join(cards)}</div>"),
         _VIEWER,
     )
-
-
-def gallery_style() -> str:
-    """CSS of the gallery."""
-    return _asset("gallery.css")
-
-
-def gallery_script() -> str:
-    """JavaScript of the gallery."""
-    return _asset("gallery.js")
 
 
 def choose(pairs: Sequence[ShownPair], most: int) -> list[ShownPair]:
@@ -244,7 +233,3 @@ _VIEWER = Html(
     "<button type=button data-go=0>Close</button></div>"
     "<div class=two></div><div class=about></div></dialog>"
 )
-
-
-def _asset(name: str) -> str:
-    return (files("promptlift.reporting") / name).read_text(encoding="utf-8")

@@ -126,7 +126,7 @@ def line_plot(
             axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
     if log and any(value > 0 for line in lines for value in line.y):
         axes.set_yscale("log")
-    axes.xaxis.set_major_formatter(_thousands)
+    axes.xaxis.set_major_formatter("{x:,g}")
     if all(float(value).is_integer() for line in lines for value in line.x):
         axes.xaxis.get_major_locator().set_params(integer=True)
     axes.margins(y=0.1)
@@ -198,7 +198,7 @@ def histogram(
         axes.set_xlabel(f"{x} ({beyond:,} beyond {longest:,} not shown)")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.yaxis.get_major_locator().set_params(integer=True)
-    axes.yaxis.set_major_formatter(_thousands)
+    axes.yaxis.set_major_formatter("{x:,g}")
     if len(groups) > 1 or limit is not None:
         _legend(drawing)
     return drawing
@@ -270,7 +270,3 @@ def _short(name: str, most: int = 30) -> str:
 def _mean(values: Sequence[float]) -> float:
     found = [value for value in values if math.isfinite(value)]
     return sum(found) / len(found) if found else math.nan
-
-
-def _thousands(value: float, _: object) -> str:
-    return f"{value:,g}"

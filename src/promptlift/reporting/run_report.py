@@ -15,9 +15,9 @@ from promptlift.reporting import (
     training_sections,
     word_section,
 )
-from promptlift.reporting.gallery import gallery, gallery_script, gallery_style
+from promptlift.reporting.gallery import gallery
 from promptlift.reporting.glance import glance
-from promptlift.reporting.page import Section, page, paragraph
+from promptlift.reporting.page import Section, asset, page, paragraph
 from promptlift.reporting.picture_data import PictureData, read_pictures
 from promptlift.reporting.plot_files import Draw, drawing_into
 from promptlift.reporting.run_data import RunData, read_run
@@ -62,7 +62,7 @@ def write_report(
         pictures = gallery(shown, folder, report=report)
         # Findings come first, and how they were made after them.
         sections = [glance(run, shown, Thumbnails(folder)), *sections, summary, pictures]
-        style, script = gallery_style(), gallery_script()
+        style, script = asset("gallery.css"), asset("gallery.js")
     else:
         sections = [summary, *sections]
     path = folder / "index.html"

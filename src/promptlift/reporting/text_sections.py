@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from promptlift.prompts.clip_tokens import CLIP_BUDGET, count_clip_tokens
 from promptlift.prompts.lexicon.terms import find_terms
@@ -17,7 +17,7 @@ from promptlift.reporting.page import (
 )
 from promptlift.reporting.plot_files import Draw
 from promptlift.reporting.plots import bar_plot, histogram, interval_plot
-from promptlift.reporting.run_data import Row, RunData, whole_target
+from promptlift.reporting.run_data import RunData, whole_target
 from promptlift.reporting.score_sections import by_system
 from promptlift.reporting.word_section import TOP
 from promptlift.reporting.wording import spread
@@ -31,7 +31,7 @@ def lengths(run: RunData, draw: Draw) -> Section | None:
     """Words and CLIP tokens of sources, targets and predictions."""
     rows, file = run.model_rows()
     texts = {"source": [row["source"] for row in rows],
-             "target": targets_of(rows),
+             "target": [found for row in rows if (found := whole_target(row)) is not None],
              "prediction": [row["prediction"] for row in rows]}  # fmt: skip
     counts = ", ".join(f"{side} {len(found):,}" for side, found in texts.items())
     improved = {"source": [row["source"] for row in run.improvements],
@@ -42,11 +42,6 @@ def lengths(run: RunData, draw: Draw) -> Section | None:
         *_lengths(improved, caption, "improved-", draw),
     ]
     return section("Lengths", figures(drawn)) if any(drawn) else None
-
-
-def targets_of(rows: Sequence[Row]) -> list[str]:
-    """The whole prompts that targets stand for, of the rows that have one."""
-    return [found for row in rows if (found := whole_target(row)) is not None]
 
 
 def _lengths(texts: Mapping[str, list[str]], caption: str, name: str, draw: Draw) -> list[Html]:

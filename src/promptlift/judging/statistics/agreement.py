@@ -9,7 +9,7 @@ import numpy.typing as npt
 from promptlift.judging.records import PERSON, Vote
 from promptlift.judging.statistics.selecting import TIE, outcomes
 from promptlift.pictures import IMPROVED, ORIGINAL
-from promptlift.statistics import DRAWS, Array, Estimate, crossed_totals, percentiles
+from promptlift.statistics import DRAWS, Array, Estimate, crossed_totals, percentiles, shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,4 @@ def _alphas(totals: Array) -> Array:
     alike, of_category = totals[:, 0], totals[:, 1:]
     n = of_category.sum(axis=1)
     by_chance = (of_category * (of_category - 1)).sum(axis=1)
-    found = np.full(len(totals), np.nan)
-    above, below = (n - 1) * alike - by_chance, n * (n - 1) - by_chance
-    np.divide(above, below, out=found, where=below > 0)
-    return found
+    return shares((n - 1) * alike - by_chance, n * (n - 1) - by_chance)

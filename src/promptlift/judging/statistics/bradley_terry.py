@@ -145,12 +145,8 @@ def _points(votes: Sequence[Vote], systems: Sequence[str]) -> Array:
         left, right = place[vote.left], place[vote.right]
         if left == right:
             raise InputError(f"Pair `{vote.pair}` shows `{vote.left}` on both sides.")
-        if vote.is_tie:
-            points[row, left, right] = points[row, right, left] = 0.5
-        elif vote.winner == vote.left:
-            points[row, left, right] = 1.0
-        else:
-            points[row, right, left] = 1.0
+        won = 0.5 if vote.is_tie else float(vote.winner == vote.left)
+        points[row, left, right], points[row, right, left] = won, 1.0 - won
     return points.reshape(len(votes), len(systems) ** 2)
 
 
