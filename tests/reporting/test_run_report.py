@@ -364,7 +364,7 @@ def test_curves_made_like_the_papers_are_said_to_be(decoding: str, tmp_path: Pat
     write_evaluation(folder, 6, [pair.source for pair in PAIRS[:8]])
     section = windows(read_run(folder), drawing_into(tmp_path))
     assert section is not None
-    assert ("are made like them" in section.body) is (decoding == "paper-exact")
+    assert ("the curves can be compared" in section.body) is (decoding == "paper-exact")
     assert ("do not compare them" in section.body) is (decoding == "model")
 
 

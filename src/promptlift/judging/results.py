@@ -111,8 +111,8 @@ def read_results(study: Study, *, kind: str = PERSON) -> Results:
     path, digest = study.folder / FILE, _digest(study)
     try:
         kept: Results = _typed(Results, json.loads(path.read_text("utf-8")))
-        is_current = (kept.schema_version, kept.promptlift_version) == (SCHEMA_VERSION, __version__)
-        if is_current and (kept.kind, kept.votes_sha256) == (kind, digest):
+        made = (kept.schema_version, kept.promptlift_version, kept.kind, kept.votes_sha256)
+        if made == (SCHEMA_VERSION, __version__, kind, digest):
             return kept
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # no file, or one of another version

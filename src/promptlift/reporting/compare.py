@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.errors import ConfigError
-from promptlift.reporting.run_data import ROW_FIELDS, Row, RunData, number, read_run, whole_target
-from promptlift.reporting.training_sections import WINDOWS, loss_lines, metric_line, metric_titles
+from promptlift.reporting.run_data import ROW_FIELDS, RunData, read_run, whole_target
+from promptlift.reporting.run_files import Row, number
+from promptlift.reporting.training_sections import WINDOWS, loss_lines, metric_line
 from promptlift.reporting.wording import spoken, spread
 from promptlift.scoring.text.bits import characters_of
 from promptlift.scoring.text.words import word_frequencies
@@ -59,7 +60,7 @@ def compare_runs(
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]
     scored = all(run.final_scores()[1] == "scores/text.json" for run in runs)
-    titles = {name: title for run in runs for name, title in metric_titles(run).items()}
+    titles = {name: title for run in runs for name, title in run.titles.items()}
     rows = [
         {_key_of(row): row for row in (run.model_rows()[0] if scored else run.predictions)}
         for run in runs
@@ -195,9 +196,7 @@ def _curves(runs: Sequence[RunData], names: Sequence[str]) -> dict[str, list[dic
 
 def _finite(values: Sequence[float] | None) -> list[float | None] | None:
     """JSON has no NaN."""
-    if values is None:
-        return None
-    return [value if math.isfinite(value) else None for value in values]
+    return None if values is None else [one if math.isfinite(one) else None for one in values]
 
 
 def _words(name: str, rows: Mapping[_Key, Row]) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from promptlift.reporting.wording import spread
 # At about 10 kB a thumbnail a page of so many pairs has about 8 MB.
 MOST_PAIRS = 300
 _FEW = 20  # pairs that are "best" or "worst", or a quarter of all where those are fewer
-_PROGRESS = 100  # pairs between lines of progress
 
 Report = Callable[[str], None]
 
@@ -37,7 +36,7 @@ def gallery(
         shown: the pictures, with at least one pair.
         folder: where the page will be.
         most: pairs on the page; `choose` says which.
-        report: takes lines of progress and of trouble.
+        report: takes a line for each picture that cannot be read.
 
     Raises:
         MissingExtraError: Pillow is not installed.
@@ -45,11 +44,7 @@ def gallery(
     chosen = choose(shown.pairs, most)
     metrics = [name for name in shown.metrics if any(name in pair.gains for pair in chosen)]
     thumbnails = Thumbnails(folder)
-    cards = []
-    for done, pair in enumerate(chosen):
-        if done and done % _PROGRESS == 0:
-            report(f"thumbnails of {done} of {len(chosen)} pairs")
-        cards.append(_card(shown, pair, metrics, thumbnails))
+    cards = [_card(shown, pair, metrics, thumbnails) for pair in chosen]
     for trouble in thumbnails.faults:
         report(trouble)
     return section(

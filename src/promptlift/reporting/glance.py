@@ -5,7 +5,8 @@ from statistics import fmean
 from promptlift.reporting.page import Html, Section, bullets, join, note, section
 from promptlift.reporting.picture_data import PictureData, ShownPair
 from promptlift.reporting.prompt_marks import marked_prompt
-from promptlift.reporting.run_data import Row, RunData
+from promptlift.reporting.run_data import RunData
+from promptlift.reporting.run_files import Row
 from promptlift.reporting.score_sections import systems
 from promptlift.reporting.thumbnails import Thumbnails
 from promptlift.reporting.wording import difference, interval, spread
@@ -56,10 +57,9 @@ def _learned(run: RunData) -> list[str]:
 
 def _texts(run: RunData) -> list[str]:
     found = {
-        system["name"]: score
-        for system in systems(run)
-        for score in system["scores"]
-        if score["metric"] == "meteor_target"
+        name: scores["meteor_target"]
+        for name, scores in systems(run).items()
+        if "meteor_target" in scores
     }
     if "model" not in found or "source itself" not in found:
         return []

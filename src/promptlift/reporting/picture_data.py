@@ -10,7 +10,7 @@ from promptlift.errors import PromptliftError
 from promptlift.files import sha256_of_file
 from promptlift.pictures import INDEX as INDEX_FILE
 from promptlift.pictures import SIDES, Picture, PicturePair, pair_up, read_index
-from promptlift.reporting.run_data import Row, finite, json_of, rows_of
+from promptlift.reporting.run_files import Row, finite, json_of, rows_of
 from promptlift.reporting.wording import spoken
 from promptlift.scoring.pictures.pair_scores import gain_of
 from promptlift.statistics import average_ranks

@@ -18,7 +18,7 @@ from promptlift.reporting.picture_data import PictureData
 from promptlift.reporting.picture_sections import CHANCE
 from promptlift.reporting.plot_files import Draw
 from promptlift.reporting.plots import Line, interval_plot, line_plot
-from promptlift.reporting.run_data import Row
+from promptlift.reporting.run_files import Row
 from promptlift.reporting.wording import (
     counts,
     difference,

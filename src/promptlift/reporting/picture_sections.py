@@ -18,7 +18,7 @@ from promptlift.reporting.page import (
 from promptlift.reporting.picture_data import INDEX, SCORES, PictureData, settings_of
 from promptlift.reporting.plot_files import Draw
 from promptlift.reporting.plots import interval_plot
-from promptlift.reporting.run_data import Row
+from promptlift.reporting.run_files import Row
 from promptlift.reporting.wording import (
     counts,
     ends,

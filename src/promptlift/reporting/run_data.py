@@ -1,17 +1,16 @@
 """What a run folder holds, read as far as it goes: a run may be going on, cut short or older."""
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from promptlift.errors import InputError, PromptliftError
+from promptlift.errors import InputError
 from promptlift.pairs.split import whole_prompt
 from promptlift.records import Pair
+from promptlift.reporting.run_files import Row, finite, json_of, number, rows_of
 from promptlift.runs import Run
-from promptlift.tables import Fault, read_rows
+from promptlift.scoring.text.metrics import TEXT_METRICS
 
 _TEXTS = ("source", "prediction")
 ROW_FIELDS = ("index", "system", "source", "target", "mode", "prediction")
@@ -22,8 +21,6 @@ LOG_METRICS = {
     "bertscore_recall": "bertscore_recall_target",
     "bertscore_f1": "bertscore_f1_target",
 }
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +78,14 @@ class RunData:
     def training(self) -> Row:
         """What the manifest says of training; empty where nothing was trained."""
         return self.stages.get("training", {})
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """How people write a metric of text, by its name."""
+        known = {name: metric.title for name, metric in TEXT_METRICS.items()}
+        own = {item["name"]: item["title"] for item in (self.text or {}).get("metrics", [])
+               if isinstance(item, dict) and "name" in item and "title" in item}  # fmt: skip
+        return known | own
 
     def final_evaluation(self) -> EvaluatedStep | None:
         """The evaluation of the weights that the run kept: the best, otherwise the last."""
@@ -166,20 +171,6 @@ def whole_target(row: Row) -> str | None:
     )
 
 
-def number(value: Any) -> float | None:
-    """A figure of a file: NaN where it says so, None where there is none."""
-    try:
-        return None if value is None or value == "" else float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def finite(value: Any) -> float | None:
-    """A figure of a file; None where there is none or it is not finite."""
-    found = number(value)
-    return found if found is not None and math.isfinite(found) else None
-
-
 def _read_log(folder: Path, missing: list[str]) -> list[dict[str, float]]:
     absent = "no log yet: training writes its first row after some steps"
     rows = [
@@ -222,50 +213,3 @@ def _by_metric(scores: Sequence[Any]) -> dict[str, Row]:
         for score in scores
         if isinstance(score, dict) and "metric" in score and finite(score.get("value")) is not None
     }
-
-
-def json_of(folder: Path, file: str, missing: list[str]) -> dict[str, Any] | None:
-    """The object of a JSON file of this version; None where there is none, named if damaged."""
-    try:
-        value = json.loads((folder / file).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        missing.append(f"{file} cannot be read and was left out: {error}")
-        return None
-    if not isinstance(value, dict) or value.get("schema_version") != 1:
-        missing.append(f"{file} is of another version of promptlift and was left out")
-        return None
-    return value
-
-
-def rows_of(
-    folder: Path,
-    file: str,
-    needed: Sequence[str],
-    missing: list[str],
-    *,
-    absent: str | None = None,
-) -> list[dict[str, Any]]:
-    """Rows that have the needed fields as text; the others are counted in `missing`.
-
-    Where there is no file, `missing` gets the line `absent`.
-    """
-    if absent and not (folder / file).exists():
-        missing.append(absent)
-        return []
-    try:
-        rows = [*read_rows(folder / file)]
-    except PromptliftError as error:
-        missing.append(f"{file} was left out: {error}")
-        return []
-    sound = [
-        dict(row.value)
-        for row in rows
-        if not isinstance(row, Fault) and not isinstance(row.value, str)
-        and all(isinstance(row.value.get(name), str) for name in needed)
-    ]  # fmt: skip
-    if faulty := len(rows) - len(sound):
-        fields = ", ".join(f"`{name}`" for name in needed)
-        missing.append(f"{file}: {faulty} rows without a sound {fields} were left out")
-    return sound

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 from promptlift.reporting.measured import all_measured_with
 from promptlift.reporting.page import (
@@ -17,8 +16,8 @@ from promptlift.reporting.page import (
 )
 from promptlift.reporting.plot_files import Draw
 from promptlift.reporting.plots import interval_plot
-from promptlift.reporting.run_data import Row, RunData, finite
-from promptlift.reporting.training_sections import metric_titles
+from promptlift.reporting.run_data import RunData
+from promptlift.reporting.run_files import Row, finite
 from promptlift.reporting.wording import (
     counts,
     difference,
@@ -35,11 +34,9 @@ _INTERVALS = "In brackets are 95% intervals."
 
 def scores(run: RunData) -> Section | None:
     """The table of systems with intervals, and what the shuffle control says."""
-    titles, found = metric_titles(run), systems(run)
-    if not found:
+    titles, by_system = run.titles, systems(run)
+    if not by_system:
         return _scores_of_last(run, titles)
-    by_system = {system["name"]: {score["metric"]: score for score in system["scores"]
-                                  if _is_finite(score)} for system in found}  # fmt: skip
     metrics = dict.fromkeys(name for scores in by_system.values() for name in scores)
     return section(
         "Scores",
@@ -50,7 +47,7 @@ def scores(run: RunData) -> Section | None:
             "n": lambda metric: counts(scores[metric].get("n") for scores in by_system.values()
                                        if metric in scores),
         }),
-        bullets(_measured(found, titles)),
+        bullets(_measured(by_system, titles)),
         _shuffle_control((run.text or {}).get("doctor") or [], titles),
     )  # fmt: skip
 
@@ -76,11 +73,11 @@ def _scores_of_last(run: RunData, titles: Mapping[str, str]) -> Section | None:
     )  # fmt: skip
 
 
-def _measured(found: Sequence[Row], titles: Mapping[str, str]) -> list[str]:
+def _measured(by_system: Mapping[str, Mapping[str, Row]], titles: Mapping[str, str]) -> list[str]:
     """What scores were measured with; with the systems' names where not all are alike."""
-    lines = _grouped((line, system["name"]) for system in found
-                     for line in all_measured_with(system["scores"], titles))  # fmt: skip
-    return [line if len(names) == len(found) else f"{', '.join(names)}: {line}"
+    lines = _grouped((line, name) for name, scores in by_system.items()
+                     for line in all_measured_with(scores.values(), titles))  # fmt: skip
+    return [line if len(names) == len(by_system) else f"{', '.join(names)}: {line}"
             for line, names in lines.items()]  # fmt: skip
 
 
@@ -137,27 +134,26 @@ def diversity(run: RunData, draw: Draw) -> Section | None:
 
 def by_system(run: RunData, metric: str, name: str, draw: Draw) -> Html:
     """A plot of a metric of each system; nothing where it was not scored."""
-    found = [(system["name"], score)
-             for system in systems(run) for score in system["scores"]
-             if score.get("metric") == metric and _is_finite(score)]  # fmt: skip
+    found = {name: scores[metric] for name, scores in systems(run).items() if metric in scores}
     # Of too few words distinct-n is too high: it would only mislead beside the others.
-    few = metric.startswith("distinct")
-    noted = [name for name, score in found if few and (score.get("settings") or {}).get("note")]
-    found = [item for item in found if item[0] not in noted]
-    title = metric_titles(run).get(metric, spoken(metric))
-    caption = f"n = {found[0][1].get('n')} predictions, 95% intervals." if found else ""
-    caption += " From scores/text.json."
+    noted = [name for name, score in found.items() if (score.get("settings") or {}).get("note")]
+    noted = noted if metric.startswith("distinct") else []
+    rows = [(name, *ends(score)) for name, score in found.items() if name not in noted]
+    title = run.titles.get(metric, spoken(metric))
+    n = counts(found[name].get("n") for name, *_ in rows)
+    caption = f"n = {n} predictions, 95% intervals. From scores/text.json."
     if noted:
         caption += f" Left out because they add too few words: {', '.join(noted)}."
-    rows = [(name, *ends(score)) for name, score in found]
     return draw(interval_plot, name, title, rows, x=short_title(title), caption=caption)
 
 
-def systems(run: RunData) -> list[dict[str, Any]]:
-    """The systems of scores/text.json that have scores."""
-    return [system for system in (run.text or {}).get("systems", [])
-            if isinstance(system, dict) and system.get("scores")]  # fmt: skip
-
-
-def _is_finite(score: Row) -> bool:
-    return all(finite(score.get(name)) is not None for name in ("value", "low", "high"))
+def systems(run: RunData) -> dict[str, dict[str, Row]]:
+    """The scores of scores/text.json by system and metric, those that are finite."""
+    found = {
+        system["name"]: {
+            score["metric"]: score for score in system.get("scores") or []
+            if all(finite(score.get(name)) is not None for name in ("value", "low", "high"))
+        }
+        for system in (run.text or {}).get("systems", []) if isinstance(system, dict)
+    }  # fmt: skip
+    return {name: scores for name, scores in found.items() if scores}

@@ -19,12 +19,11 @@ from promptlift.reporting.page import (
 )
 from promptlift.reporting.plot_files import Draw
 from promptlift.reporting.plots import MOST_POINTS, Line, line_plot
-from promptlift.reporting.run_data import LOG_METRICS, Row, RunData, number
+from promptlift.reporting.run_data import LOG_METRICS, RunData
+from promptlift.reporting.run_files import Row, number
 from promptlift.reporting.wording import short_title, spoken
-from promptlift.scoring.text.metrics import TEXT_METRICS
 
 LOSS_UNIT = "loss (nats per token)"
-_NOTHING: tuple[Any, ...] = (None, "", [], {})
 _LOSSES = {
     "loss": "training",
     "training_sample_loss": "training rows, as evaluated",
@@ -44,17 +43,17 @@ _WHY_BELOW = (
     "that are evaluated. Validation pairs may also be easier."
 )
 _SAMPLE = (
-    " The line of training rows as evaluated has neither: a fixed sample of the training pairs, "
-    "measured at the same moment and in the same way as the validation pairs. If both kinds "
-    "of pairs are equally hard, the gap between those two lines shows what was learnt by heart."
+    " The line of training rows, as evaluated, has neither effect: it measures a fixed sample of "
+    "the training pairs at the same step and in the same way as the validation pairs. If both "
+    "kinds of pairs are equally hard, the gap between the two lines shows what was memorised."
 )
 _OTHER_CURVES = (
-    "The paper's own curves measured text cut at 20 tokens, on other data: do not compare "
-    "them with these."
+    "The paper's own curves measured text that was cut at 20 tokens, on other data: do not "
+    "compare them with these."
 )
 _LIKE_THE_PAPERS = (
-    "Text was decoded as for the paper's own curves, so these are made like them, as far as the "
-    "data and BERTScore's encoder are the paper's."
+    "Text was decoded as for the paper's own curves. Where the data and BERTScore's encoder are "
+    "the paper's too, the curves can be compared."
 )
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -83,7 +82,7 @@ def summary(run: RunData) -> Section:
     return section(
         "Summary",
         facts(rows),
-        note("From manifest.json, which has the hashes whole."),
+        note("From manifest.json, which has the full hashes."),
         subsection("Settings", facts({name: _cell(value) for name, value in config.items()})),
         subsection("What this page lacks", bullets(run.missing)),
     )
@@ -178,11 +177,11 @@ def epochs(run: RunData, draw: Draw) -> Section | None:
     """Each metric after each epoch, with its interval."""
     if not run.evaluations:
         return None
-    titles, drawn = metric_titles(run), []
+    drawn = []
     for name in dict.fromkeys(name for item in run.evaluations for name in item.scores):
         found = [item for item in run.evaluations if name in item.scores]
         scores = [item.scores[name] for item in found]
-        title = titles.get(name, spoken(name))
+        title = run.titles.get(name, spoken(name))
         caption = (
             f"n = {scores[-1].get('n')} predictions, bars: 95% interval. From evaluations/."
             f"{sentence(measured_with(scores[-1]))}"
@@ -191,7 +190,7 @@ def epochs(run: RunData, draw: Draw) -> Section | None:
         drawn.append(_curves(draw, f"epoch-{name}", title, [line], x="epoch",
                              y=short_title(title), bars=True, caption=caption))  # fmt: skip
     decoding = run.evaluations[-1].decoding
-    options = {key: _cell(value) for key, value in decoding.items() if value not in _NOTHING}
+    options = {key: _cell(value) for key, value in decoding.items() if value not in ([], {})}
     return section(
         "Metrics after each epoch",
         paragraph("Scores of what the model wrote for the validation pairs, decoded with:"),
@@ -215,14 +214,6 @@ def optimizer(run: RunData, draw: Draw) -> Section | None:
                              log=log and name == "grad_norm",
                              caption=f"{len(steps):,} rows of log.csv."))  # fmt: skip
     return section("Learning rate and gradient norm", figures(drawn)) if any(drawn) else None
-
-
-def metric_titles(run: RunData) -> dict[str, str]:
-    """How people write a metric, by its name."""
-    known = {name: metric.title for name, metric in TEXT_METRICS.items()}
-    own = {item["name"]: item["title"] for item in (run.text or {}).get("metrics", [])
-           if isinstance(item, dict) and "name" in item and "title" in item}  # fmt: skip
-    return known | own
 
 
 def _line_of(x: Sequence[float], scores: Sequence[Row]) -> Line:

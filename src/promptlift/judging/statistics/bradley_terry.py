@@ -129,10 +129,8 @@ def check_connected(wins: Array, systems: Sequence[str]) -> None:
     # The fewest that reach a system reach each other, and nobody else reaches them.
     top = reaches[:, reaches.sum(axis=0).argmin()]
     unbeaten, others = _names(systems, top), _names(systems, ~top)
-    verb = "was" if top.sum() == 1 else "were"
-    how = "beaten by or tied with" if (wins[top][:, ~top] > 0).any() else "compared with"
     raise InputError(
-        f"No finite strengths: {unbeaten} {verb} never {how} {others}. "
+        f"No finite strengths: no vote says that any of {others} beats or ties with {unbeaten}. "
         "Gather more votes, or leave systems out."
     )
 
