@@ -1,6 +1,7 @@
 """Evidence that may be looked at after every vote."""
 
 import json
+import sys
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
+from promptlift.errors import MissingExtraError
 from promptlift.judging.statistics.sequential_test import first_decided, monitor
 from promptlift.statistics import sign_test
 from tests.judging.votes import swapped, vote, votes_of
@@ -101,3 +103,9 @@ def test_only_the_first_vote_on_a_prompt_is_given_on() -> None:
     ]
     assert first_decided(votes) == [1, 0, 1, 0]
     json.dumps(monitor(first_decided(votes)).e_values.tolist())
+
+
+def test_a_missing_scipy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(MissingExtraError, match="web"):
+        monitor([1, 0])
