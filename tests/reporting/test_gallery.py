@@ -337,7 +337,7 @@ def test_scores_of_other_pictures_are_left_out(scored: Path, tmp_path: Path) -> 
     run = Path(shutil.copytree(scored, tmp_path / "run"))
     rewrite(run, {"prompt": "another"}, which=1)
     text = text_of(write_report(run).read_text(encoding="utf-8"))
-    assert "is of other pictures than were drawn last" in text
+    assert "belongs to pictures that were drawn earlier" in text
     assert "Win rates" not in text and "All 10 pairs" in text
 
 

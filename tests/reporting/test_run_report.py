@@ -215,7 +215,7 @@ def test_any_log_gives_a_page(rows: list[str], tmp_path: Path) -> None:
     if len(rows) == 3:
         assert "leave gaps" in text
     if len(rows) == 4:
-        assert re.search(r"log.csv: \d rows without a sound `step`", text)
+        assert re.search(r"log.csv: \d rows without a valid `step`", text)
     if len(rows) > MOST_POINTS:
         assert f"mean of up to {math.ceil(len(rows) / MOST_POINTS)} rows" in text
         assert (folder / "report" / "window-1-loss.svg").stat().st_size < 100_000

@@ -97,7 +97,7 @@ def _about(shown: PictureData, count: int) -> str:
     return (
         f"{text} The other {total - count:,} pairs are left out to keep the page small: half of "
         "those shown are the best and worst by each metric and those that metrics disagree about "
-        "most, the others stand at equal distances. Pictures of all are in the folder pictures."
+        "most, and the others are evenly spaced. All pictures are in the folder pictures."
     )
 
 
@@ -151,8 +151,10 @@ def _judged(shown: PictureData, pair: ShownPair) -> Html:
         lines.append(f"Verdict: use the {choice} prompt ({reason}).")
     if pair.disagreement is not None:
         least, *_, greatest = sorted(pair.ranks, key=pair.ranks.__getitem__)
-        ends = [f"{shown.title(name)} {100 * pair.ranks[name]:.0f}" for name in (greatest, least)]
-        lines.append(f"Gain, as percentile among all pairs: {' against '.join(ends)}.")
+        ends = [
+            f"{100 * pair.ranks[name]:.0f} by {shown.title(name)}" for name in (greatest, least)
+        ]
+        lines.append(f"The gain of this pair, as a percentile among all pairs: {', '.join(ends)}.")
     return join(map(note, lines))
 
 

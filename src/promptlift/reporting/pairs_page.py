@@ -45,14 +45,16 @@ def _table(found: dict[str, Any]) -> list[tuple[str, str]]:
         "pairs": found["pairs"],
         **{f"pairs to {mode}": count for mode, count in found["modes"].items()},
         **{spoken(name): found[name] for name in counted},
-        f"near-duplicate prompts ({found['near_duplicate_threshold']} alike or more)":
+        f"near-duplicate prompts ({found['near_duplicate_threshold']} similar or more)":
             found["near_duplicate_prompts"],
     }  # fmt: skip
     rows = [(name, f"{count:,}") for name, count in counts.items()]
     kept = found["survival"]
     if kept["pairs"]:
-        rows.append(("words of the source that survive a rewrite, mean", f"{kept['mean']:.1%}"))
-        rows.append(("rewrites in which all survive", f"{kept['all_words']:.1%}"))
+        rows.append(
+            ("mean share of the source's words that a rewrite keeps", f"{kept['mean']:.1%}")
+        )
+        rows.append(("rewrites that keep all of them", f"{kept['all_words']:.1%}"))
     return rows
 
 

@@ -113,7 +113,7 @@ def read_pictures(folder: Path) -> PictureData:
     if not (folder / INDEX).is_file():
         begun = (folder / "pictures").is_dir()
         why = (
-            f"{INDEX} is not there: drawing has not finished; the same command goes on with it"
+            f"{INDEX} is not there: drawing has not finished; the same command continues it"
             if begun
             else f"no pictures yet: promptlift illustrate {folder}"
         )
@@ -139,7 +139,7 @@ def _scores(folder: Path, missing: list[str]) -> dict[str, Any] | None:
         return None
     if (scores.get("pictures") or {}).get("sha256") != sha256_of_file(folder / INDEX):
         missing.append(
-            f"{SCORES} is of other pictures than were drawn last and was left out: "
+            f"{SCORES} belongs to pictures that were drawn earlier and was left out: "
             f"promptlift score {folder}"
         )
         return None
@@ -157,16 +157,12 @@ def _pairs(found: PictureData, missing: list[str]) -> list[ShownPair]:
             path = "scores/verdicts.jsonl"
             for row in rows_of(found.folder, path, ("choice", "reason"), missing):
                 verdicts[row.get("prompt_index"), row.get("variant")] = row
-    pairs = []
-    for place, pair in enumerate(pair_up(found.pictures), 1):
-        index, seed, variant = (
-            pair.improved.prompt_index, pair.improved.seed, pair.improved.variant
-        )  # fmt: skip
-        pairs.append(
-            _shown(pair, place, scored.get((index, seed, variant), {}),
-                   verdicts.get((index, variant)), found.metrics)
-        )  # fmt: skip
-    return _ranked(pairs)
+    return _ranked([
+        _shown(pair, number, scored.get((one.prompt_index, one.seed, one.variant), {}),
+               verdicts.get((one.prompt_index, one.variant)), found.metrics)
+        for number, pair in enumerate(pair_up(found.pictures), 1)
+        for one in [pair.improved]
+    ])  # fmt: skip
 
 
 def _shown(
@@ -187,8 +183,8 @@ def _shown(
         improved=pair.improved,
         values={name: (one, two) for name, (one, two) in sides.items() if (one, two) != _UNKNOWN},
         of_pair=of_pair,
-        gains={name: gain for name, gain in gains.items()
-               if metrics[name].get("higher_is_better") is not None},
+        gains={name: gains[name] for name in metrics
+               if name in gains and metrics[name].get("higher_is_better") is not None},
         ranks={},
         verdict=verdict,
     )  # fmt: skip

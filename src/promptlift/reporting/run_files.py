@@ -55,7 +55,7 @@ def rows_of(
     ]  # fmt: skip
     if faulty := len(rows) - len(sound):
         fields = ", ".join(f"`{name}`" for name in needed)
-        missing.append(f"{file}: {faulty} rows without a sound {fields} were left out")
+        missing.append(f"{file}: {faulty} rows without a valid {fields} were left out")
     return sound
 
 

@@ -56,7 +56,8 @@ def _lengths(texts: Mapping[str, list[str]], caption: str, name: str, draw: Draw
         draw(histogram, f"{name}clip-tokens", f"CLIP tokens, {what}", tokens,
              x="CLIP tokens per prompt", y="prompts",
              limit=(CLIP_BUDGET, f"{CLIP_BUDGET}: what SDXL reads"),
-             caption=f"Without start and end token; above {CLIP_BUDGET}: {over}. {caption}"),
+             caption=f"Without the start and end tokens. Prompts above {CLIP_BUDGET}: {over}. "
+                     f"{caption}"),
     ]  # fmt: skip
 
 
@@ -78,8 +79,8 @@ def painters(run: RunData, draw: Draw) -> Section | None:
         drawn += [
             draw(interval_plot, f"{kind}s-share", f"Prompts with an added {kind}", shares,
                  x="% of prompts",
-                 caption=f"n = {len(rows):,}, 95% bootstrap intervals. From {file}, by the "
-                         "lexicon."),
+                 caption=f"n = {len(rows):,}, 95% bootstrap intervals. The lexicon says what "
+                         f"is a {kind}. From {file}."),
             draw(bar_plot, f"{kind}s-added", f"{kind.capitalize()}s added most", top,
                  x="predictions",
                  caption=f"How many of n = {len(rows):,} predictions add it. From {file}."),

@@ -72,7 +72,7 @@ def _word_plots(found: dict[str, Any], name: str, where: str, draw: Draw) -> Ite
     ratios = {"all words": every["ratio"], "content words": content["ratio"],
               "top ten of each side": after / before if before else None}  # fmt: skip
     yield draw(
-        bar_plot, f"words-{name}-ratio", "Occurrences after over before",
+        bar_plot, f"words-{name}-ratio", "Occurrences after, divided by before",
         [(title, ratio) for title, ratio in ratios.items() if ratio is not None],
         x="ratio", form="{:.2f}×",
         caption=f"All words: {every['before']:,} before and {every['after']:,} after; top ten: "
