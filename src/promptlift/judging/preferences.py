@@ -79,24 +79,20 @@ def preferences_of(
         winner = None if vote.winner is None else of[vote.winner]
         tally = tallies[pair.prompt, pair.prompt_index, first, second]
         tally[(first, second, None).index(winner)] += 1
-    found = []
-    for (prompt, index, first, second), (wins, losses, ties) in tallies.items():
-        if wins == losses:
-            continue
-        chosen, rejected = (first, second) if wins > losses else (second, first)
-        total = wins + losses + ties
-        found.append(
-            Preference(
-                prompt=prompt,
-                chosen=chosen,
-                rejected=rejected,
-                margin=abs(wins - losses) / total,
-                votes=total,
-                ties=ties,
-                prompt_index=index,
-                question=question,
-                kind=kind,
-            )
+    found = [
+        Preference(
+            prompt=prompt,
+            chosen=first if wins > losses else second,
+            rejected=second if wins > losses else first,
+            margin=abs(wins - losses) / (wins + losses + ties),
+            votes=wins + losses + ties,
+            ties=ties,
+            prompt_index=index,
+            question=question,
+            kind=kind,
         )
+        for (prompt, index, first, second), (wins, losses, ties) in tallies.items()
+        if wins != losses
+    ]
     found.sort(key=lambda row: (row.prompt_index, row.chosen))
     return found, len(tallies) - len(found)

@@ -7,7 +7,7 @@ from typing import Any
 
 from promptlift.errors import ConfigError
 from promptlift.reporting.run_data import ROW_FIELDS, RunData, read_run, whole_target
-from promptlift.reporting.run_files import Row, number
+from promptlift.reporting.run_files import Row, finite, number
 from promptlift.reporting.training_sections import WINDOWS, loss_lines, metric_line
 from promptlift.reporting.wording import spoken, spread
 from promptlift.scoring.text.bits import characters_of
@@ -128,19 +128,17 @@ def _tests(
         report(f"testing {metric}")
         for name, other in zip(names[1:], others, strict=True):
             # Where one has no value, as an empty text may, the pair says nothing.
-            both = [(number(row.get(metric)), number(other[key].get(metric)), row.get("target"))
-                    for key, row in first.items()]  # fmt: skip
-            sound = [(a, b, target or "") for a, b, target in both
-                     if a is not None and b is not None
-                     and math.isfinite(a) and math.isfinite(b)]  # fmt: skip
-            if sound:
-                ones, others_values, targets = zip(*sound, strict=True)
+            both = [(one, two, row.get("target") or "") for key, row in first.items()
+                    if (one := finite(row.get(metric))) is not None
+                    and (two := finite(other[key].get(metric))) is not None]  # fmt: skip
+            if both:
+                ones, twos, targets = zip(*both, strict=True)
                 # The figure is bits of all targets over their characters; so is the difference.
                 bits = metric == "bits_per_character"
                 weights = characters_of(targets) if bits else None
-                result = paired_test(ones, others_values, weights=weights)
+                result = paired_test(ones, twos, weights=weights)
                 tests.append({"metric": metric, "title": titles.get(metric, spoken(metric)),
-                              "run": name, "n": len(sound), **result})  # fmt: skip
+                              "run": name, "n": len(both), **result})  # fmt: skip
     corrected = holm([test["p"] for test in tests])
     return [{**test, "p_holm": p} for test, p in zip(tests, corrected, strict=True)]
 
