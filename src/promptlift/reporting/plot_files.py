@@ -4,31 +4,36 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from promptlift.files import atomic_path, write_text
 from promptlift.reporting.page import NOTHING, Html, escape, figure
 from promptlift.reporting.plots import COLOURS, INK, PAPER, styled
 
-# Draws a plot, saves it, and gives it as a figure of a page: see `drawing_into`.
-Draw = Callable[..., Html]
+
+class Draw(Protocol):
+    """Draws a plot, saves it, and gives it as a figure of a page; nothing where it has no rows.
+
+    Args:
+        plot: a function of `plots`, which takes title, rows and options.
+        name: any text; the files have hyphens for what is no letter, digit or point.
+        title, rows, options: what the plot shows.
+        caption: plain text below the plot.
+    """
+
+    def __call__(
+        self, plot: Callable[..., Any], name: str, title: str, rows: Sequence[Any], *,
+        caption: str, **options: Any,
+    ) -> Html: ...  # fmt: skip
 
 
 def drawing_into(folder: Path) -> Draw:
-    """What draws plots, saves them in a folder, and gives them as figures."""
+    """What draws plots into a folder."""
 
     def draw(
         plot: Callable[..., Any], name: str, title: str, rows: Sequence[Any], *, caption: str,
         **options: Any,
     ) -> Html:  # fmt: skip
-        """A plot by one of this module's functions; nothing where there are no rows.
-
-        Args:
-            plot: takes title, rows and options.
-            name: any text; the files have hyphens for what is no letter, digit or point.
-            title, rows, options: what the plot shows.
-            caption: plain text below the plot.
-        """
         if not rows:
             return NOTHING
         # Addresses within SVG cannot have the spaces and brackets of a system's name.
