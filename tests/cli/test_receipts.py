@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from promptlift.improving.receipts import a1111_parameters, parse_a1111_parameters
+from promptlift.improving.receipts import (
+    a1111_parameters,
+    parse_a1111_parameters,
+    receipt_text,
+)
 from promptlift.records import Improvement
 from tests.cli.conftest import Run, error_line
 
@@ -90,7 +94,9 @@ def test_a_picture_carries_its_receipt(
     assert run("stamp", picture, "--receipt", single).exit_code == 0
     with Image.open(picture) as image:
         image.load()
-        assert image.text["parameters"] == "鸟\nNegative prompt: blurry"
+        lines = image.text["parameters"].split("\n")
+    assert lines[:2] == ["鸟", "Negative prompt: blurry"]
+    assert lines[2].startswith("Seed: 3, promptlift source: 鸟, promptlift model: talking@")
     shown = run("show", picture)
     assert shown.exit_code == 0, shown.stderr
     for line in ("prompt    鸟", "negative  blurry", "note      left alone: it looks like"):
@@ -98,6 +104,32 @@ def test_a_picture_carries_its_receipt(
     found = json.loads(run("show", picture, "--json").stdout)
     assert found["receipt"]["source"] == found["parameters"]["prompt"] == "鸟"
     assert run("replay", picture, "--model", exported).stdout == "same: 鸟\n"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "negative"),
+    [
+        ("(aa:1.2), (bb:1.3), (cc:1.1)", None),
+        ("(aa:1.2), (bb:1.3), (cc:1.1)", "x: 1, y: 2, z: 3"),
+        ("a cat\nNegative prompt: with a hat", "blurry"),
+        ("Steps: 20, Sampler: Euler a, Seed: 5", None),
+        ('{"subject": "cat", "style": "photo"}', "a\n\nb"),
+    ],
+)
+def test_e_what_stamp_writes_show_reads(
+    run: Run, tmp_path: Path, prompt: str, negative: str | None
+) -> None:
+    picture, single = tmp_path / "a.png", tmp_path / "single.json"
+    Image.new("RGB", (8, 8)).save(picture)
+    record = Improvement(
+        source=prompt, prompt=prompt, additions=(), clip_tokens=4, seed=0, variant=0,
+        mode="extend", model="m@0", negative=negative,
+    )  # fmt: skip
+    single.write_text(receipt_text(record))
+    assert run("stamp", picture, "--receipt", single).exit_code == 0
+    found = json.loads(run("show", picture, "--json").stdout)["parameters"]
+    assert (found["prompt"], found["negative"]) == (prompt, negative or "")
+    assert found["settings"]["promptlift model"] == "m@0"
 
 
 def test_parameters_that_a_tool_wrote_stay(run: Run, receipts: Path, tmp_path: Path) -> None:
