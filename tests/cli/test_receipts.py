@@ -11,6 +11,7 @@ from promptlift.improving.receipts import (
     parse_a1111_parameters,
     receipt_text,
 )
+from promptlift.png_text import write_png_text
 from promptlift.records import Improvement
 from tests.cli.conftest import Run, error_line
 
@@ -149,7 +150,81 @@ def test_parameters_that_a_tool_wrote_stay(run: Run, receipts: Path, tmp_path: P
         "prompt": "a cat",
         "negative": "bad\nhands",
         "settings": {"Steps": "20", "Sampler": "Euler a", "CFG scale": "7"},
+        "tool": "A1111",
+        "notes": [],
     }
+
+
+def carrying(path: Path, **texts: str) -> Path:
+    """A PNG with texts, or a JPEG or WebP whose user comment is `parameters`."""
+    if path.suffix == ".png":
+        Image.new("RGB", (8, 8)).save(path)
+        write_png_text(path, texts)
+    else:
+        exif = Image.Exif()
+        comment = texts.get("parameters", "").encode("utf-16-be")
+        exif[0x8769] = {0x9286: b"UNICODE\0" + comment}
+        Image.new("RGB", (8, 8)).save(path, exif=exif if comment else b"")
+    return path
+
+
+SWARMUI = json.dumps({"sui_image_params": {"prompt": "a cat", "negativeprompt": "blurry"}})
+FOOOCUS = json.dumps({"prompt": "a cat", "negative_prompt": "blurry", "version": "Fooocus v2"})
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
+@pytest.mark.parametrize(
+    ("text", "tool"),
+    [
+        (SWARMUI, "SwarmUI"),
+        (FOOOCUS, "Fooocus"),
+        ("a cat\nNegative prompt: blurry\nSteps: 20, Seed: 5, Size: 8x8", "A1111"),
+        (json.dumps({"prompt": "a cat", "uc": "blurry", "app": "DreamBox"}), "DreamBox"),
+    ],
+)
+def test_i_show_reads_what_each_tool_wrote(
+    run: Run, tmp_path: Path, name: str, text: str, tool: str
+) -> None:
+    path = carrying(tmp_path / name, parameters=text)
+    shown = run("show", path)
+    assert shown.exit_code == 0, shown.stderr
+    assert f"{tool:<9} a cat\nnegative  blurry\n" in shown.stdout
+    found = json.loads(run("show", path, "--json").stdout)
+    assert found["parameters"]["tool"] == tool and found["receipt"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "line"),
+    [
+        ("a.png", {"parameters": '{"steps": 20}'}, "is JSON of an unknown tool"),
+        ("a.jpg", {"parameters": '{"steps": 20, "app": "DreamBox"}'}, "`UserComment` is JSON of D"),
+        ("a.jpg", {"parameters": "Screenshot"}, "carries neither a receipt nor a prompt of A1111"),
+        ("a.png", {"prompt": '{"3": {"class_type": "X", "inputs": {}}}'}, "ComfyUI's graph does"),
+        ("a.png", {"workflow": '{"nodes": []}'}, "ComfyUI's workflow is there"),
+        ("a.png", {"Software": "gimp"}, "carries neither a receipt nor a prompt of A1111"),
+        ("a.jpg", {}, "carries neither a receipt nor a prompt of A1111"),
+        ("a.webp", {}, "carries neither a receipt nor a prompt of A1111"),
+    ],
+)
+def test_i_a_picture_without_a_prompt_gives_one_clear_line(
+    run: Run, tmp_path: Path, name: str, texts: dict[str, str], line: str
+) -> None:
+    result = run("show", carrying(tmp_path / name, **texts))
+    assert result.exit_code == 1 and result.stdout == ""
+    assert line in error_line(result)
+
+
+def test_i_show_says_what_a_graph_does_not(run: Run, tmp_path: Path) -> None:
+    sampler = {"model": ["4", 0], "positive": ["6", 0], "negative": ["7", 0], "seed": 5}
+    graph = {
+        "3": {"class_type": "KSampler", "inputs": sampler},
+        "6": {"class_type": "CLIPTextEncode", "inputs": {"text": ["8", 0]}},
+        "7": {"class_type": "CLIPTextEncode", "inputs": {"text": "blurry"}},
+        "8": {"class_type": "Ollama", "inputs": {"prompt": "a cat"}},
+    }
+    shown = run("show", carrying(tmp_path / "a.png", prompt=json.dumps(graph))).stdout
+    assert shown.startswith("ComfyUI   a cat\nnegative  blurry\n          seed: 5\n")
+    assert "note      the text went through a node that may have changed it: Ollama" in shown
 
 
 def test_parameters_are_written_as_they_are_read() -> None:

@@ -1,6 +1,7 @@
 """`promptlift replay`, `show` and `stamp`: receipts made again, and carried by pictures."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,37 +58,42 @@ def replay(
 
 
 def show(
-    picture: Annotated[Path, typer.Argument(help="A PNG picture.", show_default=False)],
+    picture: Annotated[
+        Path, typer.Argument(help="A PNG, JPEG or WebP picture.", show_default=False)
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what a picture says of its prompt: promptlift's receipt, and A1111's parameters.
+    """Show what a picture says of its prompt: promptlift's receipt, and what its tool wrote.
+
+    It reads the texts of A1111 and the tools that follow it, SwarmUI, Fooocus, InvokeAI, NovelAI
+    and ComfyUI.
 
     Example:
 
       promptlift show picture.png
     """
     with guarded():
-        from promptlift.improving.receipts import (
-            A1111_KEYWORD,
-            KEYWORD,
-            parse_a1111_parameters,
-            read_receipts,
-        )
-        from promptlift.png_text import read_png_text
+        from promptlift.improving.picture_prompts import TOOLS, picture_prompt
+        from promptlift.improving.receipts import KEYWORD, parse_receipt
+        from promptlift.picture_texts import read_picture_texts
 
-        texts = read_png_text(picture)
+        texts = read_picture_texts(picture)
         found: dict[str, Any] = {"receipt": None, "parameters": None}
         if KEYWORD in texts:
-            found["receipt"] = read_receipts(picture)[0].to_dict()
+            found["receipt"] = parse_receipt(texts[KEYWORD], f"{picture}").to_dict()
             # What `illustrate` adds: how the picture was drawn.
             if drawing := json.loads(texts[KEYWORD]).get("drawing"):
                 found["drawing"] = drawing
-        if A1111_KEYWORD in texts:
-            names = ("prompt", "negative", "settings")
-            parsed = parse_a1111_parameters(texts[A1111_KEYWORD])
-            found["parameters"] = dict(zip(names, parsed, strict=True))
-        if not any(found.values()):
-            raise InputError(f"{picture} carries neither a receipt nor A1111's parameters")
+        said = picture_prompt(texts)
+        if said:
+            found["parameters"] = asdict(said)
+        if not found["receipt"]:
+            if not said:
+                raise InputError(
+                    f"{picture} carries neither a receipt nor a prompt of {', '.join(TOOLS)}"
+                )
+            if not (said.prompt or said.negative or said.settings):
+                raise InputError(f"{picture} carries no prompt: {'; '.join(said.notes)}")
         if as_json:
             print(json.dumps(found))
         else:
@@ -155,11 +161,14 @@ def _show(found: dict[str, Any]) -> None:
         for note in drawing["notes"]:
             print(f"note      {note}")
     if parameters := found["parameters"]:
-        print("A1111     " + parameters["prompt"].replace("\n", "\n          "))
+        label = "{tool:<9} ".format(**parameters)
+        print(label + parameters["prompt"].replace("\n", "\n          "))
         if parameters["negative"]:
             print(f"negative  {parameters['negative']}")
         for key, value in parameters["settings"].items():
             print(f"          {key}: {value}")
+        for note in parameters["notes"]:
+            print(f"note      {note}")
 
 
 def _outcome(outcome: Any) -> str:
