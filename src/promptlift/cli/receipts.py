@@ -1,6 +1,7 @@
 """`promptlift replay`, `show` and `stamp`: receipts made again, and carried by pictures."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,8 +10,6 @@ import typer
 from promptlift.cli.door import FAILED, guarded, say
 from promptlift.cli.parameters import AsJson, arg, opt
 from promptlift.errors import InputError
-
-_Picture = Annotated[Path, arg("A PNG picture.")]
 
 
 def replay(
@@ -55,42 +54,45 @@ def replay(
 
 
 def show(
-    picture: _Picture,
+    picture: Annotated[Path, arg("A PNG, JPEG or WebP picture.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show what a picture says of its prompt: promptlift's receipt, and A1111's parameters.
+    """Show what a picture says of its prompt: promptlift's receipt, and what its tool wrote.
+
+    It reads the texts of A1111 and the tools that follow it, SwarmUI, Fooocus, InvokeAI, NovelAI
+    and ComfyUI.
 
     Example:
 
       promptlift show picture.png
     """
     with guarded():
-        from promptlift.improving.receipts import (
-            A1111_KEYWORD,
-            KEYWORD,
-            parse_a1111_parameters,
-            read_receipts,
-        )
-        from promptlift.png_text import read_png_text
+        from promptlift.improving.picture_prompts import TOOLS, picture_prompt
+        from promptlift.improving.receipts import KEYWORD, parse_receipt
+        from promptlift.picture_texts import read_picture_texts
 
-        texts = read_png_text(picture)
+        texts = read_picture_texts(picture)
         found: dict[str, Any] = {"receipt": None, "parameters": None}
         if KEYWORD in texts:
-            found["receipt"] = read_receipts(picture)[0].to_dict()
+            found["receipt"] = parse_receipt(texts[KEYWORD], f"{picture}").to_dict()
             # What `illustrate` adds: how the picture was drawn.
             if drawing := json.loads(texts[KEYWORD]).get("drawing"):
                 found["drawing"] = drawing
-        if A1111_KEYWORD in texts:
-            names = ("prompt", "negative", "settings")
-            parsed = parse_a1111_parameters(texts[A1111_KEYWORD])
-            found["parameters"] = dict(zip(names, parsed, strict=True))
-        if not any(found.values()):
-            raise InputError(f"{picture} carries neither a receipt nor A1111's parameters")
+        said = picture_prompt(texts)
+        if said:
+            found["parameters"] = asdict(said)
+        if not found["receipt"]:
+            if not said:
+                raise InputError(
+                    f"{picture} carries neither a receipt nor a prompt of {', '.join(TOOLS)}"
+                )
+            if not (said.prompt or said.negative or said.settings):
+                raise InputError(f"{picture} carries no prompt: {'; '.join(said.notes)}")
         print(json.dumps(found) if as_json else _text(found))
 
 
 def stamp(
-    picture: _Picture,
+    picture: Annotated[Path, arg("A PNG picture.")],
     receipt: Annotated[Path, opt("The receipt of its prompt.", "--receipt")],
     output: Annotated[Path | None, opt("Where to write it [over it].", "--output", "-o")] = None,
 ) -> None:
@@ -148,11 +150,12 @@ def _text(found: dict[str, Any]) -> str:
     if parameters := found["parameters"]:
         settings = (f"{key}: {value}" for key, value in parameters["settings"].items())
         rows += [
-            ("A1111", parameters["prompt"].replace("\n", "\n          ")),
+            (parameters["tool"], parameters["prompt"].replace("\n", "\n          ")),
             ("negative", parameters["negative"]),
             *(("", setting) for setting in settings),
+            *(("note", note) for note in parameters["notes"]),
         ]
-    return "\n".join(f"{name:<10}{value}" for name, value in rows if value)
+    return "\n".join(f"{name:<9} {value}" for name, value in rows if value)
 
 
 def _outcome(outcome: Any) -> str:
