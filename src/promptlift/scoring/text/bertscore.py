@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from promptlift.errors import ConfigError
-from promptlift.scoring.text.encoder_loading import cut_layers, fingerprint, load, token_limit
+from promptlift.scoring.text.encoder_loading import fingerprint, load, token_limit
 from promptlift.scoring.text.encoders import (
     BATCH_SIZE,
     Baseline,
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     import torch
 
 NAMES = ("precision", "recall", "f1")
-# Texts are encoded again rather than kept beyond this: memory does not grow with the file.
-_KEPT_BYTES = 512 << 20
+# Rows whose texts are encoded and matched together: memory does not grow with the file.
 _WINDOW_ROWS = 256
 # Padding to the longest of a batch may cost so much of the work before a batch is cut short. On
 # 2,000 real prompts it costs 4% in 37 batches of up to 64; sorted by words, as bert_score does, 46%
@@ -99,8 +98,7 @@ class BertScorer:
         self.name, self.batch_size = name_of(encoder), batch_size
         folder = str(bundled_encoder()) if encoder is None or is_bundled(encoder) else encoder
         self.layer = default_layer(encoder) if layer is None else layer
-        self._tokenizer, self._model = load(folder, offline)
-        self.layers = cut_layers(self._model, self.layer, self.name)
+        self._tokenizer, self._model, layers = load(folder, self.layer, offline)
         import torch
 
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -112,7 +110,7 @@ class BertScorer:
             "encoder": self.name,
             "weights": fingerprint(folder, self._model),
             "layer": self.layer,
-            "layers": self.layers,
+            "layers": layers,
             "idf": False,
             "max_tokens": self._limit,
         }
@@ -133,7 +131,7 @@ class BertScorer:
     ) -> dict[str, Scores]:
         """Scores against several references: `precision_NAME`, `recall_NAME`, `f1_NAME` by name.
 
-        Each text is encoded once, whichever side and however often it is on.
+        A text that stands on both sides, or on one side often, is encoded once in 256 rows.
         """
         if wrong := [name for name, texts in references.items() if len(texts) != len(predictions)]:
             raise ValueError(f"references {wrong[0]!r} are not as many as predictions")
@@ -141,18 +139,22 @@ class BertScorer:
 
         rows = list(zip(predictions, *references.values(), strict=True))
         found: list[list[Any]] = [[] for _ in references]
-        self.truncated = 0
+        cut: set[str] = set()
+        # Whole batches, so that these are the same whatever a window holds.
+        step = -(-_WINDOW_ROWS // self.batch_size) * self.batch_size
         with torch.inference_mode():
-            for first, last, tokens in self._windows(rows):
-                texts = self._encode(tokens)
+            for first in range(0, len(rows), step):
+                window = rows[first : first + step]
+                texts = self._encode(self._ids(window, cut))
                 for place, results in enumerate(found, 1):
                     results.append(
                         self._match(
                             texts,
-                            [texts.place[row[0]] for row in rows[first:last]],
-                            [texts.place[row[place]] for row in rows[first:last]],
+                            [texts.place[row[0]] for row in window],
+                            [texts.place[row[place]] for row in window],
                         )
                     )
+        self.truncated = len(cut)
         columns = {}
         for name, results in zip(references, found, strict=True):
             table = torch.cat(results).cpu().numpy() if results else np.zeros((0, 3))
@@ -173,44 +175,14 @@ class BertScorer:
             result[name] = (values - base) / (1 - base)
         return result
 
-    def _windows(
-        self, rows: Sequence[Sequence[str]]
-    ) -> Iterator[tuple[int, int, dict[str, list[int]]]]:
-        """Runs of rows whose vectors fit into memory: first, last + 1, tokens of their texts."""
-        room = max(1, _KEPT_BYTES // (4 * self._model.config.hidden_size))
-        first, kept = 0, 0
-        tokens: dict[str, list[int]] = {}
-        # Whole batches, so that these are the same whatever a window holds.
-        step = -(-_WINDOW_ROWS // self.batch_size) * self.batch_size
-        for start in range(0, len(rows), step):
-            chunk = rows[start : start + step]
-            fresh = list({text: None for row in chunk for text in row if text not in tokens})
-            ids = self._ids(fresh)
-            size = sum(map(len, ids))
-            if tokens and kept + size > room:
-                yield first, start, tokens
-                again = list({text: None for row in chunk for text in row})
-                first, kept, tokens = start, 0, {}
-                fresh, ids = again, self._ids(again)
-                size = sum(map(len, ids))
-            tokens.update(zip(fresh, ids, strict=True))
-            kept += size
-        if tokens:
-            yield first, len(rows), tokens
-
-    def _ids(self, texts: list[str]) -> list[list[int]]:
-        """Tokens of each text with the marks at either end, cut to what the encoder reads."""
-        if not texts:
-            return []
+    def _ids(self, rows: Sequence[Sequence[str]], cut: set[str]) -> dict[str, list[int]]:
+        """Tokens of each text with the marks at either end; texts that are cut go into `cut`."""
+        texts = list(dict.fromkeys(text for row in rows for text in row))
         stripped = [text.strip() for text in texts]
-        ids: list[list[int]] = self._tokenizer(stripped, verbose=False)["input_ids"]
-        for place, row in enumerate(ids):
-            if len(row) > self._limit:
-                self.truncated += 1
-                ids[place] = self._tokenizer(
-                    stripped[place], truncation=True, max_length=self._limit
-                )["input_ids"]
-        return ids
+        whole = self._tokenizer(stripped, verbose=False)["input_ids"]
+        read = self._tokenizer(stripped, truncation=True, max_length=self._limit)["input_ids"]
+        cut.update(t for t, ids, kept in zip(texts, whole, read, strict=True) if ids != kept)
+        return dict(zip(texts, read, strict=True))
 
     def _encode(self, tokens: Mapping[str, list[int]]) -> _Texts:
         import torch

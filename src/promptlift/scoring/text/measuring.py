@@ -22,7 +22,6 @@ from promptlift.scoring.text.baselines import (
     reference,
     shuffle,
     shuffled_targets,
-    whole,
 )
 from promptlift.scoring.text.bertscore import NAMES, BertScorer
 from promptlift.scoring.text.bits import characters, target_bits
@@ -229,8 +228,6 @@ def evaluate_epoch(
     pairs: Sequence[Pair],
     predictions: Sequence[str],
     scorer: TextScorer,
-    *,
-    additions: bool = False,
 ) -> tuple[list[dict[str, Any]], list[dict[str, float | None]]]:
     """METEOR and BERTScore of a training run's validation pairs, after an epoch.
 
@@ -238,18 +235,11 @@ def evaluate_epoch(
         pairs: with targets.
         predictions: whole prompts.
         scorer: kept from epoch to epoch, so that its models are loaded once.
-        additions: for pairs to extend, predictions are what the model wrote: the source goes
-            before them.
 
     Returns:
         Scores as dicts, and a row for each prediction; both hold `meteor_target`,
         `bertscore_f1_target` and so on, against the source too, and rescaled.
     """
-    if additions:
-        predictions = [
-            whole(pair.source, text, pair.mode)
-            for pair, text in zip(pairs, predictions, strict=True)
-        ]
     columns = scorer.columns(pairs, predictions, plain=False)
     rows = [
         {name: _plain(values[index]) for name, values in columns.items()}
