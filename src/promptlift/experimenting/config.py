@@ -26,7 +26,7 @@ SHIPPED = ("pocket", "paper")
 WORLDS = ("pocket", "control")
 # How things are done, not what comes out: a run may go on with others.
 _FREE = {
-    "illustrate": {"device", "batch_size", "offload", "vae_slicing", "vae_tiling", "compile",
+    "illustrate": {"device", "batch_size", "offload", "vae_tiling", "compile",
                    "offline"},
     "pictures": {"device", "batch_size", "offline"},
     "texts": {"offline", "bertscore_batch_size"},

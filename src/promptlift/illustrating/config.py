@@ -71,7 +71,6 @@ class IllustrationConfig:
         choices=OFFLOADS,
         panel=_MEMORY,
     )
-    vae_slicing: bool = option(False, "Decode the pictures of a batch one by one.", panel=_MEMORY)
     vae_tiling: bool = option(
         False, "Decode large pictures tile by tile; seams may show.", panel=_MEMORY
     )

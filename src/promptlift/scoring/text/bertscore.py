@@ -6,7 +6,6 @@ benchmarks/scoring/bertscore_speed.py.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,10 @@ from promptlift.scoring.text.encoders import (
 if TYPE_CHECKING:
     import torch
 
+    # Of a text: token vectors of length 1, [tokens, hidden size], and for each token 1, or 0 for
+    # the marks at either end, [tokens].
+    Encoded = tuple[torch.Tensor, torch.Tensor]
+
 NAMES = ("precision", "recall", "f1")
 # Rows whose texts are encoded and matched together: memory does not grow with the file.
 _WINDOW_ROWS = 256
@@ -37,24 +40,6 @@ _WINDOW_ROWS = 256
 _PADDING = 1.1
 
 Scores = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class _Texts:
-    """Encoded texts, one after the other.
-
-    Attributes:
-        place: index of each text.
-        vectors: of length 1, [tokens + 1, hidden size]; the last row is all 0.
-        weights: 1, and 0 for the marks at either end, [tokens + 1]; the last is 0.
-        start, length: of each text, int64 [texts].
-    """
-
-    place: Mapping[str, int]
-    vectors: "torch.Tensor"
-    weights: "torch.Tensor"
-    start: "torch.Tensor"
-    length: "torch.Tensor"
 
 
 class BertScorer:
@@ -149,9 +134,8 @@ class BertScorer:
                 for place, results in enumerate(found, 1):
                     results.append(
                         self._match(
-                            texts,
-                            [texts.place[row[0]] for row in window],
-                            [texts.place[row[place]] for row in window],
+                            [texts[row[0]] for row in window],
+                            [texts[row[place]] for row in window],
                         )
                     )
         self.truncated = len(cut)
@@ -184,80 +168,56 @@ class BertScorer:
         cut.update(t for t, ids, kept in zip(texts, whole, read, strict=True) if ids != kept)
         return dict(zip(texts, read, strict=True))
 
-    def _encode(self, tokens: Mapping[str, list[int]]) -> _Texts:
+    def _encode(self, tokens: Mapping[str, list[int]]) -> "dict[str, Encoded]":
         import torch
+        from torch.nn.utils.rnn import pad_sequence
 
         order = sorted(tokens, key=lambda text: len(tokens[text]))
-        lengths = torch.tensor([len(tokens[text]) for text in order], dtype=torch.long)
-        ends = torch.cumsum(lengths, 0)
-        size, total = self._model.config.hidden_size, int(ends[-1])
-        vectors = torch.zeros(total + 1, size, device=self.device)
-        weights = torch.zeros(total + 1, device=self.device)
         marks = [self._tokenizer.cls_token_id, self._tokenizer.sep_token_id]
-        at = 0
+        known = torch.tensor([mark for mark in marks if mark is not None], dtype=torch.long)
+        pad = self._tokenizer.pad_token_id or 0
+        found = {}
         for batch in _batches([len(tokens[text]) for text in order], self.batch_size):
-            rows = [tokens[text] for text in order[batch.start : batch.stop]]
-            width = len(rows[-1])
-            ids = torch.full((len(rows), width), self._tokenizer.pad_token_id or 0)
-            mask = torch.zeros(len(rows), width, dtype=torch.long)
-            for line, row in enumerate(rows):
-                ids[line, : len(row)] = torch.tensor(row)
-                mask[line, : len(row)] = 1
-            ids, inside = ids.to(self.device), mask.bool().to(self.device)
+            texts = order[batch.start : batch.stop]
+            rows = [torch.tensor(tokens[text], dtype=torch.long) for text in texts]
+            ids = pad_sequence(rows, batch_first=True, padding_value=pad).to(self.device)
+            mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
             # Without padding there is nothing to mask, and attention is faster unmasked.
-            whole = bool(mask.all())
-            given = None if whole else mask.to(self.device)
+            given = None if mask.all() else mask.to(self.device)
             output = self._model(input_ids=ids, attention_mask=given)[0].float()
-            flat = torch.nn.functional.normalize(output[inside], dim=-1)
-            vectors[at : at + len(flat)] = flat
-            known = ids[inside]
-            plain = torch.ones(len(known), dtype=torch.bool, device=self.device)
-            for mark in marks:
-                if mark is not None:
-                    plain &= known != mark
-            weights[at : at + len(flat)] = plain.float()
-            at += len(flat)
-        place = {text: index for index, text in enumerate(order)}
-        return _Texts(place, vectors, weights, ends - lengths, lengths)
+            vectors = torch.nn.functional.normalize(output, dim=-1)
+            for text, row, own in zip(texts, rows, vectors, strict=True):
+                weights = (~torch.isin(row, known)).float()
+                found[text] = own[: len(row)], weights.to(self.device)
+        return found
 
     def _match(
-        self, texts: _Texts, predictions: list[int], references: list[int]
+        self, predictions: "Sequence[Encoded]", references: "Sequence[Encoded]"
     ) -> "torch.Tensor":
         """Precision, recall and F1 by greedy matching; [pairs, 3]."""
         import torch
+        from torch.nn.utils.rnn import pad_sequence
 
         results = []
         for first in range(0, len(predictions), self.batch_size):
-            last = first + self.batch_size
-            one, one_weights, one_pad = self._gather(texts, predictions[first:last])
-            other, other_weights, other_pad = self._gather(texts, references[first:last])
+            # Padding has a similarity of 0, as in bert_score: a word that is unlike every other
+            # counts 0 where padding is, and less where its pair is the batch's longest.
+            (one, one_weights), (other, other_weights) = (
+                [pad_sequence([*part], batch_first=True) for part in zip(*side, strict=True)]
+                for side in (
+                    predictions[first : first + self.batch_size],
+                    references[first : first + self.batch_size],
+                )
+            )
             similarity = torch.bmm(one, other.transpose(1, 2))
-            # Padding counts as a similarity of 0, as in bert_score: a word that is unlike every
-            # other counts 0 where padding is, and less where its pair is the batch's longest.
-            outside = other_pad.unsqueeze(1) | one_pad.unsqueeze(2)
-            similarity = similarity.masked_fill(outside, 0.0)
-            best, found = similarity.amax(2), similarity.amax(1)
             one_sum, other_sum = one_weights.sum(1), other_weights.sum(1)
             empty = (one_sum == 0) | (other_sum == 0)
-            precision = (best * one_weights).sum(1) / one_sum
-            recall = (found * other_weights).sum(1) / other_sum
+            precision = (similarity.amax(2) * one_weights).sum(1) / one_sum
+            recall = (similarity.amax(1) * other_weights).sum(1) / other_sum
             f1 = 2 * precision * recall / (precision + recall)
             table = torch.stack([precision, recall, f1], 1).masked_fill(empty[:, None], 0.0)
             results.append(table.nan_to_num(0.0))
         return torch.cat(results)
-
-    def _gather(
-        self, texts: _Texts, which: list[int]
-    ) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
-        """Vectors [texts, longest, hidden], weights [texts, longest], and where padding is."""
-        import torch
-
-        start, length = texts.start[which], texts.length[which]
-        steps = torch.arange(int(length.max()))
-        padding = steps >= length.unsqueeze(1)
-        index = (start.unsqueeze(1) + steps).masked_fill(padding, len(texts.vectors) - 1)
-        index = index.to(self.device)
-        return texts.vectors[index], texts.weights[index], padding.to(self.device)
 
 
 def _batches(lengths: Sequence[int], size: int) -> Iterator[range]:

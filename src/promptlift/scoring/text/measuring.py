@@ -24,7 +24,7 @@ from promptlift.scoring.text.baselines import (
     shuffled_targets,
 )
 from promptlift.scoring.text.bertscore import NAMES, BertScorer
-from promptlift.scoring.text.bits import characters, target_bits
+from promptlift.scoring.text.bits import characters_of, target_bits
 from promptlift.scoring.text.diversity import (
     BLEU_TEXTS,
     added_words,
@@ -196,6 +196,7 @@ def score_text(
         report(f"scoring {len(texts)} prompts: {name}")
         columns[name] = scorer.columns(pairs, texts, sides=sides)
     control = []
+    length = characters_of([pair.target for pair in pairs])
     if predictions is not None:
         report("scoring the model's prompts against shuffled targets and sources")
         others = _other_sources(pairs, seed)
@@ -205,12 +206,12 @@ def score_text(
             shuffled |= scorer.columns(mixed, predictions, sides=("target",), plain=False)
         if improver is not None and targets:
             report("asking the model for the probability of targets")
-            length = characters(pairs)
             columns[MODEL]["bits_per_character"] = target_bits(improver, pairs) / length
             # The same target under another source: other targets would differ by themselves.
             shuffled["bits_per_character"] = target_bits(improver, others) / length
-        weights = {"bits_per_character": characters(pairs)}
-        control += compare_with_shuffled("predictions", columns[MODEL], shuffled, weights)
+        control += compare_with_shuffled(
+            "predictions", columns[MODEL], shuffled, {"bits_per_character": length}
+        )
     if targets:
         control += compare_with_shuffled("targets", columns[TARGETS], columns[SHUFFLED])
     scores = {name: _means(columns[name], pairs, scorer) for name in systems}
@@ -264,7 +265,7 @@ def _means(columns: Columns, pairs: Sequence[Pair], scorer: TextScorer) -> list[
         if not applies.any():
             continue
         if name == "bits_per_character":  # a long target weighs by its length
-            length = characters(pairs)[applies]
+            length = characters_of([pair.target for pair in pairs])[applies]
             found = ratio_interval(values[applies] * length, length)
         else:
             found = mean_interval(values[applies])
