@@ -1,4 +1,4 @@
-"""BERTScore: how well the words of two texts match in an encoder's eyes.
+"""BERTScore: how well the words of two texts match, by the cosine of their encoder vectors.
 
 Zhang, Kishore, Wu, Weinberger and Artzi, "BERTScore: Evaluating Text Generation with BERT", 2020.
 Equal to the package `bert_score` without idf weights; their speed is compared in
@@ -48,19 +48,19 @@ class BertScorer:
     Args:
         encoder: folder or Hub name of an encoder; None for the small one that works offline,
             all-MiniLM-L6-v2, which is not the paper's roberta-large.
-        layer: outputs of which layer are compared, 0 for the embeddings; where None, the one
-            that is known to be best.
+        layer: the layer whose outputs are compared, 0 for the embeddings; None takes the layer
+            that agrees best with people, where it is known.
         batch_size: texts that are encoded together at most, and pairs that are matched together.
             It changes a score as little as bert_score's: only where a word is unlike every word
             of the other text, and by less than its similarity.
         baseline: table of baselines to rescale by, in place of the known ones.
-        device: "cpu", "cuda", …; the best there is where None.
-        offline: take Hub names from the cache alone.
+        device: "cpu", "cuda", …; None takes a GPU where there is one.
+        offline: load Hub models from the cache only.
 
     Attributes:
-        baseline: what rescaling is by, None where it is not known.
-        settings: what decides a score beside the texts.
-        device: where the encoder runs.
+        baseline: the scores of random pairs, by which scores are rescaled; None where unknown.
+        settings: all that a score depends on besides the texts.
+        device: the device that the encoder runs on.
 
     Raises:
         ConfigError: the layer is not known or there is none of that number.
