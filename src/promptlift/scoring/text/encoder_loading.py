@@ -34,6 +34,8 @@ def load(folder: str, layer: int, offline: bool) -> tuple[Any, Any, int]:
         if not 0 <= layer <= count:
             raise ConfigError(f"layer is {layer}; {folder} has layers 0 to {count}")
         config.num_hidden_layers = layer
+        if hasattr(config, "encoder_layers"):  # BART and its kind go by this number
+            config.encoder_layers = layer
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=offline)
         model = AutoModel.from_pretrained(
             folder, config=config, local_files_only=offline, dtype="float32"
