@@ -14,7 +14,7 @@ from promptlift.errors import ConfigError
 from promptlift.improving.engines.torch import TorchEngine
 from promptlift.records import Pair
 from promptlift.training import memory
-from promptlift.training.examples import TokenizedPairs
+from promptlift.training.examples import Row, tokenized
 from promptlift.training.memory import (
     cache_bytes,
     free_memory,
@@ -140,8 +140,8 @@ def test_a_device_too_small_for_the_weights_is_said(t5v11_folder: Path) -> None:
         start.model._apply = fail  # what moving to a device comes to
         return start
 
-    def encoded(pairs: list[Pair], start: Start) -> TokenizedPairs:
-        return TokenizedPairs.of(pairs, start.encode, {"rewrite": ""}, config)
+    def encoded(pairs: list[Pair], start: Start) -> list[Row]:
+        return tokenized(pairs, start.encode, {"rewrite": ""}, config)
 
     config = settings(t5v11_folder, epochs=1.0)
     found = measure(

@@ -87,9 +87,9 @@ def pick(
         from promptlift.improving.improver import Improver
         from promptlift.picking.pick import pick as pick_best
         from promptlift.picking.picks import read_picks, write_pick_pairs
-        from promptlift.picking.scores import check_metric
+        from promptlift.scoring.pictures.preference_models import check_metrics
 
-        check_metric(config.metric)
+        check_metrics([config.metric], "clip")
         improver = Improver.load(model)
         counts = pick_best(
             output,

@@ -27,7 +27,7 @@ else:
 SHIPPED = ("pocket", "paper")
 # How things are done, not what comes out: a run may go on with others.
 _FREE = {
-    "illustrate": {"device", "batch_size", "offload", "vae_slicing", "vae_tiling", "compile",
+    "illustrate": {"device", "batch_size", "offload", "vae_tiling", "compile",
                    "offline"},
     "pictures": {"device", "batch_size", "offline"},
     "texts": {"offline", "bertscore_batch_size"},

@@ -28,7 +28,7 @@ from promptlift.training.config import POCKET_MODES, TrainingConfig
 from promptlift.training.data import Sides, sides_of
 from promptlift.training.distributed import Processes
 from promptlift.training.evaluation import EpochEvaluation, Evaluator, Stopped
-from promptlift.training.examples import TokenizedPairs, bucket, collate
+from promptlift.training.examples import Row, bucket, collate, sample_of, tokenized
 from promptlift.training.memory import memory_errors_explained
 from promptlift.training.models import (
     Start,
@@ -146,8 +146,8 @@ class Job:
             return False
         return bool(json.loads(path.read_text(encoding="utf-8"))["gradient_checkpointing"])
 
-    def _tokenized(self, pairs: list[Pair], start: Start) -> TokenizedPairs:
-        return TokenizedPairs.of(pairs, start.encode, self.modes, self.config)
+    def _tokenized(self, pairs: list[Pair], start: Start) -> list[Row]:
+        return tokenized(pairs, start.encode, self.modes, self.config)
 
     def _trainer(self, start: Start, validation: list[Pair], training: list[Pair]) -> Any:
         from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -156,14 +156,14 @@ class Job:
         from promptlift.training.trainer import PromptTrainer
 
         config = self.config
-        tokenized = self._tokenized(training, start)
+        rows = self._tokenized(training, start)
         trainer = PromptTrainer(
             config=config,
-            sample=tokenized.sample(config.training_sample, config.seed),
+            sample=sample_of(rows, config.training_sample, config.seed),
             model=start.model,
             args=self.arguments,
             data_collator=collate(start.tokens["pad"], bucket if config.compile else int),
-            train_dataset=tokenized,
+            train_dataset=rows,
             eval_dataset=self._tokenized(validation, start),
         )
         follow = Follow(trainer, self.output, self.report, self.processes, self.complete)
