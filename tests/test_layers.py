@@ -14,7 +14,7 @@ import promptlift
 SOURCE = Path(promptlift.__file__).parent
 FLOOR = {
     "errors", "records", "files", "tables", "runs", "devices", "png_text", "pictures",
-    "picture_files", "statistics", "progress", "options", "schema"}  # fmt: skip
+    "picture_files", "text_files", "statistics", "progress", "options", "schema"}  # fmt: skip
 ROOMS = [
     "prompts", "pairs", "improving", "training", "export", "world", "illustrating", "scoring",
     "picking", "judging", "reporting", "experimenting",

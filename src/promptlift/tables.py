@@ -4,24 +4,26 @@ import csv
 import io
 import json
 import re
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, TextIO
 
 from promptlift.errors import ConfigError, InputError, MissingExtraError
 from promptlift.files import atomic_path
+from promptlift.text_files import STDIN, broken_text, open_text
 
-STDIN = Path("-")
 _BATCH_ROWS = 4096
-_NUL = "holds a NUL byte, so it is no UTF-8 text"
+_DELIMITERS = (",", ";", "\t", "|")
+_NAMED_DELIMITER = re.compile(r'"?sep=(.)"?')
+_SNIFFED_LINES, _SNIFFED_CHARS = 50, 1 << 16
+_MOST = 0.5  # share of the first rows that must have as many fields as the header
 # Prompts are far shorter. A quote that is never closed would otherwise swallow the whole file.
 _MAX_FIELD_CHARS = 1 << 24
+_OnHeader = Callable[[Sequence[str]], None]
 # `{red|blue} cat` is a prompt with wildcards, not an object.
 _JSON_OBJECT = re.compile(r"\s*\{\s*[\"}]")
 
@@ -33,10 +35,12 @@ class Row:
     Attributes:
         number: line of the file, or number of the row in JSON and Parquet, from 1.
         value: text of a plain line or a JSON string, otherwise fields by column.
+        json: the text of a JSON value that stood alone, on a line or in a file.
     """
 
     number: int
     value: str | Mapping[str, Any]
+    json: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,15 @@ class Fault:
     message: str
 
 
-def read_rows(path: Path) -> Iterator[Row | Fault]:
+def read_rows(path: Path, *, on_header: _OnHeader = lambda names: None) -> Iterator[Row | Fault]:
     """The rows of a file, by its ending; `-` reads standard input.
 
-    Standard input holds a prompt a line, or a JSON object where a line begins as one does.
-    Empty lines of text are skipped, but counted.
+    Text is UTF-8, or UTF-16 with a byte-order mark. Standard input holds a prompt a line, or a
+    JSON object where a line begins as one does. Empty lines of text are skipped, but counted.
+
+    Args:
+        path: of the file.
+        on_header: is told the names of the columns of CSV and TSV before the first row.
 
     Raises:
         InputError: the file is missing, cannot be read, or its ending or header is unusable.
@@ -59,13 +67,17 @@ def read_rows(path: Path) -> Iterator[Row | Fault]:
     """
     if path != STDIN and not path.is_file():
         raise InputError(f"{path} does not exist or is no file.")
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None and path != STDIN:
+    ending = path.suffix.lower()
+    if path != STDIN and ending not in (*_TABLES, *_READERS):
         raise InputError(
-            f"{path}: ending {path.suffix!r} is not known; these are: {', '.join(_READERS)}"
+            f"{path}: ending {path.suffix!r} is not known; "
+            f"these are: {', '.join([*_READERS, *_TABLES])}"
         )
     try:
-        yield from (reader or _read_mixed)(path)
+        if ending in _TABLES:
+            yield from _read_delimited(path, _TABLES[ending], on_header)
+        else:
+            yield from _READERS.get(ending, _read_mixed)(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -103,50 +115,39 @@ def check_output_ending(path: Path) -> str:
     return ending
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[BinaryIO]:
-    if path == STDIN:
-        yield sys.stdin.buffer
-        return
-    with path.open("rb") as file:
-        yield file
-
-
 def _lines(path: Path) -> Iterator[Row | Fault]:
-    """Lines without their end; the byte-order mark that some editors write is dropped."""
-    with _open(path) as file:
-        for number, raw in enumerate(file, 1):
-            raw = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
-            if b"\0" in raw:
-                yield Fault(number, _NUL)
-                continue
-            try:
-                text = raw.decode("utf-8").rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                byte = raw[error.start]
-                yield Fault(number, f"not valid UTF-8: byte 0x{byte:02x} at {error.start}")
-                continue
-            if text.strip():
-                yield Row(number, text)
+    """Lines without their end."""
+    with open_text(path) as file:
+        yield from _numbered(enumerate(file, 1))
 
 
-def _json_row(number: int, text: str) -> Row | Fault:
+def _numbered(lines: Iterable[tuple[int, str]]) -> Iterator[Row | Fault]:
+    for number, line in lines:
+        text = line.rstrip("\r\n")
+        if problem := broken_text(text):
+            yield Fault(number, problem)
+        elif text.strip():
+            yield Row(number, text)
+
+
+def _json_row(line: Row) -> Row | Fault:
+    text = str(line.value)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        return Fault(number, f"not valid JSON: {error}")
-    return _json_value(number, value)
+        return Fault(line.number, f"not valid JSON: {error}")
+    return _json_value(line.number, value, text)
 
 
-def _json_value(number: int, value: Any) -> Row | Fault:
+def _json_value(number: int, value: Any, text: str | None = None) -> Row | Fault:
     if isinstance(value, str | dict):
-        return Row(number, value)
+        return Row(number, value, text)
     return Fault(number, f"a {type(value).__name__}, neither an object nor a string")
 
 
 def _read_jsonl(path: Path) -> Iterator[Row | Fault]:
     for line in _lines(path):
-        yield line if isinstance(line, Fault) else _json_row(line.number, str(line.value))
+        yield line if isinstance(line, Fault) else _json_row(line)
 
 
 def _read_text(path: Path) -> Iterator[Row | Fault]:
@@ -156,48 +157,130 @@ def _read_text(path: Path) -> Iterator[Row | Fault]:
 def _read_mixed(path: Path) -> Iterator[Row | Fault]:
     for line in _lines(path):
         text = "" if isinstance(line, Fault) else str(line.value)
-        yield _json_row(line.number, text) if _JSON_OBJECT.match(text) else line
+        if isinstance(line, Fault) or not _JSON_OBJECT.match(text) or _has_flags(text):
+            yield line
+        else:
+            yield _json_row(line)
+
+
+def _has_flags(text: str) -> bool:
+    """Whether JSON is followed by flags: `{"subject": "a cat"} --ar 16:9` is a prompt."""
+    if "--" not in text:
+        return False
+    try:
+        _, end = json.JSONDecoder().raw_decode(text.lstrip())
+    except (ValueError, RecursionError):
+        return False
+    return text.lstrip()[end:].lstrip().startswith("--")
 
 
 def _read_json(path: Path) -> Iterator[Row | Fault]:
-    with _open(path) as file:
-        try:
-            values = json.loads(file.read().decode("utf-8-sig"))
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{path} is not valid JSON: {error}") from error
+    """A list, an object, or an object a line: many data sets call their JSON lines `.json`."""
+    with open_text(path) as file:
+        lines = enumerate(file, 1)
+        number, first = next(((number, line) for number, line in lines if line.strip()), (1, ""))
+        if not first.lstrip().startswith("[") and isinstance(_parsed(first), str | dict):
+            for row in _numbered(chain([(number, first)], lines)):
+                yield row if isinstance(row, Fault) else _json_row(row)
+            return
+        text = first + file.read()
+    if problem := broken_text(text):
+        raise InputError(f"{path} is not valid JSON: {problem}")
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from error
+    if isinstance(values, dict):
+        yield Row(number, values, text.strip())
+        return
     if not isinstance(values, list):
-        raise InputError(f"{path} must hold a list of objects or strings.")
-    for number, value in enumerate(values, 1):
-        yield _json_value(number, value)
+        raise InputError(f"{path} must hold a list of objects or strings, or an object a line.")
+    for place, value in enumerate(values, 1):
+        yield _json_value(place, value)
 
 
-def _read_delimited(delimiter: str) -> Callable[[Path], Iterator[Row | Fault]]:
-    def read(path: Path) -> Iterator[Row | Fault]:
-        csv.field_size_limit(_MAX_FIELD_CHARS)
-        with _open(path) as binary:
-            # Bytes that are no UTF-8 are kept as surrogates, so that only their row is at fault.
-            text = io.TextIOWrapper(
-                binary, encoding="utf-8-sig", errors="surrogateescape", newline=""
-            )
-            records = _records(text, delimiter)
-            number, header = next(records, (1, []))
-            if isinstance(header, str):
-                raise InputError(f"{path} line 1 is not valid CSV: {header}")
-            if not any(header):
-                raise InputError(f"{path} has no header line with the names of its columns.")
-            if problem := _broken_text(header):
-                raise InputError(f"{path} line 1: {problem}. Save the file as UTF-8.")
-            _check_columns(path, header)
-            for number, cells in records:
-                if isinstance(cells, str):
-                    yield Fault(number, f"not valid CSV: {cells}")
-                elif cells:
-                    yield _delimited_row(number, header, cells)
-
-    return read
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
-def _records(text: TextIO, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
+def _read_delimited(path: Path, usual: str, on_header: _OnHeader) -> Iterator[Row | Fault]:
+    csv.field_size_limit(_MAX_FIELD_CHARS)
+    with open_text(path) as text:
+        lines, delimiter, before = _dialect(path, text, usual)
+        records = _records(lines, delimiter)
+        number, header = next(records, (1, []))
+        number += before
+        if isinstance(header, str):
+            raise InputError(f"{path} line {number} is not valid CSV: {header}")
+        if not any(header):
+            raise InputError(f"{path} has no header line with the names of its columns.")
+        if problem := _broken_cells(header):
+            raise InputError(f"{path} line {number}: {problem}. Save the file as UTF-8.")
+        _check_columns(path, header)
+        on_header(header)
+        for number, cells in records:
+            if isinstance(cells, str):
+                yield Fault(number + before, f"not valid CSV: {cells}")
+            elif cells:
+                yield _delimited_row(number + before, header, cells)
+
+
+def _dialect(path: Path, text: TextIO, usual: str) -> tuple[Iterator[str], str, int]:
+    """All lines, what parts the columns, and the lines before the header.
+
+    What parts columns parts the header, and most of the first rows into as many; the usual
+    delimiter of the ending is preferred. Excel writes it into a line of its own, `sep=;`.
+
+    Raises:
+        InputError: the header is parted by another delimiter than the rows.
+    """
+    first: list[str] = []
+    cut = False
+    for line in text:
+        first.append(line)
+        cut = len(first) == _SNIFFED_LINES or sum(map(len, first)) > _SNIFFED_CHARS
+        if cut:
+            break
+    if first and (named := _NAMED_DELIMITER.fullmatch(first[0].rstrip("\r\n"))):
+        return chain(first[1:], text), named[1], 1
+    widths = {
+        sign: found
+        for sign in dict.fromkeys([usual, *_DELIMITERS])
+        if (found := _widths(first, sign, cut=cut)) and found[0] > 1
+    }
+    # Of a file without rows, the header alone decides.
+    agree = {
+        sign: found[1:].count(found[0]) / len(found[1:]) if found[1:] else 1.0
+        for sign, found in widths.items()
+    }
+    best = max(agree, key=lambda sign: agree[sign], default=usual)
+    if not agree or agree[best] >= _MOST:
+        usually = agree.get(usual, 0.0) >= _MOST
+        return chain(first, text), usual if usually else best, 0
+    if usual in agree or any(" " in name.strip() for name in first[0].split(best)):
+        return chain(first, text), usual, 0  # faulty rows, or a prompt in place of a header
+    raise InputError(
+        f"{path}: {best!r} parts its first line into {widths[best][0]} columns, but not the rows. "
+        f"Save it with {usual!r} between the columns, or as .jsonl."
+    )
+
+
+def _widths(lines: list[str], delimiter: str, *, cut: bool) -> list[int]:
+    """Numbers of fields in the first records."""
+    widths = []
+    try:
+        for cells in csv.reader(lines, delimiter=delimiter):
+            if cells:
+                widths.append(len(cells))
+    except csv.Error:
+        pass
+    return widths[:-1] if cut and len(widths) > 2 else widths  # the last record may be cut
+
+
+def _records(text: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
     """The first line of each record, and its cells or what is wrong with it."""
     record = io.StringIO(newline="")  # lines of the record at hand, to tell where it went wrong
 
@@ -258,17 +341,14 @@ def _check_columns(path: Path, names: Sequence[str]) -> None:
 def _delimited_row(number: int, header: list[str], cells: list[str]) -> Row | Fault:
     if len(cells) != len(header):
         return Fault(number, f"{len(cells)} fields where the header has {len(header)}")
-    if problem := _broken_text(cells):
+    if problem := _broken_cells(cells):
         return Fault(number, problem)
     return Row(number, dict(zip(header, cells, strict=True)))
 
 
-def _broken_text(cells: list[str]) -> str | None:
-    if any("\0" in cell for cell in cells):
-        return _NUL
-    if any("\udc80" <= char <= "\udcff" for cell in cells for char in cell):
-        return "not valid UTF-8"
-    return None
+def _broken_cells(cells: list[str]) -> str | None:
+    problem = next(filter(None, map(broken_text, cells)), None)
+    return problem and problem.split(":")[0]  # a place in the cell says nothing of the line
 
 
 def _read_parquet(path: Path) -> Iterator[Row | Fault]:
@@ -369,11 +449,10 @@ def _pyarrow() -> tuple[Any, Any]:
     return pyarrow, pyarrow.parquet
 
 
+_TABLES = {".csv": ",", ".tsv": "\t"}  # and what usually parts their columns
 _READERS: dict[str, Callable[[Path], Iterator[Row | Fault]]] = {
     ".jsonl": _read_jsonl,
     ".json": _read_json,
-    ".csv": _read_delimited(","),
-    ".tsv": _read_delimited("\t"),
     ".txt": _read_text,
     ".parquet": _read_parquet,
 }

@@ -14,7 +14,8 @@ from promptlift.improving.session import Ask, Session
 from promptlift.pairs.load import load_prompts
 from promptlift.prompts.reading import check_prompt
 from promptlift.records import SCHEMA_VERSION, Improvement
-from promptlift.tables import STDIN, Fault
+from promptlift.tables import Fault
+from promptlift.text_files import STDIN
 
 _WINDOW = 256  # rows that are read before they are improved
 
