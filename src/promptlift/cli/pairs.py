@@ -150,7 +150,8 @@ def build(
             str(row.value)
             for path in prompts
             for row in faults.sound(
-                path, load_prompts(path, column=column, exclude_source=exclude_source or [])
+                path,
+                load_prompts(path, column=column, exclude_source=exclude_source or [], report=say),
             )
         )
         built = build_file(texts, output, config, asking=asking, report=say)

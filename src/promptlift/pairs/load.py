@@ -1,21 +1,28 @@
 """Pairs and prompts from files, and pairs to files."""
 
 import difflib
+import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from promptlift.errors import InputError
 from promptlift.pairs.check import check_encodable, check_text, same_text
+from promptlift.prompts.frames import is_json_prompt
 from promptlift.records import Pair
 from promptlift.tables import Fault, Row, read_rows, write_rows
 
 # Names that published data sets give to source and target, tried in this order.
 COLUMN_NAMES = (("source", "target"), ("x", "y"), ("basic", "detailed"), ("prompt", "improved"))
+# Names that are given to prompts, tried in this order.
+PROMPT_NAMES = ("prompt", "prompts", "positive_prompt", "text", "caption", "description")
 MODES = ("extend", "rewrite")
 # Rows may differ in their fields; the other formats have one header.
 _MIXED = (".jsonl", ".json", "")
+_TABLES = (".csv", ".tsv", ".parquet")
+_LONG_NAME = 40  # characters that no column's name has, but a prompt may
 _log = logging.getLogger(__name__)
 
 
@@ -41,7 +48,20 @@ def load_pairs(
     """
     columns: tuple[str, str] | None = None
     missing = ""
-    for row in read_rows(path):
+
+    def choose(names: Sequence[str]) -> None:
+        nonlocal columns
+        columns = _pair_columns(names, source, target)
+        report(f"{path}: source is column {columns[0]!r}, target is column {columns[1]!r}")
+
+    def choose_by_header(names: Sequence[str]) -> None:
+        try:
+            choose(names)
+        except _FaultyRowError as error:
+            hint = _header_hint(names, "`source` and `target`")
+            raise InputError(f"{path} line 1: {error}{hint}") from error
+
+    for row in read_rows(path, on_header=choose_by_header):
         if isinstance(row, Fault):
             yield row
             continue
@@ -49,8 +69,8 @@ def load_pairs(
             if isinstance(row.value, str):
                 raise _FaultyRowError("a line of text is no pair of prompts.")
             if columns is None:
-                columns = _pair_columns(row.value, source, target)
-                report(f"{path}: source is column {columns[0]!r}, target is column {columns[1]!r}")
+                choose(list(row.value))
+            assert columns is not None
             found: Pair | Fault = _pair(row.value, columns, mode, check)
         except _FaultyRowError as error:
             found = Fault(row.number, str(error))
@@ -96,20 +116,41 @@ def collect_pairs(
 
 
 def load_prompts(
-    path: Path, *, column: str | None = None, exclude_source: Collection[str] = ()
+    path: Path,
+    *,
+    column: str | None = None,
+    exclude_source: Collection[str] = (),
+    report: Callable[[str], None] = _log.info,
 ) -> Iterator[Row | Fault]:
     """The prompts of a file as rows whose value is text; a row without one is a `Fault`.
 
+    A JSON object that is a prompt itself, as FLUX.2 reads it, comes as its text.
+
     Args:
         path: a file, or `-` for standard input.
-        column: where rows have several fields; "prompt", or the only column, where None.
+        column: where rows have several fields; the first of `PROMPT_NAMES` there is, or the only
+            column, where None.
         exclude_source: leave out rows whose field `source` is one of these.
+        report: is told which column was taken, unless it is `prompt` or was named.
 
     Raises:
-        InputError: the file cannot be read or has no such column.
+        InputError: the file cannot be read, has no such column, or no header.
     """
-    named = column is not None
-    for row in read_rows(path):
+    named, told = column is not None, False
+
+    def choose(names: Sequence[str]) -> None:
+        """Take the column by the names there are."""
+        nonlocal column
+        if column is None:
+            column = _prompt_column(path, names)
+            if column is not None and column.lower() != "prompt" and len(names):
+                report(f"{path}: prompts are column {column!r}")
+            column = column or "prompt"
+        if path.suffix.lower() in _TABLES and column not in names:
+            hint = "" if path.suffix.lower() == ".parquet" else _header_hint(names, "`prompt`")
+            raise InputError(f"{path} has no column {column!r}; {_fields(column, names)}{hint}")
+
+    for row in read_rows(path, on_header=choose):
         if isinstance(row, Fault):
             yield row
             continue
@@ -120,12 +161,16 @@ def load_prompts(
         fields = row.value
         if fields.get("source") in exclude_source:
             continue
-        if column is None:
-            only = next(iter(fields)) if len(fields) == 1 else "prompt"
-            column = _actual(fields, "prompt") or only
+        if (json_prompt := _json_prompt(path, row, column)) is not None:
+            if not told and any(_plain_name(name) in PROMPT_NAMES for name in fields):
+                told = True
+                report(f"{path} line {row.number}: all of it is the prompt; --column takes a field")
+            yield _prompt(row, json_prompt)
+            continue
+        if column is None or path.suffix.lower() == ".parquet":
+            choose(list(fields))
+        assert column is not None
         if column not in fields:
-            if path.suffix.lower() in (".csv", ".tsv", ".parquet"):
-                raise InputError(f"{path} has no column {column!r}; {_fields(column, fields)}")
             yield Fault(row.number, f"no field {column!r}; {_fields(column, fields)}")
             continue
         value = fields[column]
@@ -146,7 +191,7 @@ class _FaultyRowError(Exception):
 
 
 def _pair_columns(
-    fields: Mapping[str, Any], source: str | None, target: str | None
+    fields: Collection[str], source: str | None, target: str | None
 ) -> tuple[str, str]:
     """The columns of source and target."""
     if source is None and target is None:
@@ -175,7 +220,58 @@ def _partners(other: str, side: int) -> list[str]:
     return [*known, COLUMN_NAMES[0][side]]
 
 
-def _actual(fields: Mapping[str, Any], name: str) -> str | None:
+def _prompt_column(path: Path, names: Sequence[str]) -> str | None:
+    """The column of the prompts, None where there is none that could be it.
+
+    Raises:
+        InputError: the only column's name is a prompt.
+    """
+    for known in PROMPT_NAMES:
+        for name in names:
+            if _plain_name(name) == known:
+                return name
+    if len(names) != 1:
+        return None
+    if path.suffix.lower() in (".csv", ".tsv") and _is_no_name(names[0]):
+        raise InputError(
+            f"{path}: the first line seems to be a prompt and no header. "
+            "Add a line `prompt` above it, or save the file as .txt."
+        )
+    return names[0]
+
+
+def _plain_name(name: str) -> str:
+    return re.sub(r"[\s_-]+", "_", name.strip().lower())
+
+
+def _is_no_name(name: str) -> bool:
+    """Whether what should be the name of a column looks like a prompt."""
+    words = re.findall(r"[^\W_]+", name.lower())
+    if len(words) < 4 and {*words} & {*PROMPT_NAMES, "source", "target", "captions"}:
+        return False
+    return " " in name.strip() or len(name) > _LONG_NAME
+
+
+def _header_hint(names: Sequence[str], wanted: str) -> str:
+    """What to do where a table seems to begin without a header."""
+    if not any(map(_is_no_name, names)):
+        return ""
+    return f" The first line seems to be no header: add one above it, with {wanted} in it."
+
+
+def _json_prompt(path: Path, row: Row, column: str | None) -> str | None:
+    """The text of a JSON object that is a prompt itself, not a record with a prompt in it."""
+    if path.suffix.lower() not in _MIXED or isinstance(row.value, str) or column in row.value:
+        return None
+    if _actual(row.value, "prompt") is not None:
+        return None
+    others = {k: v for k, v in row.value.items() if _plain_name(k) not in PROMPT_NAMES}
+    if not is_json_prompt(json.dumps(others)):
+        return None
+    return row.json or json.dumps(row.value, ensure_ascii=False)
+
+
+def _actual(fields: Collection[str], name: str) -> str | None:
     """The field of that name, in its own letter case if there is one."""
     if name in fields:
         return name
@@ -209,7 +305,7 @@ def _text(fields: Mapping[str, Any], column: str, check: bool) -> str:
     return value
 
 
-def _fields(column: str, fields: Mapping[str, Any]) -> str:
+def _fields(column: str, fields: Collection[str]) -> str:
     """What there is instead, and which of it may have been meant."""
     near = difflib.get_close_matches(column, list(fields), 1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
