@@ -1,6 +1,7 @@
 """`promptlift pairs`."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -11,7 +12,7 @@ from promptlift.cli.door import guarded, say
 from promptlift.records import Pair
 
 if TYPE_CHECKING:
-    from promptlift.tables import Fault
+    from promptlift.tables import Fault, Row
 
 T = TypeVar("T")
 API_KEY_VARIABLE = "PROMPTLIFT_LLM_API_KEY"
@@ -23,6 +24,14 @@ _Source = Annotated[str | None, typer.Option(help="Column of the sources.", show
 _Mode = Annotated[
     str, typer.Option(help="What pairs without a column `mode` are for: rewrite or extend.")
 ]
+_KeepUnfit = Annotated[
+    bool,
+    typer.Option(
+        "--keep-unfit",
+        help="Keep texts that are no prompts: nan, refusals, prefaces and fences of a chat, "
+        "settings, negative prompts, flags, tags, JSON.",
+    ),
+]
 _Target = Annotated[str | None, typer.Option(help="Column of the targets.", show_default=False)]
 
 
@@ -31,15 +40,19 @@ class _Faults:
 
     def __init__(self) -> None:
         self.rows: list[dict[str, object]] = []
+        self.unfit: Counter[str] = Counter()
 
     def sound(self, path: Path, rows: "Iterable[T | Fault]") -> Iterator[T]:
         """The rows of a file that are none."""
+        from promptlift.pairs.load import Unfit
         from promptlift.tables import Fault
 
         for row in rows:
             if not isinstance(row, Fault):
                 yield row
                 continue
+            if isinstance(row, Unfit):
+                self.unfit[row.kind] += 1
             self.rows.append({"file": str(path), "line": row.number, "fault": row.message})
             if len(self.rows) <= _SHOWN:
                 say(f"{path} line {row.number}: {row.message}")
@@ -47,7 +60,14 @@ class _Faults:
     def summary(self, hint: str = "") -> str:
         if len(self.rows) > _SHOWN:
             say(f"… and {len(self.rows) - _SHOWN} more faulty rows{hint}")
-        return f"{len(self.rows)} faulty rows left out"
+        if not self.unfit:
+            return f"{len(self.rows)} faulty rows left out"
+        from promptlift.pairs.unfit import counted
+
+        return (
+            f"{len(self.rows)} faulty rows left out, of them no prompts to learn: "
+            f"{counted(self.unfit)} (--keep-unfit keeps those)"
+        )
 
 
 @app.callback()
@@ -94,6 +114,7 @@ def build(
         float,
         typer.Option(help="Share of targets that may hold one and the same phrase to add."),
     ] = 1.0,
+    keep_unfit: _KeepUnfit = False,
     llm_url: Annotated[
         str | None,
         typer.Option(
@@ -127,7 +148,7 @@ def build(
         from promptlift.errors import ConfigError
         from promptlift.files import check_overwrites
         from promptlift.pairs.build import BuildConfig, build_file
-        from promptlift.pairs.load import load_prompts
+        from promptlift.pairs.load import fit_prompts, load_prompts
         from promptlift.pairs.paraphrase import ParaphraseConfig
         from promptlift.tables import check_output_ending
 
@@ -146,14 +167,14 @@ def build(
                 concurrency=llm_concurrency, max_requests=llm_max_requests,
             )  # fmt: skip
         faults = _Faults()
-        texts = (
-            str(row.value)
-            for path in prompts
-            for row in faults.sound(
-                path,
-                load_prompts(path, column=column, exclude_source=exclude_source or [], report=say),
+
+        def rows_of(path: Path) -> "Iterator[Row | Fault]":
+            rows = load_prompts(
+                path, column=column, exclude_source=exclude_source or [], report=say
             )
-        )
+            return rows if keep_unfit else fit_prompts(rows)
+
+        texts = (str(row.value) for path in prompts for row in faults.sound(path, rows_of(path)))
         built = build_file(texts, output, config, asking=asking, report=say)
         summary = ", ".join(f"{count} to {mode}" for mode, count in sorted(built.pairs.items()))
         say(
@@ -178,6 +199,7 @@ def load(
         Path | None, typer.Option(help="JSONL file for all faulty rows.", show_default=False)
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Do not reach for the Hub.")] = False,
+    keep_unfit: _KeepUnfit = False,
 ) -> None:
     """Read pairs, check every row, and write those that can be learned from.
 
@@ -203,7 +225,10 @@ def load(
         def sound() -> Iterator[Pair]:
             nonlocal kept
             for path in files:
-                for pair in found.sound(path, load_pairs(path, **columns, check=True, report=say)):
+                rows = load_pairs(
+                    path, **columns, check=True, drop_unfit=not keep_unfit, report=say
+                )
+                for pair in found.sound(path, rows):
                     kept += 1
                     yield pair
             if faults is not None:
@@ -226,6 +251,7 @@ def split(
     source: _Source = None,
     target: _Target = None,
     mode: _Mode = "rewrite",
+    keep_unfit: _KeepUnfit = False,
 ) -> None:
     """Split pairs into train.jsonl and test.jsonl; near-duplicates stay on one side.
 
@@ -249,7 +275,9 @@ def split(
         check_overwrites([train_file, test_file], [pairs])
         digest = sha256_of_file(pairs)
         faults = _Faults()
-        rows = load_pairs(pairs, **_columns(source, target, mode), report=say)
+        rows = load_pairs(
+            pairs, **_columns(source, target, mode), drop_unfit=not keep_unfit, report=say
+        )
         sound = list(faults.sound(pairs, rows))
         sides = split_pairs(sound, test_share=test_share, seed=seed)
         write_pairs(train_file, sides.train)

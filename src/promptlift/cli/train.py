@@ -62,6 +62,14 @@ def train(
     ] = None,
     source: Annotated[str | None, _opt("Column of the sources.")] = None,
     target: Annotated[str | None, _opt("Column of the targets.")] = None,
+    keep_unfit: Annotated[
+        bool,
+        typer.Option(
+            "--keep-unfit",
+            help="Learn texts that are no prompts, too: nan, refusals, prefaces and fences of a "
+            "chat, settings, negative prompts, flags, tags, JSON.",
+        ),
+    ] = False,
     settings: Any = None,
 ) -> None:
     """Train a model in a run folder; the same command again goes on where it stopped.
@@ -96,8 +104,10 @@ def train(
 
             files, held = paper_files(preset, held)
         collect = partial(collect_pairs, source=source, target=target, report=report)
-        learned = collect(files, drop_faulty=not pairs)  # in one's own a faulty row is an error
-        measured = collect(held, drop_faulty=not validation)
+        # In one's own a faulty row is an error; the paper's are learned as they were published.
+        drop = not keep_unfit
+        learned = collect(files, drop_faulty=not pairs, drop_unfit=drop and bool(pairs))
+        measured = collect(held, drop_faulty=not validation, drop_unfit=drop and bool(validation))
         given = measured if held else None
         if preflight:
             _measure(learned, config, given, report)

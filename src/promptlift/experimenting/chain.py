@@ -19,6 +19,7 @@ from promptlift.pairs.load import collect_pairs, write_pairs
 from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.tables import write_rows
+from promptlift.training.config import PAPER_DATA
 
 STAGE = "experimenting"
 Report = Callable[[str], None]
@@ -132,7 +133,11 @@ class Chain:
 
         files = self._files()
         collect = partial(
-            collect_pairs, drop_faulty=self.config.pairs.world is None, report=self.say
+            collect_pairs,
+            drop_faulty=self.config.pairs.world is None,
+            # The paper's pairs are learned as they were published.
+            drop_unfit=self.config.pairs.data not in (None, PAPER_DATA),
+            report=self.say,
         )
         learned = collect(files["train"])
         held = collect(files["test"]) if "test" in files else None

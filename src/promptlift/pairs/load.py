@@ -4,12 +4,15 @@ import difflib
 import json
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from promptlift.errors import InputError
 from promptlift.pairs.check import check_encodable, check_text, same_text
+from promptlift.pairs.unfit import KINDS, counted, unfit
 from promptlift.prompts.frames import is_json_prompt
 from promptlift.records import Pair
 from promptlift.tables import Fault, Row, read_rows, write_rows
@@ -23,7 +26,15 @@ MODES = ("extend", "rewrite")
 _MIXED = (".jsonl", ".json", "")
 _TABLES = (".csv", ".tsv", ".parquet")
 _LONG_NAME = 40  # characters that no column's name has, but a prompt may
+_SHOWN_CHARS = 60
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Unfit(Fault):
+    """A row with a text that is no prompt to learn, and its kind, a key of `unfit.KINDS`."""
+
+    kind: str
 
 
 def load_pairs(
@@ -33,6 +44,7 @@ def load_pairs(
     target: str | None = None,
     mode: str = "rewrite",
     check: bool = False,
+    drop_unfit: bool = False,
     report: Callable[[str], None] = _log.info,
 ) -> Iterator[Pair | Fault]:
     """The pairs of a file; a row that is none comes as a `Fault`.
@@ -41,7 +53,8 @@ def load_pairs(
     has, unless named; for one that is named alone, the other is its partner there. A column `mode`
     says "extend" or "rewrite"; without it all pairs are for `mode`. `report` is told which columns
     were taken. A text that UTF-8 cannot hold is a `Fault`; with `check` a row that is too short or
-    long, damaged by a wrong encoding, or equal on both sides is one too.
+    long, damaged by a wrong encoding, or equal on both sides is one too. With `drop_unfit` a row
+    whose target, or source, is no prompt to learn is `Unfit`.
 
     Raises:
         InputError: the file cannot be read, or no row has such columns.
@@ -71,7 +84,10 @@ def load_pairs(
             if columns is None:
                 choose(list(row.value))
             assert columns is not None
-            found: Pair | Fault = _pair(row.value, columns, mode, check)
+            found: Pair | Fault
+            found = pair = _pair(row.value, columns, mode, check)
+            if drop_unfit:
+                found = _unfit_pair(row.number, pair, columns) or pair
         except _FaultyRowError as error:
             found = Fault(row.number, str(error))
             missing = missing or f"{path} line {row.number}: {error}"
@@ -88,6 +104,7 @@ def collect_pairs(
     source: str | None = None,
     target: str | None = None,
     drop_faulty: bool = False,
+    drop_unfit: bool = False,
     report: Callable[[str], None] = _log.info,
 ) -> list[Pair]:
     """All pairs of files, their columns as `load_pairs` finds them.
@@ -96,22 +113,32 @@ def collect_pairs(
         paths: of the files.
         source, target: names of their columns.
         drop_faulty: leave out rows that are no pairs, and say how many, as of other people's data.
+        drop_unfit: leave out rows whose texts are no prompts to learn, and say how many.
         report: takes a line of that.
 
     Raises:
         InputError: a file cannot be read, or a row is no pair and is not to be left out.
     """
     found, faulty, files = [], 0, list(paths)
+    kinds, example = Counter[str](), ""
     for path in files:
-        for item in load_pairs(path, source=source, target=target):
+        for item in load_pairs(path, source=source, target=target, drop_unfit=drop_unfit):
             if isinstance(item, Pair):
                 found.append(item)
+            elif isinstance(item, Unfit):
+                kinds[item.kind] += 1
+                example = example or f"{path} line {item.number}: {item.message}"
             elif drop_faulty:
                 faulty += 1
             else:
                 raise InputError(f"{path} line {item.number}: {item.message}")
     if faulty:
         report(f"{faulty} rows of {files[0].name} and its like are no pairs and are left out")
+    if kinds:
+        report(
+            f"{kinds.total()} pairs are no prompts to learn and are left out: {counted(kinds)}. "
+            f"The first is {example}"
+        )
     return found
 
 
@@ -178,6 +205,16 @@ def load_prompts(
             yield _prompt(row, value)
         else:
             yield Fault(row.number, f"`{column}` is {type(value).__name__}, not text")
+
+
+def fit_prompts(rows: Iterable[Row | Fault]) -> Iterator[Row | Fault]:
+    """The rows of `load_prompts`; a prompt that none should learn from is `Unfit`."""
+    for row in rows:
+        kind = None if isinstance(row, Fault) else unfit(str(row.value))
+        if kind is not None and isinstance(row, Row):
+            yield Unfit(row.number, f"the prompt {_described(kind, str(row.value))}", kind)
+        else:
+            yield row
 
 
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
@@ -291,6 +328,20 @@ def _pair(fields: Mapping[str, Any], columns: tuple[str, str], mode: str, check:
     if mode not in MODES:
         raise _FaultyRowError(f"`mode` is {mode!r} and must be one of {', '.join(MODES)}")
     return Pair(source=source, target=target, mode=mode)
+
+
+def _unfit_pair(number: int, pair: Pair, columns: tuple[str, str]) -> Unfit | None:
+    for text, column, is_target in zip(
+        (pair.source, pair.target), columns, (False, True), strict=True
+    ):
+        if kind := unfit(text, target=is_target):
+            return Unfit(number, f"`{column}` {_described(kind, text)}", kind)
+    return None
+
+
+def _described(kind: str, text: str) -> str:
+    shown = text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
+    return f"{KINDS[kind][0]}: {shown!r}"
 
 
 def _text(fields: Mapping[str, Any], column: str, check: bool) -> str:
