@@ -102,7 +102,7 @@ def test_commands_in_the_docs_have_real_options() -> None:
 
 
 # Names of settings that the scripts write into a picture: `promptlift source` is no command.
-SETTINGS = {"source", "model", "result"}
+SETTINGS = {"source", "model", "result", "prompt", "negative"}
 
 
 def test_commands_within_sentences_exist() -> None:

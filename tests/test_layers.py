@@ -14,7 +14,8 @@ import promptlift
 SOURCE = Path(promptlift.__file__).parent
 FLOOR = {
     "errors", "records", "files", "tables", "runs", "devices", "png_text", "pictures",
-    "picture_files", "text_files", "statistics", "progress", "options", "schema"}  # fmt: skip
+    "picture_files", "picture_texts", "text_files", "statistics", "progress", "options",
+    "schema"}  # fmt: skip
 ROOMS = [
     "prompts", "pairs", "improving", "training", "export", "world", "illustrating", "scoring",
     "picking", "judging", "reporting", "experimenting",
@@ -106,3 +107,17 @@ def test_settings_cannot_be_changed_and_are_given_by_name(config: type) -> None:
     params = config.__dataclass_params__  # type: ignore[attr-defined]
     assert params.frozen
     assert all(item.kw_only for item in dataclasses.fields(config))
+
+
+def functions() -> dict[str, int]:
+    """The lines of every function of the package, from `def` to its last one."""
+    return {
+        f"{path.relative_to(SOURCE)} {node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+
+def test_no_function_has_more_than_80_lines() -> None:
+    assert {name: lines for name, lines in functions().items() if lines > 80} == {}

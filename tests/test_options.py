@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from promptlift.errors import ConfigError
 from promptlift.improving.config import ControlConfig, DecodingConfig
-from promptlift.options import check, known_in, option, options_of, takes
+from promptlift.options import REQUIRED, check, known_in, option, options_of, takes
 from promptlift.web.answers import fields_of
 
 
@@ -109,3 +109,24 @@ def test_what_a_config_refuses_a_request_refuses_too(config: type, value: float)
         except ValidationError:
             taken = False
         assert taken <= fine, (name, value, known)
+
+
+def test_what_must_be_given_is_an_option_without_a_default() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Needs:
+        name: str = option(REQUIRED, "Name.")
+        parts: tuple[str, ...] = option(("one",), "Parts.", choices=("one", "two"))
+
+        def __post_init__(self) -> None:
+            check(self)
+
+    with pytest.raises(TypeError, match="name"):
+        Needs()
+    with pytest.raises(ConfigError, match=r"parts is \('one', 'six'\) and must be one or two"):
+        Needs(name="x", parts=("one", "six"))
+    assert Needs(name="x", parts=("two", "one")).parts == ("two", "one")
+    shown: list[Any] = []
+    app = typer.Typer(rich_markup_mode=None)
+    app.command()(takes(Needs, "settings")(lambda settings=None: shown.append(settings)))
+    assert "Name.\n" in CliRunner().invoke(app, ["--help"]).stdout
+    assert CliRunner().invoke(app, ["--name", "x"]).exit_code == 0 and shown == [{"name": "x"}]

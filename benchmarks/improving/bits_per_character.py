@@ -24,7 +24,7 @@ from promptlift.pairs.clean import KEPT, clean_target
 from promptlift.pairs.load import load_prompts
 from promptlift.prompts.clauses import cut_prompt
 from promptlift.records import Pair
-from promptlift.scoring.text.bits import characters, target_bits
+from promptlift.scoring.text.bits import characters_of, target_bits
 from promptlift.statistics import ratio_interval
 from promptlift.tables import Fault, read_rows
 
@@ -118,7 +118,7 @@ def main() -> None:
     for name in KEPT:
         kept, learned = cleaned(heldout, name), cleaned(training, name)
         targets = [pair.target for pair in kept]
-        lengths = characters(kept)
+        lengths = characters_of([pair.target for pair in kept])
         model = target_bits(improver, kept)
         ngram = ngram_bits((pair.target for pair in learned), targets)
         results[name] = {

@@ -94,6 +94,7 @@ def drawing(count: int) -> dict[str, Any]:
 
     from promptlift.illustrating.illustrator import Illustrator
     from promptlift.illustrating.records import Request
+    from promptlift.illustrating.sampling import noise_of
 
     prompts = [f"{colour} {shape}" for shape in SHAPES for colour in COLOURS][:count]
     requests = [Request(prompt=prompt, seed=seed) for seed, prompt in enumerate(prompts)]
@@ -107,7 +108,11 @@ def drawing(count: int) -> dict[str, Any]:
     torch.set_num_threads(2)
     two_threads = drawn(requests)
     torch.set_num_threads(1)
-    noise = torch.cat([illustrator.noise(seed)[0] for seed in range(count)]).numpy()
+    base, size = (
+        illustrator.pipelines.base,
+        {"width": illustrator.width, "height": illustrator.height},
+    )
+    noise = torch.cat([noise_of(base, seed, size)[0] for seed in range(count)]).numpy()
     return {
         "differ from alone": {
             "backwards": _pictures_that_differ(pictures, backwards),

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from promptlift.judging.records import IMPROVED, ORIGINAL, SIMULATED, Vote
+from promptlift.judging.records import SIMULATED, Vote
+from promptlift.pictures import IMPROVED, ORIGINAL
 
 
 @dataclass(frozen=True, kw_only=True)

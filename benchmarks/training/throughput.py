@@ -31,7 +31,7 @@ from promptlift.pairs.load import load_pairs, load_prompts, write_pairs
 from promptlift.records import Pair
 from promptlift.tables import Row
 from promptlift.training.config import TrainingConfig
-from promptlift.training.examples import TokenizedPairs, collate
+from promptlift.training.examples import collate, tokenized
 from promptlift.training.memory import peak_resident
 from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
 from promptlift.training.train import train
@@ -135,7 +135,7 @@ def learn_as_the_script(folder: Path, every: int, pause: Callable[[], None]) -> 
     tokenizer = AutoTokenizer.from_pretrained(str(folder / "model"))
     loaded = load_torch(str(folder / "model"))
     model = loaded.engine.model
-    examples = TokenizedPairs.of(
+    examples = tokenized(
         pairs_of(folder / "pairs.jsonl"),
         loaded.codec.encode_whole,
         {"rewrite": PAPER_PREFIX},
@@ -191,12 +191,12 @@ def loss_of(folder: Path, pairs: list[Pair]) -> float:
     """Mean loss of a target token in fp32, without dropout."""
     loaded = load_torch(str(folder))
     config = TrainingConfig.resolve("paper", {})
-    rows = TokenizedPairs.of(
+    rows = tokenized(
         pairs,
         loaded.codec.encode_whole,
         {"rewrite": PAPER_PREFIX},
         config,
-    ).rows
+    )
     join, total, tokens = collate(loaded.codec.special.pad), 0.0, 0
     with torch.no_grad():
         for at in range(0, len(rows), 8):

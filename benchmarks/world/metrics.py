@@ -14,6 +14,7 @@ that say more and more, all of it true. Writes metrics.json and metrics.svg.
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -89,12 +90,9 @@ def agreement(prompts: Sequence[int], metric: Values, better: dict[str, Values])
     return {
         "pairs": len(groups),
         "decided": choosing.decided,
-        "accuracy": rounded(choosing.accuracy, choosing.accuracy_low, choosing.accuracy_high),
-        "tau": rounded(taus["score"].tau, taus["score"].tau_low, taus["score"].tau_high),
-        **{
-            f"tau with {name}": rounded(taus[name].tau, taus[name].tau_low, taus[name].tau_high)
-            for name in ("shown", "clean")
-        },
+        "accuracy": rounded(*astuple(choosing.accuracy)),
+        "tau": rounded(*astuple(taus["score"].tau)),
+        **{f"tau with {name}": rounded(*astuple(taus[name].tau)) for name in ("shown", "clean")},
     }
 
 
@@ -159,7 +157,7 @@ def measure_singles(original: Arm, improved: Arm, groups: Sequence[int]) -> dict
     found = {}
     for name in (name for name in columns if name in NAMES):
         one = metric_agreement(both, columns[name].tolist(), score.tolist())
-        found[name] = rounded(one.tau, one.tau_low, one.tau_high)
+        found[name] = rounded(*astuple(one.tau))
     return found
 
 

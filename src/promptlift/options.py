@@ -7,7 +7,7 @@ gives a command the options of a config, and `web.answers.fields_of` a request i
 import inspect
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
 from functools import wraps
 from numbers import Integral, Real
@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from promptlift.errors import ConfigError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+REQUIRED = MISSING  # the default of a setting that must be given
 _KEY = "option"
 
 
@@ -46,9 +47,11 @@ class Option:
     off: str | None = None
 
     def allows(self, value: Any) -> bool:
-        """Whether a value lies in the range or is a choice."""
+        """Whether a value lies in the range or is a choice; of several, whether all are."""
         if self.choices:
-            return value in self.choices
+            return (
+                {*value} <= {*self.choices} if isinstance(value, tuple) else value in self.choices
+            )
         if not isinstance(value, Real):
             return True
         value = float(value)
@@ -78,7 +81,10 @@ class Option:
 
 
 def option(default: Any, help: str, **known: Any) -> Any:
-    """A field of a config; `known` are the fields of `Option`, which its metadata have too."""
+    """A field of a config; `known` are the fields of `Option`, which its metadata have too.
+
+    A setting whose default is `REQUIRED` must be given.
+    """
     made = Option(help=help, **known)
     return field(default=default, metadata={**vars(made), _KEY: made})
 
@@ -132,9 +138,12 @@ def _wrong_kind(item: "Field[Any]", value: Any) -> str | None:
     return None
 
 
-def known_in(config: type, names: Iterable[str], what: str) -> None:
-    """Raise ConfigError unless a config has all of these settings; `what` names it in the error."""
-    known = list(options_of(config))
+def known_in(config: type | Iterable[str], names: Iterable[str], what: str) -> None:
+    """Raise ConfigError unless a config, or a list, has all of these names of settings.
+
+    `what` names it in the error.
+    """
+    known = list(options_of(config) if isinstance(config, type) else config)
     for name in names:
         if name not in known:
             near = get_close_matches(name, known, 1)
@@ -155,7 +164,6 @@ def takes(
     without: Collection[str] = (),
     renamed: Mapping[str, str] | None = None,
     defaults: Mapping[str, Any] | None = None,
-    panel: str | None = None,
     show_defaults: bool = True,
 ) -> Callable[[Command], Command]:
     """Give a command the options of a config.
@@ -170,7 +178,6 @@ def takes(
         without: settings that it does not take.
         renamed: what a setting is called on the command line, by its name in the config.
         defaults: what help shows for a default that the command overrides.
-        panel: heading of these options in help, for those that name none.
         show_defaults: not where presets or model cards have defaults of their own.
     """
     names = {
@@ -192,7 +199,6 @@ def takes(
                     *known[name],
                     typed,
                     (defaults or {}).get(name, known[name][0].default if show_defaults else None),
-                    panel,
                 ),
             )
             for name, typed in names.items()
@@ -220,12 +226,12 @@ def takes(
     return add
 
 
-def _typed(item: "Field[Any]", known: Option, name: str, default: Any, panel: str | None) -> Any:
+def _typed(item: "Field[Any]", known: Option, name: str, default: Any) -> Any:
     """The annotation by which Typer makes an option of a field."""
     import typer
 
     shown = known.shown
-    if shown is None and default is not None and default is not False and default != ():
+    if shown is None and default is not False and default not in (None, (), REQUIRED):
         shown = _shown(default)
     types = set(kinds(item.type))
     listed = tuple in types
@@ -237,7 +243,7 @@ def _typed(item: "Field[Any]", known: Option, name: str, default: Any, panel: st
         *flags,
         help=known.help + (f" [{shown}]" if shown else ""),
         show_default=False,
-        rich_help_panel=known.panel or panel,
+        rich_help_panel=known.panel,
     )
     return Annotated[(list[str] if listed else kind) | None, made]
 

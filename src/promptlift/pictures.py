@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -185,12 +184,8 @@ def _picture(path: Path, row: Row | Fault) -> Picture:
     return Picture(path=path.parent / found.pop("file"), **found)
 
 
-@lru_cache(maxsize=64)
 def _unpacked(text: str) -> Any:
-    """A column of JSON, None where it is none.
-
-    The pictures of a run have few different settings, so each text is parsed once.
-    """
+    """A column of JSON, None where it is none."""
     try:
         return json.loads(text)
     except (ValueError, TypeError):

@@ -20,7 +20,12 @@ _MOST = 16 << 20  # bytes of a text chunk, unpacked: a small file may hold a hug
 def is_png(path: Path) -> bool:
     """Whether a file begins as a PNG does."""
     with open(path, "rb") as file:
-        return file.read(len(_SIGNATURE)) == _SIGNATURE
+        return is_png_data(file.read(len(_SIGNATURE)))
+
+
+def is_png_data(data: bytes) -> bool:
+    """Whether bytes begin as a PNG does."""
+    return data.startswith(_SIGNATURE)
 
 
 def read_png_text(path: Path) -> dict[str, str]:
@@ -73,7 +78,7 @@ def with_png_texts(data: bytes, texts: Mapping[str, str], place: str) -> bytes:
 
 def _chunks(data: bytes, path: str) -> Iterator[tuple[bytes, bytes]]:
     """Name and content of each chunk, the header first, the end last."""
-    if not data.startswith(_SIGNATURE):
+    if not is_png_data(data):
         raise InputError(f"{path} is not a PNG picture")
     place, name = len(_SIGNATURE), b""
     while name != b"IEND":

@@ -6,6 +6,7 @@ give the same result.
 
 import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
@@ -21,6 +22,15 @@ _NUMBERS_AT_ONCE = 2_000_000
 
 Array = npt.NDArray[np.float64]
 Values = Sequence[float] | Array
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with the ends of its 95% interval; each is None where it is not defined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
 
 
 def mean_interval(
@@ -97,6 +107,8 @@ def crossed_totals(
         seed: of the draws. The order of the votes does not matter, and names matter only by
             their order.
     """
+    if not len(values):
+        return np.zeros((draws, values.shape[1]))
     rater_places, rater_count = _places(raters or [""] * len(prompts))
     prompt_places, prompt_count = _places(prompts)
     columns = values.shape[1]
@@ -115,8 +127,8 @@ def crossed_totals(
 
 def multiplicities(count: int, draws: int, random: np.random.Generator) -> Array:
     """How often each of `count` was drawn in as many draws with replacement, [draws, count]."""
-    if count == 1:
-        return np.ones((draws, 1))
+    if count <= 1:
+        return np.ones((draws, count))
     return random.multinomial(count, np.full(count, 1 / count), size=draws).astype(np.float64)
 
 
@@ -215,7 +227,7 @@ def sign_test(wins: int, losses: int) -> float:
     Raises:
         MissingExtraError: SciPy is not installed.
     """
-    tail = _special("Testing votes", "web").bdtr(min(wins, losses), wins + losses, 0.5)
+    tail = scipy_special("Testing votes", "web").bdtr(min(wins, losses), wins + losses, 0.5)
     return min(1.0, 2.0 * float(tail))
 
 
@@ -230,7 +242,7 @@ def t_quantile(share: float, freedom: int) -> float:
     Raises:
         MissingExtraError: SciPy is not installed.
     """
-    return float(_special("Comparing with noise", "score").stdtrit(freedom, share))
+    return float(scipy_special("Comparing with noise", "score").stdtrit(freedom, share))
 
 
 def average_ranks(values: Values) -> Array:
@@ -250,7 +262,7 @@ def average_ranks(values: Values) -> Array:
     return np.asarray((rankdata(values) - 1) / (len(values) - 1))
 
 
-def _special(what: str, extra: str) -> Any:
+def scipy_special(what: str, extra: str) -> Any:
     """SciPy's special functions: they load in a quarter of the time that `scipy.stats` takes."""
     try:
         from scipy import special

@@ -1,7 +1,6 @@
 """`promptlift doctor`: what is there, what would run, what is missing."""
 
 import json
-import platform
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ def test_says_that_all_is_ready(run: Run, bundled: Path) -> None:
 def test_packages_that_are_absent_have_a_dash(
     run: Run, bundled: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "_version", lambda name: None)
+    monkeypatch.setattr(doctor, "versions_of", lambda names: {})
     assert "promptlift -, " in run("doctor").stdout
 
 
@@ -76,30 +75,3 @@ def test_a_damaged_model_is_told(run: Run, bundled: Path) -> None:
     assert "is damaged" in result.stdout
     found = json.loads(run("doctor", "--json").stdout)
     assert found["ready"] is False
-
-
-@pytest.mark.parametrize(
-    ("cpuinfo", "found"),
-    [
-        ("flags\t\t: fpu avx2 avx512_vnni\n", ["avx512_vnni"]),
-        ("Features\t: fp asimd asimddp\n", ["asimddp"]),
-        ("flags\t\t: fpu avx2\n", []),
-        (None, None),
-    ],
-)
-def test_tells_whether_int8_is_fast(
-    cpuinfo: str | None, found: list[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "cpuinfo"
-    if cpuinfo is not None:
-        path.write_text(cpuinfo)
-    monkeypatch.setattr(doctor, "_CPUINFO", path)
-    monkeypatch.setattr(platform, "system", lambda: "Linux")
-    assert doctor.int8_instructions() == found
-
-
-@pytest.mark.parametrize(("machine", "found"), [("arm64", ["asimddp"]), ("x86_64", [])])
-def test_tells_it_on_a_mac(machine: str, found: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "system", lambda: "Darwin")
-    monkeypatch.setattr(platform, "machine", lambda: machine)
-    assert doctor.int8_instructions() == found

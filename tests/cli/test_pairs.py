@@ -136,7 +136,7 @@ def test_split_writes_both_sides_and_the_evidence(run: Run, tmp_path: Path) -> N
 def test_split_refuses_a_share_above_one(run: Run, tmp_path: Path) -> None:
     result = run("pairs", "split", tmp_path / "p.jsonl", "-o", tmp_path, "--test-share", "2")
     assert result.exit_code == 2
-    assert "--test-share is 2.0 and must lie between 0 and 1" in result.stderr
+    assert "test_share is 2.0 and must be between 0 and 1" in result.stderr
 
 
 def test_describe_prints_and_draws(run: Run, tmp_path: Path) -> None:

@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from promptlift.improving.receipts import a1111_parameters, parse_a1111_parameters
+from promptlift.improving.receipts import (
+    a1111_parameters,
+    parse_a1111_parameters,
+    receipt_text,
+)
+from promptlift.png_text import write_png_text
 from promptlift.records import Improvement
 from tests.cli.conftest import Run, error_line
 
@@ -90,7 +95,9 @@ def test_a_picture_carries_its_receipt(
     assert run("stamp", picture, "--receipt", single).exit_code == 0
     with Image.open(picture) as image:
         image.load()
-        assert image.text["parameters"] == "鸟\nNegative prompt: blurry"
+        lines = image.text["parameters"].split("\n")
+    assert lines[:2] == ["鸟", "Negative prompt: blurry"]
+    assert lines[2].startswith("Seed: 3, promptlift source: 鸟, promptlift model: talking@")
     shown = run("show", picture)
     assert shown.exit_code == 0, shown.stderr
     for line in ("prompt    鸟", "negative  blurry", "note      left alone: it looks like"):
@@ -98,6 +105,32 @@ def test_a_picture_carries_its_receipt(
     found = json.loads(run("show", picture, "--json").stdout)
     assert found["receipt"]["source"] == found["parameters"]["prompt"] == "鸟"
     assert run("replay", picture, "--model", exported).stdout == "same: 鸟\n"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "negative"),
+    [
+        ("(aa:1.2), (bb:1.3), (cc:1.1)", None),
+        ("(aa:1.2), (bb:1.3), (cc:1.1)", "x: 1, y: 2, z: 3"),
+        ("a cat\nNegative prompt: with a hat", "blurry"),
+        ("Steps: 20, Sampler: Euler a, Seed: 5", None),
+        ('{"subject": "cat", "style": "photo"}', "a\n\nb"),
+    ],
+)
+def test_e_what_stamp_writes_show_reads(
+    run: Run, tmp_path: Path, prompt: str, negative: str | None
+) -> None:
+    picture, single = tmp_path / "a.png", tmp_path / "single.json"
+    Image.new("RGB", (8, 8)).save(picture)
+    record = Improvement(
+        source=prompt, prompt=prompt, additions=(), clip_tokens=4, seed=0, variant=0,
+        mode="extend", model="m@0", negative=negative,
+    )  # fmt: skip
+    single.write_text(receipt_text(record))
+    assert run("stamp", picture, "--receipt", single).exit_code == 0
+    found = json.loads(run("show", picture, "--json").stdout)["parameters"]
+    assert (found["prompt"], found["negative"]) == (prompt, negative or "")
+    assert found["settings"]["promptlift model"] == "m@0"
 
 
 def test_parameters_that_a_tool_wrote_stay(run: Run, receipts: Path, tmp_path: Path) -> None:
@@ -117,7 +150,81 @@ def test_parameters_that_a_tool_wrote_stay(run: Run, receipts: Path, tmp_path: P
         "prompt": "a cat",
         "negative": "bad\nhands",
         "settings": {"Steps": "20", "Sampler": "Euler a", "CFG scale": "7"},
+        "tool": "A1111",
+        "notes": [],
     }
+
+
+def carrying(path: Path, **texts: str) -> Path:
+    """A PNG with texts, or a JPEG or WebP whose user comment is `parameters`."""
+    if path.suffix == ".png":
+        Image.new("RGB", (8, 8)).save(path)
+        write_png_text(path, texts)
+    else:
+        exif = Image.Exif()
+        comment = texts.get("parameters", "").encode("utf-16-be")
+        exif[0x8769] = {0x9286: b"UNICODE\0" + comment}
+        Image.new("RGB", (8, 8)).save(path, exif=exif if comment else b"")
+    return path
+
+
+SWARMUI = json.dumps({"sui_image_params": {"prompt": "a cat", "negativeprompt": "blurry"}})
+FOOOCUS = json.dumps({"prompt": "a cat", "negative_prompt": "blurry", "version": "Fooocus v2"})
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp"])
+@pytest.mark.parametrize(
+    ("text", "tool"),
+    [
+        (SWARMUI, "SwarmUI"),
+        (FOOOCUS, "Fooocus"),
+        ("a cat\nNegative prompt: blurry\nSteps: 20, Seed: 5, Size: 8x8", "A1111"),
+        (json.dumps({"prompt": "a cat", "uc": "blurry", "app": "DreamBox"}), "DreamBox"),
+    ],
+)
+def test_i_show_reads_what_each_tool_wrote(
+    run: Run, tmp_path: Path, name: str, text: str, tool: str
+) -> None:
+    path = carrying(tmp_path / name, parameters=text)
+    shown = run("show", path)
+    assert shown.exit_code == 0, shown.stderr
+    assert f"{tool:<9} a cat\nnegative  blurry\n" in shown.stdout
+    found = json.loads(run("show", path, "--json").stdout)
+    assert found["parameters"]["tool"] == tool and found["receipt"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "line"),
+    [
+        ("a.png", {"parameters": '{"steps": 20}'}, "is JSON of an unknown tool"),
+        ("a.jpg", {"parameters": '{"steps": 20, "app": "DreamBox"}'}, "`UserComment` is JSON of D"),
+        ("a.jpg", {"parameters": "Screenshot"}, "carries neither a receipt nor a prompt of A1111"),
+        ("a.png", {"prompt": '{"3": {"class_type": "X", "inputs": {}}}'}, "ComfyUI's graph does"),
+        ("a.png", {"workflow": '{"nodes": []}'}, "ComfyUI's workflow is there"),
+        ("a.png", {"Software": "gimp"}, "carries neither a receipt nor a prompt of A1111"),
+        ("a.jpg", {}, "carries neither a receipt nor a prompt of A1111"),
+        ("a.webp", {}, "carries neither a receipt nor a prompt of A1111"),
+    ],
+)
+def test_i_a_picture_without_a_prompt_gives_one_clear_line(
+    run: Run, tmp_path: Path, name: str, texts: dict[str, str], line: str
+) -> None:
+    result = run("show", carrying(tmp_path / name, **texts))
+    assert result.exit_code == 1 and result.stdout == ""
+    assert line in error_line(result)
+
+
+def test_i_show_says_what_a_graph_does_not(run: Run, tmp_path: Path) -> None:
+    sampler = {"model": ["4", 0], "positive": ["6", 0], "negative": ["7", 0], "seed": 5}
+    graph = {
+        "3": {"class_type": "KSampler", "inputs": sampler},
+        "6": {"class_type": "CLIPTextEncode", "inputs": {"text": ["8", 0]}},
+        "7": {"class_type": "CLIPTextEncode", "inputs": {"text": "blurry"}},
+        "8": {"class_type": "Ollama", "inputs": {"prompt": "a cat"}},
+    }
+    shown = run("show", carrying(tmp_path / "a.png", prompt=json.dumps(graph))).stdout
+    assert shown.startswith("ComfyUI   a cat\nnegative  blurry\n          seed: 5\n")
+    assert "note      the text went through a node that may have changed it: Ollama" in shown
 
 
 def test_parameters_are_written_as_they_are_read() -> None:

@@ -91,7 +91,7 @@ def test_a_run_whose_drawing_has_not_finished_says_so(run: Run, tmp_path: Path, 
     if holds == "pictures":
         (tmp_path / holds).mkdir()
     else:
-        stages = {"stages": {"illustrating": {"state": "interrupted"}}}
+        stages = {"schema_version": 1, "stages": {"illustrating": {"state": "interrupted"}}}
         (tmp_path / holds).write_text(json.dumps(stages) if holds == "manifest.json" else "")
     result = run("score", tmp_path)
     assert result.exit_code == 1

@@ -57,8 +57,8 @@ def test_settings_are_flat_and_leave_out_how_things_are_done(tmp_path: Path) -> 
     ("text", "message"),
     [
         ("threads = 0\n", "threads is 0 and must be 1 or more"),
-        ("[trian]\n", "trian is not known; did you mean train?"),
-        ("[train]\nepoch = 2\n", r"\[train\] epoch is not known; did you mean epochs?"),
+        ("[trian]\n", r"mine\.toml has no option 'trian'; did you mean train\?"),
+        ("[train]\nepoch = 2\n", r"\[train\] has no option 'epoch'; did you mean epochs\?"),
         ("[train]\nepochs = -1\n", r"\[train\]: epochs is -1"),
         ('[train]\nepochs = "many"\n', r"\[train\]: "),
         ('[train]\npreset = "big"\n', "preset 'big' is not known"),

@@ -72,6 +72,7 @@ def test_refiner_agrees_with_diffusers(base: Any, refiner: Path) -> None:
         ("{red|crimson} cat", [("crimson cat", 1)]),
         ("[cat:tiger:0.5]", [("tiger", 1)]),
         ("(:1.2)", []),
+        ("(a <random:b,cc>:1.2) # d", [("a cc", 1.2), (" ", 1)]),
     ],
 )
 def test_weights_by_hand(prompt: str, runs: list[tuple[str, float]]) -> None:

@@ -176,3 +176,21 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
     one, other = PromptSource(files=paths), PromptSource(files=paths[::-1])
     assert one.identity() != other.identity()
     assert len(one.identity()["files"]) == 2
+
+
+def test_d_a_file_of_a1111_prompt_lines_keeps_all_but_the_prompts(
+    bundled: Improver, tmp_path: Path
+) -> None:
+    path = tmp_path / "prompts.txt"
+    lines = [
+        '--prompt "a cat" --negative_prompt "blurry"',
+        "--steps 20 --prompt a red dog --negative_prompt blurry, ugly",
+        '--negative_prompt "x" --prompt "a hat"',
+    ]
+    path.write_text("\n".join(lines), "utf-8")
+    session = bundled.session()
+    for line, [row] in zip(
+        lines, improve_items(session, PromptSource(files=[path]).items(), seed=0), strict=True
+    ):
+        assert row["additions"]
+        assert row["prompt"].replace(", " + ", ".join(row["additions"]), "") == line

@@ -1,8 +1,10 @@
 """The Improver's promises: seeds, batches, modes, variants, verbatim words."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -180,3 +182,38 @@ def test_the_bundled_model_improves_a_real_prompt() -> None:
     assert results == [improver.improve(prompt, seed=1) for prompt in prompts]
     assert all(result.additions for [result] in results)
     assert all(result.clip_tokens <= 75 for [result] in results)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": -1}, "seed is -1 and must be a whole number from 0 to 18446744073709551615"),
+        ({"seed": 1.5}, "seed is 1.5 and must be a whole number"),
+        ({"seed": True}, "seed is True and must be a whole number"),
+        ({"seed": 2**64}, "seed is 18446744073709551616 and must be"),
+        ({"n": 100_000_000}, "n is 100000000 and must be a whole number from 1 to 10000"),
+        ({"n": 1.0}, "n is 1.0 and must be a whole number"),
+    ],
+)
+def test_numbers_that_no_receipt_could_hold_are_refused(
+    bundled: Improver, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        bundled.improve("a cat", **options)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 9999, 1.5])
+def test_threads_are_bounded(threads: Any) -> None:
+    with pytest.raises(ConfigError, match=f"threads is {threads} and must be a whole number"):
+        Improver.load(threads=threads)
+
+
+@pytest.mark.parametrize("prompts", [5, None, "a cat"])
+def test_what_is_no_sequence_of_prompts_is_refused(bundled: Improver, prompts: Any) -> None:
+    with pytest.raises(InputError, match=r"prompts is .* and must be several texts"):
+        bundled.improve_stream(prompts)
+
+
+def test_a_prompt_that_is_no_text_is_named(bundled: Improver) -> None:
+    with pytest.raises(InputError, match="prompt 1 is int, not text"):
+        bundled.improve(["a cat", 5])  # type: ignore[list-item]

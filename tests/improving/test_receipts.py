@@ -5,6 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from PIL import Image
 
 from promptlift.errors import InputError
@@ -14,6 +16,7 @@ from promptlift.improving.improver import Improver
 from promptlift.improving.journal import COLUMNS
 from promptlift.improving.receipts import (
     KEYWORD,
+    a1111_parameters,
     a1111_text,
     parse_a1111_parameters,
     parse_receipt,
@@ -33,6 +36,79 @@ def test_a1111_reads_back_what_is_pasted(bundled: Improver) -> None:
     prompt, negative, settings = parse_a1111_parameters(a1111_text(result))
     assert (prompt, negative) == (result.prompt, "blurry, text")
     assert (settings["Seed"], settings["promptlift source"]) == ("3", source)
+
+
+def record(prompt: str, negative: str | None = None) -> Improvement:
+    return Improvement(
+        source="a", prompt=prompt, additions=(), clip_tokens=4, seed=7, variant=0, mode="extend",
+        model="m@0", negative=negative,
+    )  # fmt: skip
+
+
+# What A1111 would take for something else, and how its lines may be mixed.
+PIECES = [
+    "Negative prompt: ", "Negative prompt:", "Steps: 20, Sampler: Euler a, Seed: 5", "\n", "\n\n",
+    "(aa:1.2), (bb:1.3), (cc:1.1)", 'promptlift prompt: "x", a: 1, b: 2', '"', "\\", ", ", ": ",
+    "\r", "\t ", "猫", "\x1f", "\u2028", '{"subject": "cat"}', "a cat",
+]  # fmt: skip
+TEXTS = st.text() | st.lists(st.sampled_from(PIECES) | st.text(max_size=3)).map("".join)
+
+
+@given(prompt=TEXTS, negative=st.none() | TEXTS, few=st.booleans())
+@example("(aa:1.2), (bb:1.3), (cc:1.1)", None, False)
+@example("a\nNegative prompt: b", "c\nNegative prompt: d\nA: 1, B: 2, C: 3", True)
+def test_e_round_trip_of_any_prompt_and_negative(
+    prompt: str, negative: str | None, few: bool
+) -> None:
+    def stripped(text: str) -> str:
+        """The one thing that A1111's form does not carry: blanks around lines, and around all."""
+        return "\n".join(line.strip() for line in text.strip().split("\n"))
+
+    text = a1111_parameters(record(prompt, negative), {"Seed": 7, "Size": "8x8"} if few else None)
+    read = parse_a1111_parameters(text)
+    assert read[:2] == (stripped(prompt), stripped(negative or ""))
+    assert len(read[2]) >= 3 and read[2]["Seed"] == "7"
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "(aa:1.2), (bb:1.3), (cc:1.1)", "aa:1.2, bb:1.3, cc:1.1", "[aa:bb:0.5], [c:0.1], [d:0.2]",
+        "a cat, (aa: 1.2), (bb: 1.3), (cc: 1.1)", "<lora:a:1>, <lora:b:1>, <lora:c:1>",
+        "masterpiece, style: oil, mood: dark, light: soft", "a photo\n(aa:1.2),(bb:1.3),(cc:1.1)",
+    ],
+)  # fmt: skip
+def test_e_a_last_line_of_weights_is_no_line_of_settings(prompt: str) -> None:
+    assert parse_a1111_parameters(prompt) == (prompt, "", {})
+    assert parse_a1111_parameters(a1111_text(record(prompt)))[0] == prompt
+    assert parse_a1111_parameters(f"cat\nNegative prompt: {prompt}") == ("cat", prompt, {})
+    assert "promptlift prompt" not in a1111_text(record(prompt))
+
+
+@pytest.mark.parametrize(
+    "negative",
+    ["blurry", "a: 1, b: 2, c: 3", "Steps: 1, Size: 2x2, Seed: 3", "(aa:1.2), (bb:1.3), (c:1)", ""],
+)
+def test_e_a_last_line_that_begins_the_negative_prompt_is_no_line_of_settings(
+    negative: str,
+) -> None:
+    text = f"a cat\nNegative prompt: {negative}"
+    assert parse_a1111_parameters(text) == ("a cat", negative, {})
+
+
+@pytest.mark.parametrize(
+    ("line", "settings"),
+    [
+        ("Steps: 20, Sampler: Euler a, Seed: 5", {"Sampler": "Euler a"}),
+        ('Steps: 20, Lora hashes: "a: 1, b: 2", Seed: 5', {"Lora hashes": "a: 1, b: 2"}),
+        ('Steps: 4, Seed: 5, Size: 8x8, Hashes: {"model": "ab", "vae": "cd"}', {"Size": "8x8"}),
+        ("Steps: 4, Hires, Seed: 5, Version: v1.10, ", {"Seed": "5", "Version": "v1.10"}),
+    ],
+)
+def test_e_lines_of_settings_are_still_read(line: str, settings: dict[str, str]) -> None:
+    prompt, negative, found = parse_a1111_parameters(f"a cat\nNegative prompt: bad\n{line}")
+    assert (prompt, negative) == ("a cat", "bad")
+    assert found.items() >= settings.items()
 
 
 # Made before options were renamed, by the bundled model of today.

@@ -23,6 +23,7 @@ from promptlift.judging.statistics.rates import (
     WITHOUT_TIES,
     win_rates,
 )
+from promptlift.statistics import Estimate
 
 FEW = 60
 MANY = 500
@@ -82,6 +83,12 @@ def check(
     assert max(one.width for one in found.values()) <= widest / short, found
 
 
+def interval(found: Estimate, truth: float) -> Interval:
+    """An estimate of which all is known, beside the truth."""
+    assert found.low is not None and found.value is not None and found.high is not None
+    return Interval(found.low, found.value, found.high, truth)
+
+
 def rates_study(crowd: Crowd, raters: int, prompts: int) -> Study:
     decided = crowd.win_rate()
     truths = {
@@ -95,13 +102,8 @@ def rates_study(crowd: Crowd, raters: int, prompts: int) -> Study:
         rates = win_rates(votes, kind="simulated", draws=400, seed=seed).together.rates
         found = {}
         for rule, truth in truths.items():
-            rate = rates[rule]
-            assert rate.rate is not None
-            assert rate.crossed_low is not None and rate.crossed_high is not None
-            found[f"wilson {rule}"] = Interval(rate.low, rate.rate, rate.high, truth)
-            found[f"crossed {rule}"] = Interval(
-                rate.crossed_low, rate.rate, rate.crossed_high, truth
-            )
+            found[f"wilson {rule}"] = interval(rates[rule].wilson, truth)
+            found[f"crossed {rule}"] = interval(rates[rule].crossed, truth)
         return found
 
     return study
@@ -165,12 +167,9 @@ def test_consistency_and_side_bias(studies: int) -> None:
     def study(seed: int) -> dict[str, Interval]:
         votes = simulate_votes(crowd, raters=1, prompts=80, repeats=40, seed=seed)
         [found] = rater_checks(votes, kind="simulated")
-        assert found.consistency is not None and found.left_share is not None
         return {
-            "consistency": Interval(
-                found.consistency_low, found.consistency, found.consistency_high, consistent
-            ),
-            "left": Interval(found.left_low, found.left_share, found.left_high, lefts),
+            "consistency": interval(found.consistency, consistent),
+            "left": interval(found.left_share, lefts),
         }
 
     check(coverage(study, studies), studies, 0.93)
@@ -179,7 +178,7 @@ def test_consistency_and_side_bias(studies: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("studies", STUDIES)
 def test_metrics_against_people(studies: int) -> None:
-    def measure(seed: int, prompts: int, draws: int) -> list[float | None]:
+    def measure(seed: int, prompts: int, draws: int) -> tuple[Estimate, Estimate]:
         random = np.random.default_rng(seed)
         crowd = Crowd(prompt_spread=1.5)
         votes = simulate_votes(crowd, raters=5, prompts=prompts, seed=seed)
@@ -193,18 +192,13 @@ def test_metrics_against_people(studies: int) -> None:
             draws=draws,
             seed=seed,
         )
-        ends = (found.accuracy_low, found.accuracy_high, found.tau_low, found.tau_high)
-        return [found.accuracy, found.tau, *ends]
+        return found.accuracy, found.tau
 
     large = [measure(10_000 + seed, 2_000, 1) for seed in range(4)]
-    accuracy, tau = (float(np.mean([found[place] for found in large])) for place in (0, 1))
+    accuracy, tau = (float(np.mean([found[place].value for found in large])) for place in (0, 1))
 
     def study(seed: int) -> dict[str, Interval]:
-        found = [value for value in measure(seed, 80, 200) if value is not None]
-        one, other, one_low, one_high, other_low, other_high = found
-        return {
-            "accuracy": Interval(one_low, one, one_high, accuracy),
-            "tau": Interval(other_low, other, other_high, tau),
-        }
+        one, other = measure(seed, 80, 200)
+        return {"accuracy": interval(one, accuracy), "tau": interval(other, tau)}
 
     check(coverage(study, studies), studies, 0.92)

@@ -29,11 +29,11 @@ def test_results_of_raters_who_always_prefer_the_improved(judged: Study) -> None
         part = found.systems["improved"]
         tally = part.rates.together
         assert (tally.wins, tally.losses, tally.ties) == (50, 0, 0)
-        assert tally.rates["ties_lose"].rate == 1.0
+        assert tally.rates["ties_lose"].wilson.value == 1.0
         assert part.evidence.stop <= 10
         assert part.evidence.low > 0.5
         for check in found.raters:
-            assert check.consistency == 1.0
+            assert check.consistency.value == 1.0
             assert (check.attention, check.attention_passed) == (2, 2)
             assert check.left_test > 0.5  # sides are balanced
     assert {rater.name: rater.done for rater in results.raters} == {"ada": 32, "ben": 32}
@@ -74,8 +74,8 @@ def test_a_metric_is_compared_with_people(judged: Study) -> None:
     right = {(index, 0): 1.0 for index in range(25)}
     gains = {"right": right, "wrong": dict.fromkeys(right, -1.0), "other run": {(99, 0): 1.0}}
     found = agreement_with_metrics(judged, gains, question="picture")
-    assert found["right"].accuracy == 1.0
-    assert found["wrong"].accuracy == 0.0
+    assert found["right"].accuracy.value == 1.0
+    assert found["wrong"].accuracy.value == 0.0
     assert "other run" not in found
 
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from promptlift.judging.records import IMPROVED, ORIGINAL, Vote
+from promptlift.judging.records import Vote
+from promptlift.pictures import IMPROVED, ORIGINAL
 
 SWAPPED = {"left": "right", "right": "left"}
 WINNERS = {"w": "left", "l": "right", "t": "tie", "b": "both_bad", "s": "skip"}

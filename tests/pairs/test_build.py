@@ -3,8 +3,10 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from promptlift.pairs.build import BuildConfig, build_pairs
-from promptlift.pairs.clean import cap_phrases, clean_target
+from promptlift.options import options_of
+from promptlift.pairs.build import build_pairs
+from promptlift.pairs.clean import KEPT, cap_phrases, clean_target
+from promptlift.pairs.config import BuildConfig
 from promptlift.pairs.plain import plain_head, without_manner
 from promptlift.prompts.clauses import split_clauses
 from promptlift.prompts.lexicon.words import may_be_taught
@@ -25,7 +27,7 @@ def test_cleaning_drops_names_and_repetitions() -> None:
 
 
 def test_builds_both_tasks() -> None:
-    pairs = list(build_pairs([PROMPT], BuildConfig(cuts=0)))
+    [pairs] = build_pairs([PROMPT], BuildConfig(cuts=0))
     rest = "soft light, 4k, misty forest"
     assert pairs == [
         Pair(source="a painting of a cat", target=rest, mode="extend"),
@@ -33,19 +35,23 @@ def test_builds_both_tasks() -> None:
     ]
 
 
+def test_what_targets_keep_is_an_option_by_the_same_names() -> None:
+    assert options_of(BuildConfig)["keep"][1].choices == KEPT
+
+
 def test_uncleaned_targets_keep_everything() -> None:
-    [pair, _] = build_pairs([PROMPT], BuildConfig(keep="all", cuts=0))
+    [[pair, _]] = build_pairs([PROMPT], BuildConfig(keep="all", cuts=0))
     assert "greg rutkowski" in pair.target
 
 
 def test_a_head_with_a_name_is_not_taught_to_be_written() -> None:
-    pairs = list(build_pairs(["emma watson as a knight, soft light"], BuildConfig(cuts=0)))
+    [pairs] = build_pairs(["emma watson as a knight, soft light"], BuildConfig(cuts=0))
     assert [pair.mode for pair in pairs] == ["extend"]
 
 
 def test_longer_cuts_follow_the_prompt_and_depend_on_the_seed_alone() -> None:
-    first = list(build_pairs([PROMPT], BuildConfig(cuts=2, seed=1)))
-    assert first == list(build_pairs([PROMPT], BuildConfig(cuts=2, seed=1)))
+    [first] = build_pairs([PROMPT], BuildConfig(cuts=2, seed=1))
+    assert [first] == list(build_pairs([PROMPT], BuildConfig(cuts=2, seed=1)))
     extending = [pair for pair in first if pair.mode == "extend"]
     assert len(extending) == 3
     assert all(PROMPT.startswith(pair.source) for pair in extending)
@@ -62,7 +68,7 @@ CLAUSES = st.lists(WORDS, min_size=1, max_size=3).map(" ".join)
 @example(["soft light", "by greg rutkowski", "nude", "4k"])
 def test_every_clause_of_a_cleaned_target_may_be_taught(clauses: list[str]) -> None:
     prompt = ", ".join(["a cat", *clauses])
-    pairs = list(build_pairs([prompt], BuildConfig(keep="words")))
+    [pairs] = build_pairs([prompt], BuildConfig(keep="words"))
     taught = any(may_be_taught(clause.rstrip(" .")) for clause in split_clauses(prompt)[1:])
     assert bool(pairs) == taught
     for pair in pairs:
@@ -98,7 +104,7 @@ def test_a_bare_form_keeps_things_and_drops_manner() -> None:
 
 def test_a_bare_form_is_rewritten_to_its_things_and_its_manner() -> None:
     prompt = "a painting of a fox, in a red coat, soft light, by wlop"
-    *_, pair = build_pairs([prompt], BuildConfig(forms=("head", "bare")))
+    [[*_, pair]] = build_pairs([prompt], BuildConfig(forms=("head", "bare")))
     assert pair == Pair(
         source="a fox, in a red coat", target="a painting of a fox, in a red coat, soft light"
     )

@@ -9,17 +9,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from time import time
 from typing import Any
 
 import pytest
 
 from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.pairs import paraphrase as module
-from promptlift.pairs.paraphrase import Paraphrase, ParaphraseConfig, paraphrase
+from promptlift.pairs.config import ParaphraseConfig
+from promptlift.pairs.paraphrase import Paraphrase, paraphrase
 
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 PROMPTS = [
@@ -154,8 +153,8 @@ def test_all_wrong_settings_are_named_together() -> None:
         )  # fmt: skip
     problems = str(caught.value).split("; ")
     assert [problem.split()[0] for problem in problems] == [
-        "url", "model", "concurrency", "max_requests", "max_tokens", "temperature", "timeout_s",
-        "attempts", "max_words", "api_key",
+        "concurrency", "max_requests", "max_tokens", "temperature", "timeout_s", "attempts",
+        "max_words", "url", "model", "api_key",
     ]  # fmt: skip
     assert "a b" not in problems[-1]
 
@@ -339,15 +338,12 @@ def test_jitter_takes_off_at_most_half(ask: Asking, endpoint: Endpoint) -> None:
         ("soon", 1, 1),
         ("-3", 1, 1),
         ("nan", 1, 1),
-        (300, 200, 300),
-        (-300, 1, 1),
+        ("Fri, 31 Dec 1999 23:59:59 GMT", 1, 1),
     ],
 )
 def test_retry_after_is_honoured(
-    ask: Asking, endpoint: Endpoint, header: str | int, least: float, most: float
+    ask: Asking, endpoint: Endpoint, header: str, least: float, most: float
 ) -> None:
-    if isinstance(header, int):  # a date, so many seconds from now
-        header = formatdate(time() + header, usegmt=True)
     script(endpoint, failure(429, Retry_After=header))
     list(ask(PROMPTS[:1]))
     [slept] = ask.slept

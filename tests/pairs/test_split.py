@@ -4,8 +4,9 @@ import random
 
 import pytest
 
-from promptlift.errors import InputError
-from promptlift.pairs.build import BuildConfig, build_pairs
+from promptlift.errors import ConfigError, InputError
+from promptlift.pairs.build import build_pairs
+from promptlift.pairs.config import BuildConfig, SplitConfig
 from promptlift.pairs.near import THRESHOLD, shingles
 from promptlift.pairs.split import split_pairs, whole_prompt
 from promptlift.records import Pair
@@ -18,11 +19,11 @@ PROMPTS = [
     for place in PLACES
     for end in ("oil on canvas", "oil on canvas, 4k")  # near-duplicates of each other
 ]
-PAIRS = list(build_pairs(PROMPTS, BuildConfig(keep="all")))
+PAIRS = [pair for pairs in build_pairs(PROMPTS, BuildConfig(keep="all")) for pair in pairs]
 
 
 def test_nothing_is_lost_and_nothing_near_crosses() -> None:
-    split = split_pairs(PAIRS, test_share=0.3)
+    split = split_pairs(PAIRS, SplitConfig(test_share=0.3))
     assert len(split.train) + len(split.test) + len(split.left_out) == len(PAIRS)
     highest = 0.0
     for held in {whole_prompt(pair) for pair in split.test}:
@@ -40,7 +41,7 @@ def test_a_long_target_that_is_almost_one_to_train_is_left_out() -> None:
         for subject in SUBJECTS
         for target in (f"{ending}, {subject}", "soft light, 4k")  # both at many prompts
     ]
-    split = split_pairs(pairs, test_share=0.5)
+    split = split_pairs(pairs, SplitConfig(test_share=0.5))
     assert {pair.target for pair in split.test} == {"soft light, 4k"}
     assert len(split.left_out) == len(split.test)
     assert len(split.train) + 2 * len(split.test) == len(pairs)
@@ -54,7 +55,7 @@ def test_cuts_of_one_prompt_stay_together_when_cleaning_changed_them() -> None:
         Pair(source="a very old stone mill, ivy, owls, a cart, hay", target="4k", mode="extend"),
     ]
     for seed in range(8):
-        split = split_pairs(pairs, test_share=0.5, seed=seed)
+        split = split_pairs(pairs, SplitConfig(test_share=0.5, seed=seed))
         assert sum("stone mill" in pair.source for pair in split.test) in (0, 2)
 
 
@@ -62,7 +63,8 @@ def test_order_does_not_matter_and_the_seed_does() -> None:
     shuffled = random.Random(1).sample(PAIRS, len(PAIRS))
 
     def held(pairs: list[Pair], seed: int) -> set[str]:
-        return {whole_prompt(pair) for pair in split_pairs(pairs, test_share=0.3, seed=seed).test}
+        split = split_pairs(pairs, SplitConfig(test_share=0.3, seed=seed))
+        return {whole_prompt(pair) for pair in split.test}
 
     assert held(PAIRS, 0) == held(shuffled, 0)
     assert held(PAIRS, 0) != held(PAIRS, 1)
@@ -70,10 +72,10 @@ def test_order_does_not_matter_and_the_seed_does() -> None:
 
 def test_too_few_groups_give_a_clear_error() -> None:
     with pytest.raises(InputError, match="leave one side empty"):
-        split_pairs(PAIRS[:1])
+        split_pairs(PAIRS[:1], SplitConfig())
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_refuses_a_share_of_nothing_or_all(share: float) -> None:
-    with pytest.raises(ValueError, match="test_share"):
-        split_pairs(PAIRS, test_share=share)
+    with pytest.raises(ConfigError, match="test_share"):
+        SplitConfig(test_share=share)

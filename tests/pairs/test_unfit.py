@@ -113,7 +113,7 @@ def test_m_unfit_rows_are_named_by_kind(tmp_path: Path, ending: str) -> None:
     if ending == ".csv":
         lines = ["source,target", *(f'{row["source"]},"{row["target"]}"' for row in ROWS)]
     path.write_text("\n".join(lines) + "\n")
-    found = list(load_pairs(path, drop_unfit=True))
+    found = list(load_pairs(path, keep_unfit=False))
     assert [item.source for item in found if isinstance(item, Pair)] == ["a cat", "a hen --ar 1:1"]
     first = 2 if ending == ".csv" else 1
     assert [item for item in found if isinstance(item, Unfit)] == [
@@ -129,7 +129,7 @@ def test_m_what_is_left_out_of_training_is_counted(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     said: list[str] = []
-    assert len(collect_pairs([path], drop_unfit=True, report=said.append)) == 2
+    assert len(collect_pairs([path], keep_unfit=False, report=said.append)) == 2
     assert said == [
         "4 pairs are no prompts to learn and are left out: no text 2, refusals 1, flags 1. "
         f"The first is {path} line 2: `target` holds no text: 'nan'"
@@ -137,7 +137,7 @@ def test_m_what_is_left_out_of_training_is_counted(tmp_path: Path) -> None:
     assert len(collect_pairs([path], report=said.append)) == 6 and len(said) == 1
     path.write_text(path.read_text() + '{"source": "", "target": "x"}\n')
     with pytest.raises(InputError, match="line 7: `source` is empty"):
-        collect_pairs([path], drop_unfit=True)
+        collect_pairs([path], keep_unfit=False)
 
 
 def test_m_prompts_to_build_from_are_sifted(tmp_path: Path) -> None:

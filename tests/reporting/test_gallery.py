@@ -22,17 +22,16 @@ from scipy.stats import rankdata
 
 from promptlift.pictures import Picture
 from promptlift.reporting.gallery import (
-    THUMBNAIL_PX,
     choose,
     figure_text,
     gallery,
-    gallery_script,
 )
 from promptlift.reporting.glance import SOME
-from promptlift.reporting.page import printable
+from promptlift.reporting.page import asset, printable
 from promptlift.reporting.picture_data import ShownPair, read_pictures
 from promptlift.reporting.prompt_marks import marked_prompt
 from promptlift.reporting.run_report import write_report
+from promptlift.reporting.thumbnails import THUMBNAIL_PX
 from promptlift.reporting.wording import interval
 from promptlift.runs import Run
 from promptlift.scoring.pictures.config import PictureScoringConfig
@@ -232,10 +231,11 @@ def cards_source(page: str) -> str:
 
 def test_only_the_galleries_own_script_may_run(page: str) -> None:
     [policy] = re.findall(r'Content-Security-Policy" content="([^"]+)"', page)
-    digest = base64.b64encode(hashlib.sha256(gallery_script().encode()).digest()).decode()
+    script = asset("gallery.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'" in policy
-    assert f"<script>{gallery_script()}</script>" in page
-    assert "</" not in gallery_script().replace("</script>", "")
+    assert f"<script>{asset('gallery.js')}</script>" in page
+    assert "</" not in script.replace("</script>", "")
 
 
 def test_the_paper_s_row_is_that_of_scoring(scored: Path, page: str) -> None:
@@ -337,7 +337,7 @@ def test_scores_of_other_pictures_are_left_out(scored: Path, tmp_path: Path) -> 
     run = Path(shutil.copytree(scored, tmp_path / "run"))
     rewrite(run, {"prompt": "another"}, which=1)
     text = text_of(write_report(run).read_text(encoding="utf-8"))
-    assert "is of other pictures than were drawn last" in text
+    assert "belongs to pictures that were drawn earlier" in text
     assert "Win rates" not in text and "All 10 pairs" in text
 
 

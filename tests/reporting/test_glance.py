@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from promptlift.reporting.gallery import Thumbnails
 from promptlift.reporting.glance import glance
 from promptlift.reporting.picture_data import PictureData, read_pictures
 from promptlift.reporting.run_data import RunData
+from promptlift.reporting.thumbnails import Thumbnails
 from promptlift.reporting.wording import spread
 from tests.judging.runs import draw_run
 

@@ -11,11 +11,12 @@ from promptlift.reporting.page import (
     escape,
     facts,
     figure,
-    heading,
     join,
+    note,
     page,
     paragraph,
     printable,
+    subsection,
     table,
 )
 from tests.reporting.conftest import Tags
@@ -27,7 +28,7 @@ TEXTS = st.text(st.characters(), min_size=1, max_size=30) | st.sampled_from(
 
 def whole(text: str) -> str:
     parts = [
-        paragraph(text), heading(text), bullets([text]), facts([(text, text)]),
+        subsection(text, paragraph(text), note(text)), bullets([text]), facts({text: text}),
         table([(text, text)], (text, text), numbers=True), figure(Html("<svg></svg>"), text),
         cards([[(text, text)]]),
     ]  # fmt: skip

@@ -8,15 +8,14 @@ import matplotlib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from promptlift.reporting.plot_files import inline, save
 from promptlift.reporting.plots import (
     MOST_POINTS,
     Line,
     bar_plot,
     histogram,
-    inline,
     interval_plot,
     line_plot,
-    save,
     thinned,
 )
 

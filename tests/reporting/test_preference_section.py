@@ -10,7 +10,7 @@ from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
 from promptlift.judging.results import agreement_with_metrics
 from promptlift.reporting.picture_data import read_pictures
-from promptlift.reporting.plots import drawing_into
+from promptlift.reporting.plot_files import drawing_into
 from promptlift.reporting.preference_section import _gains, preference
 from promptlift.reporting.run_report import write_report
 from promptlift.scoring.pictures.config import PictureScoringConfig
@@ -48,9 +48,9 @@ def test_votes_stand_beside_the_paper(run: Path) -> None:
     assert "79.0% (70.0% to 85.8%)" in found
     assert "won 40, lost 0, tied 0" in found and "2 of 2" in found
     assert "<th scope=row dir=auto>ben</th><td dir=auto>20</td>" in found
-    assert "Krippendorff&#x27;s alpha -" in found  # one category alone
+    assert "Krippendorff&#x27;s alpha is not defined" in found  # one category alone
     # n wins in a row multiply the bet by 2 (3 + k) / (6 + k) for k from 0: 14.1 at 9, 22.5 at 10.
-    assert "20 was reached after 10," in found
+    assert "it reached 20 after 10," in found
     for question in ("match", "picture"):
         assert (run / "report" / f"preference-{question}-improved.svg").is_file()
 
@@ -89,7 +89,7 @@ def test_metrics_stand_beside_people(tmp_path: Path) -> None:
     agreed = agreement_with_metrics(study, _gains(study, read_pictures(run))["improved"],
                                     question="picture")  # fmt: skip
     clipscore = agreed["clipscore_original_prompt"]
-    assert clipscore.pairs == 6 and f"{clipscore.accuracy:.1%} (" in found
+    assert clipscore.pairs == 6 and f"{clipscore.accuracy.value:.1%} (" in found
     # What a metric says of the pair as such is no preference.
     assert not any("directional" in name or "similarity" in name for name in agreed)
     assert (run / "report" / "metrics-and-people-picture-improved.svg").is_file()

@@ -33,7 +33,7 @@ from promptlift.training.checkpoints import (
 from promptlift.training.config import TrainingConfig
 from promptlift.training.data import sides_of
 from promptlift.training.distributed import Processes
-from promptlift.training.evaluation import EpochEvaluation, PredictionScores, decoding_of
+from promptlift.training.evaluation import EpochEvaluation, decoding_of
 from promptlift.training.models import start_model
 from promptlift.training.train import train
 from promptlift.training.trainer import undisturbed
@@ -52,7 +52,9 @@ def silent(line: str) -> None:
     """Progress that nobody reads."""
 
 
-def shared_words(pairs: Sequence[Pair], predictions: Sequence[str]) -> PredictionScores:
+def shared_words(
+    pairs: Sequence[Pair], predictions: Sequence[str]
+) -> tuple[list[dict[str, Any]], list[dict[str, float | None]]]:
     """A real, if simple, evaluator: how many of the target's words a prediction has."""
     rows: list[dict[str, float | None]] = []
     shares = []
@@ -62,7 +64,7 @@ def shared_words(pairs: Sequence[Pair], predictions: Sequence[str]) -> Predictio
         rows.append({"meteor_target": shares[-1]})
     mean = sum(shares) / len(shares)
     score = {"metric": "meteor_target", "value": mean, "low": mean, "high": mean, "n": len(rows)}
-    return PredictionScores(scores=[score], rows=rows)
+    return [score], rows
 
 
 def settings(model: Path, **others: Any) -> TrainingConfig:
@@ -113,7 +115,7 @@ def test_a_run_leaves_what_the_formats_promise(whole: Path) -> None:
         assert [item["index"] for item in predicted] == list(range(len(VALIDATION)))
         again = shared_words(VALIDATION, [item["prediction"] for item in predicted])
         assert [item["meteor_target"] for item in predicted] == [
-            item["meteor_target"] for item in again.rows
+            item["meteor_target"] for item in again[1]
         ]
     assert not list(whole.glob("evaluations/*.part"))
     card = ModelCard.read(whole / "model")
@@ -177,7 +179,7 @@ def test_a_stopped_run_ends_with_the_same_figures(
     else:
         assert begin(tmp_path, config, stop) is None
     if "generated" in where:
-        assert len((tmp_path / "evaluations/step-000004.part").read_text().splitlines()) == 2
+        assert len(json.loads((tmp_path / "evaluations/step-000004.part").read_text())) == 2
     lines: list[str] = []
     assert begin(tmp_path, config, lines.append) == tmp_path / "model"
     assert lines[0].startswith("going on from")

@@ -14,7 +14,7 @@ from promptlift.errors import ConfigError
 from promptlift.improving.engines.torch import TorchEngine
 from promptlift.records import Pair
 from promptlift.training import memory
-from promptlift.training.examples import TokenizedPairs
+from promptlift.training.examples import Row, tokenized
 from promptlift.training.memory import (
     cache_bytes,
     free_memory,
@@ -92,12 +92,12 @@ def test_too_little_memory_is_said_with_what_to_do(
 
 @pytest.mark.slow
 def test_checkpointing_comes_on_where_memory_asks_for_it(
-    t5v11_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    t5v11_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda: 1000)
     monkeypatch.setattr(memory, "peak_resident", iter([0, 10**6, 0, 500]).__next__)
     config = settings(t5v11_folder, epochs=1.0, evaluation_decoding="none")
-    found = measure_run(PAIRS, config, tmp_path, validation=VALIDATION)
+    found = measure_run(PAIRS, config, validation=VALIDATION)
     assert found.gradient_checkpointing and found.fits
 
 
@@ -140,8 +140,8 @@ def test_a_device_too_small_for_the_weights_is_said(t5v11_folder: Path) -> None:
         start.model._apply = fail  # what moving to a device comes to
         return start
 
-    def encoded(pairs: list[Pair], start: Start) -> TokenizedPairs:
-        return TokenizedPairs.of(pairs, start.encode, {"rewrite": ""}, config)
+    def encoded(pairs: list[Pair], start: Start) -> list[Row]:
+        return tokenized(pairs, start.encode, {"rewrite": ""}, config)
 
     config = settings(t5v11_folder, epochs=1.0)
     found = measure(

@@ -24,10 +24,10 @@ from promptlift.runs import Run
 from promptlift.training.callbacks import LOG_COLUMNS
 from promptlift.training.checkpoints import complete_checkpoints
 from promptlift.training.config import TrainingConfig
-from promptlift.training.data import set_apart, with_both_tasks
+from promptlift.training.data import hash_inputs, set_apart, with_both_tasks
 from promptlift.training.examples import EpochSampler
 from promptlift.training.models import use_bf16
-from promptlift.training.train import hash_inputs, train
+from promptlift.training.train import train
 from tests.conftest import ENDS, HEADS
 from tests.waiting import Said
 

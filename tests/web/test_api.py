@@ -264,7 +264,7 @@ def test_a_hundred_thousand_mistakes_are_as_one(
         (b'{"prompts": "a cat", "seed": 1' + b"0" * 5000 + b"}", 400),
         (b'{"prompts": "\\ud800"}', 422),
         (b'{"prompts": "a cat", "\\ud800": 1}', 422),
-        (b"\xff\xfe", 422),
+        (b"\xff\xfe", 400),
     ],
 )
 def test_malformed_bodies_are_refused(client: TestClient, body: bytes, status: int) -> None:
@@ -272,6 +272,34 @@ def test_malformed_bodies_are_refused(client: TestClient, body: bytes, status: i
     answer = client.post("/v1/improve", content=body, headers=headers)
     assert answer.status_code == status
     assert list(answer.json()) == ["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (b'{"prompts": "a \xff"}', "the body is not UTF-8: byte 0xff at 15"),
+        (b"[" * 100_000, "the body cannot be read: it nests too deeply, or a number has too many"),
+        (b'{"prompts": }', "the body is not valid JSON: Expecting value at character 12"),
+        (b'{"prompts": 5}', "prompts: Input should be a valid string or list"),
+        (b'{"prompts": ["a cat", 5]}', "prompts.1: Input should be a valid string"),
+        (b'{"prompts": "a cat", "n": "x"}', "n: Input should be a valid integer"),
+        (b'{"n": 1}', "prompts: Field required"),
+        (b"[]", "the body: Input should be a valid dictionary or object to extract fields from"),
+    ],
+)
+def test_a_mistake_is_said_once_with_its_place(client: TestClient, body: bytes, line: str) -> None:
+    headers = {"content-type": "application/json"}
+    error = client.post("/v1/improve", content=body, headers=headers).json()["error"]
+    assert error.startswith(line)
+    assert ";" not in error
+
+
+def test_the_first_page_leads_on_and_head_is_answered(client: TestClient) -> None:
+    first = client.get("/", follow_redirects=False)
+    assert (first.status_code, first.headers["location"]) == (307, "/docs")
+    for path in ("/healthz", "/readyz", "/docs", "/v1/models"):
+        assert client.head(path).status_code == client.get(path).status_code == 200
+    assert client.head("/nothing").status_code == 404
 
 
 def test_numbers_of_json_are_of_one_kind(client: TestClient) -> None:
@@ -647,7 +675,7 @@ def test_markup_in_prompts_stays_text(client: TestClient) -> None:
         "/docs/api.html/",
         "/docs/%00",
         "/docs/__init__.py",
-        "//docs",
+        "/%2fdocs",
         "/.env",
     ],
 )

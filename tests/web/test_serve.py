@@ -197,7 +197,10 @@ def test_settings_that_cannot_be_used_are_one_line(
 def test_a_second_request_cannot_be_smuggled_in(api: Api) -> None:
     inner = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
     sent = HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + inner
-    assert b"smuggled" not in api.raw(sent, 1)
+    found = api.raw(sent, 1)
+    assert b"smuggled" not in found
+    assert found.startswith(b"HTTP/1.1 400 ")
+    assert found.count(b"HTTP/1.1") == 1
 
 
 def test_callers_who_leave_give_their_place_up(api: Api) -> None:

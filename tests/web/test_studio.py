@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 
 from promptlift import Improver
 from promptlift.improving.receipts import (
@@ -72,7 +73,7 @@ def test_the_page_and_its_files_are_sent_with_safe_headers(client: TestClient) -
         and " style=" not in page.text
         and " on" + "click" not in page.text
     )
-    for name in ("studio.js", "cards.js", "api.js", "pictures.js", "history.js", "png.js"):
+    for name in ("studio.js", "cards.js", "api.js", "pictures.js", "history.js", "texts.js"):
         file = client.get(f"/studio/{name}")
         assert file.headers["content-type"].startswith("text/javascript")
         assert "innerHTML" not in file.text and "://" not in file.text
@@ -137,10 +138,38 @@ def test_a_picture_tells_its_prompt(client: TestClient, receipt: dict[str, Any])
     assert told["settings"]["Sampler"] == "Euler a"
 
 
+def block(parameters: str) -> bytes:
+    """The EXIF block of a JPEG, as A1111 writes it."""
+    exif = Image.Exif()
+    exif[0x8769] = {0x9286: b"UNICODE\0" + parameters.encode("utf-16-be")}
+    return exif.tobytes()
+
+
+SWARMUI = json.dumps({"sui_image_params": {"prompt": "a dog", "negativeprompt": "blur"}})
+FOOOCUS = json.dumps({"prompt": "a dog", "negative_prompt": "blur", "version": "Fooocus v2"})
+A1111 = "a dog\nNegative prompt: blur\nSteps: 20, Sampler: Euler a, Seed: 5"
+
+
+@pytest.mark.parametrize(
+    ("text", "tool"), [(SWARMUI, "SwarmUI"), (FOOOCUS, "Fooocus"), (A1111, "A1111")]
+)
+def test_i_a_picture_of_another_tool_tells_its_prompt(
+    client: TestClient, text: str, tool: str
+) -> None:
+    for picture in (png(parameters=text), block(text)):
+        told = tell(client, picture).json()
+        assert (told["prompt"], told["negative"], told["tool"]) == ("a dog", "blur", tool)
+        assert told["receipt"] is None and told["notes"] == []
+
+
 @pytest.mark.parametrize(
     ("picture", "line"),
     [
-        (b"", "is not a PNG"), (b"GIF89a", "is not a PNG"), (png(), "carries neither"),
+        (b"", "is not a PNG"), (b"GIF89a", "is not a PNG"), (png(), "carries no prompt: neither"),
+        (png(parameters='{"steps": 20}'), "is JSON of an unknown tool"),
+        (png(workflow='{"nodes": []}'), "ComfyUI's workflow is there"),
+        (png(prompt='{"3": {"class_type": "X", "inputs": {}}}'), "does not lead from a sampler"),
+        (b"Exif\0\0MM\0*\0\0", "is damaged"), (b"\xff\xd8", "is damaged"),
         (png()[:-5], "ends in the middle"), (png(promptlift="{}"), "lacks"),
         (png(promptlift="[" * 3000), "is no receipt"),
         (png(parameters="x")[:-16] + b"\0" * 16, "damaged"),

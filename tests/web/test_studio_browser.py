@@ -197,6 +197,17 @@ def picture(path: Path, receipt: Improvement | None, **texts: str) -> Path:
     return path
 
 
+def with_comment(path: Path, comment: str | None) -> Path:
+    """A JPEG or WebP, with a user comment as A1111 writes it."""
+    from PIL import Image
+
+    exif = Image.Exif()
+    if comment is not None:
+        exif[0x8769] = {0x9286: b"UNICODE\0" + comment.encode("utf-16-be")}
+    Image.effect_noise((600, 600), 90).save(path, exif=exif if comment else b"")
+    return path
+
+
 @pytest.mark.slow
 def test_a_dropped_picture_tells_its_prompt_and_is_made_again(
     address: str, open_page: Callable[[str], Browser], tmp_path: Path
@@ -229,11 +240,20 @@ def test_a_dropped_picture_tells_its_prompt_and_is_made_again(
     )
     assert browser.run("document.getElementById('negative').value") == "blur"
 
+    for name in ("other.jpg", "other.webp"):
+        browser.drop(with_comment(tmp_path / name, other.replace("a dog", "a 猫")), "main")
+        browser.wait("document.getElementById('found').open")
+        assert "a 猫" in text_of(browser, "#facts") and "A1111" in text_of(browser, "#facts")
+        browser.click("#found .shut")
+    for name in ("bare.jpg", "bare.webp"):
+        browser.drop(with_comment(tmp_path / name, None), "main")
+        line = json.dumps(f"{name} carries no prompt: it has no EXIF.")
+        browser.wait(f"document.getElementById('problem').textContent.includes({line})")
+
     broken = tmp_path / "broken.png"
     broken.write_bytes((tmp_path / "made.png").read_bytes()[:2000])
     browser.drop(broken, "main")
-    browser.wait("!document.getElementById('problem').hidden")
-    assert "damaged or cut off" in text_of(browser, "#problem")
+    browser.wait("document.getElementById('problem').textContent.includes('damaged or cut off')")
     blameless(browser, address)
 
 

@@ -63,26 +63,16 @@ def options(
     door.debug = debug
 
 
-app.command()(improve.improve)
-app.command()(receipts.replay)
-app.command()(receipts.show)
-app.command()(receipts.stamp)
-app.command()(train.train)
-app.command()(export.export)
-app.command()(illustrate.illustrate)
-app.command()(pick.pick)
-app.command()(score.score)
-app.command()(judge.judge)
-app.command()(preferences.preferences)
-app.command()(experiment.experiment)
-app.command()(studio.studio)
-app.command()(serve.serve)
-app.command()(report.report)
-app.command()(compare.compare)
-app.command()(doctor.doctor)
-app.add_typer(pairs.app, name="pairs")
-app.add_typer(votes.app, name="votes")
-app.add_typer(world.app, name="world")
+# In the order of help.
+for command in (
+    improve.improve, receipts.replay, receipts.show, receipts.stamp, train.train, export.export,
+    illustrate.illustrate, pick.pick, score.score, judge.judge, preferences.preferences,
+    experiment.experiment, studio.studio, serve.serve, report.report, compare.compare,
+    doctor.doctor,
+):  # fmt: skip
+    app.command()(command)
+for name, group in (("pairs", pairs.app), ("votes", votes.app), ("world", world.app)):
+    app.add_typer(group, name=name)
 
 
 def main() -> None:

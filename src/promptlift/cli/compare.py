@@ -1,5 +1,6 @@
 """`promptlift compare`."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,20 +8,17 @@ from typing import Annotated, Any
 import typer
 
 from promptlift.cli.door import guarded, say
+from promptlift.cli.parameters import AsJson, arg, opt
+from promptlift.cli.showing import aligned
+from promptlift.errors import ConfigError
 
 
 def compare(
-    runs: Annotated[
-        list[Path], typer.Argument(help="Run folders; the first is the reference.",
-                                   show_default=False)
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Folder for a page with plots.", show_default=False),
-    ] = None,
+    runs: Annotated[list[Path], arg("Run folders; the first is the reference.")],
+    output: Annotated[Path | None, opt("Folder for a page with plots.", "--output", "-o")] = None,
     examples: Annotated[int, typer.Option(help="Pairs to show side by side.")] = 5,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:  # fmt: skip
+    as_json: AsJson = False,
+) -> None:
     """Say what sets runs apart: settings, final figures, a paired test, examples.
 
     Tests are made where all runs were measured on the same pairs. With several metrics or runs,
@@ -33,9 +31,6 @@ def compare(
       promptlift compare runs/one runs/two runs/three --output compared
     """
     with guarded():
-        import json as json_module
-
-        from promptlift.errors import ConfigError
         from promptlift.reporting.compare import compare_runs
         from promptlift.reporting.compare_page import write_comparison
 
@@ -44,57 +39,47 @@ def compare(
         found = compare_runs(runs, examples=examples, report=say)
         if output is not None:
             say(f"page in {write_comparison(found, output)}")
-        if json:
-            typer.echo(json_module.dumps(found, ensure_ascii=False, indent=2))
-        else:
-            _show(found)
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=2) if as_json else _text(found))
 
 
-def _show(found: dict[str, Any]) -> None:
+def _text(found: dict[str, Any]) -> str:
     from promptlift.reporting.compare_page import unlike
     from promptlift.reporting.wording import interval, p_text
 
     names = [run["name"] for run in found["runs"]]
     settings = [[row["name"], *map(_cell, row["values"])] for row in found["settings"]]
-    typer.echo("What differs" if settings else "No setting, input or version differs")
-    if settings:
-        _table([["", *names], *settings])
+    lines = ["What differs" if settings else "No setting, input or version differs"]
+    lines += _table(["", *names], settings)
     figures = [
         [row["title"], *("-" if score is None else interval(score) for score in row["scores"])]
         for row in found["figures"]
     ]
     if figures:
-        typer.echo(f"\nFinal figures, from {found['figures_from']} (95% intervals)")
-        _table([["", *names], *figures])
-    for line in unlike(found):
-        typer.echo(line)
+        lines.append(f"\nFinal figures, from {found['figures_from']} (95% intervals)")
+    lines += [*_table(["", *names], figures), *unlike(found)]
     if found["pairs"]["why_no_test"]:
-        typer.echo(f"\nNo paired test: {found['pairs']['why_no_test']}")
+        lines.append(f"\nNo paired test: {found['pairs']['why_no_test']}")
     else:
-        n, tests = found["pairs"]["n"], len(found["tests"])
-        typer.echo(
+        n, count = found["pairs"]["n"], len(found["tests"])
+        lines.append(
             f"\nPaired differences from {names[0]}, n = {n} pairs (95% intervals, p of a sign-flip "
-            f"permutation test, corrected for {tests} tests by Holm)"
+            f"permutation test, corrected for {count} tests by Holm)"
         )
-        _table(
-            [["", "run", "difference", "p", "corrected p"]]
-            + [[test["title"], test["run"], interval({**test, "value": test["difference"]}),
-                p_text(test["p"]), p_text(test["p_holm"])] for test in found["tests"]]
-        )  # fmt: skip
+    tests = [
+        [test["title"], test["run"], interval({**test, "value": test["difference"]}),
+         p_text(test["p"]), p_text(test["p_holm"])]
+        for test in found["tests"]
+    ]  # fmt: skip
+    lines += _table(["", "run", "difference", "p", "corrected p"], tests)
     for item in found["examples"]:
-        typer.echo("")
-        rows = [("source", item["source"]), *zip(names, item["predictions"], strict=True),
-                ("target", item["target"])]  # fmt: skip
-        for name, text in rows:
-            if text:
-                typer.echo(f"{name}: {' '.join(text.split())}")
+        texts = [item["source"], *item["predictions"], item["target"]]
+        rows = zip(["source", *names, "target"], texts, strict=True)
+        lines += ["", *(f"{name}: {' '.join(text.split())}" for name, text in rows if text)]
+    return "\n".join(lines)
 
 
-def _table(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo("  " + "  ".join(cells).rstrip())
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"  {line}" for line in aligned([heads, *rows])] if rows else []
 
 
 def _cell(value: Any) -> str:

@@ -22,23 +22,27 @@ def guarded(on_interrupt: str = "interrupted") -> Iterator[None]:
     """
     try:
         yield
-    except PromptliftError as error:
-        if debug:
-            raise
-        say(f"error: {error}")
-        raise typer.Exit(WRONG_USAGE if isinstance(error, ConfigError) else FAILED) from error
     except BrokenPipeError as error:
         # The reader went away (`| head`). Python would complain once more when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(BROKEN_PIPE) from error
-    except OSError as error:
-        if debug:
-            raise
-        say(f"error: {error.filename or 'a file'}: {error.strerror or error}")
-        raise typer.Exit(FAILED) from error
     except KeyboardInterrupt as error:
         say(on_interrupt)
         raise typer.Exit(INTERRUPTED) from error
+    except (PromptliftError, OSError) as error:
+        if debug:
+            raise
+        found = str(error)
+        if isinstance(error, OSError):
+            found = f"{error.filename or 'a file'}: {error.strerror or error}"
+        say(f"error: {found}")
+        raise typer.Exit(WRONG_USAGE if isinstance(error, ConfigError) else FAILED) from error
+
+
+def go_offline(offline: bool) -> None:
+    """Keep libraries from the network, where so asked; they read this when they are imported."""
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def say(line: str) -> None:

@@ -2,39 +2,25 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from promptlift.cli.door import FAILED, guarded, say
+from promptlift.cli.parameters import arg, opt
+from promptlift.experimenting.choices import Conditions
+from promptlift.options import takes
 
-if TYPE_CHECKING:
-    from promptlift.experimenting.config import ExperimentConfig
 
-
+@takes(Conditions, "changed", only=["judged"], renamed={"judged": "judge"})
 def experiment(
-    config: Annotated[
-        str, typer.Argument(help="pocket, paper, or a config file of your own.", show_default=False)
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Run folder [runs/NAME].", show_default=False),
-    ] = None,
-    copy: Annotated[
-        Path | None,
-        typer.Option("--copy", help="Only write the config to this file.", show_default=False),
-    ] = None,
+    config: Annotated[str, arg("pocket, paper, or a config file of your own.")],
+    output: Annotated[Path | None, opt("Run folder [runs/NAME].", "--output", "-o")] = None,
+    copy: Annotated[Path | None, opt("Only write the config to this file.")] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Only say what would be done, and what is missing.")
     ] = False,
-    judge: Annotated[
-        bool | None,
-        typer.Option(
-            "--judge/--no-judge",
-            help="Ask people for blind votes too, or not [as the config says].",
-            show_default=False,
-        ),
-    ] = None,
+    changed: Any = None,
 ) -> None:
     """Run the paper's whole experiment in one run folder; the same command again goes on.
 
@@ -58,55 +44,24 @@ def experiment(
             copy_config(config, copy)
             say(f"{config} is copied to {copy}; run it: promptlift experiment {copy}")
             return
-        chosen = load_config(config)
-        if judge is not None:
-            chosen = replace(chosen, judged=judge)
+        chosen = replace(load_config(config), **changed)
         folder = output or Path("runs") / chosen.name
-        if check:
-            _check(chosen, folder)
-            return
 
         from promptlift.experimenting.chain import run_experiment
-        from promptlift.experimenting.needs import check_needs
+        from promptlift.experimenting.needs import check_needs, plan_of
+        from promptlift.experimenting.stages import notice_of
 
+        if check:
+            plan, lacks = plan_of(chosen)
+            typer.echo("\n  ".join([f"experiment {chosen.name} in {folder}", *plan]))
+            raise typer.Exit(FAILED if lacks else 0)
         check_needs(chosen)
         found = run_experiment(chosen, folder, say)
         if found.waiting:
             command, *links = found.waiting
             say("waiting for votes; ask the raters, then give the same command again")
             typer.echo("\n".join([command, *links]))
-        if notice := _notice(chosen):
+        if notice := notice_of(chosen):
             say(notice)
         say(f"improve more: promptlift improve PROMPT --model {folder / 'model'}")
         typer.echo(found.page)
-
-
-def _check(config: "ExperimentConfig", folder: Path) -> None:
-    """The plan, and what it lacks; fails where it lacks something."""
-    from promptlift.experimenting.needs import downloads_of, is_downloaded, missing
-    from promptlift.experimenting.stages import stages_of
-
-    stages = stages_of(config)
-    typer.echo(f"experiment {config.name} in {folder}")
-    for number, title in enumerate(stages.values(), 1):
-        typer.echo(f"  {number} of {len(stages)}  {title}")
-    lacks = missing(config)
-    if not any(line.startswith("packages") for line in lacks):
-        for item in downloads_of(config):
-            if is_downloaded(item):
-                typer.echo(f"  {item.name} is downloaded")
-            else:
-                typer.echo(f"  {item.name} is to be downloaded{item.size}: {item.command}")
-    for line in lacks:
-        typer.echo(f"  missing: {line}")
-    if notice := _notice(config):
-        typer.echo(f"  {notice}")
-    if lacks:
-        raise typer.Exit(FAILED)
-
-
-def _notice(config: "ExperimentConfig") -> str | None:
-    from promptlift.illustrating.presets import PRESETS
-
-    preset = PRESETS.get(config.illustrate.model)
-    return None if preset is None else preset.notice

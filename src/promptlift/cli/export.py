@@ -6,25 +6,17 @@ from typing import Annotated
 import typer
 
 from promptlift.cli.door import guarded, say
+from promptlift.cli.parameters import arg, opt
 
 
 def export(
-    model_folder: Annotated[
-        Path, typer.Argument(help="T5 or FLAN-T5 as trained.", show_default=False)
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder to write.", show_default=False)
-    ],
+    model_folder: Annotated[Path, arg("T5 or FLAN-T5 as trained.")],
+    output: Annotated[Path, opt("Folder to write.", "--output", "-o")],
     precision: Annotated[str, typer.Option(help="int8 or fp32.")] = "int8",
     calibration: Annotated[
-        Path | None,
-        typer.Option(
-            help="Pairs to compare with PyTorch on [a packaged file].", show_default=False
-        ),
+        Path | None, opt("Pairs to compare with PyTorch on [a packaged file].")
     ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the model [its own].", show_default=False)
-    ] = None,
+    name: Annotated[str | None, opt("Name of the model [its own].")] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier export.")
     ] = False,

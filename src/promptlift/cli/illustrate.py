@@ -1,13 +1,13 @@
 """`promptlift illustrate`."""
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from promptlift.cli.door import guarded, say
+from promptlift.cli.door import go_offline, guarded, say
+from promptlift.cli.parameters import arg, opt
 from promptlift.errors import ConfigError, InputError
 from promptlift.illustrating.config import IllustrationConfig
 from promptlift.options import takes
@@ -17,35 +17,27 @@ if TYPE_CHECKING:
     from promptlift.illustrating.job import IllustrationJob
 
 
-def _opt(help: str, *names: str, panel: str = "What is drawn") -> Any:
-    return typer.Option(*names, help=help, show_default=False, rich_help_panel=panel)
-
-
-@takes(IllustrationConfig, "drawing", panel="How it is drawn")
+@takes(IllustrationConfig, "drawing")
 def illustrate(
     run: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Run folder with improvements, or with validation pairs and a model.",
-            show_default=False,
-        ),
+        Path | None, arg("Run folder with improvements, or with validation pairs and a model.")
     ] = None,
     prompts: Annotated[
         Path | None,
-        _opt("File of improvements (columns source, prompt), or of plain prompts to improve."),
+        opt("File of improvements (columns source, prompt), or of plain prompts to improve."),
     ] = None,
-    output: Annotated[Path | None, _opt("Run folder for --prompts.", "--output", "-o")] = None,
-    sample: Annotated[int | None, _opt("Draw so many prompts, chosen at random [all].")] = None,
-    sample_seed: Annotated[int, _opt("Which prompts --sample chooses [0].")] = 0,
+    output: Annotated[Path | None, opt("Run folder for --prompts.", "--output", "-o")] = None,
+    sample: Annotated[int | None, opt("Draw so many prompts, chosen at random [all].")] = None,
+    sample_seed: Annotated[int, opt("Which prompts --sample chooses [0].")] = 0,
     improver: Annotated[
         str | None,
-        _opt("Model that improves plain prompts [the run's own, or the bundled one]."),
+        opt("Model that improves plain prompts [the run's own, or the bundled one]."),
     ] = None,
-    n: Annotated[int, _opt("Variants of each plain prompt [1].", "-n", "--n")] = 1,
+    n: Annotated[int, opt("Variants of each plain prompt [1].", "-n", "--n")] = 1,
     mode: Annotated[
-        str | None, _opt("extend or rewrite [that of a run's pairs, otherwise extend].")
+        str | None, opt("extend or rewrite [that of a run's pairs, otherwise extend].")
     ] = None,
-    improver_seed: Annotated[int, _opt("Seed of the improvements [0].")] = 0,
+    improver_seed: Annotated[int, opt("Seed of the improvements [0].")] = 0,
     drawing: Any = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line a picture.")] = False,
 ) -> None:
@@ -68,8 +60,7 @@ def illustrate(
         if sample is not None and sample < 1:
             raise ConfigError(f"sample is {sample} and must be 1 or more")
 
-        if config.offline:  # the improver's own libraries read this, when they are imported
-            os.environ["HF_HUB_OFFLINE"] = "1"
+        go_offline(config.offline)
 
         from promptlift.illustrating.illustrator import Illustrator
         from promptlift.illustrating.inputs import count_entries, sample_of
@@ -82,13 +73,9 @@ def illustrate(
             raise InputError(f"{run} does not exist or is no folder.")
         opened = Run.open(run or output or Path())
         choice = ImprovingChoice(
-            improver=improver,
-            n=n,
-            mode=mode,
-            seed=improver_seed,
-            sample=sample,
+            improver=improver, n=n, mode=mode, seed=improver_seed, sample=sample,
             sample_seed=sample_seed,
-        )
+        )  # fmt: skip
         with opened.alone("drawn"):
             improvements = improvements_of(opened, prompts, choice, report=say)
             there = count_entries(improvements)

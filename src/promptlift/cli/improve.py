@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from promptlift.cli.door import FAILED, guarded, say
+from promptlift.cli.parameters import ModelName, Threads, arg, opt
 from promptlift.cli.showing import printer
 from promptlift.errors import ConfigError
 from promptlift.improving.config import ControlConfig, DecodingConfig
@@ -19,45 +20,30 @@ if TYPE_CHECKING:
     from promptlift.improving.session import Session
 
 
-def _opt(*names: str, help: str) -> Any:
-    return typer.Option(*names, help=help, show_default=False)
-
-
-@takes(DecodingConfig, "decoding", panel="Drawing tokens", show_defaults=False)
-@takes(ControlConfig, "control", panel="What is added")
+@takes(DecodingConfig, "decoding", show_defaults=False)
+@takes(ControlConfig, "control")
 def improve(
-    prompts: Annotated[
-        list[str] | None, typer.Argument(help="Prompts to improve.", show_default=False)
-    ] = None,
+    prompts: Annotated[list[str] | None, arg("Prompts to improve.")] = None,
     input: Annotated[
         list[str] | None,
-        _opt("--input", "-i", help="File of prompts (txt, jsonl, json, csv, tsv, parquet) or -."),
+        opt("File of prompts (txt, jsonl, json, csv, tsv, parquet) or -.", "--input", "-i"),
     ] = None,
-    column: Annotated[
-        str | None, _opt("--column", help="Column of the prompts in the file [prompt].")
-    ] = None,
+    column: Annotated[str | None, opt("Column of the prompts in the file [prompt].")] = None,
     n: Annotated[int, typer.Option("-n", "--n", help="Variants of each prompt.")] = 1,
-    seed: Annotated[
-        int | None, _opt("--seed", help="Repeats a result; drawn and recorded otherwise.")
-    ] = None,
+    seed: Annotated[int | None, opt("Repeats a result; drawn and recorded otherwise.")] = None,
     mode: Annotated[
         str, typer.Option(help="extend keeps your words and adds; rewrite writes anew.")
     ] = "extend",
-    preset: Annotated[str | None, _opt("--preset", help="paper: the paper's decoding.")] = None,
-    model: Annotated[
-        str | None,
-        _opt("--model", "-m", help="Exported folder, T5 folder or Hub name [the bundled model]."),
-    ] = None,
+    preset: Annotated[str | None, opt("paper: the paper's decoding.")] = None,
+    model: ModelName = None,
     decoding: Any = None,
     control: Any = None,
-    negative: Annotated[
-        str | None, _opt("--negative", help="Negative prompt: given back, never improved.")
-    ] = None,
+    negative: Annotated[str | None, opt("Negative prompt: given back, never improved.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, a receipt, a line and variant.")
     ] = False,
     output: Annotated[
-        Path | None, _opt("--output", "-o", help="Write .jsonl, .csv, .tsv or .parquet.")
+        Path | None, opt("Write .jsonl, .csv, .tsv or .parquet.", "--output", "-o")
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an --output that was stopped.")
@@ -65,10 +51,8 @@ def improve(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing --output.")
     ] = False,
-    threads: Annotated[int | None, _opt("--threads", help="Processor threads [all cores].")] = None,
-    batch_size: Annotated[
-        int | None, _opt("--batch-size", help="Results decoded together [32].")
-    ] = None,
+    threads: Threads = None,
+    batch_size: Annotated[int | None, opt("Results decoded together [32].")] = None,
 ) -> None:
     """Improve prompts: print them, or write them to a file.
 

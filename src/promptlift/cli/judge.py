@@ -3,28 +3,22 @@
 import webbrowser
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from promptlift.cli.door import guarded, say
+from promptlift.cli.parameters import NoOpen, Port, arg
 from promptlift.errors import MissingExtraError
 from promptlift.judging.config import JudgingConfig
 from promptlift.judging.records import PERSON, SIMULATED
 from promptlift.options import takes
-
-if TYPE_CHECKING:
-    from promptlift.judging.collecting.study import Study
-
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+from promptlift.web.config import LOOPBACK
 
 
 @takes(JudgingConfig, "asked")
 def judge(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(help="Run folder with pictures; more to judge several systems."),
-    ],
+    runs: Annotated[list[Path], arg("Run folder with pictures; more to judge several systems.")],
     asked: Any = None,
     simulated: Annotated[
         bool,
@@ -35,8 +29,8 @@ def judge(
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for raters on other machines.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")] = 0,
-    no_open: Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")] = False,
+    port: Port = 0,
+    no_open: NoOpen = False,
 ) -> None:
     """Ask people, blind, which picture they prefer; the same command again goes on.
 
@@ -62,23 +56,18 @@ def judge(
         except ImportError as error:
             raise MissingExtraError("Judging", "web") from error
         study = Study.open(runs, config, say, kind=SIMULATED if simulated else PERSON)
-        serve(
-            judging_app(study),
-            host,
-            port,
-            lambda address: _ready(study, address, host, open_it=not no_open),
-        )
+
+        def ready(address: str) -> None:
+            if host not in LOOPBACK:
+                say(f"{host} can be reached by others; whoever has a link can vote with it")
+            links = [(rater.name, f"{address}/r/{rater.token}/") for rater in study.store.raters()]
+            for name, link in links:
+                print(f"{name}\t{link}", flush=True)
+            if not no_open and len(links) == 1 and host in LOOPBACK:
+                webbrowser.open(links[0][1])
+
+        serve(judging_app(study), host, port, ready)
         say("stopped; every vote is saved")
-
-
-def _ready(study: "Study", address: str, host: str, *, open_it: bool) -> None:
-    if host not in _LOOPBACK:
-        say(f"{host} can be reached by others; whoever has a link can vote with it")
-    links = [(rater.name, f"{address}/r/{rater.token}/") for rater in study.store.raters()]
-    for name, link in links:
-        print(f"{name}\t{link}", flush=True)
-    if open_it and len(links) == 1 and host in _LOOPBACK:
-        webbrowser.open(links[0][1])
 
 
 def _names(given: Iterable[str]) -> tuple[str, ...]:

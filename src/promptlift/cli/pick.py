@@ -1,14 +1,14 @@
 """`promptlift pick`."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from promptlift.cli.door import FAILED, guarded, say
+from promptlift.cli.door import FAILED, go_offline, guarded, say
+from promptlift.cli.parameters import ModelName, arg, opt
 from promptlift.errors import ConfigError
 from promptlift.files import check_overwrites
 from promptlift.illustrating.config import IllustrationConfig
@@ -18,51 +18,35 @@ from promptlift.picking.config import SEEDS, PickConfig
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.tables import check_output_ending
 
-_INPUT, _VARIANTS, _MEMORY = "What is improved", "Improved prompts", "Device and memory"
 _CONTROLS = (
     "diversity", "length", "artists", "styles", "style", "avoid", "include", "force",
 )  # fmt: skip
 _SCORES = ("clip", "preference", "aesthetic", "aesthetic_clip", "tie")
 
 
-def _opt(help: str, *names: str, panel: str = _INPUT) -> Any:
-    return typer.Option(*names, help=help, show_default=False, rich_help_panel=panel)
-
-
-@takes(PickConfig, "picking", panel=_VARIANTS)
-@takes(ControlConfig, "control", only=_CONTROLS, panel=_VARIANTS)
+@takes(PickConfig, "picking")
+@takes(ControlConfig, "control", only=_CONTROLS)
 @takes(
     IllustrationConfig,
     "drawing",
     renamed={"model": "picture_model", "seed": "picture_seed"},
     defaults={"seeds": SEEDS},
-    panel="How it is drawn",
 )
-@takes(PictureScoringConfig, "scoring", only=_SCORES, panel="How the best is picked")
+@takes(PictureScoringConfig, "scoring", only=_SCORES)
 def pick(
-    prompts: Annotated[
-        list[str] | None, typer.Argument(help="Prompts to improve.", show_default=False)
-    ] = None,
+    prompts: Annotated[list[str] | None, arg("Prompts to improve.")] = None,
     input: Annotated[
         list[Path] | None,
-        _opt("File of prompts (txt, jsonl, json, csv, tsv, parquet).", "--input", "-i"),
+        opt("File of prompts (txt, jsonl, json, csv, tsv, parquet).", "--input", "-i"),
     ] = None,
-    column: Annotated[str | None, _opt("Column of the prompts in the file [prompt].")] = None,
-    output: Annotated[Path | None, _opt("Run folder, made or gone on.", "--output", "-o")] = None,
+    column: Annotated[str | None, opt("Column of the prompts in the file [prompt].")] = None,
+    output: Annotated[Path | None, opt("Run folder, made or gone on.", "--output", "-o")] = None,
     pairs: Annotated[
-        Path | None, _opt("Also write the choices as pairs that train --pairs reads.")
+        Path | None, opt("Also write the choices as pairs that train --pairs reads.")
     ] = None,
-    model: Annotated[
-        str | None,
-        _opt(
-            "Exported folder, T5 folder or Hub name [the bundled model].",
-            "--model",
-            "-m",
-            panel=_VARIANTS,
-        ),
-    ] = None,
+    model: ModelName = None,
     score_device: Annotated[
-        str | None, _opt("Device of the metric's model [that of --device].", panel=_MEMORY)
+        str | None, opt("Device of the metric's model [that of --device].")
     ] = None,
     picking: Any = None,
     control: Any = None,
@@ -95,8 +79,7 @@ def pick(
         illustration = IllustrationConfig.resolve(**{"seeds": SEEDS, **drawing})
         device = score_device or drawing.get("device") or PictureScoringConfig.device
         scored = PictureScoringConfig(**scoring, device=device, offline=illustration.offline)
-        if illustration.offline:  # the improver's own libraries read this, when they are imported
-            os.environ["HF_HUB_OFFLINE"] = "1"
+        go_offline(illustration.offline)
 
         from promptlift.illustrating.illustrator import Illustrator
         from promptlift.illustrating.pipeline import load_pipelines
@@ -104,9 +87,9 @@ def pick(
         from promptlift.improving.improver import Improver
         from promptlift.picking.pick import pick as pick_best
         from promptlift.picking.picks import read_picks, write_pick_pairs
-        from promptlift.picking.scores import check_metric
+        from promptlift.scoring.pictures.preference_models import check_metrics
 
-        check_metric(config.metric)
+        check_metrics([config.metric], "clip")
         improver = Improver.load(model)
         counts = pick_best(
             output,
@@ -118,20 +101,15 @@ def pick(
             report=say,
         )
         for row in read_picks(output):
-            _show(row, as_json=as_json)
+            if not as_json:
+                say(_evidence(row))
+            shown = json.dumps(row) if as_json else " ".join(row["prompt"].splitlines())
+            print(shown, flush=True)
         say(_summary(counts, output))
         if pairs is not None:
             say(f"pairs in {pairs}: {write_pick_pairs(output, pairs)}")
     if counts["failed"]:
         raise typer.Exit(FAILED)
-
-
-def _show(row: Mapping[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(row), flush=True)
-        return
-    say(_evidence(row))
-    print(" ".join(row["prompt"].splitlines()), flush=True)
 
 
 def _evidence(row: Mapping[str, Any]) -> str:

@@ -3,30 +3,23 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from promptlift.cli.door import guarded, say
+from promptlift.cli.parameters import JudgedRun, VoteKind, opt
 from promptlift.files import check_overwrites
 
 
 def preferences(
-    run: Annotated[Path, typer.Argument(help="Run folder of `judge`.", show_default=False)],
+    run: JudgedRun,
     output: Annotated[
         Path | None,
-        typer.Option(
+        opt(
+            "JSONL, CSV, TSV or Parquet, by its ending [RUN/judging/preferences.jsonl].",
             "--output",
             "-o",
-            help="JSONL, CSV, TSV or Parquet, by its ending [RUN/judging/preferences.jsonl].",
-            show_default=False,
         ),
     ] = None,
-    question: Annotated[
-        str | None,
-        typer.Option(help="match or picture [the last that was asked].", show_default=False),
-    ] = None,
-    kind: Annotated[
-        str, typer.Option(help="person, or simulated for votes that a program gave.")
-    ] = "person",
+    question: Annotated[str | None, opt("match or picture [the last that was asked].")] = None,
+    kind: VoteKind = "person",
 ) -> None:
     """Write votes as preferences: of two texts for one prompt, the one that people chose.
 

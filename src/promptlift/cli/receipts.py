@@ -1,24 +1,21 @@
 """`promptlift replay`, `show` and `stamp`: receipts made again, and carried by pictures."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from promptlift.cli.door import FAILED, guarded, say
+from promptlift.cli.parameters import AsJson, arg, opt
 from promptlift.errors import InputError
-
-_RECEIPT = "JSON of `improve --json`, or a PNG that carries a receipt."
 
 
 def replay(
-    receipt: Annotated[Path, typer.Argument(help=_RECEIPT, show_default=False)],
+    receipt: Annotated[Path, arg("JSON of `improve --json`, or a PNG that carries a receipt.")],
     model: Annotated[
-        str | None,
-        typer.Option(
-            "--model", "-m", help="The model that made it [the bundled one].", show_default=False
-        ),
+        str | None, opt("The model that made it [the bundled one].", "--model", "-m")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
@@ -57,52 +54,47 @@ def replay(
 
 
 def show(
-    picture: Annotated[Path, typer.Argument(help="A PNG picture.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    picture: Annotated[Path, arg("A PNG, JPEG or WebP picture.")],
+    as_json: AsJson = False,
 ) -> None:
-    """Show what a picture says of its prompt: promptlift's receipt, and A1111's parameters.
+    """Show what a picture says of its prompt: promptlift's receipt, and what its tool wrote.
+
+    It reads the texts of A1111 and the tools that follow it, SwarmUI, Fooocus, InvokeAI, NovelAI
+    and ComfyUI.
 
     Example:
 
       promptlift show picture.png
     """
     with guarded():
-        from promptlift.improving.receipts import (
-            A1111_KEYWORD,
-            KEYWORD,
-            parse_a1111_parameters,
-            read_receipts,
-        )
-        from promptlift.png_text import read_png_text
+        from promptlift.improving.picture_prompts import TOOLS, picture_prompt
+        from promptlift.improving.receipts import KEYWORD, parse_receipt
+        from promptlift.picture_texts import read_picture_texts
 
-        texts = read_png_text(picture)
+        texts = read_picture_texts(picture)
         found: dict[str, Any] = {"receipt": None, "parameters": None}
         if KEYWORD in texts:
-            found["receipt"] = read_receipts(picture)[0].to_dict()
+            found["receipt"] = parse_receipt(texts[KEYWORD], f"{picture}").to_dict()
             # What `illustrate` adds: how the picture was drawn.
             if drawing := json.loads(texts[KEYWORD]).get("drawing"):
                 found["drawing"] = drawing
-        if A1111_KEYWORD in texts:
-            names = ("prompt", "negative", "settings")
-            parsed = parse_a1111_parameters(texts[A1111_KEYWORD])
-            found["parameters"] = dict(zip(names, parsed, strict=True))
-        if not any(found.values()):
-            raise InputError(f"{picture} carries neither a receipt nor A1111's parameters")
-        if as_json:
-            print(json.dumps(found))
-        else:
-            _show(found)
+        said = picture_prompt(texts)
+        if said:
+            found["parameters"] = asdict(said)
+        if not found["receipt"]:
+            if not said:
+                raise InputError(
+                    f"{picture} carries neither a receipt nor a prompt of {', '.join(TOOLS)}"
+                )
+            if not (said.prompt or said.negative or said.settings):
+                raise InputError(f"{picture} carries no prompt: {'; '.join(said.notes)}")
+        print(json.dumps(found) if as_json else _text(found))
 
 
 def stamp(
-    picture: Annotated[Path, typer.Argument(help="A PNG picture.", show_default=False)],
-    receipt: Annotated[
-        Path, typer.Option("--receipt", help="The receipt of its prompt.", show_default=False)
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Where to write it [over it].", show_default=False),
-    ] = None,
+    picture: Annotated[Path, arg("A PNG picture.")],
+    receipt: Annotated[Path, opt("The receipt of its prompt.", "--receipt")],
+    output: Annotated[Path | None, opt("Where to write it [over it].", "--output", "-o")] = None,
 ) -> None:
     """Write a receipt, and A1111's parameters where they are missing, into a PNG.
 
@@ -132,34 +124,38 @@ def stamp(
         say(f"{output or picture} carries the receipt of {receipts[0].model}")
 
 
-def _show(found: dict[str, Any]) -> None:
+def _text(found: dict[str, Any]) -> str:
+    """What a picture carries, a line a fact; facts without a value are left out."""
+    rows: list[tuple[str, Any]] = []
     if receipt := found["receipt"]:
-        print(f"prompt    {receipt['prompt']}")
-        print(f"source    {receipt['source']}")
-        if receipt["negative"]:
-            print(f"negative  {receipt['negative']}")
-        print(f"made by   {receipt['model']}, {receipt['mode']}, seed {receipt['seed']}", end="")
-        print(f", variant {receipt['variant']}" if receipt["variant"] else "")
-        print(f"tokens    {receipt['clip_tokens']}")
-        for item in receipt["dropped"]:
-            print(f"left out  {item['phrase']} ({item['reason']})")
-        for note in receipt["notes"]:
-            print(f"note      {note}")
-        for check, outcome in receipt["checks"].items():
-            print(f"check     {check}: {_outcome(outcome)}")
+        variant = f", variant {receipt['variant']}" if receipt["variant"] else ""
+        rows += [
+            ("prompt", receipt["prompt"]),
+            ("source", receipt["source"]),
+            ("negative", receipt["negative"]),
+            ("made by", f"{receipt['model']}, {receipt['mode']}, seed {receipt['seed']}{variant}"),
+            ("tokens", str(receipt["clip_tokens"])),
+            *(("left out", f"{item['phrase']} ({item['reason']})") for item in receipt["dropped"]),
+            *(("note", note) for note in receipt["notes"]),
+            *(("check", f"{name}: {_outcome(of)}") for name, of in receipt["checks"].items()),
+        ]
     if drawing := found.get("drawing"):
         model = " + ".join(f"{part['name']}@{part['sha256'][:12]}" for part in drawing["model"])
-        print(f"drawn by  {model}, {drawing['side']}, seed {drawing['seed']}")
-        if drawing["cut_tokens"]:
-            print(f"cut       {drawing['cut_tokens']} tokens: {drawing['cut']}")
-        for note in drawing["notes"]:
-            print(f"note      {note}")
+        cut = drawing["cut_tokens"]
+        rows += [
+            ("drawn by", f"{model}, {drawing['side']}, seed {drawing['seed']}"),
+            ("cut", cut and f"{cut} tokens: {drawing['cut']}"),
+            *(("note", note) for note in drawing["notes"]),
+        ]
     if parameters := found["parameters"]:
-        print("A1111     " + parameters["prompt"].replace("\n", "\n          "))
-        if parameters["negative"]:
-            print(f"negative  {parameters['negative']}")
-        for key, value in parameters["settings"].items():
-            print(f"          {key}: {value}")
+        settings = (f"{key}: {value}" for key, value in parameters["settings"].items())
+        rows += [
+            (parameters["tool"], parameters["prompt"].replace("\n", "\n          ")),
+            ("negative", parameters["negative"]),
+            *(("", setting) for setting in settings),
+            *(("note", note) for note in parameters["notes"]),
+        ]
+    return "\n".join(f"{name:<9} {value}" for name, value in rows if value)
 
 
 def _outcome(outcome: Any) -> str:

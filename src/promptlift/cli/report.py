@@ -6,18 +6,15 @@ from typing import Annotated
 import typer
 
 from promptlift.cli.door import guarded, say
+from promptlift.cli.parameters import arg, opt
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="Run folder.", show_default=False)],
+    run: Annotated[Path, arg("Run folder.")],
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="Folder for the page and its plots [RUN/report].",
-            show_default=False,
-        ),
+        Path | None, opt("Folder for the page and its plots [RUN/report].", "--output", "-o")
     ] = None,
-) -> None:  # fmt: skip
+) -> None:
     """Draw a run: one page, and every plot as PNG and SVG. Prints the page's path.
 
     A run that is still going on is drawn as far as it has come.

@@ -6,58 +6,46 @@ from typing import Annotated, Any
 
 import typer
 
-from promptlift.cli.door import guarded
-from promptlift.cli.score_pictures import picture_table, score_pictures
+from promptlift.cli.door import guarded, say
+from promptlift.cli.parameters import Threads, arg, opt
+from promptlift.cli.score_pictures import picture_table
 from promptlift.cli.score_texts import control_table, score_texts, tables
 from promptlift.errors import ConfigError
 from promptlift.options import takes
+from promptlift.runs import Run
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.text.config import TextConfig
 
 _PARTS = ("texts", "pictures")
 
 
-def _opt(*names: str, help: str) -> Any:
-    return typer.Option(*names, help=help, show_default=False)
-
-
-@takes(TextConfig, "of_texts", panel="Texts")
+@takes(TextConfig, "of_texts")
 @takes(
     PictureScoringConfig,
     "of_pictures",
     without=["seed", "offline"],  # those of texts serve both
     renamed={"batch_size": "picture_batch_size"},
-    panel="Pictures",
 )
 def score(
-    run: Annotated[
-        Path | None,
-        typer.Argument(help="Run folder of `train` or `illustrate`.", show_default=False),
-    ] = None,
-    only: Annotated[
-        str | None, _opt("--only", help="texts or pictures [what the run holds].")
-    ] = None,
+    run: Annotated[Path | None, arg("Run folder of `train` or `illustrate`.")] = None,
+    only: Annotated[str | None, opt("texts or pictures [what the run holds].")] = None,
     model: Annotated[
         str | None,
-        _opt("--model", "-m", help="Instead of a run: a model's folder or name [pocket]."),
+        opt("Instead of a run: a model's folder or name [pocket].", "--model", "-m"),
     ] = None,
-    pairs: Annotated[
-        Path | None, _opt("--pairs", help="Pairs to improve and compare with [the run's].")
-    ] = None,
+    pairs: Annotated[Path | None, opt("Pairs to improve and compare with [the run's].")] = None,
     predictions: Annotated[
-        Path | None, _opt("--predictions", help="Prompts made already: source, prediction, target.")
+        Path | None, opt("Prompts made already: source, prediction, target.")
     ] = None,
     output: Annotated[
-        Path | None, _opt("--output", "-o", help="Folder for the scores of texts [the run].")
+        Path | None, opt("Folder for the scores of texts [the run].", "--output", "-o")
     ] = None,
     train_pairs: Annotated[
-        Path | None, _opt("--train-pairs", help="Training pairs, for the nearest one's target.")
+        Path | None, opt("Training pairs, for the nearest one's target.")
     ] = None,
     of_texts: Any = None,
-    batch_size: Annotated[
-        int | None, _opt("--batch-size", help="Prompts decoded together.")
-    ] = None,
-    threads: Annotated[int | None, _opt("--threads", help="Processor threads [all cores].")] = None,
+    batch_size: Annotated[int | None, opt("Prompts decoded together.")] = None,
+    threads: Threads = None,
     doctor: Annotated[
         bool, typer.Option("--doctor", help="Show which metrics can tell real from shuffled.")
     ] = False,
@@ -92,27 +80,22 @@ def score(
         for part in _parts(run, only, asks_for_texts):
             if part == "texts":
                 found[part] = score_texts(
-                    text,
-                    run=run,
-                    model=model,
-                    pairs=pairs,
-                    predictions=predictions,
-                    output=output,
-                    train_pairs=train_pairs,
-                    batch_size=batch_size,
-                    threads=threads,
-                    doctor=doctor,
-                    overwrite=overwrite,
-                )
-                shown = "\n\n".join(
-                    tables(found[part]) + (control_table(found[part]) if doctor else [])
-                )
+                    text, run=run, model=model, pairs=pairs, predictions=predictions,
+                    output=output, train_pairs=train_pairs, batch_size=batch_size,
+                    threads=threads, doctor=doctor, overwrite=overwrite,
+                )  # fmt: skip
+                shown = tables(found[part])
+                if doctor:
+                    shown.append(control_table(found[part]))
             else:
+                from promptlift.scoring.pictures.run import score_pictures
+
                 assert run is not None
-                found[part] = score_pictures(run, picture)
-                shown = picture_table(found[part])
+                found[part] = score_pictures(run, picture, report=say)
+                say(f"scores in {run / 'scores' / 'pictures.json'}")
+                shown = [picture_table(found[part])]
             if not as_json:
-                typer.echo(shown)
+                typer.echo("\n\n".join(shown))
         if as_json:
             typer.echo(json.dumps(found, ensure_ascii=False))
 
@@ -134,12 +117,4 @@ def _parts(run: Path | None, only: str | None, asks_for_texts: bool) -> list[str
         return ["texts"] + ["pictures"] * drawn
     # Drawing may not have finished: what reads the pictures says so.
     begun = any((run / name).exists() for name in ("pictures", "improvements.jsonl"))
-    return ["pictures"] if begun or "illustrating" in _stages(run) else ["texts"]
-
-
-def _stages(run: Path) -> tuple[str, ...]:
-    """The stages in the run's manifest; none where it cannot be read."""
-    try:
-        return tuple(json.loads((run / "manifest.json").read_text(encoding="utf-8"))["stages"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ()
+    return ["pictures"] if begun or "illustrating" in Run.open(run).stages else ["texts"]

@@ -1,20 +1,9 @@
-"""The pictures of a run, scored and shown: half of `promptlift score`."""
+"""The scores of pictures as text: half of what `promptlift score` shows."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from promptlift.cli.door import say
-from promptlift.scoring.pictures.config import PictureScoringConfig
-
-
-def score_pictures(run: Path, config: PictureScoringConfig) -> dict[str, Any]:
-    """Score the pictures of a run; the fields of pictures.json."""
-    from promptlift.scoring.pictures.run import score_pictures as score
-
-    found = score(run, config, report=say)
-    say(f"scores in {run / 'scores' / 'pictures.json'}")
-    return found
+from promptlift.cli.showing import aligned
 
 
 def picture_table(found: Mapping[str, Any]) -> str:
@@ -25,26 +14,20 @@ def picture_table(found: Mapping[str, Any]) -> str:
         for system in found["systems"]
         for score in system["scores"]
     }
+    compared = {row["metric"]: row for row in found["comparisons"]}
     rows = [["", "original", "improved", "difference [95%]", "p", "won-lost-tied"]]
     for metric, title in titles.items():
-        compared = next((row for row in found["comparisons"] if row["metric"] == metric), None)
-        for suffix, row in (
-            ("", compared),
-            (", shuffled captions", compared and compared["shuffled_captions"]),
+        real = compared.get(metric)
+        for heading, suffix, row in (
+            (title, "", real),
+            ("  with shuffled captions", ", shuffled captions", real and real["shuffled_captions"]),
         ):
-            cells = [
-                means.get((f"{side} pictures{suffix}", metric)) for side in ("original", "improved")
-            ]
-            if row is None and not any(cells):
-                continue
-            rows.append(
-                [
-                    title if not suffix else "  with shuffled captions",
-                    *(_number(cell["value"]) if cell else "" for cell in cells),
-                    *_difference(row),
-                ]
-            )
-    lines = _aligned(rows)
+            sides = (f"{side} pictures{suffix}" for side in ("original", "improved"))
+            cells = [means.get((side, metric)) for side in sides]
+            if row is not None or any(cells):
+                numbers = [_number(cell["value"]) if cell else "" for cell in cells]
+                rows.append([heading, *numbers, *_difference(row)])
+    lines = aligned(rows, right=True)
     for metric, title in titles.items():
         if score := means.get(("pairs", metric)):
             chance = means.get(("pairs, shuffled captions", metric))
@@ -90,14 +73,3 @@ def _interval(score: Mapping[str, Any]) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.4g}"
-
-
-def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]

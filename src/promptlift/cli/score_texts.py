@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.cli.door import say
+from promptlift.cli.showing import aligned
 from promptlift.errors import ConfigError, InputError
 from promptlift.scoring.text.config import TextConfig
 
@@ -42,7 +43,9 @@ def score_texts(
     from promptlift.scoring.text.run import score_run
 
     folder = _folder(run, model, pairs, predictions, output, doctor)
-    file = predictions or pairs or _own(run)
+    file = predictions or pairs or Path(run or "") / "validation.jsonl"
+    if not (predictions or pairs or file.is_file()):
+        raise InputError(f"{run} has no validation.jsonl; name pairs to score on: --pairs FILE")
     asked = doctor and run is None and model is None
     improver = None
     if predictions is None and not asked:
@@ -53,7 +56,9 @@ def score_texts(
         if predictions is not None
         else read_pairs(file, config.mode, say)
     )
-    training = train_pairs or _training_of(run)
+    training = train_pairs
+    if training is None and run is not None and (run / "training.jsonl").is_file():
+        training = run / "training.jsonl"
     if training is None:
         say("without --train-pairs the nearest training pair is left out")
     result = score_run(
@@ -73,9 +78,11 @@ def score_texts(
 
 def tables(result: Mapping[str, Any]) -> list[str]:
     """The scores as text: a table for what prompts are held against, a row a system."""
+    from promptlift.scoring.text.shuffle_control import cannot_tell
+
     found = []
     titles = {metric["name"]: metric["title"] for metric in result["metrics"]}
-    blind = _blind(result)
+    blind = cannot_tell([row for row in result["doctor"] if "real" in row])
     scores = {
         system["name"]: {item["metric"]: item for item in system["scores"]}
         for system in result["systems"]
@@ -94,17 +101,17 @@ def tables(result: Mapping[str, Any]) -> list[str]:
                 for system, own in scores.items()
                 if any(name in own for name in names)
             ]
-            count = result["pairs"]["n"]
-            found.append(_aligned(f"{heading} (n = {count})", ["system", *head], rows))
+            title = f"{heading} (n = {result['pairs']['n']})"
+            found.append(_table(title, [["system", *head], *rows]))
     legend = "mean and 95% bootstrap interval"
     if blind:
         legend += "; * cannot tell real from shuffled here (--doctor)"
     return [*found, legend]
 
 
-def control_table(result: Mapping[str, Any]) -> list[str]:
+def control_table(result: Mapping[str, Any]) -> str:
     """What the shuffle control found, as text."""
-    rows = []
+    rows = [["metric", "of", "real", "shuffled", "difference", "95% interval", "tells?"]]
     for row in result["doctor"]:
         if "real" not in row:
             rows.append([row["metric"], row["of"], "", "", "", "", "no: of all at once"])
@@ -113,14 +120,7 @@ def control_table(result: Mapping[str, Any]) -> list[str]:
         interval = f"{row['low']:.3f} to {row['high']:.3f}"
         verdict = "yes" if row["tells"] else "CANNOT TELL"
         rows.append([row["metric"], row["of"], *figures, interval, verdict])
-    heads = ["metric", "of", "real", "shuffled", "difference", "95% interval", "tells?"]
-    return [_aligned("shuffle control: real against shuffled", heads, rows)]
-
-
-def _blind(result: Mapping[str, Any]) -> set[str]:
-    from promptlift.scoring.text.shuffle_control import cannot_tell
-
-    return cannot_tell([row for row in result["doctor"] if "real" in row])
+    return _table("shuffle control: real against shuffled", rows)
 
 
 def _cell(score: Mapping[str, Any] | None) -> str:
@@ -131,13 +131,8 @@ def _cell(score: Mapping[str, Any] | None) -> str:
     return f"{value} ({low} to {high})"
 
 
-def _aligned(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[place]) for row in [heads, *rows]) for place in range(len(heads))]
-    lines = [title]
-    for row in [heads, *rows]:
-        cells = zip(row, widths, strict=True)
-        lines.append("  ".join(cell.ljust(width) for cell, width in cells).rstrip())
-    return "\n".join(lines)
+def _table(title: str, rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join([title, *aligned(rows)])
 
 
 def _folder(
@@ -158,14 +153,6 @@ def _folder(
     return output or run
 
 
-def _own(run: Path | None) -> Path:
-    """The pairs that a run set apart."""
-    path = Path(run or "") / "validation.jsonl"
-    if not path.is_file():
-        raise InputError(f"{run} has no validation.jsonl; name pairs to score on: --pairs FILE")
-    return path
-
-
 def _model_of(run: Path) -> Path:
     """A run's model: exported, or as trained."""
     from promptlift.improving.manifest import is_exported
@@ -174,8 +161,3 @@ def _model_of(run: Path) -> Path:
         if is_exported(path) or (path / "config.json").is_file():
             return path
     raise InputError(f"{run} has no model yet: finish its training, or name one with --model")
-
-
-def _training_of(run: Path | None) -> Path | None:
-    path = None if run is None else run / "training.jsonl"
-    return path if path is not None and path.is_file() else None

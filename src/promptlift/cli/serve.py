@@ -1,43 +1,24 @@
 """`promptlift serve`."""
 
+import logging
 import os
+import webbrowser
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from promptlift.cli.door import guarded, say
+from promptlift.cli.door import go_offline, guarded, say
+from promptlift.cli.parameters import ModelName, Port, Threads, opt
 from promptlift.errors import ConfigError, InputError, MissingExtraError
 from promptlift.options import takes
 from promptlift.web.config import DEFAULT_IMAGE_MODEL, LOOPBACK, ServeConfig
 
-_STOP_S = 5  # beyond the time that a request may take
-
+_STOP_S = 5  # beyond the time that a request of the API may take
 
 # Of the studio too.
-Port = Annotated[
-    int,
-    typer.Option(min=0, max=65535, help="Port; 0 for any that is free.", rich_help_panel="Where"),
-]
 TokenFile = Annotated[
-    Path | None,
-    typer.Option(
-        help="File with the token that callers must send; or set PROMPTLIFT_TOKEN.",
-        show_default=False,
-        rich_help_panel="Where",
-    ),
-]
-Model = Annotated[
-    str | None,
-    typer.Option(
-        "--model",
-        "-m",
-        help="Exported folder, T5 folder or Hub name [the bundled model].",
-        show_default=False,
-    ),
-]
-Threads = Annotated[
-    int | None, typer.Option(help="Processor threads [all cores].", show_default=False)
+    Path | None, opt("File with the token that callers must send; or set PROMPTLIFT_TOKEN.")
 ]
 ImageModel = Annotated[
     str, typer.Option(help="Preset, folder, file or Hub name that draws; none for no pictures.")
@@ -45,21 +26,15 @@ ImageModel = Annotated[
 Offline = Annotated[bool, typer.Option("--offline", help="Never reach for the network.")]
 
 
-@takes(ServeConfig, "settings", without=["token"], panel="What is allowed")
+@takes(ServeConfig, "settings", without=["token"])
 def serve(
     port: Port = 8017,
     token_file: TokenFile = None,
-    model: Model = None,
+    model: ModelName = None,
     threads: Threads = None,
     image_model: ImageModel = DEFAULT_IMAGE_MODEL,
-    image_steps: Annotated[
-        int | None,
-        typer.Option(help="Denoising steps of a picture [the model's].", show_default=False),
-    ] = None,
-    image_size: Annotated[
-        int | None,
-        typer.Option(help="Pixels of a picture's side [the model's].", show_default=False),
-    ] = None,
+    image_steps: Annotated[int | None, opt("Denoising steps of a picture [the model's].")] = None,
+    image_size: Annotated[int | None, opt("Pixels of a picture's side [the model's].")] = None,
     offline: Offline = False,
     settings: Any = None,
 ) -> None:
@@ -76,51 +51,73 @@ def serve(
       promptlift serve --image-model sd-turbo --offline
     """
     with guarded("stopped"):
-        config = ServeConfig(token=read_token(token_file), **settings)
-        if offline:  # the improver's own libraries read this, when they are imported
-            os.environ["HF_HUB_OFFLINE"] = "1"
         drawing = {
-            "num_inference_steps": image_steps,
-            "width": image_size,
-            "height": image_size,
+            "num_inference_steps": image_steps, "width": image_size, "height": image_size,
             "offline": offline,
-        }
-        _run(config, port, model, threads, None if image_model == "none" else image_model, drawing)
-        say("stopped")
+        }  # fmt: skip
+        listen(
+            ServeConfig(token=read_token(token_file), **settings), port, image_model, drawing,
+            model=model, threads=threads,
+        )  # fmt: skip
 
 
-def _run(
+def listen(
     config: ServeConfig,
     port: int,
+    image_model: str,
+    drawing: dict[str, Any],
+    *,
     model: str | None,
     threads: int | None,
-    image_model: str | None,
-    drawing: dict[str, Any],
+    studio: bool = False,
+    open_it: bool = False,
 ) -> None:
+    """Serve the API, or the studio, until it is stopped.
+
+    Args:
+        config: what is allowed.
+        port: 0 for any that is free.
+        image_model: what draws; "none" for no pictures.
+        drawing: fields of `IllustrationConfig`.
+        model, threads: as in `Improver.load`.
+        studio: whether its pages are served too, and the log has warnings alone.
+        open_it: whether a browser is to show them.
+
+    Raises:
+        MissingExtraError: the extra `web` is not installed.
+    """
+    go_offline(drawing["offline"])
     try:
         from promptlift.web.api import create_app
         from promptlift.web.logs import log_to_stderr
         from promptlift.web.service import Service
-        from promptlift.web.serving import serve as listen
+        from promptlift.web.serving import serve as serve_app
+        from promptlift.web.studio import studio_routers
     except ImportError as error:
-        raise MissingExtraError("Serving", "web") from error
+        raise MissingExtraError("The studio" if studio else "Serving", "web") from error
     service = Service.load(
-        config, model=model, threads=threads, image_model=image_model, drawing=drawing
+        config,
+        model=model,
+        threads=threads,
+        image_model=None if image_model == "none" else image_model,
+        drawing=drawing,
     )
-    log_to_stderr()
-    listen(
-        create_app(service),
-        config.host,
-        port,
-        lambda address: _ready(address, config),
-        stop_s=config.timeout_s + _STOP_S,
-    )
+    log_to_stderr(logging.WARNING if studio else logging.INFO)
 
+    def ready(address: str) -> None:
+        print(address, flush=True)
+        if config.host not in LOOPBACK:
+            say(
+                f"{config.host} can be reached by others; they need the token, and see it "
+                "without TLS"
+            )
+        elif open_it:
+            webbrowser.open(address)
 
-def _ready(address: str, config: ServeConfig) -> None:
-    print(address, flush=True)
-    if config.host not in LOOPBACK:
-        say(f"{config.host} can be reached by others; they need the token, and see it without TLS")
+    stop_s = _STOP_S + (0 if studio else config.timeout_s)
+    app = create_app(service, pages=studio_routers(service) if studio else ())
+    serve_app(app, config.host, port, ready, stop_s=stop_s)
+    say("stopped")
 
 
 def read_token(file: Path | None) -> str | None:

@@ -2,44 +2,69 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from promptlift.cli.door import say
 from promptlift.prompts.clip_tokens import CLIP_BUDGET
 
 
+def aligned(rows: Sequence[Sequence[str]], *, right: bool = False) -> list[str]:
+    """Rows as lines with their columns below each other, all but the first to the right or not."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if right and place else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
 def printer(*, as_json: bool) -> Callable[[list[dict[str, Any]]], None]:
     """Prints the variants of a prompt, or its error, as `improve_items` gives them."""
-    if as_json:
-        return _print_json
-    if not sys.stdout.isatty():
-        return _print_plain
+    draw = _coloured() if sys.stdout.isatty() and not as_json else _plain
+
+    def show(objects: list[dict[str, Any]]) -> None:
+        for item in objects:
+            if as_json:
+                # ASCII escapes survive any terminal and any encoding of a pipe.
+                unicode = sys.stdout.encoding.lower().startswith("utf")
+                print(json.dumps(item, ensure_ascii=not unicode))
+            elif "error" in item:
+                place = (
+                    f"prompt {item['index']}" if item["line"] is None else f"line {item['line']}"
+                )
+                say(f"{place}: {item['error']}")
+            else:
+                draw(item)
+                for note in item["notes"]:
+                    if not note.startswith("drawn again"):
+                        say(f"{item['source'][:40]}: {note}")
+
+    return show
+
+
+def _plain(item: dict[str, Any]) -> None:
+    print(" ".join(item["prompt"].splitlines()))
+
+
+def _coloured() -> Callable[[dict[str, Any]], None]:
+    """Prints to a terminal, with additions in colour and a meter of the budget."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=True)
 
-    def show(objects: list[dict[str, Any]]) -> None:
-        for item in objects:
-            if "error" in item:
-                _say_error(item)
-                continue
-            text = Text(item["prompt"])
-            for start, end in _places(item):
-                text.stylize("bold green", start, end)
-            settings = item["settings"]
-            limit = (settings["max_prompt_tokens"] or CLIP_BUDGET) * settings["chunks"]
-            console.print(text, Text(f" {meter(item['clip_tokens'], limit)}", "dim"))
-            _say_notes(item)
+    def draw(item: dict[str, Any]) -> None:
+        text = Text(item["prompt"])
+        for start, end in _places(item):
+            text.stylize("bold green", start, end)
+        settings = item["settings"]
+        limit = (settings["max_prompt_tokens"] or CLIP_BUDGET) * settings["chunks"]
+        console.print(text, Text(f" {meter(item['clip_tokens'], limit)}", "dim"))
 
-    return show
-
-
-def _print_json(objects: list[dict[str, Any]]) -> None:
-    for item in objects:
-        # ASCII escapes survive any terminal and any encoding of a pipe.
-        print(json.dumps(item, ensure_ascii=not sys.stdout.encoding.lower().startswith("utf")))
+    return draw
 
 
 def meter(tokens: int, limit: int) -> str:
@@ -60,23 +85,3 @@ def _places(item: dict[str, Any]) -> Iterator[tuple[int, int]]:
         if found >= 0:
             start = found + len(phrase)
             yield found, start
-
-
-def _print_plain(objects: list[dict[str, Any]]) -> None:
-    for item in objects:
-        if "error" in item:
-            _say_error(item)
-        else:
-            print(" ".join(item["prompt"].splitlines()))
-            _say_notes(item)
-
-
-def _say_notes(item: dict[str, Any]) -> None:
-    for note in item["notes"]:
-        if not note.startswith("drawn again"):
-            say(f"{item['source'][:40]}: {note}")
-
-
-def _say_error(item: dict[str, Any]) -> None:
-    place = f"prompt {item['index']}" if item["line"] is None else f"line {item['line']}"
-    say(f"{place}: {item['error']}")

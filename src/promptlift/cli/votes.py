@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from promptlift.cli.door import guarded, say
+from promptlift.cli.parameters import JudgedRun, VoteKind
 from promptlift.files import check_overwrites
 
 if TYPE_CHECKING:
@@ -19,15 +20,12 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="What votes say, and votes as files.", rich_markup_mode=None, no_args_is_help=True
 )
-_Run = Annotated[Path, typer.Argument(help="Run folder of `judge`.", show_default=False)]
 
 
 @app.command()
 def show(
-    run: _Run,
-    kind: Annotated[
-        str, typer.Option(help="person, or simulated for votes that a program gave.")
-    ] = "person",
+    run: JudgedRun,
+    kind: VoteKind = "person",
     as_json: Annotated[bool, typer.Option("--json", help="Print all statistics as JSON.")] = False,
 ) -> None:
     """Win rates with intervals, agreement between raters, and each rater's consistency.
@@ -49,7 +47,7 @@ def show(
 
 @app.command()
 def export(
-    run: _Run,
+    run: JudgedRun,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="CSV, TSV, JSONL or Parquet, by its ending.")
     ],
@@ -71,7 +69,7 @@ def export(
 
 @app.command("import")
 def import_(
-    run: _Run,
+    run: JudgedRun,
     votes: Annotated[Path, typer.Argument(help="File that `votes export` wrote.")],
 ) -> None:
     """Add votes of this study that were given elsewhere, as on a copy of the run.
@@ -103,8 +101,10 @@ def _text(results: "Results") -> str:
             )
             lines += [f"  {said}: {_rate(tally.rates[rule])}" for rule, said in RULES.items()]
             lines.append(_evidence(part.evidence))
-            if part.agreement.alpha is not None:
-                lines.append(f"  raters agree: Krippendorff's alpha {part.agreement.alpha:.2f}")
+            if part.agreement.alpha.value is not None:
+                lines.append(
+                    f"  raters agree: Krippendorff's alpha {part.agreement.alpha.value:.2f}"
+                )
         lines += [_check(check) for check in found.raters]
         lines.append("")
     done = ", ".join(f"{rater.name} {rater.done}/{rater.total}" for rater in results.raters)
@@ -112,11 +112,12 @@ def _text(results: "Results") -> str:
 
 
 def _rate(rate: "WinRate") -> str:
-    if rate.rate is None:
+    one, crossed = rate.wilson, rate.crossed
+    if one.value is None:
         return "no votes"
-    text = f"{rate.rate:.1%} [{rate.low:.1%}, {rate.high:.1%}]"
-    if rate.crossed_low is not None:
-        text += f", over raters and prompts [{rate.crossed_low:.1%}, {rate.crossed_high:.1%}]"
+    text = f"{one.value:.1%} [{one.low:.1%}, {one.high:.1%}]"
+    if crossed.low is not None:
+        text += f", over raters and prompts [{crossed.low:.1%}, {crossed.high:.1%}]"
     return text
 
 
@@ -135,13 +136,13 @@ def _evidence(evidence: "Evidence") -> str:
 
 def _check(check: "RaterCheck") -> str:
     parts = []
-    if check.consistency is not None:
+    if check.consistency.value is not None:
         parts.append(
             f"{check.alike} of {check.repeats} repeated pairs answered alike "
             f"(chance {check.chance:.0%})"
         )
-    if check.left_share is not None:
-        parts.append(f"left preferred in {check.left_share:.0%}, p {check.left_test:.2g}")
+    if check.left_share.value is not None:
+        parts.append(f"left preferred in {check.left_share.value:.0%}, p {check.left_test:.2g}")
     if check.attention:
         parts.append(f"{check.attention_passed} of {check.attention} known pairs right")
     return f"  {check.rater}: {'; '.join(parts) or 'no repeated or decided pairs'}"

@@ -7,16 +7,15 @@ A stage that is done does nothing, so a chain that was stopped goes on when it i
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from promptlift.errors import InputError
 from promptlift.experimenting.config import ExperimentConfig
 from promptlift.experimenting.stages import how_to_judge, stages_of
 from promptlift.pairs.datasets import find_files
 from promptlift.pairs.load import collect_pairs, write_pairs
-from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.tables import write_rows
 from promptlift.training.config import PAPER_DATA
@@ -25,21 +24,8 @@ STAGE = "experimenting"
 Report = Callable[[str], None]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a chain ended.
-
-    Attributes:
-        page: the report.
-        waiting: what is to be done before it goes on, a line each; empty where all is done.
-    """
-
-    page: Path
-    waiting: tuple[str, ...] = ()
-
-
-def run_experiment(config: ExperimentConfig, folder: Path, report: Report) -> Outcome:
-    """Run the whole chain, or go on with one that was stopped.
+def run_experiment(config: ExperimentConfig, folder: Path, report: Report) -> "Chain":
+    """Run the whole chain, or go on with one that was stopped; it knows its page.
 
     Args:
         config: of the experiment.
@@ -55,28 +41,23 @@ def run_experiment(config: ExperimentConfig, folder: Path, report: Report) -> Ou
     run.check(STAGE, config.settings(), {})
     with run.alone("set up"):
         run.begin(STAGE, config.settings(), {})
-    chain = Chain(config, folder, report)
+    chain, titles = Chain(config, folder, report), stages_of(config)
+    started, seconds = time.monotonic(), dict[str, float]()
     with _threads(config.threads):
-        return _go(chain, report)
-
-
-def _go(chain: "Chain", report: Report) -> Outcome:
-    config, folder = chain.config, chain.folder
-    started = time.monotonic()
-    seconds: dict[str, float] = {}
-    titles = stages_of(config)
-    for number, (name, title) in enumerate(titles.items(), 1):
-        if name == "report":  # which tells of the others that they are done
-            _end(folder, chain, seconds)
-        begun = time.monotonic()
-        minutes = f", {(begun - started) / 60:.1f} min so far" if number > 1 else ""
-        report(f"stage {number} of {len(titles)}: {title}{minutes}")
-        getattr(chain, name)()
-        seconds[name] = round(time.monotonic() - begun, 1)
-    _end(folder, chain, seconds)
+        for number, (name, title) in enumerate(titles.items(), 1):
+            if name == "report":  # which tells of the others that they are done
+                run = Run.open(folder)  # they have written to its manifest
+                if chain.waiting:
+                    run.interrupt(STAGE)
+                else:
+                    run.finish(STAGE, {"seconds_of_last_part": seconds})
+            begun = time.monotonic()
+            minutes = f", {(begun - started) / 60:.1f} min so far" if number > 1 else ""
+            report(f"stage {number} of {len(titles)}: {title}{minutes}")
+            getattr(chain, name)()
+            seconds[name] = round(time.monotonic() - begun, 1)
     report(f"{len(titles)} stages in {(time.monotonic() - started) / 60:.1f} min")
-    assert chain.page is not None
-    return Outcome(page=chain.page, waiting=tuple(chain.waiting))
+    return chain
 
 
 @contextmanager
@@ -90,14 +71,6 @@ def _threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _end(folder: Path, chain: "Chain", seconds: dict[str, float]) -> None:
-    run = Run.open(folder)  # the stages have written to its manifest
-    if chain.waiting:
-        run.interrupt(STAGE)
-    else:
-        run.finish(STAGE, {"seconds_of_last_part": seconds})
 
 
 class Chain:
@@ -129,32 +102,25 @@ class Chain:
 
     def train(self) -> None:
         from promptlift.scoring.text.epochs import epoch_evaluator
-        from promptlift.training.train import hash_inputs, train
+        from promptlift.training.data import read_files
+        from promptlift.training.train import train
 
-        files = self._files()
-        collect = partial(
-            collect_pairs,
-            drop_faulty=self.config.pairs.world is None,
-            # The paper's pairs are learned as they were published.
-            drop_unfit=self.config.pairs.data not in (None, PAPER_DATA),
+        paths = self._files()
+        drop = self.config.pairs.world is None
+        files = read_files(
+            paths["train"],
+            paths.get("test", []),
+            drop_faulty=drop,
+            keep_unfit=self.config.pairs.data == PAPER_DATA,  # as it was published
             report=self.say,
         )
-        learned = collect(files["train"])
-        held = collect(files["test"]) if "test" in files else None
-        inputs = hash_inputs(path for group in files.values() for path in group)
-        evaluator = None
+        evaluator, measuring = None, dict[str, str]()
         if self.config.train.evaluation_decoding != "none":
             evaluator, measuring = epoch_evaluator(self.config.encoder, self.say)
-            inputs |= measuring
         if not train(
-            learned,
-            self.folder,
-            self.config.train,
-            validation=held,
-            inputs=inputs,
-            evaluator=evaluator,
-            report=self.say,
-        ):
+            files.learned, self.folder, self.config.train, validation=files.validation,
+            inputs=files.hashes | measuring, evaluator=evaluator, report=self.say,
+        ):  # fmt: skip
             raise KeyboardInterrupt
 
     def improve(self) -> None:
@@ -163,7 +129,8 @@ class Chain:
         prompts = self.folder / "prompts.jsonl"
         if not prompts.exists():
             # Where a run learns both tasks, a prompt is measured in both.
-            sources = dict.fromkeys(pair.source for pair in self._validation())
+            validation = collect_pairs([self.folder / "validation.jsonl"])
+            sources = dict.fromkeys(pair.source for pair in validation)
             write_rows(prompts, ({"prompt": source} for source in sources), ())
         choice = self.config.improve
         choice = replace(choice, improver=choice.improver or str(self.model))
@@ -224,9 +191,6 @@ class Chain:
 
         self.page = write_report(self.folder, report=self.say)
 
-    def _validation(self) -> list[Pair]:
-        return collect_pairs([self.folder / "validation.jsonl"])
-
     def _files(self) -> dict[str, list[Path]]:
         """Files to learn from, and, where there are such, to measure on."""
         pairs = self.config.pairs
@@ -239,17 +203,15 @@ class Chain:
             return found if test == found["train"] else {**found, "test": test}
         from promptlift.world.pairs import world_pairs
 
-        control = pairs.world == "control"
-        made = {
-            "train": partial(world_pairs, pairs.count),
-            "test": partial(
-                world_pairs, pairs.test, test=True, mode=self.config.improve.mode or "extend"
-            ),
+        mode = self.config.improve.mode or "extend"
+        sides: dict[str, dict[str, Any]] = {
+            "train": {"count": pairs.count},
+            "test": {"count": pairs.test, "test": True, "mode": mode},
         }
         files = {}
-        for name, make in made.items():
+        for name, asked in sides.items():
             path = self.folder / "pairs" / f"{name}.jsonl"
             if not path.exists():
-                write_pairs(path, make(control=control))
+                write_pairs(path, world_pairs(**asked, control=pairs.world == "control"))
             files[name] = [path]
         return files

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from promptlift.devices import find_device
 from promptlift.errors import PromptliftError
 from promptlift.experimenting.config import ExperimentConfig
+from promptlift.experimenting.stages import notice_of, stages_of
 from promptlift.illustrating.hub import download_command
 from promptlift.illustrating.presets import PRESETS
 from promptlift.scoring.pictures.clip_loading import GIGABYTES as CLIP_GIGABYTES
@@ -69,32 +71,33 @@ class Download:
 
 def downloads_of(config: ExperimentConfig) -> list[Download]:
     """What the experiment takes from the Hub, whether or not it is there already."""
-    found = []
-    if config.pairs.data is not None:
-        found.append(Download(config.pairs.data, kind="dataset"))
-    draw = config.illustrate
+    draw, metrics = config.illustrate, config.pictures.metrics
     preset = PRESETS.get(draw.model)
-    if preset is not None:
-        weights = [preset.base, *([preset.refiner] if preset.refiner else [])]
-        found += [Download(item.name, item.gigabytes, "pipeline") for item in weights]
-    clip = config.pictures.clip_for(POCKET_WORLD if draw.model == "pocket" else draw.model)
-    encoders = [config.texts.encoder] if config.texts.bertscore else []
-    if config.train.evaluation_decoding != "none":
-        encoders.append(config.encoder.encoder)
-    names = [config.train.model, config.improve.improver, *encoders]
+    weights = [preset.base, preset.refiner] if preset else []
     pipelines = [draw.refiner, None if preset else draw.model]
-    found += [
-        Download(name, kind="pipeline")
-        for name in pipelines
-        if name not in (None, "none", "pocket")
+    names = [config.train.model, config.improve.improver]
+    if config.texts.bertscore:
+        names.append(config.texts.encoder)
+    if config.train.evaluation_decoding != "none":
+        names.append(config.encoder.encoder)
+    if metrics is None or "clip" in metrics:
+        world = POCKET_WORLD if draw.model == "pocket" else draw.model
+        names.append(config.pictures.clip_for(world))
+    found = [
+        *([Download(config.pairs.data, kind="dataset")] if config.pairs.data else []),
+        *(Download(item.name, item.gigabytes, "pipeline") for item in weights if item),
+        *(
+            Download(name, kind="pipeline")
+            for name in pipelines
+            if name not in (None, "none", "pocket")
+        ),
+        *(
+            Download(name, _GIGABYTES.get(name))
+            for name in names
+            if name and name != POCKET_CLIP and not is_bundled(name)
+        ),
     ]
-    names += [clip] if config.pictures.metrics is None or "clip" in config.pictures.metrics else []
-    found += [Download(name, _GIGABYTES.get(name)) for name in names if name and _is_named(name)]
     return [item for item in dict.fromkeys(found) if not Path(item.name).expanduser().exists()]
-
-
-def _is_named(name: str) -> bool:
-    return not is_bundled(name) and name != POCKET_CLIP
 
 
 def missing(config: ExperimentConfig) -> list[str]:
@@ -108,7 +111,7 @@ def missing(config: ExperimentConfig) -> list[str]:
         extras.add("web")
     if extras:
         return [f"packages: pip install 'promptlift[{','.join(sorted(extras))}]'"]
-    if config.gpu and not _has_gpu():
+    if config.gpu and find_device("auto") == "cpu":
         found.append(
             "a GPU that PyTorch can use (gpu = false in a copy of the config, --copy, begins "
             "without)"
@@ -118,6 +121,23 @@ def missing(config: ExperimentConfig) -> list[str]:
         named = ", ".join(f"{item.name}{item.size}" for item in absent)
         found.append(f"{named}, which the Hub does not give now (--check has the commands)")
     return found
+
+
+def plan_of(config: ExperimentConfig) -> tuple[list[str], bool]:
+    """What an experiment would do and has to download, a line each; whether it lacks any."""
+    stages, lacks, notice = stages_of(config), missing(config), notice_of(config)
+    lines = [
+        f"{number} of {len(stages)}  {title}" for number, title in enumerate(stages.values(), 1)
+    ]
+    if not any(line.startswith("packages") for line in lacks):
+        lines += [
+            f"{item.name} is downloaded"
+            if is_downloaded(item)
+            else f"{item.name} is to be downloaded{item.size}: {item.command}"
+            for item in downloads_of(config)
+        ]
+    lines += [*(f"missing: {line}" for line in lacks), *([notice] if notice else [])]
+    return lines, bool(lacks)
 
 
 def check_needs(config: ExperimentConfig) -> None:
@@ -154,9 +174,3 @@ def _hub_answers(item: Download) -> bool:
     except Exception:  # the Hub's client lets errors of several HTTP libraries through
         return False
     return True
-
-
-def _has_gpu() -> bool:
-    import torch
-
-    return bool(torch.cuda.is_available() or torch.backends.mps.is_available())

@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from promptlift.experimenting.config import ExperimentConfig
+from promptlift.illustrating.presets import PRESETS
 from promptlift.judging.config import JudgingConfig
 
 if TYPE_CHECKING:
@@ -36,6 +37,12 @@ def stages_of(config: ExperimentConfig) -> dict[str, str]:
     if config.judged:
         stages["judge"] = f"blind votes of {', '.join(config.judge.raters)}"
     return {**stages, "report": "report, with word frequencies and gallery"}
+
+
+def notice_of(config: ExperimentConfig) -> str | None:
+    """What is to be known of the pictures that are drawn, if anything."""
+    preset = PRESETS.get(config.illustrate.model)
+    return None if preset is None else preset.notice
 
 
 def how_to_judge(study: "Study", config: ExperimentConfig) -> list[str]:

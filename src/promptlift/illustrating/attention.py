@@ -6,8 +6,7 @@ from itertools import groupby, pairwise
 from promptlift.prompts.syntax import Span, parse
 
 _STRONGER = 1.1  # what a pair of round brackets multiplies by, and square ones divide by
-_BRACKETS = {"(": _STRONGER, "[": 1 / _STRONGER, "{": 1.0}
-_SPLITS = ("break", "and")
+_BRACKETS = {"(": _STRONGER, "[": 1 / _STRONGER, "{": 1.0, "<": 1.0}
 # Syntax without effect on the picture, and what a note adds to it.
 _IGNORED = {
     "tag": "",
@@ -16,6 +15,11 @@ _IGNORED = {
     "negative": "",
     "share": "",
     "and": "",
+    "section": "",
+    "call": "",
+    "settings": "",
+    "emphasis": "",
+    "suffix": "",
     "embedding": "",
     "wildcard": " (not filled in)",
     "weight": "",  # of a prompt joined by AND
@@ -70,7 +74,7 @@ def read_weights(prompt: str) -> Reading:
             groups[-1].weight = float(span.text.strip().lstrip(":"))
         elif span.kind in _IGNORED:
             ignored.append(span.text.strip() + _IGNORED[span.kind])
-        if span.kind in _SPLITS:
+        if span.role == "part":
             breaks.append(len(runs))
         elif span.seen:
             runs.append(_Run(span.seen))
@@ -85,9 +89,10 @@ def read_weights(prompt: str) -> Reading:
 
 
 def _mark(span: Span, groups: list[_Group], runs: list[_Run], ignored: list[str]) -> None:
-    if span.text in _BRACKETS:
-        groups.append(_Group(span.text, len(runs), _BRACKETS[span.text]))
-    elif span.text in (")", "]", "}") and groups:
+    sign = span.text if span.text[0] != "<" else "<"  # of <random:a,b>
+    if sign in _BRACKETS:
+        groups.append(_Group(sign, len(runs), _BRACKETS[sign]))
+    elif span.text in (")", "]", "}", ">") and groups:
         group = groups.pop()
         if group.options:
             ignored.append("{a|b} or [a:b] (the longest is drawn)")

@@ -38,14 +38,14 @@ class IllustrationConfig:
     )
     guidance_scale: float | None = option(
         None,
-        "How closely the prompt is followed; the pipeline's own default unless given.",
+        "How closely pictures follow the prompt; unless given, the pipeline's own default.",
         least=0,
     )
     width: int | None = option(None, "Pixels; the model's own size unless given.")
     height: int | None = option(None, "Pixels; the model's own size unless given.")
     seed: int = option(0, "First seed of the noise.", least=0, most=2**63 - 1)
-    seeds: int = option(1, "Pictures of each prompt, each from a seed of its own.", least=1)
-    negative: str | None = option(None, "Negative prompt, for prompts that bring none.")
+    seeds: int = option(1, "Pictures per prompt, each from its own seed.", least=1)
+    negative: str | None = option(None, "Negative prompt for prompts without one.")
     prompt_2: str | None = option(None, "What SDXL's second text encoder reads instead.")
     long_prompts: str = option(
         "cut",
@@ -61,17 +61,16 @@ class IllustrationConfig:
     )
     batch_size: int | None = option(
         None,
-        "Pictures drawn together; by GPU memory unless given, 1 on a CPU.",
+        "Pictures drawn together; unless given, as many as fit into GPU memory, and 1 on a CPU.",
         least=1,
         panel=_MEMORY,
     )
     offload: str = option(
         "none",
-        "none, model or sequential: keep what is idle out of GPU memory.",
+        "none, model or sequential: keep idle weights out of GPU memory.",
         choices=OFFLOADS,
         panel=_MEMORY,
     )
-    vae_slicing: bool = option(False, "Decode the pictures of a batch one by one.", panel=_MEMORY)
     vae_tiling: bool = option(
         False, "Decode large pictures tile by tile; seams may show.", panel=_MEMORY
     )
@@ -80,7 +79,7 @@ class IllustrationConfig:
         "Compile the denoising step: faster after some minutes; needs a C++ compiler.",
         panel=_MEMORY,
     )
-    offline: bool = option(False, "Never reach for the network.", panel=_MEMORY)
+    offline: bool = option(False, "Do not use the network.", panel=_MEMORY)
 
     def __post_init__(self) -> None:
         wrong = [

@@ -6,7 +6,7 @@ from dataclasses import replace
 from inspect import signature
 from itertools import groupby, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from promptlift.devices import is_out_of_memory
 from promptlift.errors import InputError, ModelError
@@ -14,12 +14,9 @@ from promptlift.illustrating.config import IllustrationConfig
 from promptlift.illustrating.memory import free_memory, guess_batch_size
 from promptlift.illustrating.pipeline import Pipelines, Report, load_pipelines
 from promptlift.illustrating.records import DrawnPair, DrawnPicture, Request
-from promptlift.illustrating.sampling import make_sampler, noise_of
+from promptlift.illustrating.sampling import make_sampler
 from promptlift.prompts.reading import check_prompt
 from promptlift.records import Improvement
-
-if TYPE_CHECKING:
-    import torch
 
 
 class Illustrator:
@@ -168,10 +165,6 @@ class Illustrator:
             cache: JSON file that keeps hashes, so that files are read once.
         """
         return [origin.describe(cache, self._report) for origin in self.pipelines.origins]
-
-    def noise(self, seed: int) -> "tuple[torch.Tensor, torch.Generator]":
-        """The noise of a seed and its generator; see `sampling.noise_of`."""
-        return noise_of(self.pipelines.base, seed, {"width": self.width, "height": self.height})
 
     def _completed(self, request: Request) -> Request:
         check_prompt(request.prompt, "the prompt")

@@ -7,7 +7,6 @@ the files themselves are the state, and a job that is killed at any moment goes 
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -212,12 +211,13 @@ class IllustrationJob:
 
     def _write(self, drawing: Drawing, picture: DrawnPicture, done: int) -> Picture:
         path = self.folder / drawing.file
-        line = json.dumps({"file": drawing.file, "seconds": round(picture.seconds, 4)}) + "\n"
+        line = json.dumps({"file": drawing.file, "seconds": round(picture.seconds, 4)})
         data = png_bytes(drawing, picture)
         try:
             with atomic_path(path) as temporary:
                 temporary.write_bytes(data)
-            _append_line(self.folder / _TIMES, line)
+            with (self.folder / _TIMES).open("a", encoding="utf-8") as file:
+                file.write(f"\n{line}")  # a kill may have cut the last one short
         except OSError as error:
             raise PromptliftError(
                 f"{path} cannot be written: {error.strerror or error}. {done} pictures were drawn "
@@ -267,13 +267,3 @@ class IllustrationJob:
             "batch_size": self.illustrator.batch_size,
             "device": self.illustrator.pipelines.device,
         }
-
-
-def _append_line(path: Path, line: str) -> None:
-    """Append a line, on a line of its own: a kill may have cut the last one short."""
-    with path.open("ab+") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read() != b"\n":
-                line = "\n" + line
-        file.write(line.encode())

@@ -220,15 +220,11 @@ def _prepare(pipeline: Any, config: IllustrationConfig, device: str) -> None:
             f"the weights do not fit into the memory of {device}; try --offload model, "
             "or --refiner none"
         ) from error
-    vae = getattr(pipeline, "vae", None)
-    for asked, act in (
-        (config.vae_slicing, "enable_slicing"),
-        (config.vae_tiling, "enable_tiling"),
-    ):
-        if asked:
-            if not hasattr(vae, act):
-                raise ConfigError(f"{type(pipeline).__name__} cannot slice or tile its VAE")
-            getattr(vae, act)()
+    if config.vae_tiling:
+        vae: Any = getattr(pipeline, "vae", None)
+        if not hasattr(vae, "enable_tiling"):
+            raise ConfigError(f"{type(pipeline).__name__} cannot tile its VAE")
+        vae.enable_tiling()
     if config.compile:
         part = "unet" if getattr(pipeline, "unet", None) is not None else "transformer"
         getattr(pipeline, part).compile()  # in place: the pipeline looks at its class

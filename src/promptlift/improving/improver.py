@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 import numpy.typing as npt
 
+from promptlift.errors import InputError
 from promptlift.improving.config import resolve_options
 from promptlift.improving.likelihood import log_probabilities
 from promptlift.improving.loading import load_model
@@ -47,7 +48,7 @@ class Improver:
             threads: processor threads to use; all cores where None.
 
         Raises:
-            ConfigError: `threads` is below 1.
+            ConfigError: `threads` is below 1, or far above the number of processors.
             ModelError: the model is missing, incomplete or not a T5.
             MissingExtraError: it is not exported, and PyTorch is not installed.
         """
@@ -118,8 +119,13 @@ class Improver:
                 defaults and the preset.
 
         Raises:
+            InputError: `prompts` are not several texts.
             ConfigError: an option cannot be used, or the model has not learned the mode.
         """
+        if isinstance(prompts, str) or not isinstance(prompts, Iterable):
+            raise InputError(
+                f"prompts is {type(prompts).__name__}, and must be several texts, as in a list"
+            )
         # Check options now: a generator would raise only when its first result is read.
         session = self.session(preset=preset, batch_size=batch_size, **settings)
         self.card.prefix(mode)

@@ -1,11 +1,14 @@
 """Loading a model: the bundled one, an exported folder, or a T5 with PyTorch."""
 
+import os
 from pathlib import Path
 
 from promptlift.errors import ConfigError, ModelError
 from promptlift.improving.codec import Codec, SpecialTokens
 from promptlift.improving.manifest import Manifest, is_exported
 from promptlift.improving.model import LoadedModel
+
+MOST_THREADS = 64  # or as many as there are processors
 
 
 def load_model(model: str | Path | None = None, *, threads: int | None = None) -> LoadedModel:
@@ -17,12 +20,13 @@ def load_model(model: str | Path | None = None, *, threads: int | None = None) -
         threads: processor threads to use; all cores where None.
 
     Raises:
-        ConfigError: `threads` is below 1.
+        ConfigError: `threads` is below 1, or far above the number of processors.
         ModelError: the model is missing, incomplete or not a T5.
         MissingExtraError: it is not exported, and PyTorch is not installed.
     """
-    if threads is not None and threads < 1:
-        raise ConfigError(f"threads is {threads} and must be 1 or more")
+    most = max(MOST_THREADS, os.cpu_count() or 1)
+    if threads is not None and threads not in range(1, most + 1):
+        raise ConfigError(f"threads is {threads} and must be a whole number from 1 to {most}")
     folder = bundled_model_path() if model is None else Path(model)
     if is_exported(folder):
         return _load_exported(folder, threads)

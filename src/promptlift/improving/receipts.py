@@ -18,9 +18,14 @@ from promptlift.schema import upgraded_record
 KEYWORD, A1111_KEYWORD = "promptlift", "parameters"
 # Options that older versions of a receipt cannot lack, newer ones may add to.
 _OPTIONS = tuple(item.name for config in (DecodingConfig, ControlConfig) for item in fields(config))
-# `Steps: 20, Sampler: "a, b", Size: 512x512`, as A1111 reads its last line.
-_SETTING = re.compile(r'\s*(\w[\w \-/]*):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
+_NEGATIVE = "Negative prompt:"
+# `Steps: 20, Sampler: "a, b", Size: 512x512`, as A1111 reads its last line; what stands between
+# commas and is no setting is passed over. In `aa:1.2, bb:1.3, cc:1.1` a number follows at once.
+_SETTING = re.compile(r'\s*(\w[\w \-/]*):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)|[^,]*(?:,|$)')
+_FIRST_SETTING = re.compile(r"\s*\w[\w \-/]*:(?!\S)")
 _FEWEST_SETTINGS = 3  # with fewer A1111 takes the line for a part of the prompt
+# Entries of our own, for what A1111's lines would not give back: a prompt may have such a line.
+_OWN_PROMPT, _OWN_NEGATIVE = "promptlift prompt", "promptlift negative"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,40 +117,55 @@ def replay(receipt: Improvement, improver: Improver) -> Replay:
 def a1111_parameters(improvement: Improvement, settings: Mapping[str, object] | None = None) -> str:
     """The text that A1111 and the tools that follow it keep under `parameters`.
 
+    It always ends in a line of settings. Without one, the last line of a prompt or of a negative
+    prompt may be taken for it.
+
     Args:
         improvement: gives prompt and negative prompt.
-        settings: of the picture: "Steps", "Sampler", "CFG scale", "Seed", "Size", "Model".
+        settings: of the picture: "Steps", "Sampler", "CFG scale", "Seed", "Size", "Model". Where
+            they are too few for A1111, it is added how the prompt was improved.
     """
-    lines = [improvement.prompt]
-    if improvement.negative:
-        lines.append(f"Negative prompt: {improvement.negative}")
-    if settings:
-        lines.append(", ".join(f"{key}: {_quoted(str(value))}" for key, value in settings.items()))
-    return "\n".join(lines)
+    entries = dict(settings or {"Seed": improvement.seed})
+    if len(entries) < _FEWEST_SETTINGS:
+        entries |= infotext(improvement)
+    given = {_OWN_PROMPT: improvement.prompt, _OWN_NEGATIVE: improvement.negative or ""}
+    text = _a1111_lines(improvement, entries)
+    for (key, whole), read in zip(given.items(), parse_a1111_parameters(text)[:2], strict=True):
+        if read != _stripped(whole):
+            entries[key] = _stripped(whole)
+    return _a1111_lines(improvement, entries)
 
 
 def a1111_text(improvement: Improvement) -> str:
     """What to paste into A1111's prompt field, whose arrow button reads it back."""
-    return a1111_parameters(improvement, {"Seed": improvement.seed, **infotext(improvement)})
+    return a1111_parameters(improvement)
 
 
 def parse_a1111_parameters(text: str) -> tuple[str, str, dict[str, str]]:
-    """Prompt, negative prompt and settings of A1111's `parameters`, read as A1111 reads them."""
+    """Prompt, negative prompt and settings of A1111's `parameters`, read as A1111 reads them.
+
+    Two departures: a last line of weights is no line of settings, nor is one that begins the
+    negative prompt; and where `a1111_parameters` wrote an entry for what the lines cannot carry,
+    that is what counts. Lines lose the blanks around them, as in A1111.
+    """
     *lines, last = text.strip().split("\n")
-    found = _SETTING.findall(last)
-    if len(found) < _FEWEST_SETTINGS:
-        lines, found = [*lines, last], []
+    settings = _settings(last)
+    if not settings:
+        lines = [*lines, last]
     prompt: list[str] = []
     negative: list[str] | None = None
     for line in lines:
-        if line.strip().startswith("Negative prompt:"):
-            negative = [line.strip().removeprefix("Negative prompt:").strip()]
+        if line.strip().startswith(_NEGATIVE):
+            negative = [line.strip().removeprefix(_NEGATIVE)]
         elif negative is not None:
-            negative.append(line.strip())
+            negative.append(line)
         else:
-            prompt.append(line.strip())
-    settings = {key: _unquoted(value) for key, value in found}
-    return "\n".join(prompt), "\n".join(negative or []), settings
+            prompt.append(line)
+    return (
+        settings.pop(_OWN_PROMPT, _stripped("\n".join(prompt))),
+        settings.pop(_OWN_NEGATIVE, _stripped("\n".join(negative or []))),
+        settings,
+    )
 
 
 def parse_receipt(text: str, place: str) -> Improvement:
@@ -186,8 +206,29 @@ def parse_receipt(text: str, place: str) -> Improvement:
         ) from error
 
 
+def _a1111_lines(improvement: Improvement, entries: Mapping[str, object]) -> str:
+    lines = [improvement.prompt]
+    if improvement.negative:
+        lines.append(f"{_NEGATIVE} {improvement.negative}")
+    lines.append(", ".join(f"{key}: {_quoted(str(value))}" for key, value in entries.items()))
+    return "\n".join(lines)
+
+
+def _settings(line: str) -> dict[str, str]:
+    """The settings of a line; none where it is a line of something else."""
+    if line.strip().startswith(_NEGATIVE) or not _FIRST_SETTING.match(line):
+        return {}
+    found = {key: _unquoted(value) for key, value in _SETTING.findall(line) if key}
+    return found if len(found) >= _FEWEST_SETTINGS else {}
+
+
+def _stripped(text: str) -> str:
+    return "\n".join(line.strip() for line in text.strip().split("\n"))
+
+
 def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False) if re.search(r'[,:\n"]', text) else text
+    plain = text and text == text.strip() and not re.search(r'[,:\n"]', text)
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def _unquoted(text: str) -> str:

@@ -19,6 +19,8 @@ from promptlift.records import Dropped, Improvement
 
 # Batches of prompts that are sorted by length together: a larger window fills batches better.
 WINDOW_BATCHES = 16
+MOST_VARIANTS = 10_000  # of a prompt, all of which are held until the last one is there
+MOST_SEED = 2**64 - 1  # the largest of ComfyUI, whose seeds are the largest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,7 @@ class Ask:
 
     Attributes:
         prompt: its text.
-        seed: seed of its random numbers.
+        seed: seed of its random numbers, from 0.
         mode: "extend" or "rewrite".
         n: number of variants; variant i does not depend on n.
         negative: negative prompt, which every variant carries unchanged.
@@ -40,8 +42,14 @@ class Ask:
     negative: str | None = None
 
     def __post_init__(self) -> None:
-        if self.n < 1:
-            raise ConfigError(f"n is {self.n} and must be 1 or more")
+        for name, value, least, most in (
+            ("n", self.n, 1, MOST_VARIANTS),
+            ("seed", self.seed, 0, MOST_SEED),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+                raise ConfigError(
+                    f"{name} is {value!r} and must be a whole number from {least} to {most}"
+                )
 
 
 @dataclass

@@ -1,9 +1,7 @@
 """Votes as preferences: of two texts for one prompt, the one whose pictures people prefer."""
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 from promptlift.errors import ConfigError, InputError
 from promptlift.judging.collecting.study import Study
@@ -67,50 +65,34 @@ def preferences_of(
     votes = counted(study.store.votes(), question=question, kind=kind)
     if not votes:
         raise InputError(f"{study.folder} has no votes of a {kind} on {question!r}")
-    texts, pairs = _Texts(study.folder), {str(pair.id): pair for pair in study.store.pairs()}
+    pairs = {str(pair.id): pair for pair in study.store.pairs()}
+    folders = {(study.folder / file).parent for pair in pairs.values() for file in pair.files}
+    texts = {one.path: one.prompt for folder in sorted(folders) for one in read_index(folder)}
     tallies: dict[tuple[str, int, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     for vote in votes:
         pair = pairs[vote.pair]
-        of = {system: texts[file] for system, file in zip(pair.systems, pair.files, strict=True)}
+        of = {system: texts[study.folder / file]
+              for system, file in zip(pair.systems, pair.files, strict=True)}  # fmt: skip
         first, second = sorted(of.values())
         if first == second:
             continue
         winner = None if vote.winner is None else of[vote.winner]
         tally = tallies[pair.prompt, pair.prompt_index, first, second]
         tally[(first, second, None).index(winner)] += 1
-    found = []
-    for (prompt, index, first, second), (wins, losses, ties) in tallies.items():
-        if wins == losses:
-            continue
-        chosen, rejected = (first, second) if wins > losses else (second, first)
-        total = wins + losses + ties
-        found.append(
-            Preference(
-                prompt=prompt,
-                chosen=chosen,
-                rejected=rejected,
-                margin=abs(wins - losses) / total,
-                votes=total,
-                ties=ties,
-                prompt_index=index,
-                question=question,
-                kind=kind,
-            )
+    found = [
+        Preference(
+            prompt=prompt,
+            chosen=first if wins > losses else second,
+            rejected=second if wins > losses else first,
+            margin=abs(wins - losses) / (wins + losses + ties),
+            votes=wins + losses + ties,
+            ties=ties,
+            prompt_index=index,
+            question=question,
+            kind=kind,
         )
+        for (prompt, index, first, second), (wins, losses, ties) in tallies.items()
+        if wins != losses
+    ]
     found.sort(key=lambda row: (row.prompt_index, row.chosen))
     return found, len(tallies) - len(found)
-
-
-class _Texts:
-    """The text that each picture of a study was drawn from, by the picture's name in the study."""
-
-    def __init__(self, home: Path) -> None:
-        self._home = home
-        self._indexes: dict[Path, Mapping[str, str]] = {}
-
-    def __getitem__(self, file: str) -> str:
-        path = self._home / file
-        if path.parent not in self._indexes:
-            listed = read_index(path.parent)
-            self._indexes[path.parent] = {one.file: one.prompt for one in listed}
-        return self._indexes[path.parent][path.name]

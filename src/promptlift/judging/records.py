@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-ORIGINAL, IMPROVED = "original", "improved"
 ANSWERS = ("left", "right", "tie", "both_bad", "skip")
 QUESTIONS = {
     "match": "Which picture matches this better?",

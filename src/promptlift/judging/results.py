@@ -15,7 +15,7 @@ from promptlift import __version__
 from promptlift.errors import InputError
 from promptlift.files import write_json
 from promptlift.judging.collecting.study import Study
-from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, WHOLE, JudgedPair, Vote
+from promptlift.judging.records import PERSON, WHOLE, JudgedPair, Vote
 from promptlift.judging.statistics.agreement import Agreement, agreement
 from promptlift.judging.statistics.bradley_terry import Strengths, bradley_terry
 from promptlift.judging.statistics.metrics_agreement import (
@@ -23,10 +23,10 @@ from promptlift.judging.statistics.metrics_agreement import (
     mean_preferences,
     metric_agreement,
 )
-from promptlift.judging.statistics.planning import votes_for_width
 from promptlift.judging.statistics.rater_checks import RaterCheck, rater_checks
-from promptlift.judging.statistics.rates import TIES_HALF, WinRates, win_rates
+from promptlift.judging.statistics.rates import WinRates, win_rates
 from promptlift.judging.statistics.sequential_test import Evidence, evidence
+from promptlift.pictures import IMPROVED, ORIGINAL
 
 FILE = "judging/results.json"
 SCHEMA_VERSION = 1
@@ -49,14 +49,11 @@ class SystemResults:
         rates: win rates.
         agreement: between raters.
         evidence: that may be looked at after every vote.
-        votes_within_5_points: independent votes that give an interval of 5 points to either side
-            at this win rate, ties as halves; None without votes.
     """
 
     rates: WinRates
     agreement: Agreement
     evidence: Evidence
-    votes_within_5_points: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +111,8 @@ def read_results(study: Study, *, kind: str = PERSON) -> Results:
     path, digest = study.folder / FILE, _digest(study)
     try:
         kept: Results = _typed(Results, json.loads(path.read_text("utf-8")))
-        is_current = (kept.schema_version, kept.promptlift_version) == (SCHEMA_VERSION, __version__)
-        if is_current and (kept.kind, kept.votes_sha256) == (kind, digest):
+        made = (kept.schema_version, kept.promptlift_version, kept.kind, kept.votes_sha256)
+        if made == (SCHEMA_VERSION, __version__, kind, digest):
             return kept
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # no file, or one of another version
@@ -183,11 +180,9 @@ def _of_question(
     votes: Sequence[Vote], pairs: Sequence[JudgedPair], question: str, kind: str
 ) -> QuestionResults:
     names = sorted({name for pair in pairs for name in pair.systems} - {ORIGINAL})
-    systems = {}
-    for system in names:
-        against = [vote for vote in votes if {vote.left, vote.right} == {system, ORIGINAL}]
-        if any(vote.question == question for vote in against):
-            systems[system] = _of_system(against, system, question, kind)
+    of_question = [vote for vote in votes if vote.question == question]
+    against = {name: [vote for vote in of_question if {vote.left, vote.right} == {name, ORIGINAL}]
+               for name in names}  # fmt: skip
     strengths = missing = None
     if len(names) > 1:
         try:
@@ -196,21 +191,19 @@ def _of_question(
             missing = str(error)
     known = {str(pair.id): WHOLE for pair in pairs}
     return QuestionResults(
-        systems=systems,
+        systems={name: _of_system(found, name, question, kind)
+                 for name, found in against.items() if found},
         raters=tuple(rater_checks(votes, known=known, question=question, kind=kind)),
         bradley_terry=strengths,
         no_strengths=missing,
-    )
+    )  # fmt: skip
 
 
 def _of_system(votes: Sequence[Vote], system: str, question: str, kind: str) -> SystemResults:
-    rates = win_rates(votes, question=question, kind=kind, system=system)
-    half = rates.together.rates[TIES_HALF].rate
     return SystemResults(
-        rates=rates,
+        rates=win_rates(votes, question=question, kind=kind, system=system),
         agreement=agreement(votes, question=question, kind=kind, system=system),
         evidence=evidence(votes, question=question, kind=kind, system=system),
-        votes_within_5_points=None if half is None else votes_for_width(half, 0.05),
     )
 
 

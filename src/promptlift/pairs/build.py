@@ -2,78 +2,53 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
-from promptlift.errors import ConfigError, InputError
-from promptlift.pairs.clean import KEPT, cap_phrases, clean_target
-from promptlift.pairs.load import write_pairs
+from promptlift.errors import InputError
+from promptlift.files import check_overwrites
+from promptlift.pairs.clean import cap_phrases, clean_target
+from promptlift.pairs.config import BuildConfig, ParaphraseConfig
+from promptlift.pairs.faults import Faults
+from promptlift.pairs.load import fit_prompts, load_prompts, write_pairs
 from promptlift.pairs.near import groups
-from promptlift.pairs.paraphrase import ParaphraseConfig, paraphrase
+from promptlift.pairs.paraphrase import paraphrase
 from promptlift.pairs.plain import plain_head, without_manner
 from promptlift.prompts.clauses import cut_prompt, split_clauses
 from promptlift.records import Pair
+from promptlift.tables import check_output_ending
 
 MAX_SOURCE_WORDS = 40
 MAX_CUT = 8  # clauses after the head; later cuts teach only endings
 
-FORMS = ("head", "bare")
-
-
-def _setting(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
-
 
 @dataclass(frozen=True, kw_only=True)
-class BuildConfig:
-    """Which pairs are made of detailed prompts: the home of each default, help and check."""
-
-    keep: str = _setting(
-        "offers",
-        "What targets keep: offers (phrases that fit a stranger's prompt), words (all but names "
-        "and unknown words), all.",
-    )
-    cuts: int = _setting(2, "Random cuts of a prompt in addition to the one after its head.")
-    seed: int = _setting(0, "Seed of the cuts.")
-    forms: tuple[str, ...] = _setting(
-        ("head",),
-        "Plain form to rewrite: head (the first clause without its medium), bare (the prompt "
-        "without style, medium, light, fillers, painters); may be repeated.",
-    )
-    drop_near: bool = _setting(False, "Keep one of each group of near-duplicates.")
-    max_share: float = _setting(1.0, "Share of targets that may hold one and the same phrase.")
-
-    def __post_init__(self) -> None:
-        problems = []
-        if self.cuts < 0:
-            problems.append(f"cuts is {self.cuts} and must be 0 or more")
-        if self.keep not in KEPT:
-            problems.append(f"keep is {self.keep!r} and must be one of {', '.join(KEPT)}")
-        if unknown := set(self.forms) - set(FORMS):
-            problems.append(f"form is {unknown.pop()!r} and must be one of {', '.join(FORMS)}")
-        if not 0 < self.max_share <= 1:
-            problems.append(f"max_share is {self.max_share} and must be above 0 and at most 1")
-        if problems:
-            raise ConfigError("; ".join(problems))
-
-
-@dataclass
 class Built:
-    """What came of a file of prompts: how many there were, gave no pair, and pairs by mode."""
+    """What came of files of prompts.
 
-    prompts: int = 0
-    fruitless: int = 0
-    pairs: Counter[str] = field(default_factory=Counter)
+    Attributes:
+        prompts: how many there were.
+        fruitless: how many of them gave no pair.
+        pairs: how many there are, by mode.
+        faults: rows that hold no prompt.
+    """
+
+    prompts: int
+    fruitless: int
+    pairs: dict[str, int]
+    faults: Faults
 
 
 def build_file(
-    prompts: Iterable[str],
+    files: Sequence[Path],
     output: Path,
     config: BuildConfig,
     *,
+    column: str | None = None,
+    exclude_source: Collection[str] = (),
     asking: ParaphraseConfig | None = None,
     report: Callable[[str], None],
 ) -> Built:
@@ -81,48 +56,49 @@ def build_file(
 
     The endpoint's answers are kept beside the output, in OUTPUT.answers.jsonl.
 
+    Args:
+        files: of detailed prompts.
+        output: file of pairs.
+        config: which pairs are made.
+        column, exclude_source: see `load_prompts`.
+        asking: whom to ask for paraphrases.
+        report: takes lines of progress, and the faulty rows.
+
     Raises:
         InputError: there are no pairs; nothing is written.
     """
-    built = Built()
-
-    def read() -> Iterator[str]:
-        for prompt in prompts:
-            built.prompts += 1
-            yield prompt
-
-    def made() -> Iterator[Pair]:
-        texts: Iterable[str] = read()
-        if config.drop_near or asking:  # both need the prompts twice
-            texts = list(texts)
-            if config.drop_near:
-                texts = keep_one_of_each(texts)
-                report(f"{len(texts)} prompts after dropping near-duplicates")
-        generator = random.Random(config.seed)
-        for prompt in texts:
-            pairs = list(_pairs_of(prompt, config, generator))
-            built.fruitless += not pairs
-            yield from pairs
-        if asking:
-            journal = output.with_name(output.name + ".answers.jsonl")
-            yield from paraphrased_pairs(texts, asking, journal, keep=config.keep, report=report)
-
-    def counted() -> Iterator[Pair]:
-        pairs: Iterable[Pair] = made()
-        if config.max_share < 1:
-            pairs = cap_phrases(list(pairs), config.max_share, seed=config.seed)
-        for pair in pairs:
-            built.pairs[pair.mode] += 1
-            yield pair
-        if not built.pairs:
-            raise InputError(f"{built.prompts} prompts gave no pairs; nothing was written")
-
-    write_pairs(output, counted())
-    return built
+    check_output_ending(output)
+    check_overwrites([output], files)
+    faults = Faults(report)
+    texts: list[str] = []
+    for path in files:
+        rows = load_prompts(path, column=column, exclude_source=exclude_source, report=report)
+        fit = rows if config.keep_unfit else fit_prompts(rows)
+        texts += (str(row.value) for row in faults.sound(path, fit))
+    count = len(texts)
+    if config.drop_near:
+        texts = [texts[place] for place in sorted(set(groups(texts)))]
+        report(f"{len(texts)} prompts after dropping near-duplicates")
+    by_prompt = list(build_pairs(texts, config))
+    pairs = list(chain.from_iterable(by_prompt))
+    if asking:
+        journal = output.with_name(output.name + ".answers.jsonl")
+        pairs += _paraphrased(texts, asking, journal, config.keep, report)
+    if config.max_share < 1:
+        pairs = cap_phrases(pairs, config.max_share, seed=config.seed)
+    if not pairs:
+        raise InputError(f"{count} prompts gave no pairs; nothing was written")
+    write_pairs(output, pairs)
+    return Built(
+        prompts=count,
+        fruitless=by_prompt.count([]),
+        pairs=Counter(pair.mode for pair in pairs),
+        faults=faults,
+    )
 
 
-def build_pairs(prompts: Iterable[str], config: BuildConfig) -> Iterator[Pair]:
-    """Pairs from detailed prompts, in their order.
+def build_pairs(prompts: Iterable[str], config: BuildConfig) -> Iterator[list[Pair]]:
+    """The pairs of each detailed prompt.
 
     Extending: the head and what follows it; then longer parts of the prompt, cut at random,
     and what follows those. Rewriting: each plain form and the whole prompt. Prompts without a rest
@@ -130,7 +106,7 @@ def build_pairs(prompts: Iterable[str], config: BuildConfig) -> Iterator[Pair]:
     """
     generator = random.Random(config.seed)
     for prompt in prompts:
-        yield from _pairs_of(prompt, config, generator)
+        yield list(_pairs_of(prompt, config, generator))
 
 
 def _pairs_of(prompt: str, config: BuildConfig, generator: random.Random) -> Iterator[Pair]:
@@ -170,21 +146,11 @@ def _bare_pair(prompt: str, head: str, rest: str, keep: str) -> Pair | None:
     )
 
 
-def keep_one_of_each(prompts: Sequence[str]) -> list[str]:
-    """The prompts without those that are near-duplicates of an earlier one."""
-    return [
-        prompt
-        for index, (prompt, label) in enumerate(zip(prompts, groups(prompts), strict=True))
-        if label == index
-    ]
-
-
-def paraphrased_pairs(
+def _paraphrased(
     prompts: Iterable[str],
     config: ParaphraseConfig,
     journal: Path,
-    *,
-    keep: str = "offers",
+    keep: str,
     report: Callable[[str], None],
 ) -> Iterator[Pair]:
     """Pairs to rewrite, from a paraphrase that an endpoint made to the prompt it was made of.
@@ -192,22 +158,18 @@ def paraphrased_pairs(
     A prompt is asked for only if its head may be taught; the target is the head with what
     `clean_target` keeps of the rest.
     """
-    targets: dict[str, str] = {}
-
-    def wanted() -> Iterator[str]:
-        for prompt in prompts:
-            pair = cut_prompt(prompt)
-            if pair is None or not _teachable(pair.source, keep):
-                continue
-            if rest := clean_target(pair.target, pair.source, keep):
-                targets[prompt] = f"{pair.source}, {rest}"
-                yield prompt
-
-    with closing(paraphrase(wanted(), config, journal=journal, report=report)) as answers:
+    targets = {
+        prompt: f"{pair.source}, {rest}"
+        for prompt in prompts
+        if (pair := cut_prompt(prompt))
+        and _teachable(pair.source, keep)
+        and (rest := clean_target(pair.target, pair.source, keep))
+    }
+    wanted = (prompt for prompt in prompts if prompt in targets)
+    with closing(paraphrase(wanted, config, journal=journal, report=report)) as answers:
         for result in answers:
             if result.answer is not None and result.state == "accepted":
-                target = targets[result.prompt]
-                yield Pair(source=result.answer, target=target, mode="rewrite")
+                yield Pair(source=result.answer, target=targets[result.prompt], mode="rewrite")
 
 
 def _teachable(head: str, keep: str) -> bool:

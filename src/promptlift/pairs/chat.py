@@ -3,8 +3,6 @@
 import json
 import math
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
-from time import time
 from typing import Any
 
 from promptlift import __version__
@@ -118,9 +116,8 @@ class ChatEndpoint:
 
 
 def _wait_s(retry_after: str | None) -> float:
-    """The wait that a header `Retry-After` asks for, in seconds or until a date."""
-    with suppress(ValueError, TypeError):
+    """The wait in seconds that a header `Retry-After` asks for; 0 where it names a date."""
+    try:
         return max(0.0, float(retry_after or 0))
-    with suppress(ValueError, TypeError):
-        return max(0.0, parsedate_to_datetime(retry_after or "").timestamp() - time())
-    return 0.0
+    except ValueError:
+        return 0.0

@@ -1,9 +1,15 @@
-"""Files of a data set that is given as a file, a folder, or a name on the Hub."""
+"""A data set that is given as a file, a folder, or a name on the Hub: its files, its pairs."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from promptlift.errors import InputError, MissingExtraError
+from promptlift.files import check_overwrites
+from promptlift.pairs.config import ColumnsConfig
+from promptlift.pairs.faults import Faults
+from promptlift.pairs.load import load_pairs, write_pairs
+from promptlift.tables import check_output_ending, write_rows
 
 _FILES = (".parquet", ".jsonl", ".csv", ".tsv", ".json")
 _ENDINGS = (*_FILES, ".txt", ".gz", ".zip", ".xlsx")
@@ -15,6 +21,47 @@ _SPLITS = {
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
 }
 _ABOUT = ("dataset_infos.json", "dataset_info.json", "state.json")  # about the data, no rows
+
+
+def load_data_set(
+    name: str,
+    output: Path,
+    columns: ColumnsConfig,
+    *,
+    split: str = "train",
+    faulty: Path | None = None,
+    offline: bool = False,
+    report: Callable[[str], None],
+) -> tuple[int, Faults]:
+    """Write the sound pairs of a data set to a file, and say how many they are.
+
+    Args:
+        name, split, offline: see `find_files`.
+        output: file of pairs.
+        columns: of the data set.
+        faulty: file for all faulty rows.
+        report: takes the columns and the first faulty rows.
+
+    Raises:
+        InputError: there is no such data set, or it has no sound pair; no pairs are written.
+    """
+    check_output_ending(output)
+    if faulty is not None:
+        check_output_ending(faulty)
+    files = find_files(name, split, offline=offline)
+    check_overwrites([output, faulty], files)
+    faults = Faults(report)
+    pairs = [
+        pair
+        for path in files
+        for pair in faults.sound(path, load_pairs(path, **vars(columns), check=True, report=report))
+    ]
+    if faulty is not None:
+        write_rows(faulty, faults.rows, ("file", "line", "fault"))
+    if not pairs:
+        raise InputError(f"{name} holds no sound pair; {output} was not written")
+    write_pairs(output, pairs)
+    return len(pairs), faults
 
 
 def find_files(name: str, split: str = "train", *, offline: bool = False) -> list[Path]:

@@ -3,9 +3,14 @@
 import re
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
+from promptlift.errors import InputError
+from promptlift.pairs.config import ColumnsConfig
+from promptlift.pairs.faults import Faults
+from promptlift.pairs.load import load_pairs
 from promptlift.pairs.near import THRESHOLD, groups
 from promptlift.pairs.split import whole_prompt
 from promptlift.prompts.clauses import split_clauses
@@ -19,6 +24,26 @@ _COMMON = {
     "out", "over", "that", "the", "their", "them", "there", "they", "this", "was", "who", "with",
 }  # fmt: skip
 _QUANTILES = {"10%": 0.1, "median": 0.5, "90%": 0.9, "longest": 1.0}
+
+
+def describe_file(
+    path: Path, columns: ColumnsConfig, *, report: Callable[[str], None]
+) -> dict[str, Any]:
+    """The description of a file of pairs, with the number of its `faulty_rows`.
+
+    Args:
+        path: file of pairs.
+        columns: of the file.
+        report: takes the columns and the faulty rows.
+
+    Raises:
+        InputError: the file cannot be read or holds no pairs.
+    """
+    faults = Faults(report)
+    pairs = list(faults.sound(path, load_pairs(path, **vars(columns), report=report)))
+    if not pairs:
+        raise InputError(f"{path} holds no pairs.")
+    return {**describe(pairs), "faulty_rows": len(faults.rows)}
 
 
 def describe(pairs: Sequence[Pair], *, top: int = 30) -> dict[str, Any]:

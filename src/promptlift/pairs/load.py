@@ -44,7 +44,7 @@ def load_pairs(
     target: str | None = None,
     mode: str = "rewrite",
     check: bool = False,
-    drop_unfit: bool = False,
+    keep_unfit: bool = True,
     report: Callable[[str], None] = _log.info,
 ) -> Iterator[Pair | Fault]:
     """The pairs of a file; a row that is none comes as a `Fault`.
@@ -53,7 +53,7 @@ def load_pairs(
     has, unless named; for one that is named alone, the other is its partner there. A column `mode`
     says "extend" or "rewrite"; without it all pairs are for `mode`. `report` is told which columns
     were taken. A text that UTF-8 cannot hold is a `Fault`; with `check` a row that is too short or
-    long, damaged by a wrong encoding, or equal on both sides is one too. With `drop_unfit` a row
+    long, damaged by a wrong encoding, or equal on both sides is one too. Without `keep_unfit` a row
     whose target, or source, is no prompt to learn is `Unfit`.
 
     Raises:
@@ -86,7 +86,7 @@ def load_pairs(
             assert columns is not None
             found: Pair | Fault
             found = pair = _pair(row.value, columns, mode, check)
-            if drop_unfit:
+            if not keep_unfit:
                 found = _unfit_pair(row.number, pair, columns) or pair
         except _FaultyRowError as error:
             found = Fault(row.number, str(error))
@@ -104,7 +104,7 @@ def collect_pairs(
     source: str | None = None,
     target: str | None = None,
     drop_faulty: bool = False,
-    drop_unfit: bool = False,
+    keep_unfit: bool = True,
     report: Callable[[str], None] = _log.info,
 ) -> list[Pair]:
     """All pairs of files, their columns as `load_pairs` finds them.
@@ -113,7 +113,7 @@ def collect_pairs(
         paths: of the files.
         source, target: names of their columns.
         drop_faulty: leave out rows that are no pairs, and say how many, as of other people's data.
-        drop_unfit: leave out rows whose texts are no prompts to learn, and say how many.
+        keep_unfit: otherwise rows whose texts are no prompts to learn are left out and counted.
         report: takes a line of that.
 
     Raises:
@@ -122,7 +122,7 @@ def collect_pairs(
     found, faulty, files = [], 0, list(paths)
     kinds, example = Counter[str](), ""
     for path in files:
-        for item in load_pairs(path, source=source, target=target, drop_unfit=drop_unfit):
+        for item in load_pairs(path, source=source, target=target, keep_unfit=keep_unfit):
             if isinstance(item, Pair):
                 found.append(item)
             elif isinstance(item, Unfit):

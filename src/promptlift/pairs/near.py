@@ -4,6 +4,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from math import ceil
 
 THRESHOLD = 0.6
 _WORD = re.compile(r"\w+")
@@ -36,7 +37,8 @@ def similar_pairs(
     holders: defaultdict[str, list[int]] = defaultdict(list)
     for index, members in enumerate(sets):
         rarest = sorted(members, key=lambda item: (counts[item], item))
-        prefix = rarest[: len(rarest) - _ceil(threshold * len(rarest)) + 1]
+        # With room for the rounding of 0.6 * 5.
+        prefix = rarest[: len(rarest) - ceil(threshold * len(rarest) - 1e-9) + 1]
         seen = set()
         for item in prefix:
             for other in holders[item]:
@@ -82,8 +84,3 @@ def groups(
         first, second = sorted((root(one), root(other)))
         parent[second] = first
     return [root(index) for index in range(len(texts))]
-
-
-def _ceil(value: float) -> int:
-    """The ceiling, with room for the rounding of 0.6 * 5."""
-    return -int(-(value - 1e-9) // 1)

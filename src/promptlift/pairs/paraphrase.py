@@ -4,21 +4,20 @@ import hashlib
 import json
 import logging
 import math
-import queue
 import random
-import re
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
+from multiprocessing.pool import AsyncResult, ThreadPool
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Literal
 
-from promptlift.errors import ConfigError, InputError, ModelError
+from promptlift.errors import InputError, ModelError
 from promptlift.pairs.answers import check_answer, tidy_answer
 from promptlift.pairs.chat import ChatEndpoint, NoAnswer
+from promptlift.pairs.config import ParaphraseConfig
 
 SCHEMA_VERSION = 1
 INSTRUCTION = (
@@ -31,55 +30,8 @@ _WINDOW = 8  # prompts under way for each concurrent request
 _REPORT_EVERY = 500
 _MAX_FAILURES = 10  # prompts in succession, after which the endpoint is taken to be down
 _LONGEST_BACKOFF_S, _LONGEST_WAIT_S = 60.0, 600.0
-_URL = re.compile(r"https?://(?:[\w.-]+|\[[\da-f:]+\])(?::\d{1,5})?(?:/[\w.~%/-]*)?", re.A)
 _LINE_START = b'{"schema_version": '
 _log = logging.getLogger(__name__)
-
-
-def _setting(default: Any, text: str, **options: Any) -> Any:
-    return field(default=default, metadata={"help": text}, **options)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ParaphraseConfig:
-    """Whom to ask for paraphrases, and how much: the home of each default, help and check."""
-
-    url: str = field(metadata={"help": "Base address of the endpoint, http://localhost:8000/v1."})
-    model: str = field(metadata={"help": "Model to ask, as the endpoint calls it."})
-    api_key: str | None = _setting(None, "Sent as a bearer token; kept nowhere.", repr=False)
-    concurrency: int = _setting(4, "Requests at a time.")
-    max_requests: int | None = _setting(None, "Stop asking after so many; repeated ones count.")
-    max_tokens: int = _setting(64, "Tokens of an answer; models that reason need more.")
-    temperature: float = _setting(0.0, "Temperature of the model asked.")
-    timeout_s: float = _setting(60.0, "Seconds of silence after which a request has failed.")
-    attempts: int = _setting(4, "Requests for a prompt until it has failed.")
-    max_words: int = _setting(12, "Words of a paraphrase.")
-
-    def __post_init__(self) -> None:
-        problems = [
-            f"{name} is {getattr(self, name)!r} and must be {must}"
-            for name, fine, must in (
-                ("url", _URL.fullmatch(self.url), "like https://host/v1, without user or query"),
-                ("model", self.model.strip(), "a name"),
-                ("concurrency", 1 <= self.concurrency <= 256, "from 1 to 256"),
-                ("max_requests", (self.max_requests or 0) >= 0, "0 or more"),
-                ("max_tokens", self.max_tokens >= 1, "1 or more"),
-                ("temperature", 0 <= self.temperature <= 2, "from 0 to 2"),
-                ("timeout_s", 0 < self.timeout_s <= 3600, "above 0 and at most 3600"),
-                ("attempts", self.attempts >= 1, "1 or more"),
-                ("max_words", self.max_words >= 1, "1 or more"),
-            )
-            if not fine
-        ]
-        if self.api_key is not None and not re.fullmatch(r"[!-~]+", self.api_key):
-            problems.append("api_key is empty or holds what no HTTP header may hold")
-        if problems:
-            raise ConfigError("; ".join(problems))
-
-    @property
-    def endpoint(self) -> str:
-        """The address that requests go to."""
-        return self.url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,20 +82,20 @@ def paraphrase(
             prompts in succession.
     """
     iterator, states = iter(prompts), Counter[str]()
-    window: deque[tuple[str, str, Future[Paraphrase] | None]] = deque()
-    under_way: dict[str, Future[Paraphrase]] = {}
+    window: deque[tuple[str, AsyncResult[Paraphrase]]] = deque()
+    under_way: dict[str, AsyncResult[Paraphrase]] = {}
     workers = _Workers(config, journal, sleep, uniform)
     try:
         while True:
             for prompt in islice(iterator, _WINDOW * config.concurrency - len(window)):
                 asked = [config.model, INSTRUCTION, config.max_words, prompt]
                 key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
-                if key not in under_way and key not in workers.answers:
+                if key not in under_way:
                     under_way[key] = workers.ask(prompt, key)
-                window.append((prompt, key, under_way.get(key)))
+                window.append((key, under_way[key]))
             if window:
-                prompt, key, future = window.popleft()
-                result = workers.result(future) if future else workers.judge(prompt, key)
+                key, job = window.popleft()
+                result = workers.result(job)
                 under_way.pop(key, None)
                 states[result.state] += 1
                 yield result
@@ -159,8 +111,8 @@ def paraphrase(
 class _Workers:
     """Threads that ask and keep the answers.
 
-    They are daemons: an executor's threads would hold up the exit of an interrupted program
-    until their requests time out.
+    A pool of `multiprocessing`, whose threads are daemons: those of an executor would hold up the
+    exit of an interrupted program until their requests time out.
     """
 
     def __init__(
@@ -170,41 +122,29 @@ class _Workers:
         sleep: Callable[[float], object] | None,
         uniform: Callable[[], float],
     ) -> None:
-        self.requests = self._threads = self._failures = 0
+        self.requests = self._failures = 0
         self._config, self._uniform = config, uniform
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._sleep = sleep or self._stop.wait
-        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._fatal: Future[None] = Future()  # fails where asking on is of no use
+        self._fatal: BaseException | None = None  # after which asking on is of no use
         self._endpoint = ChatEndpoint(config.endpoint, config.api_key, config.timeout_s)
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        self._file = journal.open("a+b")
-        try:
-            self.answers = _read(journal, self._file)
-        except BaseException:
-            self._file.close()
-            raise
+        self.answers = _read(journal)
+        self._file = journal.open("ab")
+        self._pool = ThreadPool(config.concurrency)
 
-    def ask(self, prompt: str, key: str) -> "Future[Paraphrase]":
+    def ask(self, prompt: str, key: str) -> "AsyncResult[Paraphrase]":
         """Ask for a prompt as soon as a thread is free."""
-        future: Future[Paraphrase] = Future()
-        self._tasks.put(lambda: future.set_result(self._answer(prompt, key)))
-        if self._threads < self._config.concurrency:
-            self._threads += 1
-            threading.Thread(target=self._work, name="paraphrase", daemon=True).start()
-        return future
+        return self._pool.apply_async(self._work, (prompt, key))
 
-    def result(self, future: "Future[Paraphrase]") -> Paraphrase:
+    def result(self, job: "AsyncResult[Paraphrase]") -> Paraphrase:
         """Wait for a result, or raise what went wrong in any thread."""
-        either: list[Future[Any]] = [future, self._fatal]
-        while not any(one.done() for one in either):
-            # In bounded steps, since Ctrl-C does not end a wait on Windows.
-            wait(either, timeout=0.5, return_when=FIRST_COMPLETED)
-        if self._fatal.done():
-            self._fatal.result()
-        return future.result()
+        while not (job.ready() or self._fatal):
+            job.wait(0.1)  # and then look again: another thread may have failed
+        if self._fatal:
+            raise self._fatal
+        return job.get()
 
-    def judge(self, prompt: str, key: str) -> Paraphrase:
+    def _judge(self, prompt: str, key: str) -> Paraphrase:
         """What the answer kept under a key is worth."""
         answer = tidy_answer(self.answers[key])
         reason = check_answer(prompt, answer, self._config.max_words)
@@ -212,36 +152,41 @@ class _Workers:
         return Paraphrase(prompt=prompt, state=state, answer=answer, reason=reason)
 
     def close(self) -> None:
-        """Ask no more, and close the journal."""
+        """Ask no more, wait for nobody, and close the journal."""
         self._stop.set()
-        for _ in range(self._threads):
-            self._tasks.put(None)
+        self._pool.terminate()
         with self._lock:
             self._file.close()
 
-    def _work(self) -> None:
-        while (task := self._tasks.get()) is not None and not self._stop.is_set():
-            try:
-                task()
-            except BaseException as error:
-                with self._lock:
-                    if not self._fatal.done():
-                        self._fatal.set_exception(error)
-                self._stop.set()  # last: whoever sees it may rely on the exception
+    def _work(self, prompt: str, key: str) -> Paraphrase:
+        try:
+            return self._answer(prompt, key)
+        except BaseException as error:
+            self._fatal = self._fatal or error
+            self._stop.set()  # here, before another thread of the pool asks on
+            raise
 
     def _answer(self, prompt: str, key: str) -> Paraphrase:
-        limit, trouble, wait_s = self._config.max_requests, "", 0.0
-        for attempt in range(self._config.attempts):
+        if key in self.answers:
+            return self._judge(prompt, key)
+        config, trouble, wait_s = self._config, "", 0.0
+        for attempt in range(config.attempts):
             with self._lock:
-                if self._stop.is_set() or self.requests == limit:
-                    reason = f"max_requests, {limit}, is used up"
+                if self._stop.is_set() or self.requests == config.max_requests:
+                    reason = f"max_requests, {config.max_requests}, is used up"
                     return Paraphrase(prompt=prompt, state="not asked", reason=reason)
                 self.requests += 1
             try:
-                return self._keep(prompt, key, self._request(prompt))
+                raw = self._endpoint.ask(
+                    f"{INSTRUCTION.format(max_words=config.max_words)}\n\nPrompt: {prompt}",
+                    model=config.model,
+                    max_tokens=config.max_tokens,
+                    temperature=config.temperature,
+                )
+                return self._keep(prompt, key, raw)
             except NoAnswer as error:
                 trouble, wait_s = str(error), error.wait_s
-            if wait_s > _LONGEST_WAIT_S or attempt + 1 == self._config.attempts:
+            if wait_s > _LONGEST_WAIT_S or attempt + 1 == config.attempts:
                 break
             backoff = min(2.0**attempt, _LONGEST_BACKOFF_S) * (0.5 + self._uniform() / 2)
             self._sleep(max(wait_s, backoff))
@@ -250,7 +195,7 @@ class _Workers:
             self._failures += wait_s < math.inf or not self.answers
         if self._failures >= _MAX_FAILURES:
             raise ModelError(
-                f"{self._config.endpoint} failed for {self._failures} prompts in succession, the "
+                f"{config.endpoint} failed for {self._failures} prompts in succession, the "
                 f"last time with: {trouble}. Answers are kept; mend it, then run again to go on."
             )
         return Paraphrase(prompt=prompt, state="failed", reason=trouble)
@@ -259,42 +204,37 @@ class _Workers:
         with self._lock:
             self._failures = 0
             self.answers[key] = raw
-            result = self.judge(prompt, key)
-            row = {"schema_version": SCHEMA_VERSION, "key": key, "model": self._config.model}
-            row |= {"prompt": prompt, "answer": raw, "reason": result.reason}
+            result = self._judge(prompt, key)
+            row = {
+                "schema_version": SCHEMA_VERSION, "key": key, "model": self._config.model,
+                "prompt": prompt, "answer": raw, "reason": result.reason,
+            }  # fmt: skip
             if not self._file.closed:
                 # Plain ASCII: JSON can name half a surrogate pair, which UTF-8 cannot.
                 self._file.write(json.dumps(row).encode() + b"\n")
                 self._file.flush()
         return result
 
-    def _request(self, prompt: str) -> str:
-        config = self._config
-        return self._endpoint.ask(
-            f"{INSTRUCTION.format(max_words=config.max_words)}\n\nPrompt: {prompt}",
-            model=config.model,
-            max_tokens=config.max_tokens,
-            temperature=config.temperature,
-        )
 
-
-def _read(path: Path, file: BinaryIO) -> dict[str, str]:
+def _read(path: Path) -> dict[str, str]:
     """The answers of a journal by key; a line torn by a kill is cut off."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     answers, whole = {}, 0
-    file.seek(0)
-    for number, raw in enumerate(file, 1):
-        if not raw.endswith(b"\n") and raw.startswith(_LINE_START[: len(raw)]):
-            break
-        try:
-            row = json.loads(raw)
-            if row["schema_version"] != SCHEMA_VERSION or not raw.endswith(b"\n"):
-                raise ValueError
-            answers[str(row["key"])] = str(row["answer"])
-        except (ValueError, RecursionError, LookupError, TypeError) as error:
-            raise InputError(
-                f"{path} line {number} is no line of a journal of paraphrases, version "
-                f"{SCHEMA_VERSION}. Name another file, or take that line out to go on."
-            ) from error
-        whole += len(raw)
-    file.truncate(whole)
+    with path.open("a+b") as file:
+        file.seek(0)
+        for number, raw in enumerate(file, 1):
+            if not raw.endswith(b"\n") and raw.startswith(_LINE_START[: len(raw)]):
+                break
+            try:
+                row = json.loads(raw)
+                if row["schema_version"] != SCHEMA_VERSION or not raw.endswith(b"\n"):
+                    raise ValueError
+                answers[str(row["key"])] = str(row["answer"])
+            except (ValueError, RecursionError, LookupError, TypeError) as error:
+                raise InputError(
+                    f"{path} line {number} is no line of a journal of paraphrases, version "
+                    f"{SCHEMA_VERSION}. Name another file, or take that line out to go on."
+                ) from error
+            whole += len(raw)
+        file.truncate(whole)
     return answers

@@ -1,11 +1,16 @@
 """Splitting pairs into training and test without leaks."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from operator import itemgetter
+from pathlib import Path
 
 from promptlift.errors import InputError
+from promptlift.files import check_overwrites, sha256_of_file, write_json
+from promptlift.pairs.config import ColumnsConfig, SplitConfig
+from promptlift.pairs.faults import Faults
+from promptlift.pairs.load import load_pairs, write_pairs
 from promptlift.pairs.near import THRESHOLD, groups, similar_pairs
 from promptlift.prompts.clauses import split_clauses
 from promptlift.records import Pair
@@ -47,18 +52,64 @@ def whole_prompt(pair: Pair) -> str:
     return f"{pair.source}, {pair.target}" if pair.mode == "extend" else pair.target
 
 
-def related(pairs: Sequence[Pair], threshold: float = THRESHOLD) -> list[int]:
+def related(pairs: Sequence[Pair]) -> list[int]:
     """A label for each pair; near-duplicates, and prompts with the same first clause, share it.
 
     A first clause counts from four words on. So the cuts of one prompt stay together, too.
     """
     prompts = [whole_prompt(pair) for pair in pairs]
-    return groups(prompts, threshold, [_head(prompt) for prompt in prompts])
+    return groups(prompts, keys=[_head(prompt) for prompt in prompts])
 
 
-def split_pairs(
-    pairs: Sequence[Pair], *, test_share: float = 0.1, seed: int = 0, threshold: float = THRESHOLD
-) -> Split:
+def split_file(
+    path: Path,
+    output: Path,
+    config: SplitConfig,
+    columns: ColumnsConfig,
+    *,
+    report: Callable[[str], None],
+) -> tuple[Split, Faults]:
+    """Split a file of pairs into `train.jsonl` and `test.jsonl` of a folder.
+
+    `split.json` beside them has counts, settings and the evidence that they are apart.
+
+    Args:
+        path: file of pairs.
+        output: the folder.
+        config: how they are split.
+        columns: of the file.
+        report: takes the columns and the faulty rows.
+
+    Raises:
+        InputError: the file cannot be read, or one side would be empty.
+    """
+    train, test = output / "train.jsonl", output / "test.jsonl"
+    check_overwrites([train, test], [path])
+    faults = Faults(report)
+    rows = load_pairs(path, **vars(columns), report=report)
+    split = split_pairs(list(faults.sound(path, rows)), config)
+    write_pairs(train, split.train)
+    write_pairs(test, split.test)
+    sides = ("train", "test", "left_out")
+    evidence = {name: len(value) if name in sides else value for name, value in vars(split).items()}
+    write_json(
+        output / "split.json",
+        {
+            "schema_version": 1,
+            "pairs": path.name,
+            "sha256": sha256_of_file(path),
+            **asdict(config),
+            "threshold": THRESHOLD,
+            "faulty": len(faults.rows),
+            **evidence,
+            "long_target_words": LONG_TARGET,
+            "searched_from": SEARCHED_FROM,
+        },
+    )
+    return split, faults
+
+
+def split_pairs(pairs: Sequence[Pair], config: SplitConfig) -> Split:
     """Split so that related pairs stand on one side, see `related`.
 
     Unlike prompts may end alike: pairs of the test side whose long target is almost a training
@@ -67,26 +118,19 @@ def split_pairs(
     A group's side follows from the seed and its first prompt in alphabetical order alone, so
     the order of the pairs does not matter, and the share of the test side is met roughly.
 
-    Args:
-        pairs: what to split.
-        test_share: share of the groups for the test side, in (0, 1).
-        seed: another one gives another split.
-        threshold: Jaccard similarity of word triples from which prompts are near-duplicates.
-
     Raises:
         InputError: one side would be empty.
     """
-    if not 0 < test_share < 1:
-        raise ValueError(f"test_share is {test_share} and must lie in (0, 1)")
     prompts = [whole_prompt(pair) for pair in pairs]
-    labels = related(pairs, threshold)
+    labels = related(pairs)
     keys: dict[int, str] = {}
     for label, prompt in zip(labels, prompts, strict=True):
         keys[label] = min(keys.get(label, prompt), prompt)
-    held = {label for label, key in keys.items() if _draw(seed, key) < test_share}
+    held = {label for label, key in keys.items() if _draw(config.seed, key) < config.test_share}
     train = [pair for pair, label in zip(pairs, labels, strict=True) if label not in held]
     apart = [pair for pair, label in zip(pairs, labels, strict=True) if label in held]
-    almost_known = _almost_in(_long_targets(train), _long_targets(apart), threshold)
+    across = _across(_long_targets(train), _long_targets(apart), THRESHOLD)
+    almost_known = {target for target, _, _ in across}
     test = [pair for pair in apart if pair.target not in almost_known]
     if not train or not test:
         raise InputError(
@@ -95,8 +139,7 @@ def split_pairs(
         )
     closest, closest_prompts = _closest([*map(whole_prompt, train)], [*map(whole_prompt, test)])
     closest_target, closest_targets = _closest(_long_targets(train), _long_targets(test))
-    if max(closest, closest_target) >= threshold:
-        raise AssertionError("a near-duplicate crossed the split")
+    assert max(closest, closest_target) < THRESHOLD, "a near-duplicate crossed the split"
     return Split(
         train=train,
         test=test,
@@ -125,11 +168,6 @@ def _draw(seed: int, key: str) -> float:
 
 def _long_targets(pairs: list[Pair]) -> list[str]:
     return [pair.target for pair in pairs if len(pair.target.split()) >= LONG_TARGET]
-
-
-def _almost_in(train: list[str], test: list[str], threshold: float) -> set[str]:
-    """The test texts that are near-duplicates of a training text."""
-    return {text for text, _, _ in _across(train, test, threshold)}
 
 
 def _closest(train: list[str], test: list[str]) -> tuple[float, tuple[str, str] | None]:

@@ -24,12 +24,16 @@ from promptlift.improving.journal import improve_to_file
 from promptlift.improving.session import Session
 from promptlift.picking.config import PickConfig
 from promptlift.picking.picks import FILE, candidates, pick_row, read_picks, with_confirmation
-from promptlift.picking.scores import check_metric, load_metric, stream_scores
+from promptlift.picking.scores import load_metric, stream_scores
 from promptlift.picture_files import PictureReader
 from promptlift.runs import Run
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.pictures.feature_cache import FeatureCache
-from promptlift.scoring.pictures.preference_models import PictureScorer, ScorerContext
+from promptlift.scoring.pictures.preference_models import (
+    PictureScorer,
+    ScorerContext,
+    check_metrics,
+)
 from promptlift.tables import Fault, write_rows
 
 STAGE, IMPROVING = "picking", "improving"
@@ -74,7 +78,7 @@ def pick(
     """
     config, scoring = config or PickConfig(), scoring or PictureScoringConfig()
     scoring = replace(scoring, clip=scoring.clip_for(illustrator.pipelines.origins[0].name))
-    check_metric(config.metric)
+    check_metrics([config.metric], "clip")
     # Report wrong options at once.
     session = improver.session(preset=config.preset, **config.improving)
     improver.card.prefix(config.mode)

@@ -132,16 +132,9 @@ def pick_pairs(run_folder: Path) -> Iterator[Pair]:
 
 def write_pick_pairs(run_folder: Path, path: Path) -> int:
     """Write the pairs of `pick_pairs` as `promptlift train --pairs` reads them; their number."""
-    count = 0
-
-    def counted() -> Iterator[Pair]:
-        nonlocal count
-        for pair in pick_pairs(run_folder):
-            count += 1
-            yield pair
-
-    write_pairs(path, counted())
-    return count
+    pairs = list(pick_pairs(run_folder))
+    write_pairs(path, pairs)
+    return len(pairs)
 
 
 def _choice(

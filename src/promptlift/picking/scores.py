@@ -58,15 +58,6 @@ class PromptScores:
     blanks: Mapping[int, Values]
 
 
-def check_metric(name: str) -> None:
-    """Refuse a metric that is not known, before anything is loaded.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    check_metrics([name], "clip")
-
-
 def load_metric(name: str, context: ScorerContext) -> PictureScorer:
     """The scorer of a metric's name.
 
@@ -75,7 +66,7 @@ def load_metric(name: str, context: ScorerContext) -> PictureScorer:
         ModelError: its weights are missing or damaged.
         MissingExtraError: packages are missing.
     """
-    check_metric(name)
+    check_metrics([name], "clip")
     if name == "clip":
         return ClipScore(context.encoder(context.config.clip))
     scorer = make_scorer(name, context)

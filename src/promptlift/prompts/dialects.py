@@ -79,16 +79,16 @@ MARKS = (
         rf"(?:, \w[\w \-/]*: (?:{_QUOTED}|[^,\n]*)){{2}}[\s\S]*",
         "A1111 infotext",
     ),
-    # Within a line, or without a blank behind it; otherwise it is a heading.
-    Mark("negative", r"(?<!\A)###(?!#)(?:(?<=[^\n]###)|(?=\S))[\s\S]*", "AI Horde"),
+    # At the start of a line a blank after it makes a heading, which A1111 takes for a comment.
+    Mark("negative", r"(?:(?<=[^\n])|(?!#{3,}(?:\s|\Z)))###[\s\S]*", "AI Horde"),
     Mark(
         "comment",
         # A line of its own; but one line alone may be hashtags, and a colour is a colour.
-        rf"(?<=\n)[^\S\n]*#(?!{_HEX})[^\n]*|\A[^\S\n]*#(?!{_HEX})[^\n]*(?=\n)"
-        r"|(?<![^\s,;])#{1,2}(?!\S)[^\n]*",
+        rf"(?<=\n)[^\S\n]*#(?!{_HEX})[^\n]*|\A[^\S\n]*(?:#(?!{_HEX})[^\n]*(?=\n)|###[^\n]*)"
+        r"|(?:(?<![^\s,;])|(?<=\*/))#{1,2}(?!\S)[^\n]*",
         "A1111, Forge, SD.Next, Dynamic Prompts",
     ),
-    Mark("comment", r"(?<![^\s,;])//[^\n]*", "ComfyUI, reForge, Dynamic Prompts"),
+    Mark("comment", r"(?:(?<![^\s,;])|(?<=\*/))//[^\n]*", "ComfyUI, reForge, Dynamic Prompts"),
     Mark("block", r"/\*", "ComfyUI, reForge, Dynamic Prompts"),
     # Some tools cut the line here as well, others read it.
     Mark("doubt", r"#+|//", "A1111, reForge"),
@@ -139,7 +139,7 @@ MARKS = (
         rf":\s*{NUMBER}\s*(?=\))|\s+:\s*{NUMBER}(?=\s*(?:\bAND\b|\Z))",
         "A1111, ComfyUI",
     ),
-    Mark("emphasis", rf"(?<![\w.:]){NUMBER}::(?!\s)", "NovelAI"),
+    Mark("emphasis", rf"(?<![^\s,;(\[{{|]){NUMBER}::(?![\s,])", "NovelAI"),
     Mark("share", rf"::(?:{NUMBER})?", "Midjourney"),  # hot::2 dog
 )
 # No form but text matches without one of these; most prompts have none. The search is fast as the

@@ -15,7 +15,12 @@ from promptlift.prompts.lexicon.terms import find_terms
 
 KINDS = ("content", "count", "colour", "negation", "relation", "name", "quoted")
 
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+# Emoji are words: pictures, flags of two letters, joined ones ("👩‍🚀") with skin and style. Arrows,
+# boxes and bullets are none.
+_PICTURE = "[\u231a-\u23ff\u2600-\u2791\u2b1b\u2b1c\u2b50\u2b55\U0001f000-\U0001faff]"
+_STYLED = f"{_PICTURE}[\ufe0f\u20e3\U0001f3fb-\U0001f3ff]*"
+_EMOJI = f"[\U0001f1e6-\U0001f1ff]{{2}}|{_STYLED}(?:\u200d{_STYLED})*"
+_WORD = re.compile(rf"[^\W_]+(?:['’-][^\W_]+)*|{_EMOJI}")
 _MARKS = frozenset(",;|.!?()\n")
 _QUOTED = re.compile(r"\"([^\"\n]+)\"|“([^”\n]+)”|«([^»\n]+)»|(?<!\w)['‘]([^'’\n]+)['’](?!\w)")
 _NUMBERS = {
@@ -203,8 +208,8 @@ class Text:
 
 @lru_cache(50_000)
 def stem(word: str) -> str:
-    """A word in lower case without plural and possessive."""
-    word = word.lower().replace("’", "'").removesuffix("'s").removesuffix("'")
+    """A word in lower case without plural and possessive, an emoji without its style."""
+    word = word.lower().replace("\ufe0f", "").replace("’", "'").removesuffix("'s").removesuffix("'")
     if word in _IRREGULAR:
         return _IRREGULAR[word]
     if len(word) > 4 and word.endswith("ies"):
@@ -260,9 +265,11 @@ def _names(text: Text) -> Iterable[Want]:
     seen = set()
     for term in find_terms(text.text):
         words = tuple(Text(term.text).words)
-        if term.kind == "painter" and words not in seen:
+        name = Want("name", term.text, words)
+        # Of "made by-hand" the lexicon's rule reads a name that is no word of its own.
+        if term.kind == "painter" and words not in seen and _said(name, text):
             seen.add(words)
-            yield Want("name", term.text, words)
+            yield name
     capital = [word[0].isupper() and not word.isupper() for word in text.written]
     if sum(capital) * 2 > len(capital):  # a title, or every word begins with a capital
         return

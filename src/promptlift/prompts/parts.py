@@ -10,6 +10,7 @@ from promptlift.prompts.syntax import Span
 # Additions go before these where they close a part.
 _BEFORE = frozenset(("tag", "weight", "flag", "negative", "comment", "frame", "aside"))
 _SEPARATORS = ("\n", ",", ";", "|")
+_WHOLE = re.compile(r".+", re.DOTALL)
 _FOLLOWS = ("", '"', ",", ";", "|")  # what stands right after a phrase
 _CLAUSES = re.compile(r"[\n,;|]|[^\n,;|]+")
 
@@ -40,12 +41,28 @@ class Part:
 
 @dataclass
 class _Stretch:
-    """The spans of a part with their places, and how many brackets are open before and after."""
+    """The spans of a part with their places, and what is open before them and after.
 
-    kind: str
-    depth: int
+    Attributes:
+        kind, opener: of the span before it, and its text.
+        depth: number of brackets that are open.
+        doubted: whether a tool may have seen a comment begin in its line.
+        weighed: whether a weight holds that comes before what it weighs.
+    """
+
+    kind: str = ""
+    opener: str = ""
+    depth: int = 0
+    doubted: bool = False
+    weighed: bool = False
     spans: list[tuple[int, Span]] = field(default_factory=list)
     depth_after: int = 0
+
+    def is_free(self, start: int) -> bool:
+        """Whether a blank or nothing stands before a place, so that a mark there stays one."""
+        ends = {place + len(span.text): span.text for place, span in self.spans}
+        before = ends.get(start, self.opener if self.spans[0][0] == start else " ")
+        return not before or before[-1].isspace()
 
 
 def parts_of(spans: Sequence[Span]) -> list[Part]:
@@ -73,8 +90,8 @@ def insert(prompt: str, part: Part, phrases: Sequence[str]) -> str:
 
 def append(text: str, phrases: Sequence[str]) -> str:
     """Words, and phrases after them."""
-    if not text:
-        return ", ".join(phrases)
+    if not text or not phrases:
+        return text + ", ".join(phrases)
     separator = " " if text[-1] in ",;:|.!?" and not text.endswith("::") else ", "
     return text + separator + ", ".join(phrases)
 
@@ -84,19 +101,29 @@ def _has_words(text: str) -> bool:
 
 
 def _stretches(spans: Sequence[Span]) -> Iterator[_Stretch]:
-    stretch = _Stretch("", 0)
+    stretch = _Stretch()
     place = depth = 0
+    doubted = weighed = False
     for span in spans:
         if span.role == "part":
             stretch.depth_after = depth
             yield stretch
-            stretch = _Stretch(span.kind, depth)
+            stretch = _Stretch(span.kind, span.text, depth, doubted, weighed)
         else:
             depth += _opens(span)
+            doubted = _doubts(span, doubted)
+            weighed = span.text != "::" if span.kind == "emphasis" else weighed
             stretch.spans.append((place, span))
         place += len(span.text)
     stretch.depth_after = depth
     yield stretch
+
+
+def _doubts(span: Span, before: bool = False) -> bool:
+    """Whether a tool may see a comment that begins in a span's last line, or began before it."""
+    _, newline, line = span.text.rpartition("\n")
+    begun = span.kind == "doubt" or "#" in line or "//" in line
+    return begun or (before and not newline)
 
 
 def _opens(span: Span) -> int:
@@ -124,7 +151,8 @@ def _part(stretch: _Stretch) -> Part:
 def _end(stretch: _Stretch) -> tuple[int | None, bool]:
     if stretch.depth_after:
         return None, False
-    if any(span.kind in ("doubt", "emphasis") for _, span in stretch.spans):
+    unsafe = stretch.doubted or stretch.weighed
+    if unsafe or any(span.kind == "emphasis" or _doubts(span) for _, span in stretch.spans):
         return _safe_end(stretch)
     ends = (
         place + len(kept)
@@ -141,18 +169,19 @@ def _safe_end(stretch: _Stretch) -> tuple[int | None, bool]:
     the first one.
     """
     first = end = best = None
-    doubted = weighed = safe = False
+    doubted, weighed, safe = stretch.doubted, stretch.weighed, False
     depth = stretch.depth
     for place, span in stretch.spans:
         if span.role in _BEFORE:
+            doubted = _doubts(span, doubted)
             continue
-        if not depth and first is None and span.text.strip():
+        if first is None and span.text.strip() and not (depth or doubted or weighed):
             first = place + len(span.text) - len(span.text.lstrip())
         depth += _opens(span)
-        doubted |= span.kind == "doubt"
+        doubted = doubted or _doubts(span)
         if span.kind == "emphasis":
             weighed = span.text != "::"
-        for piece in _CLAUSES.finditer(span.text):
+        for piece in (_CLAUSES if span.kind == "text" else _WHOLE).finditer(span.text):
             if piece[0] in _SEPARATORS and not depth:
                 best = end if safe else best
             elif piece[0].strip():
@@ -160,4 +189,6 @@ def _safe_end(stretch: _Stretch) -> tuple[int | None, bool]:
                 safe = not (doubted or weighed or depth)
             doubted &= piece[0] != "\n"
     best = end if safe else best
-    return (first, True) if best is None else (best, False)
+    if best is not None or first is None:
+        return best, False
+    return (first, True) if stretch.is_free(first) else (None, False)

@@ -31,8 +31,8 @@ class Reading:
         parts: what is encoded by itself, see `syntax.Part`.
         part: the one that is improved, None where the prompt has no words.
         has_syntax: whether anything in it is more than words.
-        frame: what its words stand in, within quotation marks: "frame" for JSON and the like, "call"
-            for a function of compel, "" for nothing.
+        frame: what its words stand in, within quotation marks: "frame" for JSON and the like,
+            "call" for a function of compel, "" for nothing.
     """
 
     prompt: str

@@ -25,8 +25,9 @@ _ODDS = re.compile(r"\s*\d+(?:\.\d+)?::")
 _OPENER = {")": "(", "]": "[", "}": "{", ">": "<"}
 _AND = re.compile(r"\bAND\b")
 _SPLIT = re.compile(r"BREAK|AND|ADD(?:COMM|BASE|COL|ROW)")
-_LETTERS = re.compile(r"[^\W\d_]+")
-_NEXT_LETTERS = re.compile(r"[^<—-]*?([^\W\d_]+)")  # not those of a tag or a flag
+# Words, but not those of a tag, a flag or a function.
+_LETTERS = re.compile(r"[^\W\d_]+(?![^\W\d_]|\()")
+_NEXT_LETTERS = re.compile(r"[^<—-]*?([^\W\d_]+)(?![^\W\d_]|\()")
 _NEAR = 40  # characters in which a neighbouring word is looked for
 # How a weight of NovelAI, `1.2::`, ends; the weight of Midjourney, `a dog::2`, has a number there.
 _CLOSED = re.compile(rf"::(?!{NUMBER})")

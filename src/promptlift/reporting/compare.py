@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.errors import ConfigError
-from promptlift.reporting.run_data import ROW_FIELDS, Row, RunData, number, read_run, whole_target
-from promptlift.reporting.training_sections import WINDOWS, loss_lines, metric_line, metric_titles
+from promptlift.reporting.run_data import ROW_FIELDS, RunData, read_run, whole_target
+from promptlift.reporting.run_files import Row, finite, number
+from promptlift.reporting.training_sections import WINDOWS, loss_lines, metric_line
 from promptlift.reporting.wording import spoken, spread
 from promptlift.scoring.text.bits import characters_of
 from promptlift.scoring.text.words import word_frequencies
@@ -59,8 +60,11 @@ def compare_runs(
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]
     scored = all(run.final_scores()[1] == "scores/text.json" for run in runs)
-    titles = {name: title for run in runs for name, title in metric_titles(run).items()}
-    rows = [_by_pair(run.model_rows()[0] if scored else run.predictions) for run in runs]
+    titles = {name: title for run in runs for name, title in run.titles.items()}
+    rows = [
+        {_key_of(row): row for row in (run.model_rows()[0] if scored else run.predictions)}
+        for run in runs
+    ]
     why = _why_no_test(rows, names)
     figures = _figures(runs, scored, titles)
     other = {row["metric"] for row in figures if not row["same_settings"]}
@@ -94,10 +98,6 @@ def differing_settings(runs: Sequence[RunData]) -> list[dict[str, Any]]:
 _Key = tuple[Any, str, Any]
 
 
-def _by_pair(rows: Sequence[Row]) -> dict[_Key, Row]:
-    return {_key_of(row): row for row in rows}
-
-
 def _why_no_test(rows: Sequence[Mapping[_Key, Row]], names: Sequence[str]) -> str | None:
     for name, found in zip(names, rows, strict=True):
         if not found:
@@ -128,19 +128,17 @@ def _tests(
         report(f"testing {metric}")
         for name, other in zip(names[1:], others, strict=True):
             # Where one has no value, as an empty text may, the pair says nothing.
-            both = [(number(row.get(metric)), number(other[key].get(metric)), row.get("target"))
-                    for key, row in first.items()]  # fmt: skip
-            sound = [(a, b, target or "") for a, b, target in both
-                     if a is not None and b is not None
-                     and math.isfinite(a) and math.isfinite(b)]  # fmt: skip
-            if sound:
-                ones, others_values, targets = zip(*sound, strict=True)
+            both = [(one, two, row.get("target") or "") for key, row in first.items()
+                    if (one := finite(row.get(metric))) is not None
+                    and (two := finite(other[key].get(metric))) is not None]  # fmt: skip
+            if both:
+                ones, twos, targets = zip(*both, strict=True)
                 # The figure is bits of all targets over their characters; so is the difference.
                 bits = metric == "bits_per_character"
                 weights = characters_of(targets) if bits else None
-                result = paired_test(ones, others_values, weights=weights)
+                result = paired_test(ones, twos, weights=weights)
                 tests.append({"metric": metric, "title": titles.get(metric, spoken(metric)),
-                              "run": name, "n": len(sound), **result})  # fmt: skip
+                              "run": name, "n": len(both), **result})  # fmt: skip
     corrected = holm([test["p"] for test in tests])
     return [{**test, "p_holm": p} for test, p in zip(tests, corrected, strict=True)]
 
@@ -196,9 +194,7 @@ def _curves(runs: Sequence[RunData], names: Sequence[str]) -> dict[str, list[dic
 
 def _finite(values: Sequence[float] | None) -> list[float | None] | None:
     """JSON has no NaN."""
-    if values is None:
-        return None
-    return [value if math.isfinite(value) else None for value in values]
+    return None if values is None else [one if math.isfinite(one) else None for one in values]
 
 
 def _words(name: str, rows: Mapping[_Key, Row]) -> dict[str, Any]:

@@ -12,17 +12,20 @@ from promptlift.reporting.page import (
     beside,
     bullets,
     cards,
+    columns,
     figures,
-    heading,
-    join,
+    note,
     page,
     paragraph,
+    section,
+    subsection,
     table,
 )
-from promptlift.reporting.plots import Draw, Line, drawing_into, interval_plot, line_plot
+from promptlift.reporting.plot_files import Draw, drawing_into
+from promptlift.reporting.plots import Line, interval_plot, line_plot
 from promptlift.reporting.training_sections import LOSS_UNIT, WINDOWS
 from promptlift.reporting.word_section import TOP
-from promptlift.reporting.wording import ends, interval, interval_or_dash, p_text, short_title
+from promptlift.reporting.wording import difference, ends, interval_or_dash, p_text, short_title
 
 ABOUT_TESTS = (
     "Differences are those of each run minus the reference, on the same pairs, with 95% bootstrap "
@@ -49,11 +52,11 @@ def write_comparison(found: dict[str, Any], folder: Path) -> Path:
     names, draw = [run["name"] for run in found["runs"]], drawing_into(folder)
     sections = [
         _settings(found, names),
-        _curves(found, draw),
-        _figures(found, names, draw),
-        _tests(found),
+        section("Curves", *_curves(found, draw)),
+        section("Final figures", *_figures(found, names, draw)),
+        section("Paired tests", *_tests(found)),
         _words(found),
-        _examples(found, names),
+        section("Examples", *_examples(found, names)),
     ]
     lead = paragraph(f"The reference is {names[0]}; it is compared with {', '.join(names[1:])}.")
     path = folder / "index.html"
@@ -64,112 +67,118 @@ def write_comparison(found: dict[str, Any], folder: Path) -> Path:
 
 def _settings(found: dict[str, Any], names: Sequence[str]) -> Section:
     rows = [(row["name"], *map(_cell, row["values"])) for row in found["settings"]]
-    states = [("state of training", *(run["state"] or "not begun" for run in found["runs"]))]
-    parts = [table([*states, *rows], ("", *names))]
-    if not rows:
-        parts.append(paragraph("No setting, input or version differs."))
-    for run in found["runs"]:
-        if run["lacks"]:
-            parts += [heading(f"What {run['name']} lacks"), bullets(run["lacks"])]
-    return Section("What differs", join(parts))
+    states = ("state of training", *(run["state"] or "not begun" for run in found["runs"]))
+    return section(
+        "What differs",
+        table([states, *rows], ("", *names)),
+        None if rows else paragraph("No setting, input or version differs."),
+        *(subsection(f"What {run['name']} lacks", bullets(run["lacks"])) for run in found["runs"]),
+    )
 
 
-def _curves(found: dict[str, Any], draw: Draw) -> Section:
+def _curves(found: dict[str, Any], draw: Draw) -> list[Html]:
     drawn = []
     for metric, title in {"loss": "Loss", **WINDOWS}.items():
         curves = found["curves"].get(metric, [])
+        label, origin = (
+            (LOSS_UNIT, "log.csv")
+            if metric == "loss"
+            else (title, "evaluations/, bands: 95% intervals")
+        )
         # Losses of all kinds in one plot could not be told apart.
-        kinds = dict.fromkeys(curve["label"] for curve in curves)
-        for kind in kinds:
+        for kind in dict.fromkeys(curve["label"] for curve in curves):
             lines = [_line(curve) for curve in curves if curve["label"] == kind]
-            label = LOSS_UNIT if metric == "loss" else title
-            whole = f"{title}, {kind}" if kind else title
-            plot = line_plot(whole, lines, x="step", y=label)
-            origin = "log.csv" if metric == "loss" else "evaluations/, bands: 95% intervals"
-            drawn.append(draw(plot, f"curve-{metric}-{kind}", f"From {origin} of each run."))
-    note = paragraph(
+            drawn.append(draw(line_plot, f"curve-{metric}-{kind}",
+                              f"{title}, {kind}" if kind else title, lines, x="step", y=label,
+                              caption=f"From {origin} of each run."))  # fmt: skip
+    if not drawn:
+        return [paragraph("None yet.")]
+    text = (
         "Steps are updates: runs with different batch sizes have seen different numbers of pairs."
     )
-    return Section("Curves", join([note, figures(drawn)]) if drawn else paragraph("None yet."))
+    return [paragraph(text), figures(drawn)]
 
 
 def _line(curve: dict[str, Any]) -> Line:
-    def numbers(values: list[float | None] | None) -> list[float] | None:
-        if values is None:
-            return None
-        return [math.nan if value is None else value for value in values]
-
-    return Line(
-        label=curve["run"],
-        x=curve["steps"],
-        y=numbers(curve["values"]) or [],
-        low=numbers(curve["low"]),
-        high=numbers(curve["high"]),
+    y, low, high = (
+        None if curve[name] is None else [math.nan if one is None else one for one in curve[name]]
+        for name in ("values", "low", "high")
     )
+    return Line(label=curve["run"], x=curve["steps"], y=y or [], low=low, high=high)
 
 
-def _figures(found: dict[str, Any], names: Sequence[str], draw: Draw) -> Section:
-    rows = [(row["title"], *map(interval_or_dash, row["scores"])) for row in found["figures"]]
+def _figures(found: dict[str, Any], names: Sequence[str], draw: Draw) -> list[Html]:
+    if not found["figures"]:
+        return [paragraph("None yet.")]
     drawn = []
     for row in found["figures"]:
+        scores = dict(zip(names, row["scores"], strict=True))
         values = [
             (name, *ends(score))
-            for name, score in zip(names, row["scores"], strict=True)
+            for name, score in scores.items()
             if score is not None and score.get("low") is not None and score.get("high") is not None
         ]
         spans = {end for _, *ends in values for end in ends}
         # What is the same everywhere, or was measured otherwise, makes no picture.
         if len(values) > 1 and len(spans) > 1 and row["same_settings"]:
-            counts = "/".join(str(score["n"]) for score in row["scores"] if score is not None)
-            plot = interval_plot(row["title"], values, x=short_title(row["title"]))
-            caption = f"n = {counts}, 95% intervals. From {found['figures_from']}."
-            drawn.append(draw(plot, f"final-{row['metric']}", caption))
-    note = paragraph(f"From {found['figures_from']}. In brackets 95% intervals.", note=True)
-    note = join([note, *map(paragraph, unlike(found))])
-    body = [note, table(rows, ("metric", *names), numbers=True), figures(drawn)]
-    return Section("Final figures", join(body if rows else [paragraph("None yet.")]))
+            counts = "/".join(str(score["n"]) for score in scores.values() if score is not None)
+            drawn.append(draw(
+                interval_plot, f"final-{row['metric']}", row["title"], values,
+                x=short_title(row["title"]),
+                caption=f"n = {counts}, 95% intervals. From {found['figures_from']}.",
+            ))  # fmt: skip
+    rows = [(row["title"], *map(interval_or_dash, row["scores"])) for row in found["figures"]]
+    return [
+        note(f"From {found['figures_from']}. In brackets are 95% intervals."),
+        *map(paragraph, unlike(found)),
+        table(rows, ("metric", *names), numbers=True),
+        figures(drawn),
+    ]
 
 
-def _tests(found: dict[str, Any]) -> Section:
-    pairs = found["pairs"]
-    if pairs["why_no_test"]:
-        return Section("Paired tests", paragraph(f"No test: {pairs['why_no_test']}."))
+def _tests(found: dict[str, Any]) -> list[Html]:
+    if found["pairs"]["why_no_test"]:
+        return [paragraph(f"No test: {found['pairs']['why_no_test']}.")]
     tests = found["tests"]
-    rows = [
-        (test["title"], test["run"], interval({**test, "value": test["difference"]}),
-         p_text(test["p"]), p_text(test["p_holm"]), test["n"])
-        for test in tests
+    return [
+        note(ABOUT_TESTS.format(count=len(tests))),
+        columns(tests, {
+            "metric": lambda test: test["title"],
+            "run": lambda test: test["run"],
+            "difference": difference,
+            "p": lambda test: p_text(test["p"]),
+            "corrected p": lambda test: p_text(test["p_holm"]),
+            "n": lambda test: test["n"],
+        }),
     ]  # fmt: skip
-    header = ("metric", "run", "difference", "p", "corrected p", "n")
-    note = paragraph(ABOUT_TESTS.format(count=len(tests)), note=True)
-    return Section("Paired tests", join([note, table(rows, header, numbers=True)]))
 
 
 def _words(found: dict[str, Any]) -> Section:
-    parts: list[Html] = []
-    for side, title in (("added", "Words added most"), ("lost", "Words lost most")):
-        tables = [
+    def tables(side: str) -> Html:
+        return beside(
             table([(item["text"], f"{item['count']:,}") for item in run[side][:TOP]],
                   (run["run"], "occurrences"), numbers=True)
-            for run in found["words"] if run[side]
-        ]  # fmt: skip
-        if tables:
-            parts += [heading(title), beside(tables)]
+            for run in found["words"]
+        )  # fmt: skip
+
     counts = ", ".join(f"{run['run']} {run['pairs']:,}" for run in found["words"])
-    note = paragraph(f"Counted prompt by prompt against the source. Prompts: {counts}.", note=True)
-    return Section("Words", join([note, *parts]))
+    return section(
+        "Words",
+        note(f"Counted in each prompt against its source. Prompts: {counts}."),
+        subsection("Words added most", tables("added")),
+        subsection("Words lost most", tables("lost")),
+    )
 
 
-def _examples(found: dict[str, Any], names: Sequence[str]) -> Section:
+def _examples(found: dict[str, Any], names: Sequence[str]) -> list[Html]:
     shown = [
         [("source", item["source"]), *zip(names, item["predictions"], strict=True),
          *([("target", item["target"])] if item["target"] else [])]
         for item in found["examples"]
     ]  # fmt: skip
     if not shown:
-        return Section("Examples", paragraph("The runs have no pair in common."))
-    note = paragraph("Evenly spaced pairs of those that all runs have.", note=True)
-    return Section("Examples", join([note, cards(shown)]))
+        return [paragraph("The runs have no pair in common.")]
+    return [note("Evenly spaced pairs of those that all runs have."), cards(shown)]
 
 
 def unlike(found: dict[str, Any]) -> list[str]:

@@ -4,31 +4,21 @@ Thumbnails are in the page, whole pictures beside it. Without a script all pairs
 click opens the picture; `gallery.js` adds choosing, sorting and the viewer.
 """
 
-import base64
-import io
 import json
 import math
-import os
-from collections.abc import Callable, Iterator, Sequence
-from importlib.resources import files
-from itertools import zip_longest
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice, zip_longest
 from pathlib import Path
-from urllib.parse import quote
 
-from promptlift.errors import InputError, MissingExtraError
-from promptlift.picture_files import PictureReader
-from promptlift.pictures import Picture
-from promptlift.reporting.page import Html, Section, escape, join, paragraph, table
+from promptlift.reporting.page import Html, Section, columns, escape, join, note, paragraph, section
 from promptlift.reporting.picture_data import PictureData, ShownPair
 from promptlift.reporting.prompt_marks import marked_prompt
+from promptlift.reporting.thumbnails import Thumbnails
+from promptlift.reporting.wording import spread
 
 # At about 10 kB a thumbnail a page of so many pairs has about 8 MB.
 MOST_PAIRS = 300
-THUMBNAIL_PX = 256  # longest side; cards show it at that size or smaller
-_SMALL = 128  # pixels: such pictures are not blown up to the width of the page
-_QUALITY = 80
 _FEW = 20  # pairs that are "best" or "worst", or a quarter of all where those are fewer
-_PROGRESS = 100  # pairs between lines of progress
 
 Report = Callable[[str], None]
 
@@ -40,13 +30,13 @@ def gallery(
     most: int = MOST_PAIRS,
     report: Report = lambda line: None,
 ) -> Section:
-    """The section; the page that it goes into needs `gallery_style` and `gallery_script`.
+    """The section; the page that it goes into needs `gallery.css` and `gallery.js`.
 
     Args:
         shown: the pictures, with at least one pair.
         folder: where the page will be.
         most: pairs on the page; `choose` says which.
-        report: takes lines of progress and of trouble.
+        report: takes a line for each picture that cannot be read.
 
     Raises:
         MissingExtraError: Pillow is not installed.
@@ -54,30 +44,16 @@ def gallery(
     chosen = choose(shown.pairs, most)
     metrics = [name for name in shown.metrics if any(name in pair.gains for pair in chosen)]
     thumbnails = Thumbnails(folder)
-    cards = []
-    for done, pair in enumerate(chosen):
-        if done and done % _PROGRESS == 0:
-            report(f"thumbnails of {done} of {len(chosen)} pairs")
-        cards.append(_card(shown, pair, metrics, thumbnails))
+    cards = [_card(shown, pair, metrics, thumbnails) for pair in chosen]
     for trouble in thumbnails.faults:
         report(trouble)
-    parts = [
+    return section(
+        "Gallery",
         paragraph(_about(shown, len(chosen))),
         _controls(shown, chosen, metrics),
         Html(f"<div class=pairs id=pairs>{join(cards)}</div>"),
         _VIEWER,
-    ]
-    return Section("Gallery", join(parts))
-
-
-def gallery_style() -> str:
-    """CSS of the gallery."""
-    return _asset("gallery.css")
-
-
-def gallery_script() -> str:
-    """JavaScript of the gallery."""
-    return _asset("gallery.js")
+    )
 
 
 def choose(pairs: Sequence[ShownPair], most: int) -> list[ShownPair]:
@@ -89,15 +65,9 @@ def choose(pairs: Sequence[ShownPair], most: int) -> list[ShownPair]:
     """
     if len(pairs) <= most:
         return list(pairs)
-    wanted: dict[int, None] = {}
-    for place in _notable(pairs):
-        if len(wanted) >= most // 2:
-            break
-        wanted[place] = None
+    wanted = [*islice(dict.fromkeys(_notable(pairs)), most // 2)]
     others = [place for place in range(len(pairs)) if place not in wanted]
-    count = most - len(wanted)
-    spread = [others[place * len(others) // count] for place in range(count)]
-    return [pairs[place] for place in sorted({*wanted, *spread})]
+    return [pairs[place] for place in sorted({*wanted, *spread(others, most - len(wanted))})]
 
 
 def _notable(pairs: Sequence[ShownPair]) -> Iterator[int]:
@@ -127,53 +97,8 @@ def _about(shown: PictureData, count: int) -> str:
     return (
         f"{text} The other {total - count:,} pairs are left out to keep the page small: half of "
         "those shown are the best and worst by each metric and those that metrics disagree about "
-        "most, the others stand at equal distances. Pictures of all are in the folder pictures."
+        "most, and the others are evenly spaced. All pictures are in the folder pictures."
     )
-
-
-class Thumbnails:
-    """Thumbnails as markup, and addresses of the pictures beside the page.
-
-    `faults` says which pictures could not be read.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._reader = PictureReader(kept=1)
-        self.faults: list[str] = []
-
-    def address(self, picture: Picture) -> str:
-        """Where the page finds the whole picture."""
-        path, start = picture.path.resolve(), self._folder.resolve()
-        try:
-            found = Path(os.path.relpath(path, start)).as_posix()
-        except ValueError:  # on another drive
-            return path.as_uri()
-        return quote(found)
-
-    def markup(self, picture: Picture, text: str) -> Html:
-        """The thumbnail, with a text in its place for who cannot see it."""
-        try:
-            data, width, height = self._made(picture)
-        except InputError as error:
-            self.faults.append(str(error))
-            return Html(f'<span class=lost role=img aria-label="{escape(text)}">no picture</span>')
-        small = " class=small" if width <= _SMALL else ""
-        return Html(
-            f'<img src="data:image/jpeg;base64,{data}" width={width} height={height} '
-            f'alt="{escape(text)}" decoding=async{small}>'
-        )
-
-    def _made(self, picture: Picture) -> tuple[str, int, int]:
-        try:
-            from PIL import Image
-        except ImportError as error:
-            raise MissingExtraError("A gallery of pictures", "report") from error
-        image = self._reader.image(picture).copy()
-        image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), Image.Resampling.LANCZOS, reducing_gap=2.0)
-        output = io.BytesIO()
-        image.save(output, "JPEG", quality=_QUALITY, optimize=True)
-        return base64.b64encode(output.getvalue()).decode("ascii"), *image.size
 
 
 def _card(
@@ -225,40 +150,39 @@ def _judged(shown: PictureData, pair: ShownPair) -> Html:
         choice, reason = pair.verdict["choice"], shown.titled(pair.verdict["reason"])
         lines.append(f"Verdict: use the {choice} prompt ({reason}).")
     if pair.disagreement is not None:
-        names = sorted(pair.ranks, key=lambda name: pair.ranks[name])
-        ends = [f"{shown.title(name)} {100 * pair.ranks[name]:.0f}" for name in
-                (names[-1], names[0])]  # fmt: skip
-        lines.append(f"Gain, as percentile among all pairs: {' against '.join(ends)}.")
-    return join(paragraph(line, note=True) for line in lines)
+        least, *_, greatest = sorted(pair.ranks, key=pair.ranks.__getitem__)
+        ends = [
+            f"{100 * pair.ranks[name]:.0f} by {shown.title(name)}" for name in (greatest, least)
+        ]
+        lines.append(f"The gain of this pair, as a percentile among all pairs: {', '.join(ends)}.")
+    return join(map(note, lines))
 
 
 def _scores(shown: PictureData, pair: ShownPair) -> Html:
     """A table of those values that are opinions of the picture, and the others folded."""
-    rows = {name: _row(shown, pair, name) for name in pair.values}
-    open_rows = [row for name, row in rows.items() if name in pair.ranks]
-    folded = [row for name, row in rows.items() if name not in pair.ranks]
-    header = ("", "original", "improved", "difference")
-    parts = [table(open_rows, header, numbers=True)] if open_rows else []
-    if pair.of_pair:
-        found = (f"{shown.title(name)} {figure_text(v)}" for name, v in pair.of_pair.items())
-        parts.append(paragraph(f"{'; '.join(found)}.", note=True))
-    if folded:
-        more = table(folded, header, numbers=True)
-        parts.append(Html(f"<details><summary>More scores</summary>{more}</details>"))
-    return join(parts)
+    cells: dict[str, Callable[[str], object]] = {
+        "": shown.title,
+        "original": lambda name: figure_text(pair.values[name][0]),
+        "improved": lambda name: figure_text(pair.values[name][1]),
+        "difference": lambda name: figure_text(_difference(*pair.values[name]), "+"),
+    }
+    more = columns([name for name in pair.values if name not in pair.ranks], cells)
+    found = (f"{shown.title(name)} {figure_text(v)}" for name, v in pair.of_pair.items())
+    return join([
+        columns([name for name in pair.values if name in pair.ranks], cells),
+        note(f"{'; '.join(found)}.") if pair.of_pair else None,
+        Html(f"<details><summary>More scores</summary>{more}</details>") if more else None,
+    ])  # fmt: skip
 
 
-def _row(shown: PictureData, pair: ShownPair, name: str) -> tuple[str, str, str, str]:
-    first, second = pair.values[name]
-    difference = "-" if first is None or second is None else figure_text(second - first, "+")
-    cells = ["-" if value is None else figure_text(value) for value in (first, second)]
-    return shown.title(name), cells[0], cells[1], difference
+def _difference(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else second - first
 
 
-def figure_text(value: float, sign: str = "") -> str:
-    """A figure to four digits at most, and no more than four after the point."""
-    if value == 0:
-        return "0"
+def figure_text(value: float | None, sign: str = "") -> str:
+    """A figure to four digits at most, and no more than four after the point; "-" for none."""
+    if not value:
+        return "-" if value is None else "0"
     digits = 3 - math.floor(math.log10(abs(value)))
     return f"{value:{sign},.{min(4, max(0, digits))}f}"
 
@@ -266,37 +190,37 @@ def figure_text(value: float, sign: str = "") -> str:
 def _controls(shown: PictureData, chosen: Sequence[ShownPair], metrics: Sequence[str]) -> Html:
     """What to show and in which order; without a script it stays hidden, as it would do nothing."""
     few = min(_FEW, math.ceil(len(chosen) / 4))
-    choices = [("all", "all")]
+    shows, orders = {"all": "all"}, {"number": "prompt"}
     if metrics:
-        choices += [("best", f"best {few}"), ("worst", f"worst {few}")]
+        shows |= {"best": f"best {few}", "worst": f"worst {few}"}
+        orders |= {"rise": "greatest gain first", "fall": "smallest gain first"}
     if len(shown.opinions) > 1:
-        choices.append(("far", f"largest disagreement {few}"))
-    found = dict.fromkeys(str(pair.verdict["choice"]) for pair in chosen if pair.verdict)
-    choices += [(f"choice:{name}", f"verdict: {name}") for name in sorted(found)]
+        shows["far"] = f"largest disagreement {few}"
+        orders["far"] = "largest disagreement first"
+    verdicts = sorted({str(pair.verdict["choice"]) for pair in chosen if pair.verdict})
+    shows |= {f"choice:{name}": f"verdict: {name}" for name in verdicts}
     radios = "".join(
         f'<label><input type=radio name=show value="{escape(value)}"'
         f"{' checked' if value == 'all' else ''}> {escape(label)}</label>"
-        for value, label in choices
+        for value, label in shows.items()
     )
-    options = "".join(
-        f"<option value={place}>{escape(shown.title(name))}</option>"
-        for place, name in enumerate(metrics)
-    )
-    orders = [("number", "prompt")]
-    orders += [("rise", "greatest gain first"), ("fall", "smallest gain first")] if metrics else []
-    orders += [("far", "largest disagreement first")] if len(shown.opinions) > 1 else []
-    sorts = "".join(f"<option value={value}>{label}</option>" for value, label in orders)
-    if len(choices) == 1:
-        radios = sorts = ""
-    by_metric = f"<label>gain in <select name=metric>{options}</select></label>" if metrics else ""
-    order = f"<label>order <select name=order>{sorts}</select></label>" if sorts else ""
-    legend = f"<fieldset><legend>Show</legend>{radios}</fieldset>" if radios else ""
+    by_metric = {str(place): shown.title(name) for place, name in enumerate(metrics)}
+    several = len(shows) > 1
     return Html(
-        f"<form id=choose data-few={few} hidden>{legend}<p>{by_metric} {order} "
+        f"<form id=choose data-few={few} hidden>"
+        f"{f'<fieldset><legend>Show</legend>{radios}</fieldset>' if several else ''}"
+        f"<p>{_select('gain in', 'metric', by_metric)} "
+        f"{_select('order', 'order', orders if several else {})} "
         f"<output id=count aria-live=polite></output></p>"
         "<p class='note keys'>Keys: J or → next pair, K or ← previous pair, Enter opens, Escape "
         "closes. The address of a pair ends in #pair- and its number.</p></form>"
     )
+
+
+def _select(label: str, name: str, choices: Mapping[str, str]) -> str:
+    options = "".join(f"<option value={value}>{escape(text)}</option>"
+                      for value, text in choices.items())  # fmt: skip
+    return f"<label>{label} <select name={name}>{options}</select></label>" if options else ""
 
 
 _VIEWER = Html(
@@ -306,7 +230,3 @@ _VIEWER = Html(
     "<button type=button data-go=0>Close</button></div>"
     "<div class=two></div><div class=about></div></dialog>"
 )
-
-
-def _asset(name: str) -> str:
-    return (files("promptlift.reporting") / name).read_text(encoding="utf-8")

@@ -2,30 +2,33 @@
 
 from statistics import fmean
 
-from promptlift.reporting.gallery import Thumbnails
-from promptlift.reporting.page import Html, Section, bullets, join, paragraph
+from promptlift.reporting.page import Html, Section, bullets, join, note, section
 from promptlift.reporting.picture_data import PictureData, ShownPair
 from promptlift.reporting.prompt_marks import marked_prompt
-from promptlift.reporting.run_data import Row, RunData
+from promptlift.reporting.run_data import RunData
+from promptlift.reporting.run_files import Row
 from promptlift.reporting.score_sections import systems
-from promptlift.reporting.wording import interval, spread
+from promptlift.reporting.thumbnails import Thumbnails
+from promptlift.reporting.wording import difference, interval, spread
 
 SOME = 6  # pairs
-_TEXT = ("meteor_target", "METEOR")
 
 
 def glance(run: RunData, shown: PictureData, thumbnails: Thumbnails) -> Section:
     """The section, of a run with pairs of pictures."""
     lines = [*_learned(run), *_texts(run), *_added(run), *_pictures(shown), *_kept(shown)]
     pairs = spread(shown.pairs, SOME)
-    note = (
-        f"{len(pairs)} of the {len(shown.pairs):,} pairs, evenly spaced, not chosen by what they "
-        "show: the original is on the left, and the improved prompt's picture, from the same "
-        "noise, on the right. All pairs are in the gallery."
-    )
     strip = join(_pair(pair, thumbnails) for pair in pairs)
-    body = [bullets(lines), paragraph(note, note=True), Html(f"<div class=strip>{strip}</div>")]
-    return Section("At a glance", join(body))
+    return section(
+        "At a glance",
+        bullets(lines),
+        note(
+            f"{len(pairs)} of the {len(shown.pairs):,} pairs, evenly spaced, not chosen by what "
+            "they show: the original is on the left, and the improved prompt's picture, from the "
+            "same noise, on the right. All pairs are in the gallery."
+        ),
+        Html(f"<div class=strip>{strip}</div>"),
+    )
 
 
 def _pair(pair: ShownPair, thumbnails: Thumbnails) -> Html:
@@ -53,17 +56,15 @@ def _learned(run: RunData) -> list[str]:
 
 
 def _texts(run: RunData) -> list[str]:
-    metric, title = _TEXT
     found = {
-        system["name"]: score
-        for system in systems(run)
-        for score in system["scores"]
-        if score["metric"] == metric
+        name: scores["meteor_target"]
+        for name, scores in systems(run).items()
+        if "meteor_target" in scores
     }
     if "model" not in found or "source itself" not in found:
         return []
     return [
-        f"{title} of its texts against the detailed prompts of test pairs: "
+        "METEOR of its texts against the detailed prompts of test pairs: "
         f"{interval(found['model'])}; of the plain prompts themselves: "
         f"{interval(found['source itself'])} (n = {found['model'].get('n')})."
     ]
@@ -78,15 +79,12 @@ def _added(run: RunData) -> list[str]:
 
 
 def _pictures(shown: PictureData) -> list[str]:
-    lines = []
-    for row in (shown.scores or {}).get("comparisons") or []:
-        if row["metric"] in shown.opinions:
-            lines.append(
-                f"{shown.title(row['metric'])}, improved minus original pictures: "
-                f"{interval({**row, 'value': row['difference']})}, n = {row['n']}: "
-                f"{_verdict(row)}."
-            )
-    return lines
+    return [
+        f"{shown.title(row['metric'])}, improved minus original pictures: {difference(row)}, "
+        f"n = {row['n']}: {_verdict(row)}."
+        for row in (shown.scores or {}).get("comparisons") or []
+        if row["metric"] in shown.opinions
+    ]
 
 
 def _verdict(row: Row) -> str:

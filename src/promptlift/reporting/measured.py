@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from promptlift.reporting.run_data import Row
+from promptlift.reporting.run_files import Row
 
 _KINDS = {"bertscore": "BERTScore", "meteor": "METEOR"}
 

@@ -8,70 +8,20 @@ import base64
 import hashlib
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NewType
+from importlib.resources import files
+from typing import NewType, TypeVar
 
 Html = NewType("Html", str)
+NOTHING = Html("")
+Item = TypeVar("Item")
 
 # A page may be opened beside others' files: it loads nothing, whatever it comes to hold. Where it
 # has a script, that one alone runs, and pictures beside the page are shown.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 # Left in, they would make a page that is no text, or that cannot be encoded.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --muted: #5c6670; --line: #d5dae0;
-  --shade: #f4f6f8; --plot-1: #0072b2; --plot-2: #d55e00; --plot-3: #009e73; --plot-4: #cc79a7;
-  --plot-5: #e69f00; --plot-6: #56b4e9; }
-* { box-sizing: border-box; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 76rem;
-  padding: 1.5rem 1rem 3rem; color: var(--ink); background: var(--paper);
-  overflow-wrap: break-word; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .5rem; }
-h2 { font-size: 1.25rem; margin: 2.5rem 0 .5rem; padding-top: .75rem;
-  border-top: 1px solid var(--line); }
-h3 { font-size: 1rem; margin: 1.25rem 0 .25rem; }
-p, ul { max-width: 46rem; margin: .5rem 0; }
-nav { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; margin: 1rem 0 0; }
-nav a { padding: .25rem 0; } a { color: inherit; text-underline-offset: .2em; }
-.note, figcaption, .cards dt { color: var(--muted); font-size: .875rem; }
-.scroll { overflow-x: auto; max-width: 100%; margin: .75rem 0; }
-table { border-collapse: collapse; font-size: .9375rem; }
-td, th { padding: .25rem 1rem .25rem 0; text-align: left; vertical-align: top; }
-thead th { border-bottom: 1px solid var(--muted); vertical-align: bottom; }
-tbody th { font-weight: inherit; } .numbers tbody th { min-width: 8.5rem; }
-tbody tr + tr > * { border-top: 1px solid var(--line); }
-.numbers td, .numbers thead th + th { text-align: right; white-space: nowrap;
-  font-variant-numeric: tabular-nums; }
-.facts { columns: 20rem; column-gap: 2.5rem; margin: .75rem 0; }
-.facts div { display: flex; gap: 1rem; justify-content: space-between; padding: .2rem 0;
-  border-bottom: 1px solid var(--line); break-inside: avoid; }
-.facts div > :last-child { text-align: right; overflow-wrap: anywhere; }
-.beside { display: flex; flex-wrap: wrap; gap: 0 3rem; align-items: start; }
-.beside > div { max-width: 100%; }
-.plots { display: grid; gap: 1.5rem; margin: 1rem 0;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr)); }
-figure { margin: 0; break-inside: avoid; max-width: 34rem; }
-figure svg { display: block; width: 100%; height: auto; color: var(--ink); }
-svg * { stroke-linejoin: round; stroke-linecap: butt; }
-.cards { display: grid; gap: .75rem; margin: .75rem 0;
-  grid-template-columns: repeat(auto-fill, minmax(min(100%, 28rem), 1fr)); }
-.cards dl { margin: 0; padding: .6rem .9rem; background: var(--shade); border-radius: .4rem;
-  break-inside: avoid; }
-.facts, .facts dd { margin-left: 0; } .facts dt { color: var(--muted); }
-.cards dd { margin: 0 0 .4rem; white-space: pre-wrap; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ed; --paper: #15181c; --muted: #a3adb8;
-  --line: #353c44; --shade: #1f242a; --plot-1: #3d9fe0; --plot-2: #f0793a; --plot-3: #22bd92;
-  --plot-4: #d891b8; --plot-6: #9ad4f5; } }
-@media print { :root { color-scheme: light; --ink: #000; --paper: #fff; --muted: #444;
-  --line: #bbb; --shade: #fff; --plot-1: #0072b2; --plot-2: #d55e00; --plot-3: #009e73;
-  --plot-4: #cc79a7; --plot-6: #56b4e9; } body { font-size: 10pt; max-width: none; padding: 0; }
-  nav { display: none; } h2, h3 { break-after: avoid; }
-  .plots { grid-template-columns: 1fr 1fr; gap: 1rem; }
-  .cards { grid-template-columns: 1fr; } .cards dl { border: 1px solid var(--line); }
-  .scroll { overflow: visible; } table { font-size: 8pt; } .numbers td { white-space: normal; }
-  tr { break-inside: avoid; } @page { margin: 15mm; } }
-"""
 
 
 @dataclass(frozen=True)
@@ -123,11 +73,16 @@ def page(
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{heading}</title>\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<style>{_STYLE}{style}</style></head>\n"
+        f"<style>{asset('page.css')}{style}</style></head>\n"
         f"<body><main><h1 dir=auto>{heading}</h1>\n{lead or ''}"
         + (f"<nav>{contents}</nav>\n" if len(sections) > 1 else "")
         + f"{parts}</main>{f'<script>{script}</script>' if script else ''}</body></html>\n"
     )
+
+
+def asset(name: str) -> str:
+    """A style sheet or script that lies beside this module."""
+    return (files("promptlift.reporting") / name).read_text(encoding="utf-8")
 
 
 def escape(text: object) -> Html:
@@ -140,30 +95,43 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def join(parts: Iterable[Html]) -> Html:
-    """Parts one after another."""
-    return Html("\n".join(parts))
+def section(title: str, *parts: Html | None) -> Section:
+    """A section of the parts that hold something."""
+    return Section(title, join(parts))
 
 
-def paragraph(text: str, *, note: bool = False) -> Html:
-    """A paragraph of plain text; a note is smaller and paler."""
-    return Html(f"<p{' class=note' if note else ''}>{escape(text)}</p>")
+def subsection(title: str, *parts: Html | None) -> Html:
+    """A heading and the parts that hold something; nothing where none does."""
+    body = join(parts)
+    return join([Html(f"<h3>{escape(title)}</h3>"), body]) if body else NOTHING
 
 
-def heading(text: str) -> Html:
-    """A heading within a section."""
-    return Html(f"<h3>{escape(text)}</h3>")
+def join(parts: Iterable[Html | None]) -> Html:
+    """The parts that hold something, one after another."""
+    return Html("\n".join(part for part in parts if part))
+
+
+def paragraph(text: str) -> Html:
+    """A paragraph of plain text."""
+    return Html(f"<p>{escape(text)}</p>")
+
+
+def note(text: str) -> Html:
+    """A paragraph of plain text, smaller and paler."""
+    return Html(f"<p class=note>{escape(text)}</p>")
 
 
 def bullets(lines: Iterable[str]) -> Html:
-    """A list of plain lines."""
-    return Html(f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>")
+    """A list of plain lines; nothing without any."""
+    return _around("<ul>", "".join(f"<li>{escape(line)}</li>" for line in lines), "</ul>")
 
 
 def table(
     rows: Iterable[Sequence[object]], header: Sequence[object] = (), *, numbers: bool = False
 ) -> Html:
     """A table of plain text that scrolls by itself where it is wider than the page.
+
+    Without rows there is no table.
 
     Args:
         rows: their first cells name them.
@@ -178,22 +146,35 @@ def table(
         for first, *rest in rows
     )
     # A keyboard can scroll what it can reach.
-    return Html(
+    return _around(
         f"<div class=scroll tabindex=0><table{' class=numbers' if numbers else ''}>"
         + (f"<thead><tr>{head}</tr></thead>" if head else "")
-        + f"<tbody>{body}</tbody></table></div>"
+        + "<tbody>",
+        body,
+        "</tbody></table></div>",
     )
 
 
-def facts(rows: Iterable[tuple[str, object]]) -> Html:
-    """Names and values, in columns where there is room."""
-    found = (f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in rows)
-    return Html(f"<dl class=facts>{''.join(found)}</dl>")
+def columns(items: Iterable[Item], cells: Mapping[str, Callable[[Item], object]]) -> Html:
+    """A table of figures with a row an item: by header, what stands in its column."""
+    return table([[cell(item) for cell in cells.values()] for item in items], [*cells],
+                 numbers=True)  # fmt: skip
+
+
+def facts(values: Mapping[str, object]) -> Html:
+    """Names and values, in columns where there is room; values that are not known are left out."""
+    rows = (
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in values.items()
+        if value not in (None, "")
+    )
+    return _around("<dl class=facts>", "".join(rows), "</dl>")
 
 
 def beside(parts: Iterable[Html]) -> Html:
     """Parts side by side where there is room, such as narrow tables."""
-    return Html(f"<div class=beside>{''.join(f'<div>{part}</div>' for part in parts)}</div>")
+    found = "".join(f"<div>{part}</div>" for part in parts if part)
+    return _around("<div class=beside>", found, "</div>")
 
 
 def figure(drawing: Html, caption: str = "") -> Html:
@@ -203,8 +184,8 @@ def figure(drawing: Html, caption: str = "") -> Html:
 
 
 def figures(found: Iterable[Html]) -> Html:
-    """Figures side by side where there is room."""
-    return Html(f"<div class=plots>{''.join(found)}</div>")
+    """Figures side by side where there is room; nothing without any."""
+    return _around("<div class=plots>", "".join(found), "</div>")
 
 
 def cards(found: Iterable[Iterable[tuple[str, str]]]) -> Html:
@@ -213,4 +194,9 @@ def cards(found: Iterable[Iterable[tuple[str, str]]]) -> Html:
         "".join(f"<dt>{escape(name)}</dt><dd dir=auto>{escape(text)}</dd>" for name, text in card)
         for card in found
     )
-    return Html(f"<div class=cards>{''.join(f'<dl>{card}</dl>' for card in lists)}</div>")
+    return _around("<div class=cards>", "".join(f"<dl>{card}</dl>" for card in lists), "</div>")
+
+
+def _around(start: str, body: str, end: str) -> Html:
+    """Markup around what stands in it; nothing around nothing."""
+    return Html(start + body + end) if body else NOTHING

@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.files import write_text
-from promptlift.reporting.page import Section, figure, figures, page, table
-from promptlift.reporting.plots import bar_plot, histogram, inline
+from promptlift.reporting.page import figure, figures, page, section, table
+from promptlift.reporting.plot_files import inline
+from promptlift.reporting.plots import bar_plot, histogram
+from promptlift.reporting.wording import spoken
 
 
 def write_pairs_page(found: dict[str, Any], title: str, path: Path) -> None:
@@ -20,38 +22,39 @@ def write_pairs_page(found: dict[str, Any], title: str, path: Path) -> None:
         MissingExtraError: the extra `report` is not installed.
     """
     adding = [(kind, 100 * share) for kind, share in found["share_adding"].items()]
-    plots = [
-        _lengths(found["source_words"], "Words of sources"),
-        _lengths(found["target_words"], "Words of targets"),
-        bar_plot("Targets that add a …", adding, x="% of pairs", form="{:.0f}%"),
-        _top(found["top_source_words"], "Commonest words of sources"),
-        _top(found["top_target_words"], "Commonest words of targets"),
-        _top(found["top_target_phrases"], "Commonest phrases of targets"),
-    ]
-    drawn = [inline(plot, f"plot-{number}") for number, plot in enumerate(plots, 1)]
-    captions = [_spread(found[f"{side}_words"]) for side in ("source", "target")]
-    captions += [""] * (len(drawn) - 2)
+    plots = {
+        _lengths(found["source_words"], "Words of sources"): _spread(found["source_words"]),
+        _lengths(found["target_words"], "Words of targets"): _spread(found["target_words"]),
+        bar_plot("Targets that add a …", adding, x="% of pairs", form="{:.0f}%"): "",
+        _top(found["top_source_words"], "Commonest words of sources"): "",
+        _top(found["top_target_words"], "Commonest words of targets"): "",
+        _top(found["top_target_phrases"], "Commonest phrases of targets"): "",
+    }
+    drawn = [figure(inline(plot, f"plot-{number}"), caption)
+             for number, (plot, caption) in enumerate(plots.items(), 1)]  # fmt: skip
     sections = [
-        Section("In figures", table(_table(found), numbers=True)),
-        Section("Plots", figures(map(figure, drawn, captions))),
+        section("In figures", table(_table(found), numbers=True)),
+        section("Plots", figures(drawn)),
     ]
     write_text(path, page(title, sections))
 
 
 def _table(found: dict[str, Any]) -> list[tuple[str, str]]:
+    counted = ("distinct_sources", "distinct_targets", "repeated_pairs", "prompts")
+    counts = {
+        "pairs": found["pairs"],
+        **{f"pairs to {mode}": count for mode, count in found["modes"].items()},
+        **{spoken(name): found[name] for name in counted},
+        f"near-duplicate prompts ({found['near_duplicate_threshold']} similar or more)":
+            found["near_duplicate_prompts"],
+    }  # fmt: skip
+    rows = [(name, f"{count:,}") for name, count in counts.items()]
     kept = found["survival"]
-    rows = [("pairs", f"{found['pairs']:,}")]
-    rows += [(f"pairs to {mode}", f"{count:,}") for mode, count in found["modes"].items()]
-    rows += [
-        (name.replace("_", " "), f"{found[name]:,}")
-        for name in ("distinct_sources", "distinct_targets", "repeated_pairs", "prompts")
-    ]
-    limit = found["near_duplicate_threshold"]
-    rows.append((f"near-duplicate prompts ({limit} alike or more)",
-                 f"{found['near_duplicate_prompts']:,}"))  # fmt: skip
     if kept["pairs"]:
-        rows.append(("words of the source that survive a rewrite, mean", f"{kept['mean']:.1%}"))
-        rows.append(("rewrites in which all survive", f"{kept['all_words']:.1%}"))
+        rows.append(
+            ("mean share of the source's words that a rewrite keeps", f"{kept['mean']:.1%}")
+        )
+        rows.append(("rewrites that keep all of them", f"{kept['all_words']:.1%}"))
     return rows
 
 

@@ -9,11 +9,13 @@ from typing import Any
 from promptlift.errors import PromptliftError
 from promptlift.files import sha256_of_file
 from promptlift.pictures import INDEX as INDEX_FILE
-from promptlift.pictures import SIDES, Picture, pair_up, read_index
-from promptlift.reporting.run_data import Row, finite, json_of, rows_of
+from promptlift.pictures import SIDES, Picture, PicturePair, pair_up, read_index
+from promptlift.reporting.run_files import Row, finite, json_of, rows_of
+from promptlift.reporting.wording import spoken
 from promptlift.scoring.pictures.pair_scores import gain_of
 from promptlift.statistics import average_ranks
 
+_UNKNOWN = (None, None)
 INDEX, SCORES = f"pictures/{INDEX_FILE}", "scores/pictures.json"
 # What the two pictures differ in beside the model's opinion of them: a rank among the few values
 # of the first says little, and the second holds each picture against another text.
@@ -86,15 +88,14 @@ class PictureData:
 
     def score(self, system: str, metric: str) -> Row | None:
         """The score of some pictures or pairs, such as "improved pictures", by a metric."""
-        for found in (self.scores or {}).get("systems", []):
-            for score in found["scores"]:
-                if (found["name"], score["metric"]) == (system, metric):
-                    return dict(score)
-        return None
+        systems = (self.scores or {}).get("systems", [])
+        scores = (score for found in systems if found["name"] == system
+                  for score in found["scores"] if score["metric"] == metric)  # fmt: skip
+        return next(scores, None)
 
     def title(self, metric: str) -> str:
         """How people write a metric."""
-        return str(self.metrics.get(metric, {}).get("title", metric.replace("_", " ")))
+        return str(self.metrics.get(metric, {}).get("title", spoken(metric)))
 
     def titled(self, text: str) -> str:
         """A text with metrics written as people write them, such as the reason of a verdict."""
@@ -109,25 +110,24 @@ def read_pictures(folder: Path) -> PictureData:
 
     Scores of other pictures than the index lists now are left out.
     """
-    missing: list[str] = []
     if not (folder / INDEX).is_file():
-        missing.append(
-            f"{INDEX} is not there: drawing has not finished; the same command goes on with it"
-            if (folder / "pictures").is_dir()
+        begun = (folder / "pictures").is_dir()
+        why = (
+            f"{INDEX} is not there: drawing has not finished; the same command continues it"
+            if begun
             else f"no pictures yet: promptlift illustrate {folder}"
         )
-        return PictureData(folder=folder, missing=missing)
+        return PictureData(folder=folder, missing=[why])
     try:
         pictures = read_index(folder / "pictures")
     except (PromptliftError, ValueError) as error:
-        missing.append(f"{INDEX} was left out: {error}")
-        return PictureData(folder=folder, missing=missing)
+        return PictureData(folder=folder, missing=[f"{INDEX} was left out: {error}"])
+    missing: list[str] = []
     scores = _scores(folder, missing)
     if scores is None and not missing:
         missing.append(f"pictures are not scored yet: promptlift score {folder}")
     found = PictureData(folder=folder, pictures=pictures, scores=scores)
-    pairs = _pairs(found, missing)
-    return replace(found, pairs=pairs, missing=missing)
+    return replace(found, pairs=_pairs(found, missing), missing=missing)
 
 
 def _scores(folder: Path, missing: list[str]) -> dict[str, Any] | None:
@@ -139,74 +139,55 @@ def _scores(folder: Path, missing: list[str]) -> dict[str, Any] | None:
         return None
     if (scores.get("pictures") or {}).get("sha256") != sha256_of_file(folder / INDEX):
         missing.append(
-            f"{SCORES} is of other pictures than were drawn last and was left out: "
+            f"{SCORES} belongs to pictures that were drawn earlier and was left out: "
             f"promptlift score {folder}"
         )
         return None
     return scores
 
 
-_Key = tuple[Any, ...]
-
-
 def _pairs(found: PictureData, missing: list[str]) -> list[ShownPair]:
-    scored: dict[_Key, Row] = {}
-    verdicts: dict[_Key, Row] = {}
+    scored: dict[tuple[Any, ...], Row] = {}
+    verdicts: dict[tuple[Any, ...], Row] = {}
     if found.scores is not None:
         needed = ("source", "prompt", "original_file", "improved_file")
-        listed = rows_of(found.folder, "scores/pairs.parquet", needed, missing)
-        scored = {_key(row, "prompt_index", "seed", "variant"): row for row in listed}
+        for row in rows_of(found.folder, "scores/pairs.parquet", needed, missing):
+            scored[row.get("prompt_index"), row.get("seed"), row.get("variant")] = row
         if (found.folder / "scores/verdicts.jsonl").is_file():
-            judged = rows_of(found.folder, "scores/verdicts.jsonl", ("choice", "reason"), missing)
-            verdicts = {_key(row, "prompt_index", "variant"): row for row in judged}
-    pairs = []
-    for place, pair in enumerate(pair_up(found.pictures), 1):
-        key = (pair.improved.prompt_index, pair.improved.seed, pair.improved.variant)
-        row = scored.get(key, {})
-        values = _values(row, found.metrics)
-        of_pair = {
-            name: value for name in found.metrics if (value := finite(row.get(name))) is not None
-        }
-        pairs.append(
-            ShownPair(
-                number=place,
-                original=pair.original,
-                improved=pair.improved,
-                values=values,
-                of_pair=of_pair,
-                gains=_gains(values, of_pair, found.metrics),
-                ranks={},
-                verdict=verdicts.get((key[0], key[2])),
-            )
-        )
-    return _ranked(pairs)
+            path = "scores/verdicts.jsonl"
+            for row in rows_of(found.folder, path, ("choice", "reason"), missing):
+                verdicts[row.get("prompt_index"), row.get("variant")] = row
+    return _ranked([
+        _shown(pair, number, scored.get((one.prompt_index, one.seed, one.variant), {}),
+               verdicts.get((one.prompt_index, one.variant)), found.metrics)
+        for number, pair in enumerate(pair_up(found.pictures), 1)
+        for one in [pair.improved]
+    ])  # fmt: skip
 
 
-def _values(row: Row, metrics: Mapping[str, Row]) -> dict[str, tuple[float | None, float | None]]:
-    found = {}
-    for name in metrics:
-        both = tuple(finite(row.get(f"{name}_{side}_picture")) for side in SIDES)
-        if any(value is not None for value in both):
-            found[name] = (both[0], both[1])
-    return found
-
-
-def _gains(
-    values: Mapping[str, tuple[float | None, float | None]],
-    of_pair: Mapping[str, float],
-    metrics: Mapping[str, Row],
-) -> dict[str, float]:
-    found = {}
-    for name, metric in metrics.items():
-        better = metric.get("higher_is_better")
-        if better is None:
-            continue
-        if name in of_pair:
-            found[name] = of_pair[name]
-        first, second = values.get(name, (None, None))
+def _shown(
+    pair: PicturePair, number: int, row: Row, verdict: Row | None, metrics: Mapping[str, Row]
+) -> ShownPair:
+    """A pair without its ranks, from its row of scores/pairs.parquet."""
+    sides = {name: tuple(finite(row.get(f"{name}_{side}_picture")) for side in SIDES)
+             for name in metrics}  # fmt: skip
+    of_pair = {name: value for name in metrics if (value := finite(row.get(name))) is not None}
+    gains = dict(of_pair)
+    for name, (first, second) in sides.items():
         if first is not None and second is not None:
-            found[name] = gain_of(first, second, higher_is_better=better)
-    return found
+            higher = metrics[name].get("higher_is_better")
+            gains[name] = gain_of(first, second, higher_is_better=bool(higher))
+    return ShownPair(
+        number=number,
+        original=pair.original,
+        improved=pair.improved,
+        values={name: (one, two) for name, (one, two) in sides.items() if (one, two) != _UNKNOWN},
+        of_pair=of_pair,
+        gains={name: gains[name] for name in metrics
+               if name in gains and metrics[name].get("higher_is_better") is not None},
+        ranks={},
+        verdict=verdict,
+    )  # fmt: skip
 
 
 def _ranked(pairs: Sequence[ShownPair]) -> list[ShownPair]:
@@ -224,30 +205,17 @@ def _ranked(pairs: Sequence[ShownPair]) -> list[ShownPair]:
     return [replace(pair, ranks=found) for pair, found in zip(pairs, ranks, strict=True)]
 
 
-def _key(row: Row, *names: str) -> _Key:
-    return tuple(row.get(name) for name in names)
-
-
-def settings_of(pictures: Sequence[Picture]) -> list[tuple[str, str]]:
+def settings_of(pictures: Sequence[Picture]) -> dict[str, str]:
     """Names and values of how pictures were drawn, where all of them have it in common."""
-    found: list[tuple[str, str]] = []
-    first = pictures[0]
+    first, several = pictures[0], f"several, see {INDEX}"
+    model, settings = {"model": several}, {"settings": several}
     if all(one.model == first.model for one in pictures):
-        found += [
-            (_role(place), f"{part['name']}@{part['sha256'][:12]}")
-            for place, part in enumerate(first.model)
-        ]
-    else:
-        found.append(("model", f"several, see {INDEX}"))
+        model = {_role(place): f"{part['name']}@{part['sha256'][:12]}"
+                 for place, part in enumerate(first.model)}  # fmt: skip
     if all(one.settings == first.settings for one in pictures):
-        found += [
-            (name.replace("_", " "), str(part))
-            for name, part in first.settings.items()
-            if part not in (None, False, "")
-        ]
-    else:
-        found.append(("settings", f"several, see {INDEX}"))
-    return found
+        settings = {spoken(name): str(part) for name, part in first.settings.items()
+                    if part not in (None, False, "")}  # fmt: skip
+    return model | settings
 
 
 def _role(place: int) -> str:

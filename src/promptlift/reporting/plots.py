@@ -1,25 +1,23 @@
 """Plots for pages and papers: labelled, colour-blind safe, text as text, the same each time."""
 
-import io
 import math
-import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from promptlift.errors import MissingExtraError
-from promptlift.files import atomic_path, write_text
-from promptlift.reporting.page import Html, escape, figure, printable
+from promptlift.reporting.page import printable
 
 # Okabe and Ito, "Color Universal Design", 2008; the order keeps neighbours apart in print too, and
 # the two palest come last. Lines also differ in their dashes.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 _MARKERS = ("o", "s", "^", "D", "v", "P")
-_INK, _GREY, _PAPER = "#1b1f24", "#9aa5b1", "#fefefe"
+INK, _GREY, PAPER = "#1b1f24", "#9aa5b1", "#fefefe"
 # At this width a phone shows letters about as large as a column of a desktop's page does.
 _WIDTH_INCHES = 4.3
 MOST_POINTS = 500  # of a line; more cannot be told apart
@@ -36,7 +34,7 @@ _STYLE = {
     "axes.spines.right": False,
     "axes.edgecolor": _GREY,
     "axes.facecolor": "none",
-    "axes.labelcolor": _INK,
+    "axes.labelcolor": INK,
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.formatter.useoffset": False,
@@ -44,20 +42,16 @@ _STYLE = {
     "grid.color": _GREY,
     "grid.alpha": 0.35,
     "grid.linewidth": 0.6,
-    "text.color": _INK,
+    "text.color": INK,
     "xtick.color": _GREY,
     "ytick.color": _GREY,
-    "xtick.labelcolor": _INK,
-    "ytick.labelcolor": _INK,
-    "figure.facecolor": _PAPER,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "figure.facecolor": PAPER,
     "legend.frameon": False,
     "lines.linewidth": 1.5,
     "savefig.dpi": 200,
 }
-
-
-# Saves a plot under a name, and gives it as a figure with its caption.
-Draw = Callable[[Any, str, str], Html]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +126,7 @@ def line_plot(
             axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
     if log and any(value > 0 for line in lines for value in line.y):
         axes.set_yscale("log")
-    axes.xaxis.set_major_formatter(_thousands)
+    axes.xaxis.set_major_formatter("{x:,g}")
     if all(float(value).is_integer() for line in lines for value in line.x):
         axes.xaxis.get_major_locator().set_params(integer=True)
     axes.margins(y=0.1)
@@ -190,24 +184,21 @@ def histogram(
     width = max(1, math.ceil((longest + 1) / _BINS))
     edges = [width * place - 0.5 for place in range(longest // width + 2)]
     for number, (name, values) in enumerate(groups):
-        counts = [0] * (len(edges) - 1)
-        for value in values:
-            if value <= longest:
-                counts[value // width] += 1
+        counts, _ = np.histogram([value for value in values if value <= longest], edges)
         axes.stairs(counts, edges, color=COLOURS[number], fill=True, alpha=0.12)
         axes.stairs(
             counts, edges, color=COLOURS[number], linewidth=1.5, linestyle=_DASHES[number],
             label=_short(name),
         )  # fmt: skip
     if limit is not None:
-        axes.axvline(limit[0] + 0.5, color=_INK, linewidth=1, linestyle=":", label=limit[1])
+        axes.axvline(limit[0] + 0.5, color=INK, linewidth=1, linestyle=":", label=limit[1])
     axes.set_xlim(-0.5, edges[-1] + 0.02 * len(edges) * width)
     axes.set_ylim(bottom=0)
     if beyond:
         axes.set_xlabel(f"{x} ({beyond:,} beyond {longest:,} not shown)")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.yaxis.get_major_locator().set_params(integer=True)
-    axes.yaxis.set_major_formatter(_thousands)
+    axes.yaxis.set_major_formatter("{x:,g}")
     if len(groups) > 1 or limit is not None:
         _legend(drawing)
     return drawing
@@ -233,7 +224,7 @@ def interval_plot(
         axes.plot([low, high], [place, place], color=colour, linewidth=2)
         axes.plot([value], [place], "o", color=colour, markersize=5)
     if line is not None:
-        axes.axvline(line, color=_INK, linewidth=1, linestyle=":")
+        axes.axvline(line, color=INK, linewidth=1, linestyle=":")
     axes.set_yticks(range(len(rows)), [_short(name) for name, *_ in rows])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -249,63 +240,8 @@ def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[f
     A run that holds no number gives NaN, and so a gap.
     """
     run = math.ceil(len(x) / MOST_POINTS) or 1
-    if run == 1:
-        return list(x), list(y)
-    return [_mean(x[at : at + run]) for at in range(0, len(x), run)], [
-        _mean(y[at : at + run]) for at in range(0, len(y), run)
-    ]
-
-
-def drawing_into(folder: Path) -> Draw:
-    """What saves plots in a folder. Names may be any text: files have hyphens instead of signs."""
-
-    def draw(plot: Any, name: str, caption: str) -> Html:
-        # Addresses within SVG cannot have the spaces and brackets of a system's name.
-        return figure(save(plot, folder, re.sub(r"(?:[^\w.]|_)+", "-", name).strip("-")), caption)
-
-    return draw
-
-
-def save(drawing: Any, folder: Path, name: str) -> Html:
-    """Write a plot as NAME.svg and NAME.png, and give it as markup for a page."""
-    svg = _svg(drawing)
-    write_text(folder / f"{name}.svg", svg)
-    with styled(), atomic_path(folder / f"{name}.png") as temporary:
-        drawing.savefig(temporary, format="png", metadata={"Software": None})
-    return _inline(svg, drawing, name)
-
-
-def inline(drawing: Any, name: str) -> Html:
-    """A plot as markup for a page; `name` keeps apart what plots on one page refer to."""
-    return _inline(_svg(drawing), drawing, name)
-
-
-def _svg(drawing: Any) -> str:
-    text = io.StringIO()
-    # Letters stay letters, and ids are the same at each run.
-    with styled():
-        # Laid out once: with a layout engine each saving would draw the figure twice.
-        drawing.draw_without_rendering()
-        drawing.set_layout_engine(None)
-        drawing.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return text.getvalue()
-
-
-def _inline(svg: str, drawing: Any, name: str) -> Html:
-    """Without what a page has once, on no paper of its own, and in the ink of the page."""
-    drawn = svg[svg.index("<svg") :]
-    drawn = re.sub(r"\s*<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
-    drawn = re.sub(r"\s*<style.*?</style>", "", drawn, count=1, flags=re.DOTALL)
-    drawn = drawn.replace(_INK, "currentColor").replace(f"fill: {_PAPER}", "fill: none")
-    for number, colour in enumerate(COLOURS, 1):  # paler where the page is dark
-        drawn = drawn.replace(colour, f"var(--plot-{number})")
-    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', drawn))
-    drawn = re.sub(
-        r' id="([^"]*)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", drawn
-    )
-    drawn = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", drawn)
-    title = escape(drawing.get_suptitle())
-    return Html(drawn.replace("<svg", f'<svg role="img" aria-label="{title}"', 1).strip())
+    starts = range(0, len(x), run)
+    return [_mean(x[at : at + run]) for at in starts], [_mean(y[at : at + run]) for at in starts]
 
 
 def _axes(title: str, *, x: str, y: str, height: float = 2.9) -> tuple[Any, Any]:
@@ -334,7 +270,3 @@ def _short(name: str, most: int = 30) -> str:
 def _mean(values: Sequence[float]) -> float:
     found = [value for value in values if math.isfinite(value)]
     return sum(found) / len(found) if found else math.nan
-
-
-def _thousands(value: float, _: object) -> str:
-    return f"{value:,g}"

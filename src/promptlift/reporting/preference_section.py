@@ -1,6 +1,7 @@
 """What people prefer: their votes beside the paper's, and how metrics agree with them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, replace
 from pathlib import Path
 
 from promptlift.errors import PromptliftError
@@ -17,218 +18,202 @@ from promptlift.reporting.page import (
     Html,
     Section,
     bullets,
+    columns,
     figures,
-    heading,
     join,
+    note,
     paragraph,
+    section,
+    subsection,
     table,
 )
 from promptlift.reporting.picture_data import PictureData
-from promptlift.reporting.plots import Draw, interval_plot
+from promptlift.reporting.plot_files import Draw
+from promptlift.reporting.plots import interval_plot
 from promptlift.reporting.wording import Ends, counts, p_text
-from promptlift.statistics import wilson
+from promptlift.statistics import Estimate, wilson
 
 TITLE = "What people prefer"
 _PAPER_WINS, _PAPER_VOTES = 79, 100
+_PAPER = Estimate(_PAPER_WINS / _PAPER_VOTES, *wilson(_PAPER_WINS, _PAPER_VOTES))
 _RULES = {TIES_LOSE: "ties to the original", WITHOUT_TIES: "without ties",
-          TIES_HALF: "ties as half"}  # fmt: skip
+          TIES_HALF: "a tie as half a win"}  # fmt: skip
 
 _Gains = dict[str, dict[str, dict[tuple[int, int], float]]]
 
 
 def preference(folder: Path, shown: PictureData, draw: Draw) -> Section | None:
-    """The votes of people, by question, or what there is instead; None of an unjudged run."""
+    """The votes of people, by question, or why there are none; None of an unjudged run."""
     if not (folder / FILE).is_file():
         return None
+    study = None
     try:
         study = Study.open([folder], None)
+        return section(TITLE, *_of_study(study, shown, draw))
     except PromptliftError as error:
-        return Section(TITLE, paragraph(f"No figures: {error}"))
-    try:
-        return Section(TITLE, join(_of_study(study, shown, draw)))
-    except PromptliftError as error:
-        return Section(TITLE, paragraph(f"No figures: {error}"))
+        return section(TITLE, paragraph(f"No figures: {error}"))
     finally:
-        study.store.close()
+        if study:
+            study.store.close()
 
 
-def _of_study(study: Study, shown: PictureData, draw: Draw) -> list[Html]:
+def _of_study(study: Study, shown: PictureData, draw: Draw) -> Iterator[Html]:
     results, votes = read_results(study), study.store.votes()
-    low, high = wilson(_PAPER_WINS, _PAPER_VOTES)
-    parts = [
-        paragraph(
-            f"Blind votes on {results.pairs} pairs. The paper's {_PAPER_WINS} of "
-            f"{_PAPER_VOTES} ({_share(_PAPER_WINS / _PAPER_VOTES, low, high)}) are the votes of "
-            "one rater, its author, who knew which picture was which, and gave ties to the "
-            "original; the two pictures of a pair came from different noise.",
-            note=True,
-        )
-    ]
-    if programs := [vote for vote in votes if vote.kind != PERSON]:
-        names = ", ".join(sorted({vote.rater for vote in programs}))
-        parts.append(
-            paragraph(
-                f"{len(programs)} votes are of programs ({names}) and in no figure here: "
-                "promptlift votes show --kind simulated.",
-                note=True,
-            )
+    yield note(
+        f"Raters voted blind on {results.pairs} pairs. The paper's {_PAPER_WINS} of {_PAPER_VOTES} "
+        f"({_share(_PAPER)}) are the votes of one rater, its author, who knew which picture was "
+        "which and gave ties to the original. The two pictures of each of its pairs came from "
+        "different noise."
+    )
+    if programs := [vote.rater for vote in votes if vote.kind != PERSON]:
+        yield note(
+            f"Programs gave {len(programs)} more votes ({', '.join(sorted(set(programs)))}), which "
+            "no figure here includes. They are shown by: promptlift votes show --kind simulated."
         )
     gains = _gains(study, shown)
     for question, found in results.questions.items():
-        parts.append(heading(QUESTIONS.get(question, question)))
-        several = len(found.systems) > 1
-        for system, part in found.systems.items():
-            parts += _rates(system, part, f"preference-{question}-{system}", draw)
-        if found.bradley_terry:
-            parts.append(_strengths(found.bradley_terry))
-        if found.no_strengths:
-            parts.append(paragraph(f"No Bradley-Terry strengths: {found.no_strengths}", note=True))
-        parts.append(_raters(found.raters))
         skipped = sum(
             (vote.answer, vote.question, vote.kind) == ("skip", question, PERSON) for vote in votes
         )
-        if skipped:
-            parts.append(paragraph(f"Skipped, and in no figure: {skipped}.", note=True))
-        for system, of_system in gains.items():
-            agreed = agreement_with_metrics(study, of_system, question=question, system=system)
-            if agreed:
-                name = f"metrics-and-people-{question}-{system}"
-                parts += _metrics(agreed, shown, system if several else "", name, draw)
-    return parts
+        missing = found.no_strengths
+        yield subsection(
+            QUESTIONS.get(question, question),
+            *(
+                _rates(system, part, f"preference-{question}-{system}", draw)
+                for system, part in found.systems.items()
+            ),
+            _strengths(found.bradley_terry) if found.bradley_terry else None,
+            note(f"No Bradley-Terry strengths: {missing}") if missing else None,
+            _raters(found.raters),
+            note(f"Raters skipped {skipped} pairs, which no figure includes.") if skipped else None,
+            *(
+                _metrics(agreed, shown, system if len(found.systems) > 1 else "",
+                         f"metrics-and-people-{question}-{system}", draw)
+                for system, of_system in gains.items()
+                if (agreed := agreement_with_metrics(study, of_system, question=question,
+                                                     system=system))
+            ),
+        )  # fmt: skip
 
 
-def _rates(system: str, part: SystemResults, name: str, draw: Draw) -> list[Html]:
+def _rates(system: str, part: SystemResults, name: str, draw: Draw) -> Html:
     together, by_rater = part.rates.together, part.rates.by_rater
-    rates = together.rates
     over = "raters and prompts" if together.raters > 1 else "prompts"
-    crossed = [_share(None, rates[rule].crossed_low, rates[rule].crossed_high)
-               for rule in _RULES]  # fmt: skip
+    crossed = [_share(replace(together.rates[rule].crossed, value=None)) for rule in _RULES]
     rows = [_row("all raters", together), (f"all, over {over}", *[""] * 5, *crossed, "")]
     if len(by_rater) > 1:
         rows += [_row(rater, tally) for rater, tally in by_rater.items()]
-    low, high = wilson(_PAPER_WINS, _PAPER_VOTES)
-    paper = _PAPER_WINS / _PAPER_VOTES
-    rows.append(("the paper, not blind", _PAPER_VOTES, _PAPER_WINS, "-", "-", "-",
-                 _share(paper, low, high), "-", "-", "-"))  # fmt: skip
-    outcome = (
-        f"{system}: won {together.wins}, lost {together.losses}, tied {together.ties}; "
-        f"{together.raters} raters, {together.prompts} prompts."
-    )
-    note = (
-        "In brackets Wilson's 95% intervals, which take votes as independent; in the second row "
-        f"95% intervals of a bootstrap over {over}, which has no width where all votes agree and "
-        "is too narrow where few raters differ much. p: exact two-sided sign test, ties left out."
-    )
-    header = ("win rate", "votes", "won", "lost", "tied", "of these both bad", *_RULES.values(),
-              "p")  # fmt: skip
-    plotted = [
-        (said, *_percent(rate, rates[rule].low, rates[rule].high))
-        for rule, said in _RULES.items()
-        if (rate := rates[rule].rate) is not None
-    ]
-    plot = interval_plot(
-        f"Votes won by {system}",
-        [*plotted, ("the paper, not blind", *_percent(paper, low, high))],
-        x="% of votes", marked=len(plotted), line=50,
-    )  # fmt: skip
-    caption = (
-        f"n = {together.votes} votes, Wilson's 95% intervals. Grey: the paper, ties to the "
-        "original. Dotted: what a coin gives where ties are left out or count as half."
-    )
-    return [paragraph(outcome), paragraph(note, note=True), table(rows, header, numbers=True),
-            bullets([*_agreement(part.agreement), _evidence(part.evidence)]),
-            figures([draw(plot, name, caption)])]  # fmt: skip
+    rows.append(("the paper, not blind", _PAPER_VOTES, _PAPER_WINS, "-", "-", "-", _share(_PAPER),
+                 "-", "-", "-"))  # fmt: skip
+    rates = {title: together.rates[rule].wilson for rule, title in _RULES.items()}
+    plotted = [(title, *_percent(rate)) for title, rate in rates.items() if rate.value is not None]
+    return join([
+        paragraph(
+            f"{system}: won {together.wins}, lost {together.losses}, tied {together.ties}; "
+            f"{together.raters} raters, {together.prompts} prompts."
+        ),
+        note(
+            "In brackets are Wilson's 95% intervals, which take votes as independent. The second "
+            f"row has 95% intervals of a bootstrap over {over}; such an interval has no width "
+            "where all votes agree, and is too narrow where a few raters differ much. p is that "
+            "of the exact two-sided sign test, which leaves ties out."
+        ),
+        table(rows, ("win rate", "votes", "won", "lost", "tied", "ties with both bad",
+                     *_RULES.values(), "p"), numbers=True),
+        bullets([_agreement(part.agreement), _evidence(part.evidence)]),
+        figures([draw(
+            interval_plot, name, f"Votes won by {system}",
+            [*plotted, ("the paper, not blind", *_percent(_PAPER))],
+            x="% of votes", marked=len(plotted), line=50,
+            caption=f"n = {together.votes} votes, Wilson's 95% intervals. Grey: the paper, ties to "
+                    "the original. Dotted: chance, where ties are left out or count as half.",
+        )]),
+    ])  # fmt: skip
 
 
 def _row(name: str, tally: Tally) -> tuple[object, ...]:
-    shares = [
-        _share(rate.rate, rate.low, rate.high) for rate in (tally.rates[rule] for rule in _RULES)
-    ]
+    shares = [_share(tally.rates[rule].wilson) for rule in _RULES]
     return (name, tally.votes, tally.wins, tally.losses, tally.ties,
             tally.both_bad, *shares, p_text(tally.sign_test))  # fmt: skip
 
 
-def _agreement(found: Agreement) -> list[str]:
+def _agreement(found: Agreement) -> str:
     if len(found.raters) < 2:
-        return ["One rater alone: nobody to agree with."]
-    return [
-        "Krippendorff's alpha "
-        f"{_number(found.alpha, found.alpha_low, found.alpha_high)}, "
-        f"n = {found.pairs} pairs that two raters or more judged; 1 is perfect, 0 is chance."
-    ]
+        return "Only one rater voted, so there is no agreement between raters."
+    alpha = "not defined" if found.alpha.value is None else _number(found.alpha)
+    return (
+        f"Krippendorff's alpha is {alpha}, n = {found.pairs} pairs that two raters "
+        "or more judged; 1 is perfect agreement and 0 is chance."
+    )
 
 
 def _evidence(found: Evidence) -> str:
     if not found.prompts:
-        return "No first vote on a prompt was decided: no evidence yet."
+        return "No first vote on a prompt preferred a picture, so there is no evidence yet."
     reached = (
-        f"20 was reached after {found.stop}, enough to stop"
+        f"it reached 20 after {found.stop}, which is enough to stop"
         if found.stop
         else "20 would be enough to stop"
     )
     return (
-        "Evidence that may be looked at after every vote, of the first vote on each prompt: "
-        f"e-value {found.e_value:.3g} against no difference, n = {found.prompts} decided; "
-        f"{reached}. Win rate without ties {found.low:.1%} to {found.high:.1%} "
+        "Evidence that you may look at after every vote, from the first vote on each prompt: the "
+        f"e-value against no difference is {found.e_value:.3g}, n = {found.prompts} decided votes; "
+        f"{reached}. The win rate without ties is {found.low:.1%} to {found.high:.1%} "
         "(95% confidence sequence)."
     )
 
 
 def _raters(checks: Sequence[RaterCheck]) -> Html:
-    rows = [
-        (
-            check.rater,
-            f"{check.alike} of {check.repeats} ({check.consistency_low:.0%} to "
-            f"{check.consistency_high:.0%})"
-            if check.repeats
-            else "-",
-            "-" if check.chance is None else f"{check.chance:.0%}",
-            _share(check.left_share, check.left_low, check.left_high),
-            "-" if check.left_share is None else p_text(check.left_test),
+    def alike(check: RaterCheck) -> str:
+        ends = check.consistency
+        return f"{check.alike} of {check.repeats} ({ends.low:.0%} to {ends.high:.0%})"
+
+    return columns(checks, {
+        "rater": lambda check: check.rater,
+        "repeats answered alike": lambda check: alike(check) if check.repeats else "-",
+        "by chance": lambda check: "-" if check.chance is None else f"{check.chance:.0%}",
+        "left preferred": lambda check: _share(check.left_share),
+        "p of side bias": lambda check: p_text(check.left_test) if check.decided else "-",
+        "known pairs right": lambda check:
             f"{check.attention_passed} of {check.attention}" if check.attention else "-",
-        )
-        for check in checks
-    ]
-    header = ("rater", "repeats answered alike", "by chance", "left preferred", "p of side bias",
-              "known pairs right")  # fmt: skip
-    return table(rows, header, numbers=True)
+    })  # fmt: skip
 
 
 def _strengths(found: Strengths) -> Html:
-    ends = zip(found.low, found.high, strict=True)
-    rows = [
-        (system, f"{strength:.2f}", f"{_end(low)} to {_end(high)}")
-        for system, strength, (low, high) in zip(found.systems, found.strengths, ends, strict=True)
-    ]
-    return table(rows, ("system", "Bradley-Terry strength, log-odds", "95%"), numbers=True)
+    rows = zip(found.systems, found.strengths, found.low, found.high, strict=True)
+    return columns(rows, {
+        "system": lambda row: row[0],
+        "Bradley-Terry strength, log-odds": lambda row: f"{row[1]:.2f}",
+        "95%": lambda row: f"{_end(row[2])} to {_end(row[3])}",
+    })  # fmt: skip
 
 
 def _metrics(
     agreed: Mapping[str, MetricAgreement], shown: PictureData, system: str, name: str, draw: Draw
-) -> list[Html]:
-    rows, plotted = [], []
-    for metric, found in agreed.items():
-        accuracy, low, high = found.accuracy, found.accuracy_low, found.accuracy_high
-        tau = _number(found.tau, found.tau_low, found.tau_high)
-        decided = f"{found.decided} of {found.pairs}"
-        rows.append((shown.title(metric), _share(accuracy, low, high), tau, decided, found.prompts))
-        if accuracy is not None and low is not None and high is not None:
-            plotted.append((shown.title(metric), *_percent(accuracy, low, high)))
-    header = (f"metric{f', of {system}' if system else ''}", "finds the preferred picture",
-              "Kendall's tau-b", "decided pairs", "prompts")  # fmt: skip
-    note = (
-        "Whether each automatic metric finds the picture that people prefer, where they are not "
-        "evenly split, and how its differences rank beside their mean votes. 95% bootstrap "
-        "intervals over prompts; a metric that tosses a coin has 50% and 0."
-    )
-    parts = [paragraph(note, note=True), table(rows, header, numbers=True)]
-    if plotted:
-        plot = interval_plot("Preferred pictures found by metrics", plotted,
-                             x="% of decided pairs", marked=len(plotted), line=50)  # fmt: skip
-        n = counts(row.decided for row in agreed.values())
-        caption = f"n = {n} decided pairs, 95% intervals; dotted: a coin."
-        parts.append(figures([draw(plot, name, caption)]))
-    return parts
+) -> Html:
+    plotted = [(shown.title(metric), *_percent(found.accuracy))
+               for metric, found in agreed.items() if found.accuracy.value is not None]  # fmt: skip
+    decided = counts(found.decided for found in agreed.values())
+    return join([
+        note(
+            "How often each metric picks the picture that people prefer, on pairs where people are "
+            "not evenly split, and how well its differences rank the pairs as people's mean votes "
+            "do (Kendall's tau-b). The intervals are 95% bootstrap intervals over prompts. A "
+            "metric that guesses has 50% and 0."
+        ),
+        columns(agreed.items(), {
+            f"metric{f', of {system}' if system else ''}": lambda item: shown.title(item[0]),
+            "finds the preferred picture": lambda item: _share(item[1].accuracy),
+            "Kendall's tau-b": lambda item: _number(item[1].tau),
+            "decided pairs": lambda item: f"{item[1].decided} of {item[1].pairs}",
+            "prompts": lambda item: item[1].prompts,
+        }),
+        figures([draw(
+            interval_plot, name, "Preferred pictures found by metrics", plotted,
+            x="% of decided pairs", marked=len(plotted), line=50,
+            caption=f"n = {decided} decided pairs, 95% intervals. Dotted: chance.",
+        )]),
+    ])  # fmt: skip
 
 
 def _gains(study: Study, shown: PictureData) -> _Gains:
@@ -239,27 +224,31 @@ def _gains(study: Study, shown: PictureData) -> _Gains:
     gains: _Gains = {}
     for pair in shown.pairs:
         of_system = gains.setdefault(study.system_of(pair.improved), {})
-        for metric in pair.values:
-            if metric in pair.gains:
-                key = (pair.improved.prompt_index, pair.improved.seed)
-                of_system.setdefault(metric, {})[key] = pair.gains[metric]
+        for metric in (name for name in pair.values if name in pair.gains):
+            key = (pair.improved.prompt_index, pair.improved.seed)
+            of_system.setdefault(metric, {})[key] = pair.gains[metric]
     return gains
 
 
-def _percent(value: float, low: float, high: float) -> Ends:
-    return 100 * value, 100 * low, 100 * high
+def _percent(found: Estimate) -> Ends:
+    """A share in percent with its ends, to be plotted."""
+    value, low, high = (0 if end is None else 100 * end for end in astuple(found))
+    return value, low, high
 
 
-def _share(value: float | None, low: float | None, high: float | None) -> str:
+def _share(found: Estimate) -> str:
     """A share with its interval; the interval alone where there is no value."""
+    value, low, high = found.value, found.low, found.high
     if low is None or high is None or (value is None and (low, high) == (0.0, 1.0)):
         return "-"
     ends = f"{low:.1%} to {high:.1%}"
     return ends if value is None else f"{value:.1%} ({ends})"
 
 
-def _number(value: float | None, low: float | None, high: float | None) -> str:
-    return "-" if value is None else f"{value:.2f} ({_end(low)} to {_end(high)})"
+def _number(found: Estimate) -> str:
+    if found.value is None:
+        return "-"
+    return f"{found.value:.2f} ({_end(found.low)} to {_end(found.high)})"
 
 
 def _end(value: float | None) -> str:

@@ -1,17 +1,16 @@
 """What a run folder holds, read as far as it goes: a run may be going on, cut short or older."""
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from promptlift.errors import InputError, PromptliftError
+from promptlift.errors import InputError
 from promptlift.pairs.split import whole_prompt
 from promptlift.records import Pair
+from promptlift.reporting.run_files import Row, finite, json_of, number, rows_of
 from promptlift.runs import Run
-from promptlift.tables import Fault, read_rows
+from promptlift.scoring.text.metrics import TEXT_METRICS
 
 _TEXTS = ("source", "prediction")
 ROW_FIELDS = ("index", "system", "source", "target", "mode", "prediction")
@@ -22,8 +21,6 @@ LOG_METRICS = {
     "bertscore_recall": "bertscore_recall_target",
     "bertscore_f1": "bertscore_f1_target",
 }
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +79,18 @@ class RunData:
         """What the manifest says of training; empty where nothing was trained."""
         return self.stages.get("training", {})
 
+    @property
+    def titles(self) -> dict[str, str]:
+        """How people write a metric of text, by its name."""
+        known = {name: metric.title for name, metric in TEXT_METRICS.items()}
+        own = {item["name"]: item["title"] for item in (self.text or {}).get("metrics", [])
+               if isinstance(item, dict) and "name" in item and "title" in item}  # fmt: skip
+        return known | own
+
     def final_evaluation(self) -> EvaluatedStep | None:
         """The evaluation of the weights that the run kept: the best, otherwise the last."""
         best = (self.training.get("results") or {}).get("best_step")
-        found = [item for item in self.evaluations if item.step == best]
-        found = found or [*self.evaluations]
+        found = [item for item in self.evaluations if item.step == best] or self.evaluations
         return found[-1] if found else None
 
     def model_rows(self) -> tuple[Sequence[Row], str]:
@@ -137,23 +141,21 @@ def read_run(folder: Path) -> RunData:
     text = json_of(folder, "scores/text.json", missing)
     if not (folder / "scores/text.json").exists():
         missing.append(f"no scores yet: promptlift score {folder}")
-    improvements: list[dict[str, Any]] = []
-    if (folder / "improvements.jsonl").exists():
-        improvements = rows_of(folder, "improvements.jsonl", ("source", "prompt"), missing)
-    else:
-        missing.append(
-            "no improvements yet: promptlift improve --input PROMPTS --model MODEL "
-            f"--output {folder / 'improvements.jsonl'}"
-        )
-    text_rows = rows_of(folder, "scores/text.parquet", _TEXTS, missing) if text else []
     run = RunData(
         folder=folder,
         stages=stages,
         log=log,
         evaluations=evaluations,
         text=text,
-        text_rows=text_rows,
-        improvements=improvements,
+        improvements=rows_of(
+            folder,
+            "improvements.jsonl",
+            ("source", "prompt"),
+            missing,
+            absent="no improvements yet: promptlift improve --input PROMPTS --model MODEL "
+            f"--output {folder / 'improvements.jsonl'}",
+        ),
+        text_rows=rows_of(folder, "scores/text.parquet", _TEXTS, missing) if text else [],
     )
     final = run.final_evaluation()
     predictions = rows_of(folder, final.file + "l", _TEXTS, missing) if final else []
@@ -169,29 +171,13 @@ def whole_target(row: Row) -> str | None:
     )
 
 
-def number(value: Any) -> float | None:
-    """A figure of a file: NaN where it says so, None where there is none."""
-    try:
-        return None if value is None or value == "" else float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def finite(value: Any) -> float | None:
-    """A figure of a file; None where there is none or it is not finite."""
-    found = number(value)
-    return found if found is not None and math.isfinite(found) else None
-
-
 def _read_log(folder: Path, missing: list[str]) -> list[dict[str, float]]:
-    if not (folder / "log.csv").exists():
-        missing.append("no log yet: training writes its first row after some steps")
-        return []
-    rows = []
-    for row in rows_of(folder, "log.csv", ("step",), missing):
-        found = {name: value for name, cell in row.items() if (value := number(cell)) is not None}
-        if finite(found.get("step")) is not None:
-            rows.append(found)
+    absent = "no log yet: training writes its first row after some steps"
+    rows = [
+        {name: value for name, cell in row.items() if (value := number(cell)) is not None}
+        for row in rows_of(folder, "log.csv", ("step",), missing, absent=absent)
+        if finite(row["step"]) is not None
+    ]
     return sorted(rows, key=lambda row: row["step"])
 
 
@@ -206,10 +192,14 @@ def _read_evaluations(folder: Path, missing: list[str]) -> list[EvaluatedStep]:
         if step is None or not isinstance(value.get("scores"), list):
             missing.append(f"{file} has no step or no scores and was left out")
             continue
-        scores, epoch = _by_metric(value["scores"]), number(value.get("epoch")) or 0.0
-        decoding = value.get("decoding") or {}
         found.append(
-            EvaluatedStep(step=int(step), epoch=epoch, scores=scores, decoding=decoding, file=file)
+            EvaluatedStep(
+                step=int(step),
+                epoch=number(value.get("epoch")) or 0.0,
+                scores=_by_metric(value["scores"]),
+                decoding=value.get("decoding") or {},
+                file=file,
+            )
         )
     if not found:
         missing.append("no evaluations: training writes one after each epoch")
@@ -223,40 +213,3 @@ def _by_metric(scores: Sequence[Any]) -> dict[str, Row]:
         for score in scores
         if isinstance(score, dict) and "metric" in score and finite(score.get("value")) is not None
     }
-
-
-def json_of(folder: Path, file: str, missing: list[str]) -> dict[str, Any] | None:
-    """The object of a JSON file of this version; None where there is none, named if damaged."""
-    try:
-        value = json.loads((folder / file).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        missing.append(f"{file} cannot be read and was left out: {error}")
-        return None
-    if not isinstance(value, dict) or value.get("schema_version") != 1:
-        missing.append(f"{file} is of another version of promptlift and was left out")
-        return None
-    return value
-
-
-def rows_of(
-    folder: Path, file: str, needed: Sequence[str], missing: list[str]
-) -> list[dict[str, Any]]:
-    """Rows that have the needed fields as text; the others are counted in `missing`."""
-    rows, faulty = [], 0
-    try:
-        for row in read_rows(folder / file):
-            if isinstance(row, Fault) or isinstance(row.value, str):
-                faulty += 1
-            elif all(isinstance(row.value.get(name), str) for name in needed):
-                rows.append(dict(row.value))
-            else:
-                faulty += 1
-    except PromptliftError as error:
-        missing.append(f"{file} was left out: {error}")
-        return []
-    if faulty:
-        fields = ", ".join(f"`{name}`" for name in needed)
-        missing.append(f"{file}: {faulty} rows without a sound {fields} were left out")
-    return rows

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from promptlift.files import write_text
 from promptlift.reporting import (
+    picture_metrics,
     picture_sections,
     preference_section,
     score_sections,
@@ -14,12 +15,13 @@ from promptlift.reporting import (
     training_sections,
     word_section,
 )
-from promptlift.reporting.gallery import Thumbnails, gallery, gallery_script, gallery_style
+from promptlift.reporting.gallery import gallery
 from promptlift.reporting.glance import glance
-from promptlift.reporting.page import Section, page, paragraph
+from promptlift.reporting.page import Section, asset, page, paragraph
 from promptlift.reporting.picture_data import PictureData, read_pictures
-from promptlift.reporting.plots import Draw, drawing_into
+from promptlift.reporting.plot_files import Draw, drawing_into
 from promptlift.reporting.run_data import RunData, read_run
+from promptlift.reporting.thumbnails import Thumbnails
 
 _log = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ def write_report(
         pictures = gallery(shown, folder, report=report)
         # Findings come first, and how they were made after them.
         sections = [glance(run, shown, Thumbnails(folder)), *sections, summary, pictures]
-        style, script = gallery_style(), gallery_script()
+        style, script = asset("gallery.css"), asset("gallery.js")
     else:
         sections = [summary, *sections]
     path = folder / "index.html"
@@ -72,9 +74,9 @@ def write_report(
 
 def _sections(run: RunData, shown: PictureData, draw: Draw) -> list[Section]:
     found = [
-        picture_sections.drawing(shown) if shown.pictures else None,
+        picture_sections.drawing(shown),
         picture_sections.clip_row(shown, draw),
-        picture_sections.metrics(shown, draw),
+        picture_metrics.metrics(shown, draw),
         picture_sections.verdicts(shown, draw),
         preference_section.preference(run.folder, shown, draw),
         score_sections.scores(run),

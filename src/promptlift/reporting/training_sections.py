@@ -12,17 +12,18 @@ from promptlift.reporting.page import (
     bullets,
     facts,
     figures,
-    heading,
-    join,
+    note,
     paragraph,
-)  # fmt: skip
-from promptlift.reporting.plots import MOST_POINTS, Draw, Line, line_plot
-from promptlift.reporting.run_data import LOG_METRICS, RunData, number
+    section,
+    subsection,
+)
+from promptlift.reporting.plot_files import Draw
+from promptlift.reporting.plots import MOST_POINTS, Line, line_plot
+from promptlift.reporting.run_data import LOG_METRICS, RunData
+from promptlift.reporting.run_files import Row, number
 from promptlift.reporting.wording import short_title, spoken
-from promptlift.scoring.text.metrics import TEXT_METRICS
 
 LOSS_UNIT = "loss (nats per token)"
-_NOTHING: tuple[Any, ...] = (None, "", [], {})
 _LOSSES = {
     "loss": "training",
     "training_sample_loss": "training rows, as evaluated",
@@ -42,102 +43,107 @@ _WHY_BELOW = (
     "that are evaluated. Validation pairs may also be easier."
 )
 _SAMPLE = (
-    " The line of training rows as evaluated has neither: a fixed sample of the training pairs, "
-    "measured at the same moment and in the same way as the validation pairs. If both kinds "
-    "of pairs are equally hard, the gap between those two lines shows what was learnt by heart."
+    " The line of training rows, as evaluated, has neither effect: it measures a fixed sample of "
+    "the training pairs at the same step and in the same way as the validation pairs. If both "
+    "kinds of pairs are equally hard, the gap between the two lines shows what was memorised."
 )
 _OTHER_CURVES = (
-    "The paper's own curves measured text cut at 20 tokens, on other data: do not compare "
-    "them with these."
+    "The paper's own curves measured text that was cut at 20 tokens, on other data: do not "
+    "compare them with these."
 )
 _LIKE_THE_PAPERS = (
-    "Text was decoded as for the paper's own curves, so these are made like them, as far as the "
-    "data and BERTScore's encoder are the paper's."
+    "Text was decoded as for the paper's own curves. Where the data and BERTScore's encoder are "
+    "the paper's too, the curves can be compared."
 )
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def summary(run: RunData) -> Section:
     """What was run, on what, with which settings and versions, and how far it came."""
-    training = run.training
-    config, results = training.get("config") or {}, training.get("results") or {}
-    rows: list[tuple[str, object]] = [("state of training", training.get("state", "not begun"))]
-    if training:
-        rows.append(("model", config.get("model") or "a T5 from scratch"))
-    if config.get("name"):
-        rows.append(("name", config["name"]))
-    rows += [(spoken(name), _cell(value)) for name, value in results.items()]
-    rows += [(f"data: {name}", _input(value))
-             for name, value in (training.get("inputs") or {}).items()]  # fmt: skip
-    if run.text:
-        pairs = run.text.get("pairs") or {}
-        rows.append(("scored model", run.text.get("model", "")))
-        rows.append(("scored pairs", f"{pairs.get('file')}, n = {pairs.get('n')}, "
-                                     f"SHA-256 {str(pairs.get('sha256'))[:12]}…"))  # fmt: skip
-    rows += [(name, training[name]) for name in ("started", "finished") if name in training]
-    if training.get("git_revision"):
-        rows.append(("git revision", training["git_revision"][:12]))
-    if versions := training.get("versions"):
-        rows.append(("versions", ", ".join(f"{name} {found}" for name, found in versions.items())))
-    others = {name: stage.get("state") for name, stage in run.stages.items() if name != "training"}
-    rows += [(f"stage {name}", state) for name, state in others.items()]
-    parts = [facts(rows), paragraph("From manifest.json, which has the hashes whole.", note=True)]
-    if config:
-        settings = [(name, _cell(value)) for name, value in config.items()]
-        parts += [heading("Settings"), facts(settings)]
-    if run.missing:
-        parts += [heading("What this page lacks"), bullets(run.missing)]
-    return Section("Summary", join(parts))
+    training, text = run.training, run.text or {}
+    config, pairs = training.get("config") or {}, text.get("pairs") or {}
+    rows = {
+        "state of training": training.get("state", "not begun"),
+        "model": (config.get("model") or "a T5 from scratch") if training else None,
+        "name": config.get("name"),
+        **{spoken(name): _cell(value) for name, value in (training.get("results") or {}).items()},
+        **{f"data: {name}": _input(value)
+           for name, value in (training.get("inputs") or {}).items()},
+        "scored model": text.get("model"),
+        "scored pairs": f"{pairs.get('file')}, n = {pairs.get('n')}, SHA-256 "
+                        f"{str(pairs.get('sha256'))[:12]}…" if text else None,
+        "started": training.get("started"),
+        "finished": training.get("finished"),
+        "git revision": (training.get("git_revision") or "")[:12],
+        "versions": _cell(training.get("versions") or ""),
+        **{f"stage {name}": stage.get("state")
+           for name, stage in run.stages.items() if name != "training"},
+    }  # fmt: skip
+    return section(
+        "Summary",
+        facts(rows),
+        note("From manifest.json, which has the full hashes."),
+        subsection("Settings", facts({name: _cell(value) for name, value in config.items()})),
+        subsection("What this page lacks", bullets(run.missing)),
+    )
 
 
 def windows(run: RunData, draw: Draw) -> Section | None:
     """The five windows that the paper's visualiser opens, each against step."""
-    drawn, lacking = [], []
-    lines = loss_lines(run)
-    if lines:
-        drawn.append(_loss_window(lines, draw))
-    else:
-        lacking.append("No loss was logged in this run.")
-    for place, (name, title) in enumerate(WINDOWS.items(), 2):
-        line, origin, count = metric_line(run, name)
-        if not line.x:
-            lacking.append(f"{title} was not measured in this run.")
-            continue
-        plot = line_plot(f"{title} against step", [line], x="step", y=title)
-        caption = f"On validation pairs, against the target{count}. From {origin}.{_gaps([line])}"
-        caption += _of_window(run, name)
-        drawn.append(draw(plot, f"window-{place}-{name}", caption))
-    if not drawn:
+    losses = loss_lines(run)
+    drawn = [_loss_window(losses, draw)]
+    drawn += [_metric_window(run, name, place, draw) for place, name in enumerate(WINDOWS, 2)]
+    if not any(drawn):
         return None
-    parts = [figures(drawn)]
-    if lacking:
-        parts.append(bullets(lacking))
-    labels = {line.label for line in lines}
-    if labels >= {_LOSSES["loss"], _LOSSES["eval_loss"]}:
-        sample = _LOSSES["training_sample_loss"] in labels
-        parts.append(paragraph(_WHY_BELOW + (_SAMPLE if sample else "")))
-    config = run.training.get("config") or {}
-    alike = config.get("evaluation_decoding") == "paper-exact"
-    parts.append(paragraph(_LIKE_THE_PAPERS if alike else _OTHER_CURVES, note=True))
-    return Section("The paper's five windows", join(parts))
+    lacking = [] if losses else ["No loss was logged in this run."]
+    lacking += [f"{title} was not measured in this run."
+                for title, plot in zip(WINDOWS.values(), drawn[1:], strict=True)
+                if not plot]  # fmt: skip
+    labels = {line.label for line in losses}
+    both = labels >= {_LOSSES["loss"], _LOSSES["eval_loss"]}
+    sample = _SAMPLE if _LOSSES["training_sample_loss"] in labels else ""
+    decoding = (run.training.get("config") or {}).get("evaluation_decoding")
+    return section(
+        "The paper's five windows",
+        figures(drawn),
+        bullets(lacking),
+        paragraph(_WHY_BELOW + sample) if both else None,
+        note(_LIKE_THE_PAPERS if decoding == "paper-exact" else _OTHER_CURVES),
+    )
+
+
+def _loss_window(lines: Sequence[Line], draw: Draw) -> Html:
+    rows = "; ".join(f"{line.label}: {len(line.x):,}" for line in lines)
+    caption = f"Cross-entropy in natural logarithms. Rows of log.csv: {rows}."
+    return _curves(draw, "window-1-loss", "Training and evaluation loss", lines, y=LOSS_UNIT,
+                   caption=caption)  # fmt: skip
+
+
+def _metric_window(run: RunData, name: str, place: int, draw: Draw) -> Html:
+    title = WINDOWS[name]
+    line, origin, count = metric_line(run, name)
+    caption = (
+        f"On validation pairs, against the target{count}. From {origin}.{_of_window(run, name)}"
+    )
+    return _curves(draw, f"window-{place}-{name}", f"{title} against step", [line], y=title,
+                   caption=caption)  # fmt: skip
 
 
 def _of_window(run: RunData, name: str) -> str:
     """What a window's scores were measured with, and the last of them rescaled, as sentences."""
     metric = LOG_METRICS[name]
-    found = [item for item in run.evaluations if metric in item.scores]
+    found = [item.scores for item in run.evaluations if metric in item.scores]
     if not found:
         return ""
-    made = sentence(measured_with(found[-1].scores[metric]))
+    made = sentence(measured_with(found[-1][metric]))
     if not metric.startswith("bertscore"):
         return made
-    rescaled = [item.scores.get(f"{metric}_rescaled") for item in (found[0], found[-1])]
-    ends = [float(score["value"]) for score in rescaled if score is not None]
-    if len(ends) < len(rescaled):
+    first, last = (scores.get(f"{metric}_rescaled") for scores in (found[0], found[-1]))
+    if first is None or last is None:
         return f"{made} Not rescaled: pairs that have nothing in common score far above 0 too."
     return (
         f"{made} Not rescaled in the plot; rescaled, where random pairs are near 0, the first "
-        f"value is {ends[0]:.3f} and the last is {ends[-1]:.3f}."
+        f"value is {first['value']:.3f} and the last is {last['value']:.3f}."
     )
 
 
@@ -146,102 +152,93 @@ def _input(value: Any) -> str:
     return f"SHA-256 {value[:12]}…" if _HASH.fullmatch(str(value)) else str(value)
 
 
-def _loss_window(lines: Sequence[Line], draw: Draw) -> Html:
-    rows = "; ".join(f"{line.label}: {len(line.x):,}" for line in lines)
-    plot = line_plot("Training and evaluation loss", lines, x="step", y=LOSS_UNIT)
-    caption = f"Cross-entropy in natural logarithms. Rows of log.csv: {rows}.{_thinned(lines)}"
-    return draw(plot, "window-1-loss", caption + _gaps(lines))
-
-
-def loss_lines(run: RunData, prefix: str = "") -> list[Line]:
+def loss_lines(run: RunData) -> list[Line]:
     """The losses that the log has, as lines."""
     found = ((label, *run.column(name)) for name, label in _LOSSES.items())
-    return [Line(label=prefix + label, x=x, y=y) for label, x, y in found if x]
+    return [Line(label=label, x=x, y=y) for label, x, y in found if x]
 
 
-def metric_line(run: RunData, name: str, label: str = "") -> tuple[Line, str, str]:
+def metric_line(run: RunData, name: str) -> tuple[Line, str, str]:
     """A metric against step, by its name in the log: line, origin, and n in words.
 
     With intervals where evaluations have it, otherwise from the log.
     """
-    found = [item for item in run.evaluations if LOG_METRICS[name] in item.scores]
+    metric = LOG_METRICS[name]
+    found = [item for item in run.evaluations if metric in item.scores]
     if not found:
         steps, values = run.column(name)
-        return Line(label=label, x=steps, y=values), "log.csv", ""
-    scores = [item.scores[LOG_METRICS[name]] for item in found]
-    line = Line(label=label, x=[item.step for item in found], **_ends(scores))
-    return line, "evaluations/", f", n = {scores[-1].get('n')}, band: 95% bootstrap interval"
+        return Line(label="", x=steps, y=values), "log.csv", ""
+    line = _line_of([item.step for item in found], [item.scores[metric] for item in found])
+    count = f", n = {found[-1].scores[metric].get('n')}, band: 95% bootstrap interval"
+    return line, "evaluations/", count
 
 
 def epochs(run: RunData, draw: Draw) -> Section | None:
     """Each metric after each epoch, with its interval."""
     if not run.evaluations:
         return None
-    names = list(dict.fromkeys(name for item in run.evaluations for name in item.scores))
-    titles, drawn = metric_titles(run), []
-    for name in names:
+    drawn = []
+    for name in dict.fromkeys(name for item in run.evaluations for name in item.scores):
         found = [item for item in run.evaluations if name in item.scores]
         scores = [item.scores[name] for item in found]
-        line = Line(label="", x=[item.epoch for item in found], **_ends(scores))
-        title = titles.get(name, spoken(name))
-        plot = line_plot(title, [line], x="epoch", y=short_title(title), bars=True)
-        caption = f"n = {scores[-1].get('n')} predictions, bars: 95% interval. From evaluations/."
-        caption += sentence(measured_with(scores[-1]))
-        drawn.append(draw(plot, f"epoch-{name}", caption))
-    last = run.evaluations[-1]
-    note = paragraph("Scores of what the model wrote for the validation pairs, decoded with:")
-    options = [(key, _cell(value)) for key, value in last.decoding.items() if value not in _NOTHING]
-    used = facts(options) if options else paragraph("(not recorded)")
-    return Section("Metrics after each epoch", join([note, used, figures(drawn)]))
+        title = run.titles.get(name, spoken(name))
+        caption = (
+            f"n = {scores[-1].get('n')} predictions, bars: 95% interval. From evaluations/."
+            f"{sentence(measured_with(scores[-1]))}"
+        )
+        line = _line_of([item.epoch for item in found], scores)
+        drawn.append(_curves(draw, f"epoch-{name}", title, [line], x="epoch",
+                             y=short_title(title), bars=True, caption=caption))  # fmt: skip
+    decoding = run.evaluations[-1].decoding
+    options = {key: _cell(value) for key, value in decoding.items() if value not in ([], {})}
+    return section(
+        "Metrics after each epoch",
+        paragraph("Scores of what the model wrote for the validation pairs, decoded with:"),
+        facts(options) or paragraph("(not recorded)"),
+        figures(drawn),
+    )
 
 
 def optimizer(run: RunData, draw: Draw) -> Section | None:
     """Learning rate and gradient norm against step."""
+    norms = [value for value in run.column("grad_norm")[1] if math.isfinite(value) and value > 0]
+    # Where a few bursts would press all else flat.
+    log = bool(norms) and max(norms) > 100 * min(norms)
     drawn = []
-    for name, title in (("learning_rate", "Learning rate"), ("grad_norm", "Gradient norm")):
+    for name, title, label in (
+        ("learning_rate", "Learning rate", "learning rate"),
+        ("grad_norm", "Gradient norm", "L2 norm before clipping"),
+    ):
         steps, values = run.column(name)
-        if not steps:
-            continue
-        line = Line(label="", x=steps, y=values)
-        sound = [value for value in values if math.isfinite(value) and value > 0]
-        # Where a few bursts would press all else flat.
-        log = name == "grad_norm" and bool(sound) and max(sound) > 100 * min(sound)
-        label = "L2 norm before clipping" if name == "grad_norm" else "learning rate"
-        plot = line_plot(title, [line], x="step", y=label, log=log)
-        caption = f"{len(steps):,} rows of log.csv.{_thinned([line])}{_gaps([line])}"
-        drawn.append(draw(plot, name, caption))
-    return Section("Learning rate and gradient norm", figures(drawn)) if drawn else None
+        drawn.append(_curves(draw, name, title, [Line(label="", x=steps, y=values)], y=label,
+                             log=log and name == "grad_norm",
+                             caption=f"{len(steps):,} rows of log.csv."))  # fmt: skip
+    return section("Learning rate and gradient norm", figures(drawn)) if any(drawn) else None
 
 
-def metric_titles(run: RunData) -> dict[str, str]:
-    """How people write a metric, by its name."""
-    known = {name: metric.title for name, metric in TEXT_METRICS.items()}
-    own = {item["name"]: item["title"] for item in (run.text or {}).get("metrics", [])
-           if isinstance(item, dict) and "name" in item and "title" in item}  # fmt: skip
-    return known | own
-
-
-def _ends(scores: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """Values and interval ends of scores; an end that is not known is the value."""
+def _line_of(x: Sequence[float], scores: Sequence[Row]) -> Line:
+    """A line of scores with their intervals; an end that is not known is the value."""
     values = [float(score["value"]) for score in scores]
-    found = {"y": values}
-    for end in ("low", "high"):
-        given = [number(score.get(end)) for score in scores]
-        found[end] = [value if end is None else end
-                      for value, end in zip(values, given, strict=True)]  # fmt: skip
-    return found
+    low, high = (
+        [value if (end := number(score.get(name))) is None else end
+         for value, score in zip(values, scores, strict=True)]
+        for name in ("low", "high")
+    )  # fmt: skip
+    return Line(label="", x=x, y=values, low=low, high=high)
 
 
-def _thinned(lines: Sequence[Line]) -> str:
-    longest = max(len(line.x) for line in lines)
-    if longest <= MOST_POINTS:
-        return ""
-    return f" Each point is the mean of up to {math.ceil(longest / MOST_POINTS)} rows."
-
-
-def _gaps(lines: Sequence[Line]) -> str:
-    count = sum(not math.isfinite(value) for line in lines for value in line.y)
-    return f" {count} values are not finite and leave gaps." if count else ""
+def _curves(
+    draw: Draw, name: str, title: str, lines: Sequence[Line], *, caption: str, x: str = "step",
+    **options: Any,
+) -> Html:  # fmt: skip
+    """The lines that have points; the caption says what is thinned and what is missing."""
+    lines = [line for line in lines if line.x]
+    longest = max((len(line.x) for line in lines), default=0)
+    if longest > MOST_POINTS:
+        caption += f" Each point is the mean of up to {math.ceil(longest / MOST_POINTS)} rows."
+    if gaps := sum(not math.isfinite(value) for line in lines for value in line.y):
+        caption += f" {gaps} values are not finite and leave gaps."
+    return draw(line_plot, name, title, lines, x=x, caption=caption, **options)
 
 
 def _cell(value: Any) -> object:

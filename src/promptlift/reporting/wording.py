@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from promptlift.reporting.run_data import Row, finite
+from promptlift.reporting.run_files import Row, finite
 
 Item = TypeVar("Item")
 Ends = tuple[float, float, float]
@@ -31,6 +31,11 @@ def interval(score: Row) -> str:
     return f"{score['value']:.{places}f} ({low:.{places}f} to {high:.{places}f})"
 
 
+def difference(row: Row) -> str:
+    """The difference of two sides with its interval."""
+    return interval({**row, "value": row["difference"]})
+
+
 def interval_or_dash(score: Row | None) -> str:
     """`interval`, or a dash where there is no score."""
     return "-" if score is None else interval(score)
@@ -51,9 +56,9 @@ def ends(score: Mapping[str, Any], scale: float = 1.0) -> Ends:
     return scale * score["value"], scale * score["low"], scale * score["high"]
 
 
-def counts(numbers: Iterable[int]) -> str:
-    """The different sizes of samples, such as "98/100"."""
-    return "/".join(map(str, sorted(set(numbers))))
+def counts(numbers: Iterable[int | None]) -> str:
+    """The different sizes of samples that are known, such as "98/100"."""
+    return "/".join(map(str, sorted({n for n in numbers if n is not None})))
 
 
 def spread(items: Sequence[Item], most: int) -> list[Item]:

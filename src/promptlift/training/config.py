@@ -48,24 +48,32 @@ class TrainingConfig:
         choices=("both", "rewrite"),
     )
     rewrite_prefix: str | None = option(
-        None, "Text before a source to rewrite; that of the model's card where none."
+        None, "Text before a source to rewrite; unless given, that of the model's card."
     )
     epochs: float = option(1.5, "Passes over the pairs.", above=0)
-    batch_size: int = option(128, "Pairs a step and process.", least=1)
+    batch_size: int = option(128, "Pairs per step and process.", least=1)
     eval_batch_size: int | None = option(
-        None, "Pairs an evaluation step and process; as many as in training where none.", least=1
+        None,
+        "Pairs per evaluation step and process; unless given, as many as in training.",
+        least=1,
     )
-    gradient_accumulation_steps: int = option(1, "Batches a weight update.", least=1)
-    group_by_length: bool = option(True, "Batches of like length, for less padding.")
+    gradient_accumulation_steps: int = option(1, "Batches per weight update.", least=1)
+    group_by_length: bool = option(
+        True, "Put pairs of similar length into a batch, which needs less padding."
+    )
     gradient_checkpointing: str = option(
         "auto",
         "on, off or auto: on where the preflight finds too little memory. Runs on a GPU and those "
         "of 2,000 updates or more begin with one; others have it off. Slower, the same loss.",
         choices=("auto", "on", "off"),
     )
-    lora: bool = option(False, "Learn low-rank additions to the weights, in less memory.")
-    lora_rank: int = option(16, "Rank of those additions.", least=1)
-    lora_alpha: float = option(32.0, "Their strength, divided by the rank.", above=0)
+    lora: bool = option(
+        False, "Train low-rank additions to the weights (LoRA), which takes less memory."
+    )
+    lora_rank: int = option(16, "Rank of the LoRA matrices.", least=1)
+    lora_alpha: float = option(
+        32.0, "Scale of the LoRA update, which is divided by the rank.", above=0
+    )
     optimizer: str = option(
         "muon", "muon or adamw. Muon learns more in each step.", choices=("muon", "adamw")
     )
@@ -97,13 +105,15 @@ class TrainingConfig:
         choices=("none", "model", "paper", "paper-exact"),
     )
     evaluation_pairs: int | None = option(
-        None, "Validation pairs to generate for, drawn once; all where none.", least=1
+        None,
+        "Validation pairs to generate predictions for, drawn once; unless given, all.",
+        least=1,
     )
     keep_checkpoints: int = option(
         0, "Checkpoints of epochs kept, those with the lowest loss on validation pairs.", least=0
     )
     best: bool = option(
-        False, "The model is the epoch with the lowest loss on validation pairs, not the last."
+        False, "Keep the model of the epoch with the lowest validation loss, not the last one."
     )
     logging_steps: int = option(50, "Updates between rows of the log.", least=1)
     save_minutes: float = option(5.0, "Minutes between checkpoints.", above=0)

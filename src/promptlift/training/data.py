@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from promptlift.errors import ConfigError, InputError
+from promptlift.files import sha256_of_file
 from promptlift.pairs.datasets import find_files
+from promptlift.pairs.load import collect_pairs
 from promptlift.pairs.split import related
 from promptlift.prompts.clauses import cut_prompt
 from promptlift.records import Pair
@@ -68,21 +70,87 @@ def sides_of(
     return Sides(learned, given)
 
 
-def paper_files(preset: str, validation: list[Path]) -> tuple[list[Path], list[Path]]:
-    """The paper's pairs from the Hub: files to learn, and, where none are given, to measure on.
+@dataclass(frozen=True)
+class PairFiles:
+    """Pairs of files.
+
+    Attributes:
+        learned: those to learn.
+        validation: those to measure on; None where they are to be set apart.
+        hashes: SHA-256 of each file, by name.
+    """
+
+    learned: list[Pair]
+    validation: list[Pair] | None
+    hashes: dict[str, str]
+
+
+def read_files(
+    pairs: Sequence[Path],
+    validation: Sequence[Path],
+    *,
+    preset: str = "",
+    drop_faulty: bool = False,
+    keep_unfit: bool = False,
+    source: str | None = None,
+    target: str | None = None,
+    report: Callable[[str], None],
+) -> PairFiles:
+    """The pairs of files; without any, for the presets of the paper, its own from the Hub.
+
+    Args:
+        pairs: files to learn.
+        validation: files to measure on; empty where pairs are to be set apart.
+        preset: of the training.
+        drop_faulty: leave out faulty rows, as of other people's data, instead of raising an error;
+            those of the paper's pairs always are.
+        keep_unfit: learn texts that are no prompts, too; the paper's pairs are learned as they were
+            published.
+        source, target: names of the columns.
+        report: takes lines of progress.
 
     Raises:
-        ConfigError: the preset has no pairs of its own.
-        InputError: they are neither downloaded nor can be.
+        ConfigError: there are no files, and the preset has no pairs of its own.
+        InputError: a file cannot be read, or the paper's pairs can neither be found nor downloaded.
     """
-    if not preset.startswith("paper"):
-        raise ConfigError(f"preset {preset} has no pairs of its own: give --pairs FILE")
-    try:
-        return find_files(PAPER_DATA, "train"), validation or find_files(PAPER_DATA, "test")
-    except InputError as error:
-        raise InputError(
-            f"{error} Or give --pairs FILE, and --validation FILE, in place of the paper's pairs."
-        ) from error
+    learned, measured = list(pairs), list(validation)
+    if not learned:
+        if not preset.startswith("paper"):
+            raise ConfigError(f"preset {preset} has no pairs of its own: give --pairs FILE")
+        try:
+            learned = find_files(PAPER_DATA, "train")
+            measured = measured or find_files(PAPER_DATA, "test")
+        except InputError as error:
+            raise InputError(
+                f"{error} Or give --pairs FILE, and --validation FILE, in place of the paper's "
+                "pairs."
+            ) from error
+
+    def collect(files: list[Path], given: Sequence[Path]) -> list[Pair]:
+        return collect_pairs(
+            files, source=source, target=target, drop_faulty=drop_faulty or not given,
+            keep_unfit=keep_unfit or not given, report=report,
+        )  # fmt: skip
+
+    return PairFiles(
+        collect(learned, pairs),
+        collect(measured, validation) if measured else None,
+        hash_inputs([*learned, *measured]),
+    )
+
+
+def hash_inputs(paths: Iterable[Path]) -> dict[str, str]:
+    """SHA-256 of each file, by file name, with as many folders as tell files of a name apart."""
+    files = [path.absolute() for path in dict.fromkeys(paths)]
+
+    def name(path: Path) -> str:
+        for count in range(1, len(path.parts)):
+            tail = path.parts[-count:]
+            if sum(other.parts[-count:] == tail for other in files) == 1:
+                return "/".join(tail)
+        return path.as_posix()
+
+    return {name(path): sha256_of_file(path) for path in files}
 
 
 def _for_tasks(

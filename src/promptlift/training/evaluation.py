@@ -9,9 +9,9 @@ import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from promptlift.files import write_json
 from promptlift.improving.codec import Codec, SpecialTokens
@@ -41,25 +41,12 @@ class Stopped(Exception):
     """A signal stopped the evaluation; what it had generated is kept."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class PredictionScores:
-    """What an evaluator says of predictions.
-
-    Attributes:
-        scores: of all predictions, as `scoring.scores.Score.to_dict` gives them.
-        rows: for each prediction its value by metric, None where a metric does not apply.
-    """
-
-    scores: list[dict[str, Any]] = field(default_factory=list)
-    rows: list[dict[str, float | None]] = field(default_factory=list)
-
-
-class Evaluator(Protocol):
-    """Scores predictions. Training is handed one: scoring lies downstream."""
-
-    def __call__(self, pairs: Sequence[Pair], predictions: Sequence[str]) -> PredictionScores:
-        """Score each prediction against its pair; both in the same order."""
-        ...
+# Scores each prediction against its pair: the scores of all, as `scoring.scores.Score.to_dict`
+# gives them, and for each prediction its value by metric, None where a metric does not apply.
+# Training is handed one: scoring lies downstream.
+Evaluator = Callable[
+    [Sequence[Pair], Sequence[str]], tuple[list[dict[str, Any]], list[dict[str, float | None]]]
+]
 
 
 def decoding_of(
@@ -130,7 +117,8 @@ class EpochEvaluation:
             Stopped: a signal came.
         """
         path = self.folder / f"step-{step:06d}.json"
-        scores = self.processes.from_main(_read_scores(path) if self.processes.main else None)
+        known = self.processes.from_main(_read(path) if self.processes.main else None)
+        scores = known and known["scores"]
         if scores is None:
             predictions = self._predictions(path.with_suffix(".part"))
             if self.processes.main:
@@ -143,11 +131,11 @@ class EpochEvaluation:
     def _score(
         self, path: Path, step: int, epoch: float, predictions: list[str]
     ) -> list[dict[str, Any]]:
-        found = PredictionScores()
+        scores: list[dict[str, Any]] = []
+        rows: list[dict[str, float | None]] = [{} for _ in predictions]
         if self.evaluator is not None:
             self.report(f"epoch {epoch:.2f}: scoring {len(predictions)} predictions")
-            found = self.evaluator(self.pairs, predictions)
-        rows = found.rows or [{} for _ in predictions]
+            scores, rows = self.evaluator(self.pairs, predictions)
         lines = (
             {"index": index, **vars(pair), "prediction": prediction, **row}
             for index, pair, prediction, row in zip(
@@ -163,16 +151,16 @@ class EpochEvaluation:
                 "step": step,
                 "epoch": epoch,
                 "decoding": settings,
-                "scores": found.scores,
+                "scores": scores,
             },
         )
         path.with_suffix(".part").unlink(missing_ok=True)
-        return found.scores
+        return scores
 
     def _predictions(self, journal: Path) -> list[str]:
         """What the model writes for each pair; the same in all processes."""
         done: list[str] = self.processes.from_main(
-            _read_journal(journal) if self.processes.main else None
+            _read(journal) or [] if self.processes.main else None
         )
         size = _WINDOW * self.processes.count
         self.start.model.eval()
@@ -184,9 +172,9 @@ class EpochEvaluation:
                 own = window[self.processes.index :: self.processes.count]
                 parts = self.processes.gather(list(self.predict(own)))
                 shared = [parts[i % len(parts)][i // len(parts)] for i in range(len(window))]
-                if self.processes.main:
-                    _append(journal, shared)
                 done += shared
+                if self.processes.main:
+                    write_json(journal, done)
                 self.report(f"generated {len(done)} of {len(self.pairs)} predictions")
         return done
 
@@ -214,25 +202,6 @@ def _as_it_was_built(model: Any) -> Iterator[None]:
             model.forward = forward
 
 
-def _read_scores(path: Path) -> list[dict[str, Any]] | None:
-    try:
-        found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["scores"]
-    except FileNotFoundError:
-        return None
-    return found
-
-
-def _read_journal(path: Path) -> list[str]:
-    """The predictions of a journal; a line that a kill tore is cut off."""
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")
-    whole = b"".join(line + b"\n" for line in lines[:-1])
-    path.write_bytes(whole)
-    return [json.loads(line) for line in lines[:-1]]
-
-
-def _append(path: Path, predictions: list[str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8", newline="\n") as file:
-        file.writelines(json.dumps(text, ensure_ascii=False) + "\n" for text in predictions)
+def _read(path: Path) -> Any:
+    """What a file of JSON holds; None where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

@@ -15,42 +15,31 @@ Row = dict[str, list[int]]
 Encoder = Callable[[list[str]], list[list[int]]]
 
 
-class TokenizedPairs:
-    """Token ids of sources (prefix included) and targets (end included)."""
+def tokenized(
+    pairs: list[Pair], encode: Encoder, prefixes: dict[str, str], config: TrainingConfig
+) -> list[Row]:
+    """Token ids of sources (prefix and end included) and targets (end included), by pair.
 
-    def __init__(self, rows: list[Row]) -> None:
-        self.rows = rows
+    Both are cut to the longest that the settings allow.
+    """
+    sources = encode([prefixes[pair.mode] + pair.source for pair in pairs])
+    targets = encode([pair.target for pair in pairs])
+    return [
+        {
+            "input_ids": source[: config.max_source_tokens - 1] + source[-1:]
+            if len(source) > config.max_source_tokens
+            else source,
+            # A cut target has no end token: the model must not learn to stop there.
+            "labels": target[: config.max_target_tokens],
+        }
+        for source, target in zip(sources, targets, strict=True)
+    ]
 
-    @classmethod
-    def of(
-        cls, pairs: list[Pair], encode: Encoder, prefixes: dict[str, str], config: TrainingConfig
-    ) -> "TokenizedPairs":
-        """Encode pairs, cut to the longest that the settings allow."""
-        sources = encode([prefixes[pair.mode] + pair.source for pair in pairs])
-        targets = encode([pair.target for pair in pairs])
-        return cls(
-            [
-                {
-                    "input_ids": source[: config.max_source_tokens - 1] + source[-1:]
-                    if len(source) > config.max_source_tokens
-                    else source,
-                    # A cut target has no end token: the model must not learn to stop there.
-                    "labels": target[: config.max_target_tokens],
-                }
-                for source, target in zip(sources, targets, strict=True)
-            ]
-        )
 
-    def sample(self, count: int, seed: int) -> "TokenizedPairs":
-        """So many of them, the same for the same seed."""
-        drawn = random.Random(seed).sample(range(len(self.rows)), min(count, len(self.rows)))
-        return TokenizedPairs([self.rows[index] for index in sorted(drawn)])
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> Row:
-        return self.rows[index]
+def sample_of(rows: list[Row], count: int, seed: int) -> list[Row]:
+    """So many of the rows, the same for the same seed."""
+    drawn = random.Random(seed).sample(range(len(rows)), min(count, len(rows)))
+    return [rows[index] for index in sorted(drawn)]
 
 
 class EpochSampler:
@@ -101,9 +90,9 @@ class EpochSampler:
             yield from batch
 
 
-def order_of(examples: TokenizedPairs, batch_size: int, config: TrainingConfig) -> EpochSampler:
+def order_of(rows: list[Row], batch_size: int, config: TrainingConfig) -> EpochSampler:
     """The order that a run with these settings learns examples in."""
-    lengths = [len(row["labels"]) * 64 + min(len(row["input_ids"]), 63) for row in examples.rows]
+    lengths = [len(row["labels"]) * 64 + min(len(row["input_ids"]), 63) for row in rows]
     return EpochSampler(lengths, batch_size, config.seed, grouped=config.group_by_length)
 
 

@@ -28,7 +28,7 @@ from promptlift.training.config import POCKET_MODES, TrainingConfig
 from promptlift.training.data import Sides, sides_of
 from promptlift.training.distributed import Processes
 from promptlift.training.evaluation import EpochEvaluation, Evaluator, Stopped
-from promptlift.training.examples import TokenizedPairs, bucket, collate
+from promptlift.training.examples import Row, bucket, collate, sample_of, tokenized
 from promptlift.training.memory import memory_errors_explained
 from promptlift.training.models import (
     Start,
@@ -116,7 +116,7 @@ class Job:
             validation, training = self.sides.split(self.config)
             learn_tokenizer(self.sides.learned, self.config, self.tokenizer_folder)
 
-            def tokenize(start: Start) -> tuple[TokenizedPairs, TokenizedPairs]:
+            def tokenize(start: Start) -> tuple[list[Row], list[Row]]:
                 self._tell_unknown(start)
                 return self._tokenized(training, start), self._tokenized(validation, start)
 
@@ -158,8 +158,8 @@ class Job:
             return False
         return bool(json.loads(path.read_text(encoding="utf-8"))["gradient_checkpointing"])
 
-    def _tokenized(self, pairs: list[Pair], start: Start) -> TokenizedPairs:
-        return TokenizedPairs.of(pairs, start.encode, self.modes, self.config)
+    def _tokenized(self, pairs: list[Pair], start: Start) -> list[Row]:
+        return tokenized(pairs, start.encode, self.modes, self.config)
 
     def _trainer(self, start: Start, validation: list[Pair], training: list[Pair]) -> Any:
         from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -168,14 +168,14 @@ class Job:
         from promptlift.training.trainer import PromptTrainer
 
         config = self.config
-        tokenized = self._tokenized(training, start)
+        rows = self._tokenized(training, start)
         trainer = PromptTrainer(
             config=config,
-            sample=tokenized.sample(config.training_sample, config.seed),
+            sample=sample_of(rows, config.training_sample, config.seed),
             model=start.model,
             args=self.arguments,
             data_collator=collate(start.tokens["pad"], bucket if config.compile else int),
-            train_dataset=tokenized,
+            train_dataset=rows,
             eval_dataset=self._tokenized(validation, start),
         )
         follow = Follow(trainer, self.output, self.report, self.processes, self.complete)

@@ -10,7 +10,7 @@ from promptlift.devices import is_out_of_memory
 from promptlift.errors import ConfigError
 from promptlift.training.config import TrainingConfig
 from promptlift.training.evaluation import BATCH_SIZE, decoding_of
-from promptlift.training.examples import Row, TokenizedPairs, collate, order_of
+from promptlift.training.examples import Row, collate, order_of
 from promptlift.training.memory import (
     DeviceMemory,
     cache_bytes,
@@ -97,7 +97,7 @@ class Preflight:
 
 def measure(
     make: Callable[[], Start],
-    tokenize: Callable[[Start], Sequence[TokenizedPairs]],
+    tokenize: Callable[[Start], Sequence[list[Row]]],
     config: TrainingConfig,
     *,
     processes: int = 1,
@@ -123,7 +123,7 @@ def measure(
 
 def _measure(
     make: Callable[[], Start],
-    tokenize: Callable[[Start], Sequence[TokenizedPairs]],
+    tokenize: Callable[[Start], Sequence[list[Row]]],
     config: TrainingConfig,
     checkpointing: bool,
     processes: int,
@@ -206,33 +206,31 @@ class _Steps:
             torch.cuda.synchronize()
         return time.perf_counter() - started
 
-    def learn_longest(self, training: TokenizedPairs) -> None:
+    def learn_longest(self, training: list[Row]) -> None:
         """Two updates, since the optimizer's state comes with the first."""
         # A token of the target counts for more: the decoder is deeper, and its logits are wide.
-        by_length = sorted(
-            training.rows, key=lambda row: len(row["input_ids"]) + 2 * len(row["labels"])
-        )
+        by_length = sorted(training, key=lambda row: len(row["input_ids"]) + 2 * len(row["labels"]))
         for _ in range(2):
             self.learn(by_length[-self.config.batch_size :])
             self.update()
 
-    def seconds_per_update(self, training: TokenizedPairs) -> float:
+    def seconds_per_update(self, training: list[Row]) -> float:
         size = self.config.batch_size
         order = list(order_of(training, size, self.config))
         batches = [order[at : at + size] for at in range(0, len(order), size)]
         step = max(1, len(batches) // _TIMED)
-        chosen = [[training.rows[index] for index in batch] for batch in batches[::step]][:_TIMED]
+        chosen = [[training[index] for index in batch] for batch in batches[::step]][:_TIMED]
         self.learn(chosen[0])  # the first of a kind is slower
         each = sum(self.timed(self.learn, rows) for rows in chosen) / len(chosen)
         return each * self.config.gradient_accumulation_steps + self.timed(self.update)
 
-    def seconds_of_losses(self, training: TokenizedPairs, validation: TokenizedPairs) -> float:
+    def seconds_of_losses(self, training: list[Row], validation: list[Row]) -> float:
         """Of both losses without dropout."""
         import torch
 
         self.start.model.eval()
         size = self.config.eval_batch_size or self.config.batch_size
-        rows = validation.rows[: 4 * size]
+        rows = validation[: 4 * size]
         with torch.no_grad():
             seconds = sum(
                 self.timed(self.forward, rows[at : at + size]) for at in range(0, len(rows), size)
@@ -240,26 +238,26 @@ class _Steps:
         pairs = len(validation) + min(self.config.training_sample, len(training))
         return seconds / len(rows) * pairs
 
-    def seconds_of_predictions(self, validation: TokenizedPairs) -> float:
+    def seconds_of_predictions(self, validation: list[Row]) -> float:
         """Of predictions that are as long as the targets are on average."""
         import numpy as np
 
         from promptlift.improving.engines.torch import TorchEngine
 
-        sources = self.collate((validation.rows * BATCH_SIZE)[:BATCH_SIZE])
+        sources = self.collate((validation * BATCH_SIZE)[:BATCH_SIZE])
         state = TorchEngine(self.start.t5).start(
             sources["input_ids"].numpy(), sources["attention_mask"].numpy()
         )
         fed = np.full(BATCH_SIZE, self.start.tokens["decoder_start"], dtype=np.int64)
         step = self.timed(lambda: [state.step(fed) for _ in range(_DECODED)]) / _DECODED
         pairs = min(self.config.evaluation_pairs or len(validation), len(validation))
-        length = sum(len(row["labels"]) for row in validation.rows) / len(validation)
+        length = sum(len(row["labels"]) for row in validation) / len(validation)
         if self.config.evaluation_decoding == "paper-exact":
             length = min(length, 19)
         # A batch runs until its longest row ends, about twice the mean.
         return step * 2 * length * math.ceil(pairs / BATCH_SIZE)
 
-    def bytes_of_evaluation(self, validation: TokenizedPairs) -> int:
+    def bytes_of_evaluation(self, validation: list[Row]) -> int:
         """What stays of training, and the keys and values of a batch of the longest predictions.
 
         Calculated: what encodes texts for scoring on the same device is not counted.
@@ -269,7 +267,7 @@ class _Steps:
             return 0
         state = [item for known in self.optimizer.state.values() for item in known.values()]
         held = [*self.start.model.parameters(), *(item for item in state if hasattr(item, "numel"))]
-        longest = max(len(row["input_ids"]) for row in validation.rows)
+        longest = max(len(row["input_ids"]) for row in validation)
         tokens = options[0].max_new_tokens + longest
         kept: int = sum(item.numel() * item.element_size() for item in held)
         return kept + cache_bytes(self.start.t5.config, BATCH_SIZE, tokens)

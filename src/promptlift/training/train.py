@@ -1,6 +1,7 @@
 """Fine-tuning a T5, or training a small one from scratch, in a run folder."""
 
 import logging
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
@@ -8,7 +9,6 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from promptlift.files import sha256_of_file
 from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.training.config import TrainingConfig
@@ -87,13 +87,13 @@ def train(
 def measure_run(
     pairs: Iterable[Pair],
     config: TrainingConfig,
-    folder: Path,
     *,
     validation: Sequence[Pair] | None = None,
     report: Callable[[str], None] = _log.info,
 ) -> Preflight:
-    """The preflight of a run alone; a model from scratch keeps its tokenizer in `folder`."""
-    return Job(pairs, folder, config, validation, None, report).preflight()
+    """The preflight of a run alone; it leaves no files."""
+    with tempfile.TemporaryDirectory() as folder:
+        return Job(pairs, Path(folder), config, validation, None, report).preflight()
 
 
 def _settings(config: TrainingConfig, earlier: dict[str, Any] | None) -> dict[str, Any]:
@@ -105,17 +105,3 @@ def _settings(config: TrainingConfig, earlier: dict[str, Any] | None) -> dict[st
     return {
         name: value for name, value in given.items() if name in earlier or value != defaults[name]
     }
-
-
-def hash_inputs(paths: Iterable[Path]) -> dict[str, str]:
-    """SHA-256 of each file, by file name, with as many folders as tell files of a name apart."""
-    files = [path.absolute() for path in dict.fromkeys(paths)]
-
-    def name(path: Path) -> str:
-        for count in range(1, len(path.parts)):
-            tail = path.parts[-count:]
-            if sum(other.parts[-count:] == tail for other in files) == 1:
-                return "/".join(tail)
-        return path.as_posix()
-
-    return {name(path): sha256_of_file(path) for path in files}

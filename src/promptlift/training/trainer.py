@@ -17,7 +17,7 @@ from promptlift.training.checkpoints import (
     progress_of,
 )
 from promptlift.training.config import TrainingConfig
-from promptlift.training.examples import IGNORED, EpochSampler, TokenizedPairs, order_of
+from promptlift.training.examples import IGNORED, EpochSampler, Row, order_of
 from promptlift.training.muon import Muon
 
 
@@ -37,7 +37,7 @@ class PromptTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         self,
         *,
         config: TrainingConfig,
-        sample: TokenizedPairs,
+        sample: list[Row],
         **arguments: Any,
     ) -> None:
         model = arguments["model"]

@@ -1,6 +1,7 @@
 """The API: an app of routers over one `Service`. A page joins with routers of its own."""
 
-from collections.abc import AsyncIterator, Sequence
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
@@ -23,10 +24,13 @@ from promptlift.web.illustrating import illustrate_router
 from promptlift.web.improving import improve_router
 from promptlift.web.logs import RequestLog
 from promptlift.web.service import Service
-from promptlift.web.serving import SafeHeaders, send_file
+from promptlift.web.serving import HeadAsGet, SafeHeaders, send_file
 
 _SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js")
 _MOST_MISTAKES = 3
+# In the places that pydantic names: the whole body, and types of which one has to fit.
+_NO_FIELD = re.compile(r"body|str|(?:list|dict|nullable|constrained|function)\b.*")
+_UNREADABLE = "There was an error parsing the body"
 _BUSY = "too much waits already"
 
 
@@ -91,11 +95,13 @@ def create_app(service: Service, *, pages: Sequence[APIRouter] = ()) -> FastAPI:
     app.include_router(_docs_router())
     for router in pages:
         app.include_router(router)
+    app.include_router(_start_router())  # the last: pages may have a first page of their own
     _refuse_in_one_line(app)
     # The last one added is the first that a request meets.
     app.add_middleware(Guard, token=config.token, hosts=config.allow_host, max_body=config.max_body)
     app.add_middleware(RequestLog, log_prompts=config.log_prompts)
     app.add_middleware(SafeHeaders)
+    app.add_middleware(HeadAsGet)
     return app
 
 
@@ -118,8 +124,8 @@ def _refuse_in_one_line(app: FastAPI) -> None:
             and request.method == "POST"
         ):
             return refusal(415, "send JSON, with Content-Type: application/json")
-        found = error.errors()
-        lines = [_mistake(item) for item in found[:_MOST_MISTAKES]]
+        found = _mistakes(error.errors())
+        lines = found[:_MOST_MISTAKES]
         more = len(found) - len(lines)
         return refusal(422, "; ".join(lines) + (f"; and {more} more" if more > 0 else ""))
 
@@ -130,13 +136,35 @@ def _refuse_in_one_line(app: FastAPI) -> None:
             path = getattr(request.scope.get("route"), "path", None)
             methods = app.openapi()["paths"].get(path, {})
             headers["allow"] = ", ".join(map(str.upper, methods)) or headers.get("allow", "")
+        if error.detail == _UNREADABLE:  # of FastAPI; `Guard` has refused what is no UTF-8
+            line = "the body cannot be read: it nests too deeply, or a number has too many digits"
+            return refusal(400, line)
         return refusal(error.status_code, str(error.detail), headers)
 
 
-def _mistake(item: dict[str, Any]) -> str:
-    """A mistake that pydantic found, with its place, and without what was sent."""
-    place = ".".join(str(part)[:40] for part in item["loc"] if part != "body")
-    return f"{place or 'the body'}: {item['msg']}"
+def _mistakes(found: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The mistakes that pydantic found, each once, with its place, and without what was sent."""
+    said: dict[tuple[str, ...], list[str]] = {}
+    for item in found:
+        if item["type"] == "json_invalid":
+            place, why = item["loc"][-1], item["ctx"]["error"]
+            return [f"the body is not valid JSON: {why} at character {place}"]
+        # Of a choice of types, pydantic names each that did not fit.
+        where = tuple(str(part)[:40] for part in item["loc"] if not _NO_FIELD.fullmatch(str(part)))
+        said.setdefault(where, []).append(str(item["msg"]))
+    within = {where[:size] for where in said for size in range(1, len(where))}
+    return [
+        f"{'.'.join(where) or 'the body'}: {_either(lines)}"
+        for where, lines in said.items()
+        if where not in within
+    ]
+
+
+def _either(lines: list[str]) -> str:
+    start = "Input should be a valid "
+    if all(line.startswith(start) for line in lines):
+        return start + " or ".join(dict.fromkeys(line.removeprefix(start) for line in lines))
+    return "; ".join(dict.fromkeys(lines))
 
 
 def _models_router(service: Service) -> APIRouter:
@@ -204,6 +232,17 @@ def _health_router(service: Service) -> APIRouter:
         if service.batcher.waiting >= service.config.max_queue:
             return JSONResponse({"status": "full"}, 503)
         return JSONResponse({"status": "ok"})
+
+    return router
+
+
+def _start_router() -> APIRouter:
+    """The first page of a server without one, which leads to the page of the API."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    async def start() -> Response:
+        return Response(status_code=307, headers={"location": "/docs"})
 
     return router
 

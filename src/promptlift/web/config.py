@@ -17,26 +17,19 @@ class ServeConfig:
     host: str = option(
         "127.0.0.1",
         "Address to listen on; any but this machine's own needs a token.",
-        panel="Where",
     )
     token: str | None = option(None, "What callers must send as `Authorization: Bearer TOKEN`.")
     allow_host: tuple[str, ...] = option(
         (),
         "Name under which the server may be called, beside localhost and addresses in digits.",
-        panel="Where",
     )
-    batch_size: int = option(
-        64, "Results decoded together; 1 shares no batch.", least=1, panel="Batches"
-    )
+    batch_size: int = option(64, "Results decoded together; 1 shares no batch.", least=1)
     wait_ms: float = option(
         5.0,
         "How long an idle server waits for requests to share a batch.",
         least=0,
-        panel="Batches",
     )
-    max_queue: int = option(
-        512, "Results that may wait; more are refused with 429.", panel="Batches"
-    )
+    max_queue: int = option(512, "Results that may wait; more are refused with 429.")
     timeout_s: float = option(30.0, "A request that is not done after so long gets 503.", least=1)
     max_body: int = option(1_000_000, "Bytes of a request.", least=1000)
     max_results: int = option(
@@ -46,7 +39,7 @@ class ServeConfig:
     max_new_tokens: int = option(256, "Tokens that a request may ask for in a result.", least=1)
     max_jobs: int = option(8, "Picture jobs that may wait; more are refused with 429.", least=1)
     max_pictures: int = option(8, "Pictures of a job: its prompts times its seeds.", least=1)
-    log_prompts: bool = option(False, "Write prompts and results into the log.", panel="Log")
+    log_prompts: bool = option(False, "Write prompts and results into the log.")
 
     def __post_init__(self) -> None:
         wrong = []

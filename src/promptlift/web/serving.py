@@ -46,6 +46,18 @@ class SafeHeaders:
         await self._app(scope, receive, with_headers)
 
 
+class HeadAsGet:
+    """Answers HEAD as GET; the server leaves the body out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)
+
+
 def send_file(folder: str, name: str, package: str = "promptlift.web") -> Response:
     """A file of a page; 404 where the folder in the package has none of that name."""
     known = {item.name: item for item in (files(package) / folder).iterdir()}

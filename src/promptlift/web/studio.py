@@ -9,14 +9,9 @@ from pydantic import BaseModel, Field
 from promptlift.errors import InputError
 from promptlift.improving.editing import without
 from promptlift.improving.explain import reasons
-from promptlift.improving.receipts import (
-    A1111_KEYWORD,
-    KEYWORD,
-    a1111_text,
-    parse_a1111_parameters,
-    parse_receipt,
-)
-from promptlift.png_text import png_texts
+from promptlift.improving.picture_prompts import TOOLS, PicturePrompt, picture_prompt
+from promptlift.improving.receipts import KEYWORD, a1111_text, parse_receipt
+from promptlift.picture_texts import picture_texts
 from promptlift.prompts.reading import longest_part
 from promptlift.records import Improvement
 from promptlift.web.answers import Answer, Body, Receipt, check_length, errors, receipt_json
@@ -24,6 +19,7 @@ from promptlift.web.service import Service
 from promptlift.web.serving import send_file
 
 _MOST_ADDITIONS, _MOST_ADDED = 200, 4_000  # phrases, characters
+_BYTES = {"type": "string", "format": "binary"}
 
 
 class Edit(Body):
@@ -58,7 +54,9 @@ class PictureText(BaseModel):
 
     prompt: str
     negative: str
-    settings: dict[str, str] = Field(description="As A1111 writes them.")
+    settings: dict[str, str] = Field(description="As the tool writes them.")
+    tool: str | None = Field(description="Who wrote them.")
+    notes: list[str] = Field(description="What they do not say.")
     receipt: Receipt | None
 
 
@@ -115,13 +113,17 @@ def _work_router(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/picture-text",
-        summary="Prompt and receipt of a PNG",
+        summary="Prompt and receipt of a picture",
         response_model=PictureText,
         responses=errors(422),
         openapi_extra={
             "requestBody": {
-                "description": "A PNG. Its pixels are not read, so you can leave them out.",
-                "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+                "description": "A PNG, or the EXIF block of a JPEG or WebP. Pixels are not read, "
+                "so you can leave them out.",
+                "content": {
+                    "application/octet-stream": {"schema": _BYTES},
+                    "image/png": {"schema": _BYTES},
+                },
             }
         },
     )
@@ -141,14 +143,23 @@ def _checked(given: Receipt, most: int) -> Improvement:
     return found
 
 
-def _picture_text(png: bytes) -> dict[str, Any]:
-    texts = png_texts(png, "the picture")
-    prompt, negative, settings = parse_a1111_parameters(texts.get(A1111_KEYWORD, ""))
-    receipt = None
+def _picture_text(picture: bytes) -> dict[str, Any]:
+    texts = picture_texts(picture, "the picture")
+    said = picture_prompt(texts)
+    found = said or PicturePrompt(tool="")
+    prompt, negative, receipt = found.prompt, found.negative, None
     if KEYWORD in texts:
-        found = parse_receipt(texts[KEYWORD], "the picture's receipt")
-        receipt = receipt_json(found)
-        prompt, negative = prompt or found.prompt, negative or found.negative or ""
+        improvement = parse_receipt(texts[KEYWORD], "the picture's receipt")
+        receipt = receipt_json(improvement)
+        prompt, negative = prompt or improvement.prompt, negative or improvement.negative or ""
     if not prompt:
-        raise InputError("the picture carries neither a receipt nor A1111's parameters")
-    return {"prompt": prompt, "negative": negative, "settings": settings, "receipt": receipt}
+        why = "; ".join(found.notes) or f"neither a receipt nor texts of {', '.join(TOOLS)}"
+        raise InputError(f"the picture carries no prompt: {why}")
+    return {
+        "prompt": prompt,
+        "negative": negative,
+        "settings": found.settings,
+        "tool": said and said.tool,
+        "notes": [*found.notes],
+        "receipt": receipt,
+    }

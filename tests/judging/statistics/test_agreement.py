@@ -58,7 +58,7 @@ def test_votes_are_compared_by_system_not_by_side() -> None:
     assert found.pairs == 5
     # By pair 2 + 2 + 1 + 1 + 2 = 8 of 12 answers agree; of all 6 are improved, 4 original, 2 ties,
     # of which 6 * 5 + 4 * 3 + 2 * 1 = 44 twos are alike: (11 * 8 - 44) / (12 * 11 - 44).
-    assert found.alpha == pytest.approx(0.5)
+    assert found.alpha.value == pytest.approx(0.5)
     json.dumps(asdict(found), allow_nan=False)
 
 
@@ -70,15 +70,15 @@ def test_sides_change_nothing_and_values_stay_in_range(
     found = agreement(votes, draws=20)
     rows = [data.draw(st.booleans()) for _ in votes]
     assert agreement(swapped(votes, rows), draws=20) == found
-    assert found.alpha is None or -1.0 <= found.alpha <= 1.0 + 1e-12
+    assert found.alpha.value is None or -1.0 <= found.alpha.value <= 1.0 + 1e-12
 
 
 def test_raters_without_a_preference_agree_by_chance_alone() -> None:
     level = Crowd(strengths={"original": 0.0, "improved": 0.0})
     found = agreement(simulate_votes(level, raters=4, prompts=400, seed=3), kind="simulated")
-    assert found.alpha is not None and found.alpha_low is not None and found.alpha_high is not None
-    assert found.alpha == pytest.approx(0.0, abs=0.05)
-    assert found.alpha_low < 0.0 < found.alpha_high
+    assert found.alpha.low is not None and found.alpha.high is not None
+    assert found.alpha.value == pytest.approx(0.0, abs=0.05)
+    assert found.alpha.low < 0.0 < found.alpha.high
     torn = Crowd(strengths={"original": 0.0, "improved": 0.0}, prompt_spread=3.0)
     found = agreement(simulate_votes(torn, raters=4, prompts=400, seed=3), kind="simulated")
-    assert found.alpha_low is not None and found.alpha_low > 0.3
+    assert found.alpha.low is not None and found.alpha.low > 0.3

@@ -1,7 +1,7 @@
 """Metrics held against people."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from promptlift.judging.statistics.metrics_agreement import mean_preferences, metric_agreement
+from promptlift.statistics import Estimate
 from tests.judging.votes import swapped, votes_of
 
 PAIRS = st.lists(
@@ -21,10 +22,10 @@ def test_accuracy_and_tau_by_hand() -> None:
     # Right, wrong, a tie of the metric, people split, right.
     found = metric_agreement([0, 1, 2, 3, 4], [0.2, 0.1, 0.0, -9.0, -0.3], [1, -0.5, 1, 0, -1])
     assert (found.pairs, found.prompts, found.decided) == (5, 5, 4)
-    assert found.accuracy == pytest.approx(2.5 / 4)
+    assert found.accuracy.value == pytest.approx(2.5 / 4)
     # Of ten comparisons people tie one (first and third). Of the others are discordant: second
     # with third, fourth with second, fourth with fifth; concordant are six.
-    assert found.tau == pytest.approx((6 - 3) / np.sqrt(10 * 9))
+    assert found.tau.value == pytest.approx((6 - 3) / np.sqrt(10 * 9))
     json.dumps(asdict(found), allow_nan=False)
 
 
@@ -34,9 +35,9 @@ def test_tau_is_scipys(pairs: list[tuple[int, int, int]]) -> None:
     prompts, metric, people = zip(*pairs, strict=True)
     found = metric_agreement(prompts, metric, [value / 2 for value in people], draws=20)
     if len(set(metric)) == 1 or len(set(people)) == 1:
-        assert found.tau is None
+        assert found.tau.value is None
     else:
-        assert found.tau == pytest.approx(stats.kendalltau(metric, people).statistic)
+        assert found.tau.value == pytest.approx(stats.kendalltau(metric, people).statistic)
 
 
 @given(PAIRS)
@@ -52,12 +53,12 @@ def test_turning_both_or_the_order_changes_nothing_and_one_flips(
     assert metric_agreement(prompts[::-1], metric[::-1], shares[::-1], draws=20) == found
     flipped = metric_agreement(prompts, down, shares, draws=20)
     for name in ("accuracy", "tau"):
-        low, value, high = (getattr(found, name + end) for end in ("_low", "", "_high"))
-        if value is not None:
+        one, other = getattr(found, name), getattr(flipped, name)
+        if one.value is not None:
             whole = 1 if name == "accuracy" else 0
-            assert getattr(flipped, name) == pytest.approx(whole - value)
-            assert getattr(flipped, name + "_low") == pytest.approx(whole - high)
-            assert whole - 1 <= low <= high <= 1 + 1e-12
+            assert other.value == pytest.approx(whole - one.value)
+            assert other.low == pytest.approx(whole - one.high)
+            assert whole - 1 <= one.low <= one.high <= 1 + 1e-12
 
 
 def test_weighted_tau_is_that_of_the_repeated_pairs() -> None:
@@ -79,14 +80,14 @@ def test_whole_prompts_are_drawn() -> None:
     copies = metric_agreement(
         [*range(60)] * 4, np.tile(metric, 4).tolist(), np.tile(people, 4).tolist()
     )
-    assert (copies.accuracy_low, copies.accuracy_high) == (once.accuracy_low, once.accuracy_high)
-    assert (copies.tau_low, copies.tau_high) == pytest.approx((once.tau_low, once.tau_high))
+    assert copies.accuracy == once.accuracy
+    assert astuple(copies.tau) == pytest.approx(astuple(once.tau))
 
 
 def test_nothing_to_compare() -> None:
-    found = metric_agreement([], [], [])
-    assert (found.accuracy, found.tau, found.tau_low, found.pairs) == (None, None, None, 0)
-    assert metric_agreement([1, 2], [0.1, 0.2], [0, 0]).accuracy_low is None
+    found, nothing = metric_agreement([], [], []), Estimate(None, None, None)
+    assert (found.accuracy, found.tau, found.pairs) == (nothing, nothing, 0)
+    assert metric_agreement([1, 2], [0.1, 0.2], [0, 0]).accuracy.low is None
     with pytest.raises(ValueError, match="1, 2 and 1 values"):
         metric_agreement([1], [0.1, 0.2], [0])
     with pytest.raises(ValueError, match="from -1 to 1"):

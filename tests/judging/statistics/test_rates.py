@@ -13,21 +13,28 @@ from promptlift.errors import InputError
 from promptlift.judging.records import Vote
 from promptlift.judging.statistics.rates import RULES, TIES_HALF, TIES_LOSE, WITHOUT_TIES, win_rates
 from promptlift.judging.statistics.selecting import counted, outcome
+from promptlift.statistics import Estimate
 from tests.judging.votes import relabelled, some_votes, swapped, vote, votes_of
+
+
+def known(found: Estimate) -> tuple[float, float, float]:
+    """Low end, value and high end; one half for what is not defined."""
+    low, value, high = (0.5 if one is None else one for one in (found.low, found.value, found.high))
+    return low, value, high
 
 
 def test_the_papers_79_of_100() -> None:
     found = win_rates(votes_of("w" * 79 + "l" * 13 + "t" * 8)).together
     rate = found.rates[TIES_LOSE]
-    assert (rate.rate, rate.n) == (0.79, 100)
-    assert (round(rate.low, 2), round(rate.high, 2)) == (0.70, 0.86)
+    assert (rate.wilson.value, rate.n) == (0.79, 100)
+    assert (round(rate.wilson.low or 0, 2), round(rate.wilson.high or 0, 2)) == (0.70, 0.86)
 
 
 def test_the_three_rules_by_hand() -> None:
     found = win_rates(votes_of("wwwwllttbss")).together
     assert (found.votes, found.wins, found.losses, found.ties, found.both_bad) == (9, 4, 2, 3, 1)
     assert (found.raters, found.prompts) == (1, 9)
-    rates = {rule: (rate.rate, rate.n) for rule, rate in found.rates.items()}
+    rates = {rule: (rate.wilson.value, rate.n) for rule, rate in found.rates.items()}
     assert rates == {
         TIES_LOSE: (4 / 9, 9),
         WITHOUT_TIES: (4 / 6, 6),
@@ -43,11 +50,10 @@ def test_intervals_hold_the_estimate_and_stay_in_range(votes: list[Vote]) -> Non
     found = win_rates(votes, draws=50)
     for tally in (found.together, *found.by_rater.values()):
         for rate in tally.rates.values():
-            assert 0.0 <= rate.low <= rate.high <= 1.0
-            if rate.rate is not None:
-                assert rate.low <= rate.rate <= rate.high
-            if rate.crossed_low is not None and rate.crossed_high is not None:
-                assert 0.0 <= rate.crossed_low <= rate.crossed_high <= 1.0
+            low, value, high = known(rate.wilson)
+            assert 0.0 <= low <= value <= high <= 1.0
+            low, value, high = known(rate.crossed)
+            assert 0.0 <= low <= high <= 1.0
     assert sum(tally.votes for tally in found.by_rater.values()) == found.together.votes
     json.dumps(asdict(found), allow_nan=False)
 
@@ -70,13 +76,12 @@ def test_relabelling_the_systems_flips_the_rate(votes: list[Vote]) -> None:
     assert back.together.sign_test == there.together.sign_test
     for rule in (WITHOUT_TIES, TIES_HALF):
         one, other = there.together.rates[rule], back.together.rates[rule]
-        assert (one.rate is None) == (other.rate is None)
-        if one.rate is not None and other.rate is not None:
-            assert one.rate == pytest.approx(1 - other.rate)
-        assert (one.low, one.high) == pytest.approx((1 - other.high, 1 - other.low))
-        if one.crossed_low is not None and other.crossed_high is not None:
-            assert one.crossed_low == pytest.approx(1 - other.crossed_high)
-    lost = back.together.rates[TIES_LOSE].rate
+        assert (one.wilson.value is None) == (other.wilson.value is None)
+        for kind in ("wilson", "crossed"):
+            low, value, high = known(getattr(one, kind))
+            flipped = [1 - end for end in known(getattr(other, kind))[::-1]]
+            assert [low, value, high] == pytest.approx(flipped)
+    lost = back.together.rates[TIES_LOSE].wilson.value
     assert lost == pytest.approx(there.together.losses / there.together.votes)
 
 
@@ -89,7 +94,7 @@ def test_only_first_judgements_of_people_count() -> None:
         vote("right", prompt=4, question="match"),
     ]
     found = win_rates(votes, question="picture")
-    assert (found.kind, found.together.wins, found.together.losses) == ("person", 1, 1)
+    assert (found.together.wins, found.together.losses) == (1, 1)
     assert win_rates(votes, kind="simulated").together.votes == 1
     with pytest.raises(InputError, match="`match`, `picture`"):
         win_rates(votes)
@@ -118,7 +123,7 @@ def test_no_votes_are_no_evidence() -> None:
     assert found.by_rater == {}
     assert found.together.sign_test == 1.0
     for rate in found.together.rates.values():
-        assert (rate.rate, rate.low, rate.high, rate.crossed_low) == (None, 0.0, 1.0, None)
+        assert (rate.wilson, rate.crossed.low) == (Estimate(None, 0.0, 1.0), None)
 
 
 def test_one_rater_draws_prompts_alone() -> None:
@@ -129,9 +134,10 @@ def test_one_rater_draws_prompts_alone() -> None:
         for copy in (1, 2)
     ]
     rate = win_rates(votes).together.rates[WITHOUT_TIES]
-    assert rate.crossed_low is not None and rate.crossed_high is not None
-    assert rate.crossed_high - rate.crossed_low == pytest.approx(2 * 1.96 * 0.0775, rel=0.1)
-    assert rate.high - rate.low < 0.75 * (rate.crossed_high - rate.crossed_low)
+    low, _, high = known(rate.crossed)
+    assert high - low == pytest.approx(2 * 1.96 * 0.0775, rel=0.1)
+    narrow_low, _, narrow_high = known(rate.wilson)
+    assert narrow_high - narrow_low < 0.75 * (high - low)
 
 
 def test_simulated_raters_have_the_rate_they_were_given() -> None:
@@ -139,7 +145,7 @@ def test_simulated_raters_have_the_rate_they_were_given() -> None:
     votes = simulate_votes(crowd, raters=150, prompts=100, seed=1)
     assert {vote.kind for vote in votes} == {"simulated"}
     tally = win_rates(votes, kind="simulated", draws=10).together
-    assert tally.rates[WITHOUT_TIES].rate == pytest.approx(crowd.win_rate(), abs=0.06)
+    assert tally.rates[WITHOUT_TIES].wilson.value == pytest.approx(crowd.win_rate(), abs=0.06)
     assert tally.ties / tally.votes == pytest.approx(0.2, abs=0.02)
     assert simulate_votes(crowd, raters=2, prompts=3) == simulate_votes(crowd, raters=2, prompts=3)
     assert Crowd().win_rate() == pytest.approx(1 / (1 + math.exp(-1)))

@@ -1,6 +1,7 @@
 """Measures of a picture, by hand and against SciPy."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from hypothesis.extra import numpy as hypothesis_numpy
 from PIL import Image
 from scipy.ndimage import convolve
 
+from benchmarks.world.render import render
 from promptlift.scoring.pictures.measures import (
     MEASURES,
     contrast,
@@ -19,6 +21,7 @@ from promptlift.scoring.pictures.measures import (
     measure,
     sharpness,
 )
+from promptlift.world.scenes import HELD_OUT, Thing, draw_scene
 from tests.scoring.clip_models import SHAPES, shape_picture
 
 Grey = npt.NDArray[np.uint8]
@@ -75,20 +78,20 @@ def test_entropy_and_contrast_do_not_see_where_pixels_are(grey: Grey, random: ob
 @pytest.mark.parametrize("noise", [0.0, 1.0, 2.0])
 @pytest.mark.parametrize("levels", [[0], [128], [255], [20, 200], [10, 90, 170, 250]])
 def test_a_few_solid_colours_are_near_blank(levels: list[int], noise: float) -> None:
-    assert is_near_blank(bands(levels, size=256, noise=noise))
+    assert is_near_blank(Image.fromarray(bands(levels, size=256, noise=noise)))
 
 
 @pytest.mark.parametrize("noise", [10.0, 60.0])
 def test_noise_is_not_near_blank(noise: float) -> None:
-    assert not is_near_blank(bands([128], size=256, noise=noise))
+    assert not is_near_blank(Image.fromarray(bands([128], size=256, noise=noise)))
 
 
 def test_gradients_are_not_near_blank() -> None:
     across = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
-    assert not is_near_blank(across)
-    assert not is_near_blank(across.T)
+    assert not is_near_blank(Image.fromarray(across))
+    assert not is_near_blank(Image.fromarray(across.T))
     steep = (across // 2 + across.T // 2).astype(np.uint8)
-    assert not is_near_blank(steep)
+    assert not is_near_blank(Image.fromarray(steep))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -99,6 +102,39 @@ def test_drawn_shapes_are_not_near_blank(shape: str) -> None:
     assert found["entropy"] > 3.0
     assert found["sharpness"] > 100.0
     assert 0.0 < found["contrast"] < 0.5
+
+
+def rendered(*things: Thing, background: str = "plain") -> Image.Image:
+    scene = replace(
+        draw_scene(HELD_OUT), things=things, background=background, style="flat", fault="clean"
+    )
+    return Image.fromarray(render(scene))
+
+
+@pytest.mark.parametrize("background", ["plain", "night sky"])
+def test_an_empty_background_is_near_blank(background: str) -> None:
+    assert is_near_blank(rendered(background=background))
+
+
+def test_shapes_of_one_lightness_are_not_near_blank() -> None:
+    picture = rendered(
+        Thing(shape="circle", colour="blue", x=18, y=32, radius=12, turn=0),
+        Thing(shape="diamond", colour="red", x=46, y=32, radius=12, turn=0),
+    )
+    assert not is_near_blank(picture)
+    # The same in grey, where blue, red and the background have one lightness.
+    shown = np.asarray(picture).astype(np.float64)
+    lightness = shown @ [0.299, 0.587, 0.114]
+    even = np.clip(shown + (90 - lightness)[..., None], 0, 255).astype(np.uint8)
+    assert not is_near_blank(Image.fromarray(even))
+    assert is_near_blank(Image.fromarray(even).convert("L"))
+
+
+def test_hardly_any_render_of_the_pocket_world_is_near_blank() -> None:
+    seeds = range(HELD_OUT, HELD_OUT + 300)
+    found = [is_near_blank(Image.fromarray(render(draw_scene(seed)))) for seed in seeds]
+    # A large plain shape on a plain background is, as a flag is; measured in grey it were 32.
+    assert sum(found) < 6
 
 
 def test_tiny_pictures_do_not_break_it() -> None:

@@ -116,7 +116,7 @@ def test_one_model_is_loaded_once(clip_folder: Path, tmp_path: Path) -> None:
     )
     make_scorer("aesthetic", shared)
     make_scorer("pickscore", shared)
-    assert len(shared.encoders()) == 1
+    assert len(shared._encoders) == 1
 
 
 def test_missing_pickscore_and_its_tokenizer_are_named(tmp_path: Path) -> None:

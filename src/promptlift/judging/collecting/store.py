@@ -130,8 +130,7 @@ class VoteStore:
 
     def rater(self, token: str) -> Rater | None:
         """The rater of a link."""
-        rows = self._rows("SELECT * FROM raters WHERE token = ?", token)
-        return Rater(**rows[0]) if rows else None
+        return next((rater for rater in self.raters() if rater.token == token), None)
 
     def pairs(self) -> list[JudgedPair]:
         rows = self._rows("SELECT *, id AS pair FROM pairs ORDER BY id")

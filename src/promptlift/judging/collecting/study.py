@@ -13,8 +13,8 @@ from promptlift.errors import ConfigError, InputError
 from promptlift.judging.collecting.assignment import assign
 from promptlift.judging.collecting.store import VoteStore
 from promptlift.judging.config import JudgingConfig
-from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, JudgedPair
-from promptlift.pictures import Picture, by_noise, read_index
+from promptlift.judging.records import PERSON, JudgedPair
+from promptlift.pictures import IMPROVED, ORIGINAL, Picture, by_noise, read_index
 
 FILE = "judging/votes.sqlite"
 

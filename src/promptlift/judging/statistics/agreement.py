@@ -6,27 +6,25 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, Vote
-from promptlift.judging.statistics.selecting import TIE, counted, outcome
-from promptlift.statistics import DRAWS, Array, crossed_totals, percentiles
+from promptlift.judging.records import PERSON, Vote
+from promptlift.judging.statistics.selecting import TIE, outcomes
+from promptlift.pictures import IMPROVED, ORIGINAL
+from promptlift.statistics import DRAWS, Array, Estimate, crossed_totals, percentiles, shares
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How far raters agree on whether the baseline, the system or neither is better.
+    """How far raters agree on whether the original, the system or neither is better.
 
     Attributes:
         raters: who judged at least one pair, sorted.
         pairs: judged by two raters or more.
-        alpha: Krippendorff's, over all those pairs; None where it is not defined.
-        alpha_low, alpha_high: its 95% percentile bootstrap interval over prompts.
+        alpha: Krippendorff's, over all those pairs, with its bootstrap interval over prompts.
     """
 
     raters: tuple[str, ...]
     pairs: int
-    alpha: float | None
-    alpha_low: float | None
-    alpha_high: float | None
+    alpha: Estimate
 
 
 def agreement(
@@ -35,7 +33,6 @@ def agreement(
     question: str | None = None,
     kind: str = PERSON,
     system: str = IMPROVED,
-    baseline: str = ORIGINAL,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Agreement:
@@ -47,26 +44,19 @@ def agreement(
     Raises:
         InputError: votes on several questions, none of which was named, or on other systems.
     """
-    chosen = counted(votes, question=question, kind=kind)
-    prompt_of = {vote.pair: vote.prompt_index for vote in chosen}
-    pairs, categories = sorted(prompt_of), [baseline, system, TIE]
+    found = outcomes(votes, question=question, kind=kind, system=system)
+    prompt_of = {vote.pair: vote.prompt_index for vote, _ in found}
+    pairs, categories = sorted(prompt_of), [ORIGINAL, system, TIE]
     counts = np.zeros((len(pairs), len(categories)), dtype=np.int64)
     places = {pair: row for row, pair in enumerate(pairs)}
-    for vote in chosen:
-        answer = outcome(vote, system=system, baseline=baseline)
+    for vote, answer in found:
         counts[places[vote.pair], categories.index(answer)] += 1
-    several = counts.sum(axis=1) > 1
-    low = high = None
-    if several.any():
-        prompts = [prompt_of[pair] for pair, kept in zip(pairs, several, strict=True) if kept]
-        drawn = crossed_totals(_coincidences(counts), None, prompts, draws=draws, seed=seed)
-        low, high = percentiles(_alphas(drawn))
+    prompts = [prompt_of[pairs[place]] for place in np.flatnonzero(counts.sum(axis=1) > 1)]
+    drawn = crossed_totals(_coincidences(counts), None, prompts, draws=draws, seed=seed)
     return Agreement(
-        raters=tuple(sorted({vote.rater for vote in chosen})),
-        pairs=int(several.sum()),
-        alpha=krippendorff_alpha(counts),
-        alpha_low=low,
-        alpha_high=high,
+        raters=tuple(sorted({vote.rater for vote, _ in found})),
+        pairs=len(prompts),
+        alpha=Estimate(krippendorff_alpha(counts), *percentiles(_alphas(drawn))),
     )
 
 
@@ -96,7 +86,4 @@ def _alphas(totals: Array) -> Array:
     alike, of_category = totals[:, 0], totals[:, 1:]
     n = of_category.sum(axis=1)
     by_chance = (of_category * (of_category - 1)).sum(axis=1)
-    found = np.full(len(totals), np.nan)
-    above, below = (n - 1) * alike - by_chance, n * (n - 1) - by_chance
-    np.divide(above, below, out=found, where=below > 0)
-    return found
+    return shares((n - 1) * alike - by_chance, n * (n - 1) - by_chance)

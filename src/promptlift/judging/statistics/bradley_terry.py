@@ -38,13 +38,6 @@ class Strengths:
     ties: int
     unconnected: float
 
-    def win_probability(self, first: str, second: str) -> float:
-        """Probability that the first system is preferred to the second, a tie counted as half."""
-        difference = (
-            self.strengths[self.systems.index(first)] - self.strengths[self.systems.index(second)]
-        )
-        return 1.0 / (1.0 + math.exp(-difference))
-
 
 def bradley_terry(
     votes: Iterable[Vote],
@@ -133,14 +126,11 @@ def check_connected(wins: Array, systems: Sequence[str]) -> None:
     reaches = _reaches(wins)
     if reaches.all():
         return
-    # Some group of systems is reached by nobody outside it.
-    groups = [reaches[:, place] & reaches[place] for place in range(len(systems))]
-    top = next(group for place, group in enumerate(groups) if (reaches[:, place] <= group).all())
+    # The fewest that reach a system reach each other, and nobody else reaches them.
+    top = reaches[:, reaches.sum(axis=0).argmin()]
     unbeaten, others = _names(systems, top), _names(systems, ~top)
-    verb = "was" if top.sum() == 1 else "were"
-    how = "beaten by or tied with" if (wins[top][:, ~top] > 0).any() else "compared with"
     raise InputError(
-        f"No finite strengths: {unbeaten} {verb} never {how} {others}. "
+        f"No finite strengths: no vote says that any of {others} beats or ties with {unbeaten}. "
         "Gather more votes, or leave systems out."
     )
 
@@ -153,12 +143,8 @@ def _points(votes: Sequence[Vote], systems: Sequence[str]) -> Array:
         left, right = place[vote.left], place[vote.right]
         if left == right:
             raise InputError(f"Pair `{vote.pair}` shows `{vote.left}` on both sides.")
-        if vote.is_tie:
-            points[row, left, right] = points[row, right, left] = 0.5
-        elif vote.winner == vote.left:
-            points[row, left, right] = 1.0
-        else:
-            points[row, right, left] = 1.0
+        won = 0.5 if vote.is_tie else float(vote.winner == vote.left)
+        points[row, left, right], points[row, right, left] = won, 1.0 - won
     return points.reshape(len(votes), len(systems) ** 2)
 
 

@@ -1,19 +1,15 @@
 """Whether an automatic metric prefers what people prefer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
-from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, Vote
-from promptlift.judging.statistics.selecting import TIE, counted, outcome
-from promptlift.statistics import (
-    DRAWS,
-    Array,
-    multiplicities,
-    percentiles,
-    shares,
-)
+from promptlift.judging.records import PERSON, Vote
+from promptlift.judging.statistics.selecting import TIE, outcomes
+from promptlift.pictures import IMPROVED
+from promptlift.statistics import DRAWS, Array, Estimate, multiplicities, percentiles, shares
 
 _ROWS = 512
 
@@ -28,21 +24,15 @@ class MetricAgreement:
         decided: pairs on which people are not evenly split.
         accuracy: share of the decided pairs whose better picture the metric finds, a tie of the
             metric counted as half; in [0, 1], chance is 0.5. None without decided pairs.
-        accuracy_low, accuracy_high: 95% percentile bootstrap interval over prompts.
         tau: Kendall's tau-b of difference and preference, in [-1, 1]; None where one of them is
-            the same for all pairs.
-        tau_low, tau_high: 95% percentile bootstrap interval over prompts.
+            the same for all pairs. Both have percentile bootstrap intervals over prompts.
     """
 
     pairs: int
     prompts: int
     decided: int
-    accuracy: float | None
-    accuracy_low: float | None
-    accuracy_high: float | None
-    tau: float | None
-    tau_low: float | None
-    tau_high: float | None
+    accuracy: Estimate
+    tau: Estimate
 
 
 def metric_agreement(
@@ -82,22 +72,20 @@ def metric_agreement(
     right = decided * (1.0 + np.sign(metric) * np.sign(people)) / 2.0
     _, places = np.unique(np.asarray(prompts), return_inverse=True)
     count = len(set(prompts))
-    weights = np.ones((1, 0))
-    if count:
-        weights = multiplicities(count, draws, np.random.default_rng(seed))[:, places]
-    accuracy_low, accuracy_high = percentiles(shares(weights @ right, weights @ decided))
-    tau_low, tau_high = percentiles(_taus(metric, people, weights))
-    [value] = _taus(metric, people, np.ones((1, len(metric))))
+    weights = multiplicities(count, draws, np.random.default_rng(seed))[:, places]
+    once = np.ones((1, len(metric)))
+
+    def estimate(statistic: Callable[[Array], Array]) -> Estimate:
+        [value] = statistic(once)
+        known = None if np.isnan(value) else float(value)
+        return Estimate(known, *percentiles(statistic(weights)))
+
     return MetricAgreement(
         pairs=len(metric),
         prompts=count,
         decided=int(decided.sum()),
-        accuracy=float(right.sum() / decided.sum()) if decided.any() else None,
-        accuracy_low=accuracy_low,
-        accuracy_high=accuracy_high,
-        tau=None if np.isnan(value) else float(value),
-        tau_low=tau_low,
-        tau_high=tau_high,
+        accuracy=estimate(lambda drawn: shares(drawn @ right, drawn @ decided)),
+        tau=estimate(lambda drawn: _taus(metric, people, drawn)),
     )
 
 
@@ -107,22 +95,17 @@ def mean_preferences(
     question: str | None = None,
     kind: str = PERSON,
     system: str = IMPROVED,
-    baseline: str = ORIGINAL,
 ) -> dict[str, tuple[int, float]]:
     """For each pair its prompt's index and the mean of its votes: 1 a win, 0 a tie, -1 a loss.
 
     Raises:
         InputError: votes on several questions, none of which was named, or on other systems.
     """
-    points: dict[str, list[int]] = {}
-    prompt_of: dict[str, int] = {}
-    for vote in counted(votes, question=question, kind=kind):
-        result = outcome(vote, system=system, baseline=baseline)
-        points.setdefault(vote.pair, []).append(
-            0 if result == TIE else 1 if result == system else -1
-        )
-        prompt_of[vote.pair] = vote.prompt_index
-    return {pair: (prompt_of[pair], sum(found) / len(found)) for pair, found in points.items()}
+    points: dict[tuple[str, int], list[int]] = {}
+    for vote, winner in outcomes(votes, question=question, kind=kind, system=system):
+        point = 0 if winner == TIE else 1 if winner == system else -1
+        points.setdefault((vote.pair, vote.prompt_index), []).append(point)
+    return {pair: (index, fmean(found)) for (pair, index), found in points.items()}
 
 
 def _taus(first: Array, second: Array, weights: Array) -> Array:

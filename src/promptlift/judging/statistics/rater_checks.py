@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from promptlift.judging.records import ATTENTION, JUDGE, PERSON, REPEAT, Vote
 from promptlift.judging.statistics.selecting import TIE, counted
-from promptlift.statistics import sign_test, wilson
+from promptlift.statistics import Estimate, sign_test, wilson
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,15 +16,13 @@ class RaterCheck:
         rater: by name.
         repeats: pairs answered both at first and again, swapped.
         alike: those answered alike both times, as systems, not sides.
-        consistency: alike over repeats; None without repeats.
-        consistency_low, consistency_high: Wilson's 95% interval.
+        consistency: alike over repeats, with Wilson's interval.
         chance: the consistency expected of someone who gives the same answers in random order:
             the sum over answers of their share the first time times their share the second time.
             None without repeats.
         decided: pairs, seen first, where a side was preferred.
         left: those where it was the left.
-        left_share: left over decided; None without any.
-        left_low, left_high: Wilson's 95% interval.
+        left_share: left over decided, with Wilson's interval.
         left_test: p of the exact two-sided binomial test that left and right are equally likely;
             valid where a fair coin chose the sides.
         attention: pairs with a known answer that the rater answered.
@@ -34,15 +32,11 @@ class RaterCheck:
     rater: str
     repeats: int
     alike: int
-    consistency: float | None
-    consistency_low: float
-    consistency_high: float
+    consistency: Estimate
     chance: float | None
     decided: int
     left: int
-    left_share: float | None
-    left_low: float
-    left_high: float
+    left_share: Estimate
     left_test: float
     attention: int
     attention_passed: int
@@ -86,22 +80,20 @@ def _check(votes: Sequence[Vote], known: Mapping[str, str]) -> RaterCheck:
     decided = [vote for vote in judged.values() if not vote.is_tie]
     left = sum(vote.answer == "left" for vote in decided)
     attention = [vote for vote in votes if vote.purpose == ATTENTION and vote.pair in known]
-    consistency_low, consistency_high = wilson(alike, len(again))
-    left_low, left_high = wilson(left, len(decided))
     return RaterCheck(
         rater=votes[0].rater,
         repeats=len(again),
         alike=alike,
-        consistency=alike / len(again) if again else None,
-        consistency_low=consistency_low,
-        consistency_high=consistency_high,
+        consistency=_share(alike, len(again)),
         chance=by_chance / len(again) ** 2 if again else None,
         decided=len(decided),
         left=left,
-        left_share=left / len(decided) if decided else None,
-        left_low=left_low,
-        left_high=left_high,
+        left_share=_share(left, len(decided)),
         left_test=sign_test(left, len(decided) - left),
         attention=len(attention),
         attention_passed=sum((vote.winner or TIE) == known[vote.pair] for vote in attention),
     )
+
+
+def _share(count: int, n: int) -> Estimate:
+    return Estimate(count / n if n else None, *wilson(count, n))

@@ -1,15 +1,17 @@
-"""Win rates of one system over another, with intervals."""
+"""Win rates of a system over the original, with intervals."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, Vote
-from promptlift.judging.statistics.selecting import TIE, counted, outcome
+from promptlift.judging.records import PERSON, Vote
+from promptlift.judging.statistics.selecting import TIE, outcomes
+from promptlift.pictures import IMPROVED, ORIGINAL
 from promptlift.statistics import (
     DRAWS,
     Array,
+    Estimate,
     crossed_totals,
     percentiles,
     shares,
@@ -35,22 +37,16 @@ class WinRate:
     a third of ties), never too narrow, and keeps its width where all votes are ties.
 
     Attributes:
-        rule: of `RULES`. "ties_lose" is the paper's: 79 of 100 pictures better than the original.
-        rate: in [0, 1]; None without votes.
         n: votes that the rule counts.
-        low, high: Wilson's 95% interval, as if votes were independent.
-        crossed_low, crossed_high: 95% percentile interval of the bootstrap over raters and
-            prompts (`crossed_totals`), over prompts alone for one rater; None without votes.
-            Where all votes agree it has no width: use Wilson's there.
+        wilson: the rate in [0, 1] with Wilson's interval, as if votes were independent.
+        crossed: the same rate with the percentile interval of the bootstrap over raters and
+            prompts (`crossed_totals`), over prompts alone for one rater. Where all votes agree it
+            has no width: use Wilson's there.
     """
 
-    rule: str
-    rate: float | None
     n: int
-    low: float
-    high: float
-    crossed_low: float | None
-    crossed_high: float | None
+    wilson: Estimate
+    crossed: Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +56,13 @@ class Tally:
     Attributes:
         votes: answered, `wins + losses + ties`.
         wins: of the system.
-        losses: to the baseline.
+        losses: to the original.
         ties: pictures equally good or equally bad.
         both_bad: those of the ties in which both were bad.
         raters, prompts: how many there are.
         sign_test: p of the exact two-sided sign test, ties left out.
-        rates: by rule, the keys of `RULES`.
+        rates: by rule, the keys of `RULES`. "ties_lose" is the paper's: 79 of 100 pictures better
+            than the original.
     """
 
     votes: int
@@ -81,18 +78,13 @@ class Tally:
 
 @dataclass(frozen=True, kw_only=True)
 class WinRates:
-    """What raters say of a system against a baseline, in answer to one question.
+    """What raters say of a system against the original, in answer to one question.
 
     Attributes:
-        system, baseline: names of the two.
-        kind: whose votes: "person" or "simulated".
         together: all votes.
         by_rater: each rater's own, sorted by name.
     """
 
-    system: str
-    baseline: str
-    kind: str
     together: Tally
     by_rater: Mapping[str, Tally]
 
@@ -103,7 +95,6 @@ def win_rates(
     question: str | None = None,
     kind: str = PERSON,
     system: str = IMPROVED,
-    baseline: str = ORIGINAL,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> WinRates:
@@ -114,40 +105,27 @@ def win_rates(
     Raises:
         InputError: votes on several questions, none of which was named, or on other systems.
     """
-    chosen = counted(votes, question=question, kind=kind)
-    results = [outcome(vote, system=system, baseline=baseline) for vote in chosen]
-    points = np.array(
-        [[result == system, result == baseline, result == TIE] for result in results],
-        dtype=np.float64,
-    ).reshape(-1, 3)
-    raters = np.array([vote.rater for vote in chosen], dtype=object)
+    found = outcomes(votes, question=question, kind=kind, system=system)
+    of_rater: dict[str, list[tuple[Vote, str]]] = {}
+    for vote, winner in found:
+        of_rater.setdefault(vote.rater, []).append((vote, winner))
     return WinRates(
-        system=system,
-        baseline=baseline,
-        kind=kind,
-        together=_tally(chosen, points, draws, seed),
+        together=_tally(found, system, draws, seed),
         by_rater={
-            rater: _tally(
-                [vote for vote in chosen if vote.rater == rater],
-                points[raters == rater],
-                draws,
-                seed,
-            )
-            for rater in sorted(set(raters))
+            rater: _tally(of_rater[rater], system, draws, seed) for rater in sorted(of_rater)
         },
     )
 
 
-def _tally(votes: Sequence[Vote], points: Array, draws: int, seed: int) -> Tally:
-    """Points are [votes, 3]: win, loss, tie."""
-    wins, losses, ties = (int(count) for count in points.sum(axis=0))
+def _tally(found: Sequence[tuple[Vote, str]], system: str, draws: int, seed: int) -> Tally:
+    votes = [vote for vote, _ in found]
     raters, prompts = [vote.rater for vote in votes], [vote.prompt_index for vote in votes]
-    drawn = crossed_totals(points, raters, prompts, draws=draws, seed=seed) if votes else None
-    counts = {
-        TIES_LOSE: (wins, wins + losses + ties),
-        WITHOUT_TIES: (wins, wins + losses),
-        TIES_HALF: (wins + ties / 2, wins + losses + ties),
-    }
+    points = np.array(
+        [[winner == name for name in (system, ORIGINAL, TIE)] for _, winner in found],
+        dtype=np.float64,
+    ).reshape(-1, 3)
+    drawn = crossed_totals(points, raters, prompts, draws=draws, seed=seed)
+    wins, losses, ties = (int(count) for count in points.sum(axis=0))
     return Tally(
         votes=len(votes),
         wins=wins,
@@ -157,28 +135,23 @@ def _tally(votes: Sequence[Vote], points: Array, draws: int, seed: int) -> Tally
         raters=len(set(raters)),
         prompts=len(set(prompts)),
         sign_test=sign_test(wins, losses),
-        rates={rule: _rate(rule, *counts[rule], drawn) for rule in RULES},
+        rates={rule: _rate(rule, points.sum(axis=0), drawn) for rule in RULES},
     )
 
 
-def _rate(rule: str, won: float, n: int, drawn: Array | None) -> WinRate:
-    low, high = wilson(won, n)
-    crossed_low, crossed_high = (
-        (None, None) if drawn is None else percentiles(_drawn_rates(rule, drawn))
-    )
+def _rate(rule: str, points: Array, drawn: Array) -> WinRate:
+    """A rate of [wins, losses, ties], and of [draws, 3] of them."""
+    won, n = map(float, _won_of(rule, points))
+    rate = won / n if n else None
+    crossed = percentiles(shares(*_won_of(rule, drawn.T)))
     return WinRate(
-        rule=rule,
-        rate=won / n if n else None,
-        n=n,
-        low=low,
-        high=high,
-        crossed_low=crossed_low,
-        crossed_high=crossed_high,
+        n=int(n), wilson=Estimate(rate, *wilson(won, int(n))), crossed=Estimate(rate, *crossed)
     )
 
 
-def _drawn_rates(rule: str, drawn: Array) -> Array:
-    wins, losses, ties = drawn.T
+def _won_of(rule: str, points: Array) -> tuple[Array, Array]:
+    """What the rule counts as won, and of how many, from wins, losses and ties."""
+    wins, losses, ties = points
     if rule == WITHOUT_TIES:
-        return shares(wins, wins + losses)
-    return shares(wins + ties / 2 if rule == TIES_HALF else wins, wins + losses + ties)
+        return wins, wins + losses
+    return wins + ties / 2 if rule == TIES_HALF else wins, wins + losses + ties

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from promptlift.errors import InputError
-from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, Vote
+from promptlift.judging.records import PERSON, Vote
+from promptlift.pictures import IMPROVED, ORIGINAL
 
 TIE = "tie"
 
@@ -44,16 +45,24 @@ def counted(
     return [vote for vote in latest.values() if vote.answer != "skip"]
 
 
-def outcome(vote: Vote, *, system: str = IMPROVED, baseline: str = ORIGINAL) -> str:
-    """The preferred system of the two, or `TIE`, whichever side it was shown on.
+def outcomes(
+    votes: Iterable[Vote], *, question: str | None, kind: str, system: str
+) -> list[tuple[Vote, str]]:
+    """The votes that count (see `counted`), each with its `outcome`."""
+    chosen = counted(votes, question=question, kind=kind)
+    return [(vote, outcome(vote, system=system)) for vote in chosen]
+
+
+def outcome(vote: Vote, *, system: str = IMPROVED) -> str:
+    """`system` or `ORIGINAL`, whichever was preferred, on whichever side; or `TIE`.
 
     Raises:
         InputError: the vote is on other systems, or was skipped.
     """
-    if {vote.left, vote.right} != {system, baseline} or system == baseline:
+    if {vote.left, vote.right} != {system, ORIGINAL}:
         raise InputError(
             f"Pair `{vote.pair}` shows `{vote.left}` and `{vote.right}`, "
-            f"not `{system}` and `{baseline}`. Choose the votes on two systems first."
+            f"not `{system}` and `{ORIGINAL}`. Choose the votes on two systems first."
         )
     if vote.is_tie:
         return TIE

@@ -24,10 +24,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from promptlift.errors import ConfigError
-from promptlift.judging.records import IMPROVED, ORIGINAL, PERSON, Vote
-from promptlift.judging.statistics.selecting import TIE, counted, outcome
-from promptlift.statistics import Array
+from promptlift.judging.records import PERSON, Vote
+from promptlift.judging.statistics.selecting import TIE, outcomes
+from promptlift.pictures import IMPROVED
+from promptlift.statistics import Array, scipy_special
 
 _HALVINGS = 50
 
@@ -37,7 +37,6 @@ class Monitor:
     """Evidence after each vote.
 
     Attributes:
-        alpha: promised limit of false alarms.
         e_values: against "wins and losses are equally likely", in (0, ∞), [..., votes].
         low, high: the confidence sequence of the win rate, in [0, 1], [..., votes]. It always
             contains the share of wins so far.
@@ -45,7 +44,6 @@ class Monitor:
             never did. At that vote the confidence sequence first excludes one half.
     """
 
-    alpha: float
     e_values: Array
     low: Array
     high: Array
@@ -74,33 +72,18 @@ def monitor(
             44 and 53 at 0.7; 22, 22 and 31 at 0.79 (2,000 simulations each).
 
     Raises:
-        ConfigError: a value out of its range.
+        MissingExtraError: SciPy is not installed.
     """
-    for name, value in (("alpha", alpha), ("null", null)):
-        if not 0.0 < value < 1.0:
-            raise ConfigError(f"`{name}` is {value}. It must be between 0 and 1.")
-    if prior <= 0.0:
-        raise ConfigError(f"`prior` is {prior}. It must be above 0.")
-    from scipy.special import betaln
-
-    won = np.asarray(wins, dtype=np.float64)
-    if not np.isin(won, (0.0, 1.0)).all():
-        raise ConfigError("Wins must be 1 and losses 0; leave ties out.")
-    after = np.arange(1, won.shape[-1] + 1)
-    total = np.cumsum(won, axis=-1)
+    betaln = scipy_special("Testing votes", "web").betaln
+    total = np.cumsum(np.asarray(wins, dtype=np.float64), axis=-1)
+    after = np.arange(1, total.shape[-1] + 1)
     mixture = betaln(prior + total, prior + after - total) - betaln(prior, prior)
     e_logs = mixture - _log_likelihood(total, after, np.float64(null))
     low, high = _sequence(mixture, total, after, -np.log(alpha))
-    reached = e_logs >= -np.log(alpha)
-    return Monitor(
-        alpha=alpha,
-        e_values=np.exp(e_logs),
-        low=low,
-        high=high,
-        stop=np.where(reached.any(axis=-1), reached.argmax(axis=-1) + 1, 0)
-        if won.shape[-1]
-        else np.zeros(won.shape[:-1], dtype=np.int64),
-    )
+    # A column of True after the last vote: where the limit was never reached, it is found there.
+    reached = np.insert(e_logs >= -np.log(alpha), len(after), True, axis=-1)
+    stop = (reached.argmax(axis=-1) + 1) % (len(after) + 1)
+    return Monitor(e_values=np.exp(e_logs), low=low, high=high, stop=stop)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,14 +110,13 @@ def evidence(
     question: str | None = None,
     kind: str = PERSON,
     system: str = IMPROVED,
-    baseline: str = ORIGINAL,
 ) -> Evidence:
     """The evidence of the first vote on each prompt (`first_decided`, then `monitor`).
 
     Raises:
         InputError: votes on several questions, none of which was named, or on other systems.
     """
-    decided = first_decided(votes, question=question, kind=kind, system=system, baseline=baseline)
+    decided = first_decided(votes, question=question, kind=kind, system=system)
     if not decided:
         return Evidence(prompts=0, e_value=1.0, low=0.0, high=1.0, stop=0)
     found = monitor(decided)
@@ -153,7 +135,6 @@ def first_decided(
     question: str | None = None,
     kind: str = PERSON,
     system: str = IMPROVED,
-    baseline: str = ORIGINAL,
 ) -> list[int]:
     """The first vote on each prompt, in their order: 1 for a win, 0 for a loss.
 
@@ -164,8 +145,8 @@ def first_decided(
         InputError: votes on several questions, none of which was named, or on other systems.
     """
     first: dict[int, str] = {}
-    for vote in counted(votes, question=question, kind=kind):
-        first.setdefault(vote.prompt_index, outcome(vote, system=system, baseline=baseline))
+    for vote, winner in outcomes(votes, question=question, kind=kind, system=system):
+        first.setdefault(vote.prompt_index, winner)
     return [int(result == system) for result in first.values() if result != TIE]
 
 
@@ -188,6 +169,6 @@ def _sequence(mixture: Array, total: Array, after: Array, limit: float) -> tuple
 
 
 def _log_likelihood(wins: Array, after: Array, rate: Array | np.float64) -> Array:
-    from scipy.special import xlog1py, xlogy
-
-    return np.asarray(xlogy(wins, rate) + xlog1py(after - wins, -rate), dtype=np.float64)
+    special = scipy_special("Testing votes", "web")
+    found = special.xlogy(wins, rate) + special.xlog1py(after - wins, -rate)
+    return np.asarray(found, dtype=np.float64)

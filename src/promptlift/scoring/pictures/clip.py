@@ -14,8 +14,6 @@ from promptlift.scoring.pictures.feature_cache import FeatureCache, FloatArray
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_CHUNK = 4096  # texts looked up at a time
-
 
 class ClipEncoder:
     """A CLIP or SigLIP in float32, with its tokenizer and picture preparation.
@@ -73,11 +71,9 @@ class ClipEncoder:
     def texts(self, texts: Sequence[str]) -> FloatArray:
         """Features of texts, float32 [texts, width]."""
         keys = [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in texts]
-        parts = [np.zeros((0, self.width), np.float32)]
-        for start in range(0, len(texts), _CHUNK):
-            part, of_part = (one[start : start + _CHUNK] for one in (texts, keys))
-            parts.append(self._cache.fetch(self._key, "text", of_part, partial(self._encode, part)))
-        return np.concatenate(parts)
+        if not texts:
+            return np.zeros((0, self.width), np.float32)
+        return self._cache.fetch(self._key, "text", keys, partial(self._encode, texts))
 
     def pictures(self, pictures: Sequence[Picture]) -> FloatArray:
         """Features of pictures, float32 [pictures, width].
@@ -95,10 +91,6 @@ class ClipEncoder:
                 [self._reader.image(pictures[place]) for place in places]
             ),
         )
-
-    def lacks(self, pictures: Sequence[Picture]) -> list[int]:
-        """Places of the pictures that are still to be encoded."""
-        return self._cache.missing(self._key, "picture", [one.sha256 for one in pictures])
 
     def cut_tokens(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each text beyond what the model reads."""

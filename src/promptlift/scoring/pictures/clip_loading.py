@@ -94,17 +94,17 @@ class _Source:
 
     def error(self, error: Exception, hint: str) -> ModelError:
         """An error in loading it, in a line."""
-        why = first_line(error)
+
         if self.is_folder:
-            return ModelError(f"model {self.name!r} cannot be loaded: {why}. Is the folder whole?")
-        if isinstance(error, ImportError):
-            return ModelError(f"model {self.name!r} needs more packages: {why}")
-        if self.offline:
-            return ModelError(f"{self.name} is not on this machine. {hint}")
-        return ModelError(
-            f"{self.name} is not on this machine and could not be downloaded: check the name and "
-            f"the connection. {hint}"
+            return ModelError(
+                f"model {self.name!r} cannot be loaded: {first_line(error)}. Is the folder whole?"
+            )
+        tried = (
+            " and could not be downloaded: check the name and the connection"
+            if not self.offline
+            else ""
         )
+        return ModelError(f"{self.name} is not on this machine{tried}. {hint}")
 
 
 def _load_model(source: _Source) -> Any:

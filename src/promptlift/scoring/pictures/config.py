@@ -37,7 +37,7 @@ class PictureScoringConfig:
     aesthetic_clip: str = option(AESTHETIC_CLIP, "CLIP whose features the head was trained on.")
     batch_size: int = option(32, "Pictures or texts encoded at a time.", least=1)
     device: str = option("auto", "auto, cpu, cuda or mps.")
-    offline: bool = option(False, "Do not reach for the Hub.")
+    offline: bool = option(False, "Load Hub models from the cache only.")
     seed: int = option(0, "Seed of the shuffled captions and of the intervals.")
     tie: float = option(1e-4, "Scores that differ by no more than this are a tie.", least=0)
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -48,10 +48,6 @@ class FeatureCache:
         """Let go of the file."""
         self._closed()
 
-    def missing(self, model: str, kind: str, keys: Sequence[str]) -> list[int]:
-        """Places of the keys that are not kept; of equal keys only the first place."""
-        return _absent(keys, self._read(model, kind, keys))
-
     def fetch(
         self,
         model: str,
@@ -68,7 +64,8 @@ class FeatureCache:
             make: gives the vectors at some places, float32 [places, width].
         """
         kept = self._read(model, kind, keys)
-        if absent := _absent(keys, kept):
+        first = {key: place for place, key in reversed([*enumerate(keys)]) if key not in kept}
+        if absent := sorted(first.values()):
             made = np.ascontiguousarray(make(absent), dtype=np.float32)
             new = dict(zip([keys[place] for place in absent], made, strict=True))
             with _clearly(self._path), self._database:
@@ -102,11 +99,3 @@ def _clearly(path: Path | None) -> Iterator[None]:
         raise InputError(f"{path} cannot be written: {error}.") from error
     except sqlite3.DatabaseError as error:
         raise InputError(f"{path} is damaged ({error}). Delete it and start again.") from error
-
-
-def _absent(keys: Sequence[str], kept: Mapping[str, FloatArray]) -> list[int]:
-    first: dict[str, int] = {}
-    for place, key in enumerate(keys):
-        if key not in kept:
-            first.setdefault(key, place)
-    return list(first.values())

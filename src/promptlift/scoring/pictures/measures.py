@@ -1,8 +1,8 @@
 """Measures of a picture that need no weights.
 
-They catch what CLIPScore lets pass: the paper found pictures of "several solid colours". All
-are taken from the grey picture (ITU-R 601 luma, 8 bits) at its own size; sharpness depends on
-that size, so compare pictures of one size only.
+They catch what CLIPScore lets pass: the paper found pictures of "several solid colours". Near-blank
+is measured in colour. The others are taken from the grey picture (ITU-R 601 luma, 8 bits). All are
+taken at the picture's own size, on which sharpness depends: compare pictures of one size only.
 """
 
 from typing import TYPE_CHECKING
@@ -15,8 +15,8 @@ from promptlift.scoring.scores import Metric
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-VERSION = "measures-1"  # of the definitions below; kept values of another version are not used
-# A pixel is flat if it differs from its right and lower neighbours by no more than this.
+VERSION = "measures-2"  # of the definitions below; kept values of another version are not used
+# A pixel is flat if it differs from its right and lower neighbours by no more, in each channel.
 _FLAT_LEVELS = 8
 _FLAT_SHARE = 0.97
 _COARSE_LEVELS = 8  # width of a bin, so that noise of a level or two leaves a colour one colour
@@ -49,7 +49,7 @@ MEASURES = (
         title="Near-blank pictures",
         range=(0.0, 1.0),
         higher_is_better=False,
-        source="at least 97% flat pixels, and under 3 bits of entropy in 32 grey levels",
+        source="at least 97% flat pixels, and under 3 bits of entropy in 32 levels of each colour",
     ),
 )
 
@@ -58,7 +58,8 @@ def measure(image: "Image") -> npt.NDArray[np.float32]:
     """Entropy, sharpness, contrast and near-blank (0 or 1) of a picture, in this order."""
     grey = np.asarray(image.convert("L"))
     return np.array(
-        [entropy(grey), sharpness(grey), contrast(grey), float(is_near_blank(grey))], np.float32
+        [entropy(grey), sharpness(grey), contrast(grey), float(is_near_blank(image))],
+        np.float32,
     )
 
 
@@ -86,16 +87,19 @@ def contrast(grey: npt.NDArray[np.uint8]) -> float:
     return float(grey.std(dtype=np.float64) / 255.0)
 
 
-def is_near_blank(grey: npt.NDArray[np.uint8]) -> bool:
+def is_near_blank(image: "Image") -> bool:
     """Whether a picture is one solid colour, or a few.
 
     Two things must hold. At least 97% of the pixels differ from their right and lower neighbours
-    by no more than 8 of 255 levels; and the histogram in 32 levels has an entropy under 3 bits,
-    as up to seven even areas have. Noise fails the first, a gradient over the whole range and a
-    photograph the second. A plain sign or flag is near-blank by this rule.
+    by no more than 8 of 255 levels of red, green and blue; and the histogram of each of the three
+    in 32 levels has an entropy under 3 bits, as up to seven even areas have. Noise fails the
+    first, a gradient over the whole range and a photograph the second. A plain sign or flag is
+    near-blank by this rule.
     """
-    levels = grey.astype(np.int16)
-    flat = np.ones(grey.shape, dtype=bool)
-    flat[:, :-1] &= np.abs(np.diff(levels, axis=1)) <= _FLAT_LEVELS
-    flat[:-1] &= np.abs(np.diff(levels, axis=0)) <= _FLAT_LEVELS
-    return bool(flat.mean() >= _FLAT_SHARE) and entropy(grey, _COARSE_LEVELS) < _COARSE_BITS
+    colours = np.asarray(image.convert("RGB"))
+    levels = colours.astype(np.int16)
+    flat = np.ones(colours.shape[:2], dtype=bool)
+    flat[:, :-1] &= np.abs(np.diff(levels, axis=1)).max(axis=2) <= _FLAT_LEVELS
+    flat[:-1] &= np.abs(np.diff(levels, axis=0)).max(axis=2) <= _FLAT_LEVELS
+    bits = max(entropy(colours[..., channel], _COARSE_LEVELS) for channel in range(3))
+    return bool(flat.mean() >= _FLAT_SHARE) and bits < _COARSE_BITS

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from promptlift.errors import InputError, ModelError
+from promptlift.picture_files import PictureReader
 from promptlift.pictures import Picture
 from promptlift.progress import progress
 from promptlift.prompts.parts import parts_of
@@ -137,7 +138,7 @@ def features_of(
     A file that is missing, damaged or not the one in the index is named, counted and left out.
 
     Raises:
-        InputError: no picture can be read.
+        InputError: no file can be read, or one that is in the index as it is holds no picture.
     """
     size = models.context.config.batch_size
     kept: list[Picture] = []
@@ -146,7 +147,7 @@ def features_of(
     columns: dict[str, list[Values]] = {}
     with progress("pictures scored", report=report) as show:
         for start in range(0, len(listed), size):
-            batch = _readable(listed[start : start + size], models, faults, report)
+            batch = _readable(listed[start : start + size], models.context.reader, faults, report)
             if batch:
                 if models.clip is not None:
                     features.append(models.clip.pictures(batch))
@@ -167,27 +168,13 @@ def features_of(
 
 
 def _readable(
-    batch: Sequence[Picture],
-    models: PictureModels,
-    faults: list[str],
-    report: Report,
+    batch: Sequence[Picture], reader: PictureReader, faults: list[str], report: Report
 ) -> list[Picture]:
-    """Those whose file is whole; what some model still has to encode is decoded, as a check."""
-    context, encoders = models.context, models.context.encoders()
-    keys = [picture.sha256 for picture in batch]
-    unseen = [] if encoders or models.measures else list(range(len(batch)))
-    for encoder in encoders:
-        unseen += encoder.lacks(batch)
-    if models.measures:
-        unseen += context.cache.missing(VERSION, "picture", keys)
-    decoded = {keys[place] for place in unseen}
+    """Those whose file is the one in the index."""
     good = []
     for picture in batch:
         try:
-            if picture.sha256 in decoded:
-                context.reader.image(picture)
-            else:
-                context.reader.check(picture)
+            reader.check(picture)
             good.append(picture)
         except InputError as error:
             faults.append(str(error))

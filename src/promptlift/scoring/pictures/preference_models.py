@@ -78,10 +78,6 @@ class ScorerContext:
             )
         return self._encoders[key]
 
-    def encoders(self) -> list[ClipEncoder]:
-        """The models loaded so far."""
-        return list(self._encoders.values())
-
 
 ScorerFactory = Callable[[ScorerContext], PictureScorer]
 

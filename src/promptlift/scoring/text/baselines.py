@@ -2,11 +2,11 @@
 
 import random
 from array import array
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from math import log
 
 import numpy as np
-import numpy.typing as npt
 
 from promptlift.errors import InputError
 from promptlift.records import Pair
@@ -88,10 +88,11 @@ def nearest_predictions(pairs: Sequence[Pair], training: Iterable[Pair]) -> list
     Where no word of the source is known, the source itself. A training pair equal to the pair is
     passed over.
     """
-    by_mode: dict[str, _Nearest] = {pair.mode: _Nearest() for pair in pairs}
-    for pair in training:
-        if pair.mode in by_mode:
-            by_mode[pair.mode].add(pair)
+    known = list(training)
+    by_mode = {
+        mode: _Nearest([pair for pair in known if pair.mode == mode])
+        for mode in {pair.mode for pair in pairs}
+    }
     result = []
     for pair in pairs:
         found = by_mode[pair.mode].find(pair)
@@ -105,27 +106,26 @@ class _Nearest:
     Only words' places are kept, four bytes for each word of a source beside the texts.
     """
 
-    def __init__(self) -> None:
-        self._pairs: list[Pair] = []
-        self._places: dict[str, array[int]] = {}
-        self._ready: tuple[dict[str, float], npt.NDArray[np.float64]] | None = None
-
-    def add(self, pair: Pair) -> None:
-        for word in set(words_of(pair.source)):
-            self._places.setdefault(word, array("i")).append(len(self._pairs))
-        self._pairs.append(pair)
-        self._ready = None
+    def __init__(self, pairs: list[Pair]) -> None:
+        self._pairs = pairs
+        places: defaultdict[str, array[int]] = defaultdict(lambda: array("i"))
+        for place, pair in enumerate(pairs):
+            for word in set(words_of(pair.source)):
+                places[word].append(place)
+        self._places = {word: np.frombuffer(held, np.int32) for word, held in places.items()}
+        # One more than the sources, so that a word of every source still says a little.
+        self._weights = {w: log((len(pairs) + 1) / len(held)) ** 2 for w, held in places.items()}
+        squares = np.zeros(len(pairs))
+        for word, held in self._places.items():
+            squares[held] += self._weights[word]
+        self._norms = np.sqrt(np.maximum(squares, 1e-300))
 
     def find(self, pair: Pair) -> Pair | None:
         """The nearest training pair; of equally near ones the first."""
-        if self._ready is None:
-            self._ready = self._weigh()
-        weights, norms = self._ready
         dots = np.zeros(len(self._pairs))
-        for word in set(words_of(pair.source)):
-            if weight := weights.get(word):
-                dots[np.frombuffer(self._places[word], dtype=np.int32)] += weight * weight
-        cosines = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
+        for word in set(words_of(pair.source)) & self._places.keys():
+            dots[self._places[word]] += self._weights[word]
+        cosines = dots / self._norms
         while len(cosines):
             best = int(cosines.argmax())
             if cosines[best] <= 0:
@@ -134,12 +134,3 @@ class _Nearest:
                 return self._pairs[best]
             cosines[best] = 0
         return None
-
-    def _weigh(self) -> tuple[dict[str, float], npt.NDArray[np.float64]]:
-        count = len(self._pairs)
-        # One more than the sources, so that a word of every source still says a little.
-        weights = {word: log((count + 1) / len(held)) for word, held in self._places.items()}
-        squares = np.zeros(count)
-        for word, held in self._places.items():
-            squares[np.frombuffer(held, dtype=np.int32)] += weights[word] ** 2
-        return weights, np.sqrt(squares)

@@ -1,4 +1,4 @@
-"""BERTScore: how well the words of two texts match in an encoder's eyes.
+"""BERTScore: how well the words of two texts match, by the cosine of their encoder vectors.
 
 Zhang, Kishore, Wu, Weinberger and Artzi, "BERTScore: Evaluating Text Generation with BERT", 2020.
 Equal to the package `bert_score` without idf weights; their speed is compared in
@@ -6,7 +6,6 @@ benchmarks/scoring/bertscore_speed.py.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from promptlift.errors import ConfigError
-from promptlift.scoring.text.encoder_loading import cut_layers, fingerprint, load, token_limit
+from promptlift.scoring.text.encoder_loading import fingerprint, load, token_limit
 from promptlift.scoring.text.encoders import (
     BATCH_SIZE,
     Baseline,
@@ -28,9 +27,12 @@ from promptlift.scoring.text.encoders import (
 if TYPE_CHECKING:
     import torch
 
+    # Of a text: token vectors of length 1, [tokens, hidden size], and for each token 1, or 0 for
+    # the marks at either end, [tokens].
+    Encoded = tuple[torch.Tensor, torch.Tensor]
+
 NAMES = ("precision", "recall", "f1")
-# Texts are encoded again rather than kept beyond this: memory does not grow with the file.
-_KEPT_BYTES = 512 << 20
+# Rows whose texts are encoded and matched together: memory does not grow with the file.
 _WINDOW_ROWS = 256
 # Padding to the longest of a batch may cost so much of the work before a batch is cut short. On
 # 2,000 real prompts it costs 4% in 37 batches of up to 64; sorted by words, as bert_score does, 46%
@@ -40,43 +42,25 @@ _PADDING = 1.1
 Scores = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class _Texts:
-    """Encoded texts, one after the other.
-
-    Attributes:
-        place: index of each text.
-        vectors: of length 1, [tokens + 1, hidden size]; the last row is all 0.
-        weights: 1, and 0 for the marks at either end, [tokens + 1]; the last is 0.
-        start, length: of each text, int64 [texts].
-    """
-
-    place: Mapping[str, int]
-    vectors: "torch.Tensor"
-    weights: "torch.Tensor"
-    start: "torch.Tensor"
-    length: "torch.Tensor"
-
-
 class BertScorer:
     """An encoder, loaded once, that scores any number of texts.
 
     Args:
         encoder: folder or Hub name of an encoder; None for the small one that works offline,
             all-MiniLM-L6-v2, which is not the paper's roberta-large.
-        layer: outputs of which layer are compared, 0 for the embeddings; where None, the one
-            that is known to be best.
+        layer: the layer whose outputs are compared, 0 for the embeddings; None takes the layer
+            that agrees best with people, where it is known.
         batch_size: texts that are encoded together at most, and pairs that are matched together.
             It changes a score as little as bert_score's: only where a word is unlike every word
             of the other text, and by less than its similarity.
         baseline: table of baselines to rescale by, in place of the known ones.
-        device: "cpu", "cuda", …; the best there is where None.
-        offline: take Hub names from the cache alone.
+        device: "cpu", "cuda", …; None takes a GPU where there is one.
+        offline: load Hub models from the cache only.
 
     Attributes:
-        baseline: what rescaling is by, None where it is not known.
-        settings: what decides a score beside the texts.
-        device: where the encoder runs.
+        baseline: the scores of random pairs, by which scores are rescaled; None where unknown.
+        settings: all that a score depends on besides the texts.
+        device: the device that the encoder runs on.
 
     Raises:
         ConfigError: the layer is not known or there is none of that number.
@@ -99,8 +83,7 @@ class BertScorer:
         self.name, self.batch_size = name_of(encoder), batch_size
         folder = str(bundled_encoder()) if encoder is None or is_bundled(encoder) else encoder
         self.layer = default_layer(encoder) if layer is None else layer
-        self._tokenizer, self._model = load(folder, offline)
-        self.layers = cut_layers(self._model, self.layer, self.name)
+        self._tokenizer, self._model, layers = load(folder, self.layer, offline)
         import torch
 
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -112,7 +95,7 @@ class BertScorer:
             "encoder": self.name,
             "weights": fingerprint(folder, self._model),
             "layer": self.layer,
-            "layers": self.layers,
+            "layers": layers,
             "idf": False,
             "max_tokens": self._limit,
         }
@@ -133,7 +116,7 @@ class BertScorer:
     ) -> dict[str, Scores]:
         """Scores against several references: `precision_NAME`, `recall_NAME`, `f1_NAME` by name.
 
-        Each text is encoded once, whichever side and however often it is on.
+        A text that stands on both sides, or on one side often, is encoded once in 256 rows.
         """
         if wrong := [name for name, texts in references.items() if len(texts) != len(predictions)]:
             raise ValueError(f"references {wrong[0]!r} are not as many as predictions")
@@ -141,18 +124,21 @@ class BertScorer:
 
         rows = list(zip(predictions, *references.values(), strict=True))
         found: list[list[Any]] = [[] for _ in references]
-        self.truncated = 0
+        cut: set[str] = set()
+        # Whole batches, so that these are the same whatever a window holds.
+        step = -(-_WINDOW_ROWS // self.batch_size) * self.batch_size
         with torch.inference_mode():
-            for first, last, tokens in self._windows(rows):
-                texts = self._encode(tokens)
+            for first in range(0, len(rows), step):
+                window = rows[first : first + step]
+                texts = self._encode(self._ids(window, cut))
                 for place, results in enumerate(found, 1):
                     results.append(
                         self._match(
-                            texts,
-                            [texts.place[row[0]] for row in rows[first:last]],
-                            [texts.place[row[place]] for row in rows[first:last]],
+                            [texts[row[0]] for row in window],
+                            [texts[row[place]] for row in window],
                         )
                     )
+        self.truncated = len(cut)
         columns = {}
         for name, results in zip(references, found, strict=True):
             table = torch.cat(results).cpu().numpy() if results else np.zeros((0, 3))
@@ -173,119 +159,65 @@ class BertScorer:
             result[name] = (values - base) / (1 - base)
         return result
 
-    def _windows(
-        self, rows: Sequence[Sequence[str]]
-    ) -> Iterator[tuple[int, int, dict[str, list[int]]]]:
-        """Runs of rows whose vectors fit into memory: first, last + 1, tokens of their texts."""
-        room = max(1, _KEPT_BYTES // (4 * self._model.config.hidden_size))
-        first, kept = 0, 0
-        tokens: dict[str, list[int]] = {}
-        # Whole batches, so that these are the same whatever a window holds.
-        step = -(-_WINDOW_ROWS // self.batch_size) * self.batch_size
-        for start in range(0, len(rows), step):
-            chunk = rows[start : start + step]
-            fresh = list({text: None for row in chunk for text in row if text not in tokens})
-            ids = self._ids(fresh)
-            size = sum(map(len, ids))
-            if tokens and kept + size > room:
-                yield first, start, tokens
-                again = list({text: None for row in chunk for text in row})
-                first, kept, tokens = start, 0, {}
-                fresh, ids = again, self._ids(again)
-                size = sum(map(len, ids))
-            tokens.update(zip(fresh, ids, strict=True))
-            kept += size
-        if tokens:
-            yield first, len(rows), tokens
-
-    def _ids(self, texts: list[str]) -> list[list[int]]:
-        """Tokens of each text with the marks at either end, cut to what the encoder reads."""
-        if not texts:
-            return []
+    def _ids(self, rows: Sequence[Sequence[str]], cut: set[str]) -> dict[str, list[int]]:
+        """Tokens of each text with the marks at either end; texts that are cut go into `cut`."""
+        texts = list(dict.fromkeys(text for row in rows for text in row))
         stripped = [text.strip() for text in texts]
-        ids: list[list[int]] = self._tokenizer(stripped, verbose=False)["input_ids"]
-        for place, row in enumerate(ids):
-            if len(row) > self._limit:
-                self.truncated += 1
-                ids[place] = self._tokenizer(
-                    stripped[place], truncation=True, max_length=self._limit
-                )["input_ids"]
-        return ids
+        whole = self._tokenizer(stripped, verbose=False)["input_ids"]
+        read = self._tokenizer(stripped, truncation=True, max_length=self._limit)["input_ids"]
+        cut.update(t for t, ids, kept in zip(texts, whole, read, strict=True) if ids != kept)
+        return dict(zip(texts, read, strict=True))
 
-    def _encode(self, tokens: Mapping[str, list[int]]) -> _Texts:
+    def _encode(self, tokens: Mapping[str, list[int]]) -> "dict[str, Encoded]":
         import torch
+        from torch.nn.utils.rnn import pad_sequence
 
         order = sorted(tokens, key=lambda text: len(tokens[text]))
-        lengths = torch.tensor([len(tokens[text]) for text in order], dtype=torch.long)
-        ends = torch.cumsum(lengths, 0)
-        size, total = self._model.config.hidden_size, int(ends[-1])
-        vectors = torch.zeros(total + 1, size, device=self.device)
-        weights = torch.zeros(total + 1, device=self.device)
         marks = [self._tokenizer.cls_token_id, self._tokenizer.sep_token_id]
-        at = 0
+        known = torch.tensor([mark for mark in marks if mark is not None], dtype=torch.long)
+        pad = self._tokenizer.pad_token_id or 0
+        found = {}
         for batch in _batches([len(tokens[text]) for text in order], self.batch_size):
-            rows = [tokens[text] for text in order[batch.start : batch.stop]]
-            width = len(rows[-1])
-            ids = torch.full((len(rows), width), self._tokenizer.pad_token_id or 0)
-            mask = torch.zeros(len(rows), width, dtype=torch.long)
-            for line, row in enumerate(rows):
-                ids[line, : len(row)] = torch.tensor(row)
-                mask[line, : len(row)] = 1
-            ids, inside = ids.to(self.device), mask.bool().to(self.device)
+            texts = order[batch.start : batch.stop]
+            rows = [torch.tensor(tokens[text], dtype=torch.long) for text in texts]
+            ids = pad_sequence(rows, batch_first=True, padding_value=pad).to(self.device)
+            mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
             # Without padding there is nothing to mask, and attention is faster unmasked.
-            whole = bool(mask.all())
-            given = None if whole else mask.to(self.device)
+            given = None if mask.all() else mask.to(self.device)
             output = self._model(input_ids=ids, attention_mask=given)[0].float()
-            flat = torch.nn.functional.normalize(output[inside], dim=-1)
-            vectors[at : at + len(flat)] = flat
-            known = ids[inside]
-            plain = torch.ones(len(known), dtype=torch.bool, device=self.device)
-            for mark in marks:
-                if mark is not None:
-                    plain &= known != mark
-            weights[at : at + len(flat)] = plain.float()
-            at += len(flat)
-        place = {text: index for index, text in enumerate(order)}
-        return _Texts(place, vectors, weights, ends - lengths, lengths)
+            vectors = torch.nn.functional.normalize(output, dim=-1)
+            for text, row, own in zip(texts, rows, vectors, strict=True):
+                weights = (~torch.isin(row, known)).float()
+                found[text] = own[: len(row)], weights.to(self.device)
+        return found
 
     def _match(
-        self, texts: _Texts, predictions: list[int], references: list[int]
+        self, predictions: "Sequence[Encoded]", references: "Sequence[Encoded]"
     ) -> "torch.Tensor":
         """Precision, recall and F1 by greedy matching; [pairs, 3]."""
         import torch
+        from torch.nn.utils.rnn import pad_sequence
 
         results = []
         for first in range(0, len(predictions), self.batch_size):
-            last = first + self.batch_size
-            one, one_weights, one_pad = self._gather(texts, predictions[first:last])
-            other, other_weights, other_pad = self._gather(texts, references[first:last])
+            # Padding has a similarity of 0, as in bert_score: a word that is unlike every other
+            # counts 0 where padding is, and less where its pair is the batch's longest.
+            (one, one_weights), (other, other_weights) = (
+                [pad_sequence([*part], batch_first=True) for part in zip(*side, strict=True)]
+                for side in (
+                    predictions[first : first + self.batch_size],
+                    references[first : first + self.batch_size],
+                )
+            )
             similarity = torch.bmm(one, other.transpose(1, 2))
-            # Padding counts as a similarity of 0, as in bert_score: a word that is unlike every
-            # other counts 0 where padding is, and less where its pair is the batch's longest.
-            outside = other_pad.unsqueeze(1) | one_pad.unsqueeze(2)
-            similarity = similarity.masked_fill(outside, 0.0)
-            best, found = similarity.amax(2), similarity.amax(1)
             one_sum, other_sum = one_weights.sum(1), other_weights.sum(1)
             empty = (one_sum == 0) | (other_sum == 0)
-            precision = (best * one_weights).sum(1) / one_sum
-            recall = (found * other_weights).sum(1) / other_sum
+            precision = (similarity.amax(2) * one_weights).sum(1) / one_sum
+            recall = (similarity.amax(1) * other_weights).sum(1) / other_sum
             f1 = 2 * precision * recall / (precision + recall)
             table = torch.stack([precision, recall, f1], 1).masked_fill(empty[:, None], 0.0)
             results.append(table.nan_to_num(0.0))
         return torch.cat(results)
-
-    def _gather(
-        self, texts: _Texts, which: list[int]
-    ) -> "tuple[torch.Tensor, torch.Tensor, torch.Tensor]":
-        """Vectors [texts, longest, hidden], weights [texts, longest], and where padding is."""
-        import torch
-
-        start, length = texts.start[which], texts.length[which]
-        steps = torch.arange(int(length.max()))
-        padding = steps >= length.unsqueeze(1)
-        index = (start.unsqueeze(1) + steps).masked_fill(padding, len(texts.vectors) - 1)
-        index = index.to(self.device)
-        return texts.vectors[index], texts.weights[index], padding.to(self.device)
 
 
 def _batches(lengths: Sequence[int], size: int) -> Iterator[range]:

@@ -31,11 +31,6 @@ def target_bits(improver: "Improver", pairs: Sequence[Pair]) -> npt.NDArray[np.f
     return bits
 
 
-def characters(pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
-    """Characters of each target and one for its end; float64 [pairs]."""
-    return characters_of([pair.target for pair in pairs])
-
-
 def characters_of(targets: Sequence[str]) -> npt.NDArray[np.float64]:
     """Characters of each target and one for its end; float64 [targets].
 

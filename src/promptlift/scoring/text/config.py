@@ -12,8 +12,8 @@ class TextConfig:
     """How prompts are made and scored; each default's only home."""
 
     mode: str = option("rewrite", "Mode of pairs that name none: extend or rewrite.", choices=MODES)
-    limit: int | None = option(None, "Score so many random pairs.", least=2)
-    seed: int = option(0, "Of the choice of pairs, of improving and of shuffling.", least=0)
+    limit: int | None = option(None, "Number of random pairs to score; unless given, all.", least=2)
+    seed: int = option(0, "Seed of sampling pairs, improving prompts and shuffling.", least=0)
     preset: str | None = option(None, "paper: the paper's decoding.")
     meteor: bool = option(True, "Whether to take METEOR.")
     bertscore: bool = option(True, "Whether to take BERTScore, which loads an encoder.")
@@ -29,7 +29,7 @@ class TextConfig:
         None, "Table of baselines to rescale by, as bert_score's.", shown="known ones"
     )
     bertscore_batch_size: int = option(BATCH_SIZE, "Texts encoded together.", least=1)
-    offline: bool = option(False, "Take Hub names from the cache alone.")
+    offline: bool = option(False, "Load Hub models from the cache only.")
 
     def __post_init__(self) -> None:
         check(self)

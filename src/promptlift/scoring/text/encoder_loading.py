@@ -7,67 +7,51 @@ from promptlift.errors import ConfigError, MissingExtraError, ModelError
 from promptlift.files import sha256_of_file
 
 _LONGEST = 1 << 20  # tokenizers without a limit say 1e30
-_LAYERS_AT = (
-    "encoder.layer", "transformer.layer", "encoder.block", "encoder.layers", "layer", "layers",
-    "h", "block",
-)  # fmt: skip
 
 
-def load(folder: str, offline: bool) -> tuple[Any, Any]:
-    """Tokenizer and encoder; of an encoder-decoder the encoder alone.
+def load(folder: str, layer: int, offline: bool) -> tuple[Any, Any, int]:
+    """Tokenizer, encoder up to a layer, and how many layers it has in whole.
+
+    Of an encoder-decoder it is the encoder alone. Layers above the one that is compared are not
+    loaded, as bert_score drops them.
 
     Raises:
+        ConfigError: the encoder has no such layer.
         MissingExtraError: the extra `score` is not installed.
         ModelError: the encoder cannot be loaded.
     """
     try:
-        from transformers import AutoModel, AutoTokenizer
+        from transformers import AutoConfig, AutoModel, AutoTokenizer
         from transformers.utils import logging
     except ImportError as error:
         raise MissingExtraError("BERTScore", "score") from error
-    showed = logging.is_progress_bar_enabled()
+    showed, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()
+    logging.set_verbosity_error()  # the layers that are left out would be listed
     try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=offline)
+        count = int(config.num_hidden_layers)
+        if not 0 <= layer <= count:
+            raise ConfigError(f"layer is {layer}; {folder} has layers 0 to {count}")
+        config.num_hidden_layers = layer
+        if hasattr(config, "encoder_layers"):  # BART and its kind go by this number
+            config.encoder_layers = layer
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=offline)
-        model = AutoModel.from_pretrained(folder, local_files_only=offline, dtype="float32")
-    except (OSError, ValueError, KeyError, ImportError) as error:
+        model = AutoModel.from_pretrained(
+            folder, config=config, local_files_only=offline, dtype="float32"
+        )
+    except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ModelError(
             f"encoder {folder} cannot be loaded: {reason} Give a folder or a Hub name that can "
             "be reached, or --encoder all-MiniLM-L6-v2, the small one that is installed."
         ) from error
     finally:
+        logging.set_verbosity(verbosity)
         if showed:
             logging.enable_progress_bar()
     both = hasattr(model, "decoder") and hasattr(model, "encoder")
-    return tokenizer, model.encoder if both else model
-
-
-def cut_layers(model: Any, layer: int, name: str) -> int:
-    """Drop the layers above the one that is compared, as bert_score does; how many there were."""
-    import torch
-
-    if model.config.model_type == "albert":  # one layer, run several times
-        count = int(model.config.num_hidden_layers)
-        _check_layer(layer, count, name)
-        model.encoder.config.num_hidden_layers = layer
-        return count
-    for path in _LAYERS_AT:
-        holder: Any = model
-        *outer, last = path.split(".")
-        for part in outer:
-            holder = getattr(holder, part, None)
-        layers = getattr(holder, last, None)
-        if isinstance(layers, torch.nn.ModuleList):
-            _check_layer(layer, len(layers), name)
-            setattr(holder, last, layers[:layer])
-            return len(layers)
-    raise ModelError(f"{name} is no encoder whose layers are known: {type(model).__name__}")
-
-
-def _check_layer(layer: int, count: int, name: str) -> None:
-    if not 0 <= layer <= count:
-        raise ConfigError(f"layer is {layer}; {name} has layers 0 to {count}")
+    return tokenizer, model.encoder if both else model, count
 
 
 def token_limit(tokenizer: Any, config: Any) -> int:

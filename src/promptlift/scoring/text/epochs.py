@@ -1,12 +1,12 @@
 """METEOR and BERTScore for training, which lies upstream of scoring."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 
-from promptlift.records import Pair
 from promptlift.scoring.text.config import TextConfig
 from promptlift.scoring.text.measuring import evaluate_epoch
 from promptlift.scoring.text.run import load_scorer
-from promptlift.training.evaluation import Evaluator, PredictionScores
+from promptlift.training.evaluation import Evaluator
 
 
 def epoch_evaluator(
@@ -30,8 +30,4 @@ def epoch_evaluator(
         "wordnet": str(scorer.meteor.settings["wordnet"] or "none"),
     }
 
-    def evaluate(pairs: Sequence[Pair], predictions: Sequence[str]) -> PredictionScores:
-        scores, rows = evaluate_epoch(pairs, predictions, scorer)
-        return PredictionScores(scores=scores, rows=rows)
-
-    return evaluate, inputs
+    return partial(evaluate_epoch, scorer=scorer), inputs

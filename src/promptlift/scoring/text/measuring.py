@@ -22,10 +22,9 @@ from promptlift.scoring.text.baselines import (
     reference,
     shuffle,
     shuffled_targets,
-    whole,
 )
 from promptlift.scoring.text.bertscore import NAMES, BertScorer
-from promptlift.scoring.text.bits import characters, target_bits
+from promptlift.scoring.text.bits import characters_of, target_bits
 from promptlift.scoring.text.diversity import (
     BLEU_TEXTS,
     added_words,
@@ -197,6 +196,7 @@ def score_text(
         report(f"scoring {len(texts)} prompts: {name}")
         columns[name] = scorer.columns(pairs, texts, sides=sides)
     control = []
+    length = characters_of([pair.target for pair in pairs])
     if predictions is not None:
         report("scoring the model's prompts against shuffled targets and sources")
         others = _other_sources(pairs, seed)
@@ -206,12 +206,12 @@ def score_text(
             shuffled |= scorer.columns(mixed, predictions, sides=("target",), plain=False)
         if improver is not None and targets:
             report("asking the model for the probability of targets")
-            length = characters(pairs)
             columns[MODEL]["bits_per_character"] = target_bits(improver, pairs) / length
             # The same target under another source: other targets would differ by themselves.
             shuffled["bits_per_character"] = target_bits(improver, others) / length
-        weights = {"bits_per_character": characters(pairs)}
-        control += compare_with_shuffled("predictions", columns[MODEL], shuffled, weights)
+        control += compare_with_shuffled(
+            "predictions", columns[MODEL], shuffled, {"bits_per_character": length}
+        )
     if targets:
         control += compare_with_shuffled("targets", columns[TARGETS], columns[SHUFFLED])
     scores = {name: _means(columns[name], pairs, scorer) for name in systems}
@@ -229,8 +229,6 @@ def evaluate_epoch(
     pairs: Sequence[Pair],
     predictions: Sequence[str],
     scorer: TextScorer,
-    *,
-    additions: bool = False,
 ) -> tuple[list[dict[str, Any]], list[dict[str, float | None]]]:
     """METEOR and BERTScore of a training run's validation pairs, after an epoch.
 
@@ -238,18 +236,11 @@ def evaluate_epoch(
         pairs: with targets.
         predictions: whole prompts.
         scorer: kept from epoch to epoch, so that its models are loaded once.
-        additions: for pairs to extend, predictions are what the model wrote: the source goes
-            before them.
 
     Returns:
         Scores as dicts, and a row for each prediction; both hold `meteor_target`,
         `bertscore_f1_target` and so on, against the source too, and rescaled.
     """
-    if additions:
-        predictions = [
-            whole(pair.source, text, pair.mode)
-            for pair, text in zip(pairs, predictions, strict=True)
-        ]
     columns = scorer.columns(pairs, predictions, plain=False)
     rows = [
         {name: _plain(values[index]) for name, values in columns.items()}
@@ -274,7 +265,7 @@ def _means(columns: Columns, pairs: Sequence[Pair], scorer: TextScorer) -> list[
         if not applies.any():
             continue
         if name == "bits_per_character":  # a long target weighs by its length
-            length = characters(pairs)[applies]
+            length = characters_of([pair.target for pair in pairs])[applies]
             found = ratio_interval(values[applies] * length, length)
         else:
             found = mean_interval(values[applies])

@@ -3,7 +3,7 @@
 import { Refused, ask, post } from "/studio/api.js";
 import { Card } from "/studio/cards.js";
 import { Steps, history, page } from "/studio/history.js";
-import { withoutPixels } from "/studio/png.js";
+import { textsOf } from "/studio/texts.js";
 
 const at = (id) => document.getElementById(id);
 const PAUSE_MS = 350; // of typing, before the prompt is improved
@@ -329,20 +329,21 @@ function forgotten(entries) {
 
 async function readPicture(file) {
   try {
-    const body = await withoutPixels(file);
-    const answer = await ask("/v1/picture-text", { method: "POST", body, type: "image/png" });
+    const body = await textsOf(file);
+    const answer = await ask("/v1/picture-text", { method: "POST", body, type: body.type });
     showPicture(await answer.json());
   } catch (error) {
     problem(error.message);
   }
 }
 
-function showPicture({ prompt, negative, settings, receipt }) {
+function showPicture({ prompt, negative, settings, tool, notes, receipt }) {
   const facts = [["Prompt", prompt], ["Negative prompt", negative]];
   if (receipt) {
     facts.push(["Improved from", receipt.source], ["By", receipt.model],
       ["Seed and variant", `${receipt.seed}, ${receipt.variant + 1}`]);
   }
+  facts.push(["Written by", receipt ? "" : tool], ["Note", notes.join("; ")]);
   facts.push(...Object.entries(settings).filter(([name]) => !name.startsWith("promptlift ")));
   at("facts").replaceChildren(...facts.filter(([, text]) => text).flatMap(([name, text]) => {
     const term = document.createElement("dt");
