@@ -1,5 +1,6 @@
 """Rows of every format, with their faults."""
 
+import csv
 import io
 import itertools
 import json
@@ -485,6 +486,23 @@ def test_k_csv_the_delimiter_is_found(
     assert [row.value for row in found if isinstance(row, Row)] == rows
     assert not faults(found)
     assert found[-1].number == content.count("\n")
+
+
+@given(
+    rows=st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=60),
+    delimiter=st.sampled_from(",;\t|"),
+)
+@settings(max_examples=60, deadline=None)
+def test_k_csv_any_table_is_read_whatever_parts_its_columns(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], delimiter: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "parted.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows([("prompt", "seed"), *rows])
+    found = list(read_rows(path))
+    assert [row.value for row in found if isinstance(row, Row)] == [
+        {"prompt": prompt, "seed": seed} for prompt, seed in rows
+    ]
 
 
 def test_k_csv_one_faulty_row_changes_no_delimiter(tmp_path: Path) -> None:
