@@ -362,14 +362,18 @@ def test_what_is_written_is_read_back(
     assert [row.value for row in read_rows(path) if isinstance(row, Row)] == rows
 
 
-@given(content=st.binary(max_size=60), ending=st.sampled_from([".txt", ".jsonl", ".csv", ".json"]))
+@given(
+    mark=st.sampled_from([b"", b"\xff\xfe", b"\xfe\xff", b"\xff\xfe\0\0", b"sep=;\n", b"a;b\n"]),
+    content=st.binary(max_size=60),
+    ending=st.sampled_from([".txt", ".jsonl", ".csv", ".json"]),
+)
 @settings(deadline=None)
 def test_any_bytes_give_rows_or_a_clear_error(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes, ending: str
+    tmp_path_factory: pytest.TempPathFactory, mark: bytes, content: bytes, ending: str
 ) -> None:
     path = tmp_path_factory.getbasetemp() / f"any{ending}"
     try:
-        found = rows_of(path, content)
+        found = rows_of(path, mark + content)
     except InputError as error:
         assert path.name in str(error)
         return

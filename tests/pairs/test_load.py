@@ -4,6 +4,7 @@ import io
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,6 +103,14 @@ def test_k_csv_of_pairs_without_a_header_is_refused(tmp_path: Path, content: str
     path.write_bytes(content.encode() * 3)
     with pytest.raises(InputError, match=r"line 1: has columns a cat.*no header: add one above it"):
         list(load_pairs(path))
+
+
+@pytest.mark.parametrize("read", [load_prompts, load_pairs])
+def test_names_with_line_breaks_are_told_in_a_line(tmp_path: Path, read: Any) -> None:
+    (tmp_path / "a.csv").write_text('"one\ntwo",three\na,b\n')
+    with pytest.raises(InputError, match=r"one two, ?three") as error:
+        list(read(tmp_path / "a.csv"))
+    assert "\n" not in str(error.value)
 
 
 JSON_PROMPTS = [

@@ -364,5 +364,7 @@ def _fields(column: str, fields: Collection[str]) -> str:
 
 
 def _printable(text: str) -> str:
-    # JSON can name half a surrogate pair, which no file could hold.
-    return text.encode("utf-8", "replace").decode()
+    # JSON can name half a surrogate pair, which no file could hold; an error is one line.
+    return re.sub(
+        r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text.encode("utf-8", "replace").decode()
+    )
