@@ -497,15 +497,26 @@ def test_k_csv_the_delimiter_is_found(
     delimiter=st.sampled_from(",;\t|"),
 )
 @settings(max_examples=60, deadline=None)
-def test_k_csv_any_table_is_read_whatever_parts_its_columns(
+def test_k_csv_any_table_is_read_whatever_separates_its_columns(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], delimiter: str
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "parted.csv"
+    path = tmp_path_factory.getbasetemp() / "separated.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter=delimiter).writerows([("prompt", "seed"), *rows])
     found = list(read_rows(path))
     assert [row.value for row in found if isinstance(row, Row)] == [
         {"prompt": prompt, "seed": seed} for prompt, seed in rows
+    ]
+
+
+def test_k_csv_lines_are_counted_from_the_first_of_the_file(tmp_path: Path) -> None:
+    found = rows_of(tmp_path / "a.csv", b'sep=;\nprompt;seed\na cat;1\n"a dog;2\na fox;3\n')
+    assert found == [
+        Row(3, {"prompt": "a cat", "seed": "1"}),
+        Fault(
+            4,
+            "not valid CSV: the quote opened on line 4 is never closed; 2 lines are lost (4 to 5)",
+        ),
     ]
 
 

@@ -1,7 +1,6 @@
 """Rows of files: JSONL, JSON, CSV, TSV, plain text and Parquet, one at a time."""
 
 import csv
-import io
 import json
 import re
 import tempfile
@@ -10,19 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from promptlift.delimited import read_records
 from promptlift.errors import ConfigError, InputError, MissingExtraError
 from promptlift.files import atomic_path
 from promptlift.text_files import STDIN, broken_text, open_text
 
 _BATCH_ROWS = 4096
-_DELIMITERS = (",", ";", "\t", "|")
-_NAMED_DELIMITER = re.compile(r'"?sep=(.)"?')
-_SNIFFED_LINES, _SNIFFED_CHARS = 50, 1 << 16
-_MOST = 0.5  # share of the first rows that must have as many fields as the header
-# Prompts are far shorter. A quote that is never closed would otherwise swallow the whole file.
-_MAX_FIELD_CHARS = 1 << 24
 _OnHeader = Callable[[Sequence[str]], None]
 # `{red|blue} cat` is a prompt with wildcards, not an object.
 _JSON_OBJECT = re.compile(r"\s*\{\s*[\"}]")
@@ -207,12 +201,9 @@ def _parsed(line: str) -> Any:
 
 
 def _read_delimited(path: Path, usual: str, on_header: _OnHeader) -> Iterator[Row | Fault]:
-    csv.field_size_limit(_MAX_FIELD_CHARS)
     with open_text(path) as text:
-        lines, delimiter, before = _dialect(path, text, usual)
-        records = _records(lines, delimiter)
+        records = read_records(path, text, usual)
         number, header = next(records, (1, []))
-        number += before
         if isinstance(header, str):
             raise InputError(f"{path} line {number} is not valid CSV: {header}")
         if not any(header):
@@ -223,111 +214,9 @@ def _read_delimited(path: Path, usual: str, on_header: _OnHeader) -> Iterator[Ro
         on_header(header)
         for number, cells in records:
             if isinstance(cells, str):
-                yield Fault(number + before, f"not valid CSV: {cells}")
+                yield Fault(number, f"not valid CSV: {cells}")
             elif cells:
-                yield _delimited_row(number + before, header, cells)
-
-
-def _dialect(path: Path, text: TextIO, usual: str) -> tuple[Iterator[str], str, int]:
-    """All lines, what parts the columns, and the lines before the header.
-
-    What parts columns parts the header, and most of the first rows into as many; the usual
-    delimiter of the ending is preferred. Excel writes it into a line of its own, `sep=;`.
-
-    Raises:
-        InputError: the header is parted by another delimiter than the rows.
-    """
-    first: list[str] = []
-    cut = False
-    for line in text:
-        first.append(line)
-        cut = len(first) == _SNIFFED_LINES or sum(map(len, first)) > _SNIFFED_CHARS
-        if cut:
-            break
-    if first and (named := _NAMED_DELIMITER.fullmatch(first[0].rstrip("\r\n"))):
-        return chain(first[1:], text), named[1], 1
-    widths = {
-        sign: found
-        for sign in dict.fromkeys([usual, *_DELIMITERS])
-        if (found := _widths(first, sign, cut=cut)) and found[0] > 1
-    }
-    # Of a file without rows, the header alone decides.
-    agree = {
-        sign: found[1:].count(found[0]) / len(found[1:]) if found[1:] else 1.0
-        for sign, found in widths.items()
-    }
-    best = max(agree, key=lambda sign: agree[sign], default=usual)
-    if not agree or agree[best] >= _MOST:
-        usually = agree.get(usual, 0.0) >= _MOST
-        return chain(first, text), usual if usually else best, 0
-    if usual in agree or any(" " in name.strip() for name in first[0].split(best)):
-        return chain(first, text), usual, 0  # faulty rows, or a prompt in place of a header
-    raise InputError(
-        f"{path}: {best!r} parts its first line into {widths[best][0]} columns, but not the rows. "
-        f"Save it with {usual!r} between the columns, or as .jsonl."
-    )
-
-
-def _widths(lines: list[str], delimiter: str, *, cut: bool) -> list[int]:
-    """Numbers of fields in the first records."""
-    widths = []
-    try:
-        for cells in csv.reader(lines, delimiter=delimiter):
-            if cells:
-                widths.append(len(cells))
-    except csv.Error:
-        pass
-    return widths[:-1] if cut and len(widths) > 2 else widths  # the last record may be cut
-
-
-def _records(text: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
-    """The first line of each record, and its cells or what is wrong with it."""
-    record = io.StringIO(newline="")  # lines of the record at hand, to tell where it went wrong
-
-    def lines() -> Iterator[str]:
-        for line in text:
-            record.write(line)
-            yield line
-
-    # Strict, as a quote never closed would otherwise take all rows below into one cell unsaid.
-    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
-    while True:
-        first = reader.line_num + 1  # a quoted cell may run over several lines
-        record.seek(0)
-        record.truncate()
-        try:
-            yield first, next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            record.seek(0)
-            yield first, _lenient(record, delimiter, first, reader.line_num, str(error))
-
-
-def _lenient(record: TextIO, delimiter: str, first: int, last: int, error: str) -> list[str] | str:
-    """Cells of a record that is no strict CSV, or what is wrong with it."""
-    if "limit" in error:
-        if first == last:
-            return error
-        return f"a quote is not closed within {_MAX_FIELD_CHARS} characters; {_lost(first, last)}"
-    try:
-        # The empty line is read only if a quote is open at the end.
-        reader = csv.reader(chain(record, [""]), delimiter=delimiter)
-        cells = next(reader)
-    except csv.Error:
-        return error
-    if reader.line_num > last - first + 1:
-        opened = last + 1 - max(1, sum(1 for _ in io.StringIO(cells[-1], newline="")))
-        return f"the quote opened on line {opened} is never closed; {_lost(first, last)}"
-    if first == last:  # `"a cat" , "a dog"` is clear enough
-        return cells
-    return f"text follows the quote closed on line {last}; {_lost(first, last)}"
-
-
-def _lost(first: int, last: int) -> str:
-    if first == last:
-        return f"line {first} is lost"
-    return f"{last - first + 1} lines are lost ({first} to {last})"
+                yield _delimited_row(number, header, cells)
 
 
 def _check_columns(path: Path, names: Sequence[str]) -> None:
@@ -449,7 +338,7 @@ def _pyarrow() -> tuple[Any, Any]:
     return pyarrow, pyarrow.parquet
 
 
-_TABLES = {".csv": ",", ".tsv": "\t"}  # and what usually parts their columns
+_TABLES = {".csv": ",", ".tsv": "\t"}  # and their usual delimiters
 _READERS: dict[str, Callable[[Path], Iterator[Row | Fault]]] = {
     ".jsonl": _read_jsonl,
     ".json": _read_json,
