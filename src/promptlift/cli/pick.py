@@ -93,7 +93,7 @@ def pick(
         improver = Improver.load(model)
         counts = pick_best(
             output,
-            PromptSource(prompts=prompts or [], files=files, column=column),
+            PromptSource(prompts=prompts or [], files=files, column=column, report=say),
             improver=improver,
             illustrator=Illustrator(load_pipelines(illustration, say), illustration, say),
             config=config,
