@@ -52,7 +52,9 @@ KINDS = {
             "a cat, hat, a dog",
         ),
         ("(cat, dog).blend(1, 1)", "(cat, dog).blend(1, 1)", ""),
-        ('("a")1.3', '("a")1.3, +', '"a"'),
+        ('("a b")1.3', '("a b")1.3, +', "a b"),
+        ('("a","b").and() --ar 1:1', '("a, +","b, +").and() --ar 1:1', "a, b"),
+        ('say ("a","b").and() now', 'say ("a","b").and() now', ""),
         ("a dark (forest)1.3", "a dark (forest)1.3, +", "a dark forest"),
         ("a forest++, hat--", "a forest++, hat--, +", "a forest, hat"),
         ("a (red hat)--", "a (red hat)--, +", "a red hat"),
@@ -107,6 +109,18 @@ KINDS = {
             'a cat, + Seed: 3, promptlift source: "a, b", Model: x',
             "a cat",
         ),
+        ("a cat\nNegative: dog", "a cat, +\nNegative: dog", "a cat"),
+        ("a cat\n**Negative Prompt:** dog", "a cat, +\n**Negative Prompt:** dog", "a cat"),
+        ("a cat\nUC: dog", "a cat, +\nUC: dog", "a cat"),
+        ("a cat\nUndesired Content: dog", "a cat, +\nUndesired Content: dog", "a cat"),
+        ("a dog\nSteps: 20, Sampler: Euler a", "a dog, +\nSteps: 20, Sampler: Euler a", "a dog"),
+        ("a cat, steps: 20, cfg: 7", "a cat, + steps: 20, cfg: 7", "a cat"),
+        ("--prompt 'a cat' --steps 9", "--prompt 'a cat, +' --steps 9", "a cat"),
+        ("/imagine prompt: a cat --v 7", "/imagine prompt: a cat, + --v 7", "a cat"),
+        ("Positive prompt: a cat", "Positive prompt: a cat, +", "a cat"),
+        ("Soup, Steps: 3, Time: 20", "Soup, Steps: 3, Time: 20, +", "Soup, Steps: 3, Time: 20"),
+        ("a negative space logo: a cat", "a negative space logo: a cat, +",
+         "a negative space logo: a cat"),
         ("Steps: of stone, a cat", "Steps: of stone, a cat, +", "Steps: of stone, a cat"),
     ],
     "f-novelai": [
@@ -115,6 +129,10 @@ KINDS = {
         ("a cat, -1::hat", "a cat, +, -1::hat", "a cat, hat"),
         ("20::best quality, absurdres:: cat", "20::best quality, absurdres:: cat, +",
          "best quality, absurdres cat"),
+        ("-1::hat::0.5::coat::", "-1::hat::0.5::coat::, +", "hat coat"),
+        ("1.2::a::-1::b::", "1.2::a::-1::b::, +", "a b"),
+        ("1.2::red::1girl, sky", "1.2::red::1girl, sky, +", "red 1girl, sky"),
+        ("1girl, -1:: hat ::", "1girl, -1:: hat ::, +", "1girl, hat"),
         ("-.5::hat", "+, -.5::hat", "hat"),
         ("hot dog::2 sky::1", "hot dog::2 sky, + ::1", "hot dog sky"),  # Midjourney
         ("year 2000::2 sky::1", "year 2000::2 sky, + ::1", "year 2000 sky"),
@@ -143,6 +161,14 @@ KINDS = {
         ('{"scene": "cat", "palette": ["#ff0000"]} --ar 1:1',
          '{"scene": "cat, +", "palette": ["#ff0000"]} --ar 1:1', "cat"),
         ('{"id": "cat"}', '{"id": "cat"}', ""),
+        ('{"prompt": "a cat --ar 1:1"}', '{"prompt": "a cat, + --ar 1:1"}', "a cat"),
+        ('{"positive": "cat", "uc": "dog"}', '{"positive": "cat, +", "uc": "dog"}', "cat"),
+        ('Generate: {"subject": "cat"}', 'Generate: {"subject": "cat, +"}', "cat"),
+        ('```\n{"scene": "cat"}\n```\nthanks', '```\n{"scene": "cat, +"}\n```\nthanks', "cat"),
+        ('{"scene": "cat"} # note', '{"scene": "cat, +"} # note', "cat"),
+        ("```\na cat\n```", "```\na cat, +\n```", "a cat"),
+        ('{"prompt": "a cat",}', '{"prompt": "a cat",}', ""),
+        ("{'prompt': 'a cat'}", "{'prompt': 'a cat'}", ""),
         ('{"a", a cat}', '{"a", a cat}, +', '"a", a cat'),  # no JSON
     ],
     "functions": [
@@ -204,7 +230,10 @@ def test_j_a_rewriting_keeps_symbols(bundled: Improver, prompt: str) -> None:
 
 def test_prompts_without_a_place_say_why(bundled: Improver) -> None:
     for prompt, why in (
-        ('{"id": "cat"}', "no text in it is known to describe the picture"),
+        (
+            '{"id": "cat"}',
+            "no text in it is known to describe the picture, or it is not quite JSON",
+        ),
         ("(cat, dog).blend(1, 1)", "its function takes additions only in quotation marks"),
         ("# a comment\n", "it has no words"),
     ):

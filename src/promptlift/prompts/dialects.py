@@ -6,10 +6,10 @@ The first form that matches wins.
 
 from dataclasses import dataclass
 
-# What a kind of span means:
-# "words" are read, "aside" too, but additions do not follow them; "part" begins another part;
-# additions go before a "weight", "tag", "flag", "comment" and "negative" that closes a prompt;
-# what "bound" spans stand behind belongs to them, so additions follow both.
+# What the kind of a span says of it. Additions follow "words". They never follow the others:
+# "aside" is read, but it is another field of a JSON prompt; "part" begins a part of its own;
+# "frame" is what a prompt stands in; "tag", "weight", "flag", "comment" and "negative" are what
+# they say.
 ROLES = {
     "text": "words",
     "escape": "words",
@@ -36,6 +36,7 @@ ROLES = {
 }
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)"
+_LINE = r"(?:\A|(?<=\n))[^\S\n]*"
 _OPTION = r"(?:\[[^\[\]<>\n]*\])?"
 _QUOTED = r'"(?:\\.|[^"\\\n])*"'
 _HEX = r"[0-9a-fA-F]{3,8}(?!\w)"
@@ -48,7 +49,7 @@ _LISTED = "sref|cref|oref|p|profile|personalize"  # codes and addresses, several
 _UNWANTED = r"no|neg|negative|negative[_-]prompt"
 # Tags of SwarmUI that stand for words, which may hold further tags.
 _CHOICES = "random|alternate|alt|fromto|setvar|setmacro|repeat|wildcard|wc"
-# To the next flag, if there is one: a number, an address or words that somebody forgot.
+# To the next flag, if there is one.
 _TO_FLAG = r"(?:(?!\s--\w)[^\n])*"
 
 
@@ -70,13 +71,21 @@ class Mark:
 MARKS = (
     Mark(
         "negative",
-        r"(?:(?:\A|(?<=\n))[^\S\n]*)?(?<![\w-])(?i:negative[ _]prompts?)[^\S\n]*:[\s\S]*",
+        rf"(?:{_LINE})?(?<![\w-])[*_]{{0,2}}(?i:negative[ _-]prompts?)[*_]{{0,2}}[^\S\n]*:[\s\S]*",
         "A1111 infotext",
     ),
     Mark(
+        "negative",
+        rf"{_LINE}[*_]{{0,2}}(?i:neg(?:ative)?s?|uc|undesired content|negative prompts?)"
+        r"[*_]{0,2}[^\S\n]*:[\s\S]*",
+        "what people write above it",
+    ),
+    Mark("tag", r"\A\s*(?:/imagine\b(?:\s+prompt:)?|(?i:positive prompt|prompt)s?:)", "Midjourney"),
+    Mark(
         "settings",
-        r"(?<!\S)(?:Steps|Seed|CFG scale): \d[^,\n]*"
-        rf"(?:, \w[\w \-/]*: (?:{_QUOTED}|[^,\n]*)){{2}}[\s\S]*",
+        r"(?<!\S)(?i:Steps|Seed|CFG scale): \d[^,\n]*, "
+        r"(?i:Sampler|Schedule(?:r| type)|Seed|CFG|CFG scale|Size|Model|VAE|promptlift source)"
+        r": [\s\S]*",
         "A1111 infotext",
     ),
     # At the start of a line a blank after it makes a heading, which A1111 takes for a comment.
@@ -133,6 +142,7 @@ MARKS = (
         "Midjourney, A1111 prompts from file",
     ),
     Mark("suffix", r"\.(?:swap|attend)\((?:[^()\n]|\([^()\n]*\))*\)", "compel, InvokeAI"),
+    Mark("suffix", r'(?<=\()"(?=[^"\n]*"\)[\d.+-])|"(?=\)[\d.+-])', "compel, InvokeAI"),
     Mark("suffix", rf"(?<=\))(?:\++|-+|{NUMBER})(?![\w.])", "compel, InvokeAI"),
     Mark("suffix", r'(?:(?<=[\w.!?]")|(?<=[^\W\d_]{2}))(?:\++|--+)(?![\w+-])', "compel, InvokeAI"),
     Mark(
@@ -140,14 +150,15 @@ MARKS = (
         rf":\s*{NUMBER}\s*(?=\))|\s+:\s*{NUMBER}(?=\s*(?:\bAND\b|\Z))",
         "A1111, ComfyUI",
     ),
-    Mark("emphasis", rf"(?<![^\s,;(\[{{|]){NUMBER}::(?![\s,])", "NovelAI"),
+    Mark("emphasis", rf"(?<![^\s,;:(\[{{|]){NUMBER}::", "NovelAI"),
     Mark("share", rf"::(?:{NUMBER})?", "Midjourney"),  # hot::2 dog
 )
 # No form but text matches without one of these; most prompts have none. The search is fast as the
 # first character is always one of a set.
 HINTS = (
-    r"[()\[\]{}<>|:\\—#+_/BA-](?:(?<=[()\[\]{}<>|:\\—#+])"
+    r"[()\[\]{}<>|:\\—#+`_/BA-](?:(?<=[()\[\]{}<>|:\\—#+`])"
     r"|(?<=_)_|(?<=-)-|(?<=/)[/*]|(?<=B)REAK|(?<=A)(?:ND|DD[CBR]))"
 )
 # Words that no form begins with, and what is between them.
-PLAIN = r"(?!embedding:|negative|withL|useL)[a-z]+(?:,? (?!embedding:|negative|withL|useL)[a-z]+)*"
+_NONE_BEGINS = r"(?!embedding:|neg|withL|useL|steps:|seed:|cfg|uc:|undesired|positive|prompts?:)"
+PLAIN = rf"{_NONE_BEGINS}[a-z]+(?:,? {_NONE_BEGINS}[a-z]+)*"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 # Fields that describe the picture: additions go into the first of them that there is, in this
 # order; the others are read. From the guides of FLUX.2, Ideogram and Nano Banana.
 FIELDS = (
-    "prompt", "positive_prompt", "high_level_description", "scene", "scene_description",
+    "prompt", "positive_prompt", "positive", "high_level_description", "scene", "scene_description",
     "overall_description", "description", "caption", "subject", "main_subject", "subjects",
     "style", "art_style", "photo", "style_description", "aesthetic", "aesthetics", "medium",
     "lighting", "light", "mood", "atmosphere", "composition", "background", "setting",
@@ -19,16 +19,20 @@ FIELDS = (
     "desc",
 )  # fmt: skip
 _RANKS = {name: rank for rank, name in enumerate(FIELDS)}
-_JSON = re.compile(r"\s*(?:```\w*\s*)?(?=\{\s*\"|\[\s*\{)")
-# What may follow the JSON: the end of its fence, a line and what belongs to it, flags.
-_AFTER_JSON = re.compile(r"\s*(?:```\s*)?(?:(?:---|--(?=[a-z]))[\s\S]*)?")
+# A label and a fence may come before the JSON; after it the end of the fence, flags, a comment, and
+# lines that are left as they are.
+_JSON = re.compile(
+    r"(?:[^\n{}\[]{0,60}[:\n])?\s*(?:```\w*\s*)?(?=\[?\s*\{\s*[\"'][\w -]+[\"']\s*:)"
+)
+_AFTER_JSON = re.compile(r"[^\S\n]*(?:```|\n|---|--(?=[a-z])|#|//)[\s\S]*|\s*")
+_FENCE = re.compile(r"\s*```\w*\n(?=([\s\S]*?)\n?```\s*\Z)")
 _STRING = r'"(?:\\.|[^"\\])*"'
 _PIECE = re.compile(rf"(?P<string>{_STRING})(?P<key>\s*:)?|[{{}}\[\]]")
 _CALLED = re.compile(
     rf"\s*\(\s*{_STRING}(?:\s*,\s*{_STRING})*\s*\)\s*\.(?:blend|and|add)\([^()]*\)"
-    r"(?:\s*(?:with|use)Lora\([^()]*\))*\s*"
+    r"(?:\s*(?:with|use)Lora\([^()]*\))*\s*(?:\s--[a-z][\s\S]*)?"
 )
-_CALL = re.compile(r"\s*\([\s\S]*\)\s*\.(?:blend|and|add)\([^()]*\)\s*")
+_CALL = re.compile(r"\)\s*\.(?:blend|and|add)\([^()]*\)")
 _VALUE = r'"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|(?:(?!\s--)[^\n])*'
 _LINE = re.compile(rf"\s*(?:--(?!prompt\b)[\w-]+[ =]+(?:{_VALUE})\s+)*--prompt[ =]+")
 _LINE_PROMPT = re.compile(
@@ -53,10 +57,15 @@ class Piece:
 
 def pieces_of(prompt: str) -> list[Piece] | None:
     """The pieces of a framed prompt, which together are the prompt; None where it has no frame."""
-    if opened := _JSON.match(prompt):
-        return _of_json(prompt, opened.end())
-    if prompt.rstrip().endswith(")") and _CALL.fullmatch(prompt):
+    opened = _JSON.match(prompt)
+    if opened and (pieces := _of_json(prompt, opened.end())) is not None:
+        return pieces
+    if _CALL.search(prompt):
         return _of_call(prompt)
+    if fence := _FENCE.match(prompt):
+        start, end = fence.span(1)
+        inside = [Piece("prompt", prompt[start:end])] if start < end else []
+        return [Piece("frame", prompt[:start]), *inside, Piece("frame", prompt[end:])]
     if "--prompt" in prompt and (found := _LINE.match(prompt)):
         return _of_line(prompt, found.end())
     return None
@@ -65,14 +74,14 @@ def pieces_of(prompt: str) -> list[Piece] | None:
 def is_json_prompt(text: str) -> bool:
     """Whether a text is a prompt in JSON."""
     pieces = pieces_of(text) if _JSON.match(text) else None
-    return pieces is not None and any(piece.kind == "text" for piece in pieces)
+    return pieces is not None and any(piece.kind in ("text", "prompt") for piece in pieces)
 
 
 def _of_json(prompt: str, start: int) -> list[Piece] | None:
     try:
         _, end = json.JSONDecoder().raw_decode(prompt, start)
     except (ValueError, RecursionError):
-        return None
+        return [Piece("frame", prompt)]  # almost JSON: nothing could be added safely
     if not _AFTER_JSON.fullmatch(prompt, end):
         return None
     found = list(_fields(prompt, start, end))
@@ -85,6 +94,8 @@ def _of_json(prompt: str, start: int) -> list[Piece] | None:
             kind, best = "text", None
         pieces.append(Piece("frame", prompt[place:first], ", " if pieces else ""))
         raw = prompt[first:last]
+        if kind == "text" and "\\" not in raw:
+            kind = "prompt"
         pieces.append(Piece(kind, raw, _decoded(f'"{raw}"')))
         place = last
     return [*pieces, Piece("frame", prompt[place:])]

@@ -11,7 +11,8 @@ from promptlift.prompts.syntax import Span
 _BEFORE = frozenset(("tag", "weight", "flag", "negative", "comment", "frame", "aside"))
 _SEPARATORS = ("\n", ",", ";", "|")
 _WHOLE = re.compile(r".+", re.DOTALL)
-_FOLLOWS = ("", '"', ",", ";", "|")  # what stands right after a phrase
+_GAPS = ("comment", "share", "emphasis")  # the words around them stay two
+_FOLLOWS = ("", '"', "'", ",", ";", "|")  # what stands right after a phrase
 _CLAUSES = re.compile(r"[\n,;|]|[^\n,;|]+")
 
 
@@ -138,7 +139,8 @@ def _opens(span: Span) -> int:
 def _part(stretch: _Stretch) -> Part:
     spans = [span for _, span in stretch.spans]
     seen = "".join(span.seen for span in spans)
-    words = " ".join(seen.split())
+    parted = (" " if span.kind in _GAPS else span.seen for span in spans)
+    words = " ".join("".join(parted).split())
     if any(span.kind != "text" for span in spans):
         words = re.sub(r"\s+([,;.!?:])", r"\1", words)
         words = re.sub(r"(?:,\s*){2,}", ", ", words).strip(" ,")

@@ -17,7 +17,7 @@ _DETAIL = ("style", "medium", "filler", "light", "camera")
 DETAILED = 5
 _NO_PLACE = {
     "": "it has no words",
-    "frame": "no text in it is known to describe the picture",
+    "frame": "no text in it is known to describe the picture, or it is not quite JSON",
     "call": "its function takes additions only in quotation marks",
 }
 

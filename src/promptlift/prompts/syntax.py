@@ -30,7 +30,7 @@ _LETTERS = re.compile(r"[^\W\d_]+(?![^\W\d_]|\()")
 _NEXT_LETTERS = re.compile(r"[^<—-]*?([^\W\d_]+)(?![^\W\d_]|\()")
 _NEAR = 40  # characters in which a neighbouring word is looked for
 # How a weight of NovelAI, `1.2::`, ends; the weight of Midjourney, `a dog::2`, has a number there.
-_CLOSED = re.compile(rf"::(?!{NUMBER})")
+_CLOSED = re.compile(rf"::(?!{NUMBER}(?![\w:.]))")
 _CHOICE = re.compile(r"<(?:random|alternate|alt|fromto|setvar|setmacro|repeat|wildcard|wc)\b")
 _SEVERAL = re.compile(r"<(?:random|wildcard|wc)\[\d")
 
@@ -173,10 +173,10 @@ class _Parser:
     def _opens_emphasis(self, found: re.Match[str]) -> bool:
         """Whether a number before `::` is NovelAI's weight of what follows, up to `::`."""
         following = self.prompt[found.end() : found.end() + 1]
-        if not following:
-            return False
         end = self.prompt.find("::", found.end())
-        return _CLOSED.match(self.prompt, end) is not None if end >= 0 else not following.isdigit()
+        if end >= 0:
+            return _CLOSED.match(self.prompt, end) is not None
+        return not following.isdigit()
 
     def _is_shouted(self, split: re.Match[str]) -> bool:
         """Whether words in capitals stand on both sides: A CAT AND A DOG."""
