@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from promptlift.errors import InputError, ModelError
+from promptlift.improving.likelihood import token_log_probabilities
 from promptlift.improving.manifest import ModelCard
 from promptlift.pairs.load import collect_pairs
 from promptlift.records import Pair
@@ -53,13 +54,10 @@ def compare(
         source = np.array([loaded.codec.tokenizer.encode(prefix + pair.source).ids])
         target = loaded.codec.tokenizer.encode(pair.target).ids
         expected += loaded.engine.token_log_probabilities(source, target)
-        state = engine.start(source, np.ones_like(source))
-        tokens = [loaded.codec.special.decoder_start, *target[:-1]]
-        for fed, token in zip(tokens, target, strict=True):
-            logits = state.step(np.array([fed])).all()[0].astype(np.float64)
-            top = logits.max()
-            found.append(logits[token] - top - np.log(np.exp(logits - top).sum()))
-    difference = float(np.abs(np.array(expected) - np.array(found)).max())
+        mask, start = np.ones_like(source), loaded.codec.special.decoder_start
+        [own] = token_log_probabilities(engine, source, mask, [target], decoder_start=start)
+        found += own.tolist()
+    difference = float(np.abs(np.subtract(expected, found)).max())
     before, after = -float(np.mean(expected)), -float(np.mean(found))
     change = abs(after / before - 1)
     figures = (

@@ -18,15 +18,13 @@ from promptlift.improving.engines.engine import CANDIDATES
 MASKED = -1e9
 
 
-def encoder_graph(
-    shape: T5Shape, weights: Weights, *, int8: bool, activation_bits: int = 7
-) -> onnx.ModelProto:
+def encoder_graph(shape: T5Shape, weights: Weights, *, int8: bool) -> onnx.ModelProto:
     """Encoder: input_ids, attention_mask int64 [batch, source] → bias and cross keys, values.
 
     Outputs: `cross_bias` float32 [batch, 1, 1, source], 0 for tokens and -1e9 for padding;
     `cross_key_i`, `cross_value_i` float32 [batch, heads, source, d_kv] for decoder layer i.
     """
-    graph = GraphBuilder(shape, int8, activation_bits)
+    graph = GraphBuilder(shape, int8)
     graph.input("input_ids", TensorProto.INT64, ["batch", "source"])
     graph.input("attention_mask", TensorProto.INT64, ["batch", "source"])
     hidden = graph.embed("input_ids", weights["shared.weight"])
@@ -60,9 +58,7 @@ def encoder_graph(
     return graph.model("encoder")
 
 
-def decoder_graph(
-    shape: T5Shape, weights: Weights, *, int8: bool, activation_bits: int = 7
-) -> onnx.ModelProto:
+def decoder_graph(shape: T5Shape, weights: Weights, *, int8: bool) -> onnx.ModelProto:
     """One step of the decoder.
 
     Inputs: `tokens` int64 [batch, 1], the encoder's outputs, and for each layer i
@@ -70,7 +66,7 @@ def decoder_graph(
     Outputs: `logits` float32 [batch, vocabulary]; `top_values` float32 and `top_ids` int64
     [batch, 128], the largest of them; `key_i`, `value_i`, the cache with this step.
     """
-    graph = GraphBuilder(shape, int8, activation_bits)
+    graph = GraphBuilder(shape, int8)
     cache = ["batch", shape.num_heads, "past", shape.d_kv]
     grown = ["batch", shape.num_heads, "past_and_one", shape.d_kv]
     graph.input("tokens", TensorProto.INT64, ["batch", 1])
