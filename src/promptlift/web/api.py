@@ -18,7 +18,7 @@ from promptlift import __version__
 from promptlift.errors import ConfigError, InputError
 from promptlift.improving.config import resolve_options
 from promptlift.web.answers import errors, refusal
-from promptlift.web.batcher import Full
+from promptlift.web.batcher import RETRY_S, Full
 from promptlift.web.guard import Guard
 from promptlift.web.illustrating import illustrate_router
 from promptlift.web.improving import improve_router
@@ -31,7 +31,6 @@ _MOST_MISTAKES = 3
 # In the places that pydantic names: the whole body, and types of which one has to fit.
 _NO_FIELD = re.compile(r"body|str|(?:list|dict|nullable|constrained|function)\b.*")
 _UNREADABLE = "There was an error parsing the body"
-_BUSY = "too much waits already"
 
 
 class Model(BaseModel):
@@ -108,8 +107,8 @@ def create_app(service: Service, *, pages: Sequence[APIRouter] = ()) -> FastAPI:
 def _refuse_in_one_line(app: FastAPI) -> None:
     @app.exception_handler(Full)
     async def full(request: Request, error: Full) -> Response:
-        headers = {"retry-after": str(error.retry_after_s)}
-        return refusal(429, f"{_BUSY}; {error}", headers)
+        line = f"too much waits already; try again in {RETRY_S} s"
+        return refusal(429, line, {"retry-after": str(RETRY_S)})
 
     @app.exception_handler(ConfigError)
     @app.exception_handler(InputError)

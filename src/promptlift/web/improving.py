@@ -30,7 +30,7 @@ from promptlift.web.answers import (
     receipt_json,
     refusal,
 )
-from promptlift.web.batcher import Options
+from promptlift.web.batcher import RETRY_S, Options
 from promptlift.web.config import ServeConfig
 from promptlift.web.logs import describe, note
 from promptlift.web.service import Service
@@ -121,7 +121,7 @@ def improve_router(service: Service) -> APIRouter:
         try:
             done = await _all(futures, config.timeout_s, request)
         except (asyncio.TimeoutError, GivenUp):
-            return refusal(503, _late(config.timeout_s), {"retry-after": "5"})
+            return refusal(503, _late(config.timeout_s), {"retry-after": str(RETRY_S)})
         except ClientDisconnect:
             return refusal(499, "the caller left")  # for the log; the number is nginx's
         results = [item for index, found in enumerate(done) for item in _objects(index, found)]
@@ -146,7 +146,7 @@ def _options(body: ImproveRequest, service: Service) -> Options:
     decoding, control = resolve_options(improver.card.decoding, body.preset, given)
     if decoding.max_new_tokens > most:
         raise ConfigError(f"max_new_tokens is {decoding.max_new_tokens}; this server allows {most}")
-    return Options(decoding, control)
+    return decoding, control
 
 
 def _asks(body: ImproveRequest, service: Service) -> list[Ask]:

@@ -7,7 +7,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
@@ -126,10 +126,8 @@ class PictureJobs:
         # time, and read it as a list, which is copied in one operation.
         self._jobs: dict[str, Job] = {}
         self._wake = threading.Event()
-        self._moved = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._work, name="draw", daemon=True)
-        self._seconds = 10.0  # that a picture takes; a guess until the first is drawn
 
     @property
     def name(self) -> str | None:
@@ -157,9 +155,8 @@ class PictureJobs:
         Raises:
             Full: too many jobs wait.
         """
-        waiting = self._waiting()
-        if len(waiting) >= self._max_jobs:
-            raise Full(sum(job.total for job in waiting) * self._seconds)
+        if len(self._waiting()) >= self._max_jobs:
+            raise Full
         self._jobs[job.id] = job
         self._wake.set()
         if self._thread.ident is None:
@@ -168,15 +165,6 @@ class PictureJobs:
     def get(self, id: str) -> Job | None:
         """The job of an id."""
         return self._jobs.get(id)
-
-    def wait(self, enough: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until jobs have come far enough; False where the time was too short.
-
-        Args:
-            enough: is asked after each step, and when a job has ended.
-        """
-        with self._moved:
-            return self._moved.wait_for(enough, timeout_s)
 
     def drop(self, id: str) -> bool:
         """Cancel a job, and forget it and its pictures. False where there is none."""
@@ -239,21 +227,15 @@ class PictureJobs:
             hidden = "the pictures cannot be drawn; the server's log says why"
             job.error, status = str(error) if told else hidden, "failed"
         job.status = status
-        self._tell()
         took_ms = round(1000 * (time.monotonic() - began))
         fields = {"status": status, "pictures": len(job.pngs), "ms": took_ms}
         _log.info("picture job", extra={"fields": fields})
-
-    def _tell(self) -> None:
-        with self._moved:
-            self._moved.notify_all()
 
     def _draw(self, job: Job) -> None:
         illustrator, origin = self._loaded
 
         def step() -> None:
             job.step += 1
-            self._tell()
             job.go_on()
 
         illustrator.on_step = step
@@ -262,7 +244,6 @@ class PictureJobs:
             for prompt, receipt in zip(job.prompts, job.receipts, strict=True):
                 job.go_on()
                 picture = illustrator.draw(prompt, seed=seed, negative=job.negative)
-                self._seconds += 0.3 * (picture.seconds - self._seconds)
                 job.pngs.append(_png(len(job.pngs), picture, receipt, illustrator, origin))
                 job.pictures.append(_about(picture, f"{job.address}/pictures/{len(job.pictures)}"))
                 job.step = 0
