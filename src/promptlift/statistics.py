@@ -45,9 +45,8 @@ def mean_interval(
             1993, section 8). Each group weighs by its size.
         seed: of the draws.
     """
-    array = np.asarray(values, dtype=np.float64)
-    sums, counts = _by_group(array, groups)
-    return (float(array.mean()), *_ratio_ends(sums, counts, seed))
+    sums, counts = _by_group(np.asarray(values, dtype=np.float64), groups)
+    return ratio_interval(sums, counts, seed=seed)
 
 
 def ratio_interval(
@@ -56,7 +55,13 @@ def ratio_interval(
     """Sum over sum, such as bits per character, with its bootstrap interval."""
     above = np.asarray(numerators, dtype=np.float64)
     below = np.asarray(denominators, dtype=np.float64)
-    return (float(above.sum() / below.sum()), *_ratio_ends(above, below, seed))
+    random = np.random.default_rng(seed)
+    ratios = []
+    for rows in _chunks(DRAWS, len(above)):  # for bounded memory
+        draws = random.integers(0, len(above), size=(rows, len(above)))
+        ratios.append(above[draws].sum(axis=1) / below[draws].sum(axis=1))
+    low, high = np.quantile(np.concatenate(ratios), _LEVEL)
+    return float(above.sum() / below.sum()), float(low), float(high)
 
 
 def corpus_interval(
@@ -278,17 +283,6 @@ def _by_group(values: Array, groups: Sequence[Any] | None) -> tuple[Array, Array
     places, _ = _places(groups)
     sums = np.bincount(places, weights=values).astype(np.float64)
     return sums, np.bincount(places).astype(np.float64)
-
-
-def _ratio_ends(sums: Array, counts: Array, seed: int) -> tuple[float, float]:
-    """Ends of the interval of the ratio of two sums, drawn in chunks of bounded memory."""
-    random = np.random.default_rng(seed)
-    ratios = []
-    for rows in _chunks(DRAWS, len(sums)):
-        draws = random.integers(0, len(sums), size=(rows, len(sums)))
-        ratios.append(sums[draws].sum(axis=1) / counts[draws].sum(axis=1))
-    low, high = np.quantile(np.concatenate(ratios), _LEVEL)
-    return float(low), float(high)
 
 
 def _places(names: Sequence[Hashable]) -> tuple[npt.NDArray[np.int64], int]:

@@ -91,10 +91,8 @@ def create_app(service: Service, *, pages: Sequence[APIRouter] = ()) -> FastAPI:
     for router in (improve_router(service), illustrate_router(service), _models_router(service)):
         app.include_router(router, dependencies=protected)
     app.include_router(_health_router(service))
-    app.include_router(_docs_router())
-    for router in pages:
+    for router in (*pages, _docs_router()):  # in this order: pages may have their own first page
         app.include_router(router)
-    app.include_router(_start_router())  # the last: pages may have a first page of their own
     _refuse_in_one_line(app)
     # The last one added is the first that a request meets.
     app.add_middleware(Guard, token=config.token, hosts=config.allow_host, max_body=config.max_body)
@@ -226,22 +224,9 @@ def _health_router(service: Service) -> APIRouter:
     @router.get("/readyz", response_model=Health, responses={503: {"model": Health}, **errors()})
     async def readyz() -> Response:
         """Whether prompts are improved and there is room for more."""
-        if not service.batcher.running:
-            return JSONResponse({"status": "stopped"}, 503)
-        if service.batcher.waiting >= service.config.max_queue:
-            return JSONResponse({"status": "full"}, 503)
-        return JSONResponse({"status": "ok"})
-
-    return router
-
-
-def _start_router() -> APIRouter:
-    """The first page of a server without one, which leads to the page of the API."""
-    router = APIRouter(include_in_schema=False)
-
-    @router.get("/")
-    async def start() -> Response:
-        return Response(status_code=307, headers={"location": "/docs"})
+        is_full = service.batcher.waiting >= service.config.max_queue
+        status = "stopped" if not service.batcher.running else "full" if is_full else "ok"
+        return JSONResponse({"status": status}, 200 if status == "ok" else 503)
 
     return router
 
@@ -249,6 +234,10 @@ def _start_router() -> APIRouter:
 def _docs_router() -> APIRouter:
     """Swagger UI from a package that carries its files; FastAPI's page loads them from a CDN."""
     router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    async def start() -> Response:
+        return Response(status_code=307, headers={"location": "/docs"})
 
     @router.get("/docs")
     async def docs() -> Response:

@@ -19,6 +19,7 @@ from promptlift.improving.session import Ask
 from promptlift.options import options_of
 from promptlift.records import Improvement
 from promptlift.web.answers import (
+    MOST,
     Answer,
     Body,
     Prompts,
@@ -35,7 +36,6 @@ from promptlift.web.config import ServeConfig
 from promptlift.web.logs import describe, note
 from promptlift.web.service import Service
 
-_MOST = 2**31 - 1
 _EVENT = {
     "type": "object",
     "properties": {
@@ -50,7 +50,7 @@ class _ImproveRequest(Body):
     """Prompts and the options of `promptlift improve`; what is left out is the model's default."""
 
     prompts: Prompts
-    n: int = Field(1, ge=1, le=_MOST, description="Variants of each prompt.")
+    n: int = Field(1, ge=1, le=MOST, description="Variants of each prompt.")
     seed: int | None = Field(
         None, ge=0, lt=2**63, description="Repeats a result; drawn and recorded otherwise."
     )

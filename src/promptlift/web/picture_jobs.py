@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
@@ -125,8 +126,7 @@ class PictureJobs:
         # In the order in which they came. Two threads change it, each with one operation at a
         # time, and read it as a list, which is copied in one operation.
         self._jobs: dict[str, Job] = {}
-        self._wake = threading.Event()
-        self._stopping = False
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()  # None ends the thread
         self._thread = threading.Thread(target=self._work, name="draw", daemon=True)
 
     @property
@@ -155,10 +155,11 @@ class PictureJobs:
         Raises:
             Full: too many jobs wait.
         """
-        if len(self._waiting()) >= self._max_jobs:
+        states = [job.status for job in list(self._jobs.values())]
+        if states.count("queued") >= self._max_jobs:
             raise Full
         self._jobs[job.id] = job
-        self._wake.set()
+        self._queue.put(job)
         if self._thread.ident is None:
             self._thread.start()
 
@@ -175,10 +176,9 @@ class PictureJobs:
 
     def stop(self) -> None:
         """Cancel all jobs, and wait a little until the thread has ended its step."""
-        self._stopping = True
         for id in list(self._jobs):
             self.drop(id)
-        self._wake.set()
+        self._queue.put(None)
         if self._thread.ident is not None:
             self._thread.join(_STOP_S)
 
@@ -197,18 +197,14 @@ class PictureJobs:
             pictures=done,
         )
 
-    def _waiting(self) -> list[Job]:
-        return [job for job in list(self._jobs.values()) if job.status == "queued"]
-
     def _work(self) -> None:
-        while not self._stopping:
-            self._wake.wait()
-            self._wake.clear()  # before looking: what comes meanwhile sets it again
-            while waiting := self._waiting():
-                self._run(waiting[0])
-                ended = [job for job in list(self._jobs.values()) if job.status != "queued"]
-                for job in ended[:-KEPT]:
-                    self._jobs.pop(job.id, None)
+        for job in iter(self._queue.get, None):
+            if job.cancelled:
+                continue
+            self._run(job)
+            ended = [one.id for one in list(self._jobs.values()) if one.status != "queued"]
+            for id in ended[:-KEPT]:
+                self._jobs.pop(id, None)
 
     def _run(self, job: Job) -> None:
         """Draw a job. An error goes to its caller, and the thread goes on."""
