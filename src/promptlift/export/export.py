@@ -99,8 +99,13 @@ def _write_graphs(folder: Path, shape: "T5Shape", model: Any, *, int8: bool) -> 
     from promptlift.export.graphs import decoder_graph, encoder_graph
 
     weights: Weights = {
-        key: value.detach().to(torch.float32).numpy() for key, value in model.state_dict().items()
+        key: value.to("cpu", torch.float32).numpy() for key, value in model.state_dict().items()
     }
+    far = shape.relative_attention_max_distance
+    for name in ("encoder", "decoder"):
+        attention = getattr(model, name).block[0].layer[0].SelfAttention
+        bias = attention.compute_bias(2 * far + 1, 2 * far + 1)[0, :, far]  # of the middle query
+        weights[f"{name}.position_bias"] = bias.detach().to("cpu", torch.float32).numpy()
     for build, file in ((encoder_graph, "encoder.onnx"), (decoder_graph, "decoder.onnx")):
         graph = build(shape, weights, int8=int8)
         # ByteSize() of the whole graph fails above the very limit that is asked about.
