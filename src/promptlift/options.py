@@ -7,6 +7,7 @@ gives a command the options of a config, and `web.answers.fields_of` a request i
 import inspect
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
 from functools import wraps
@@ -270,8 +271,6 @@ def _value(item: "Field[Any]", given: Any) -> Any:
     if tuple in types:
         return tuple(given)
     if {float, str} <= types:
-        try:
+        with suppress(ValueError):  # of a word: the config says which there are
             return float(given)
-        except ValueError:  # a word: the config says which there are
-            return given
     return given

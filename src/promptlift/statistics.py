@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from statistics import NormalDist
 from typing import Any
 
@@ -232,7 +233,7 @@ def sign_test(wins: int, losses: int) -> float:
     Raises:
         MissingExtraError: SciPy is not installed.
     """
-    tail = scipy_special("Testing votes", "web").bdtr(min(wins, losses), wins + losses, 0.5)
+    tail = scipy_part("special", "Testing votes", "web").bdtr(min(wins, losses), wins + losses, 0.5)
     return min(1.0, 2.0 * float(tail))
 
 
@@ -247,7 +248,7 @@ def t_quantile(share: float, freedom: int) -> float:
     Raises:
         MissingExtraError: SciPy is not installed.
     """
-    return float(scipy_special("Comparing with noise", "score").stdtrit(freedom, share))
+    return float(scipy_part("special", "Comparing with noise", "score").stdtrit(freedom, share))
 
 
 def average_ranks(values: Values) -> Array:
@@ -258,22 +259,18 @@ def average_ranks(values: Values) -> Array:
     Raises:
         MissingExtraError: SciPy is not installed.
     """
-    try:
-        from scipy.stats import rankdata
-    except ImportError as error:
-        raise MissingExtraError("Ranking", "report") from error
+    ranks = scipy_part("stats", "Ranking", "report").rankdata(values)
     if len(values) < 2:
         return np.full(len(values), 0.5)
-    return np.asarray((rankdata(values) - 1) / (len(values) - 1))
+    return np.asarray((ranks - 1) / (len(values) - 1))
 
 
-def scipy_special(what: str, extra: str) -> Any:
-    """SciPy's special functions: they load in a quarter of the time that `scipy.stats` takes."""
+def scipy_part(name: str, what: str, extra: str) -> Any:
+    """A part of SciPy. `special` loads in a quarter of the time that `stats` takes."""
     try:
-        from scipy import special
+        return import_module(f"scipy.{name}")
     except ImportError as error:
         raise MissingExtraError(what, extra) from error
-    return special
 
 
 def _by_group(values: Array, groups: Sequence[Any] | None) -> tuple[Array, Array]:
