@@ -7,7 +7,6 @@ and negative prompt. No result depends on its neighbours (`improving.codec`).
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -59,7 +58,7 @@ class Batcher:
         self.improver = improver
         self.batch_size, self.wait_s, self.max_queue = batch_size, wait_s, max_queue
         self.batches = 0
-        self._queue: deque[_Waiting] = deque()
+        self._queue: list[_Waiting] = []
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "improve")
         self._worker: asyncio.Task[None] | None = None
@@ -151,15 +150,14 @@ class Batcher:
     def _take(self) -> list[_Waiting]:
         """The oldest prompt, and those that may share its batch."""
         batch: list[_Waiting] = []
-        left: deque[_Waiting] = deque()
+        left: list[_Waiting] = []
         rows = 0
         for item in self._queue:
             if item.result.done():
                 continue
-            fits = not batch or (
+            if not batch or (
                 rows + item.ask.n <= self.batch_size and item.options == batch[0].options
-            )
-            if fits:
+            ):
                 batch.append(item)
                 rows += item.ask.n
             else:
