@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from promptlift.errors import InputError, MissingExtraError
-from promptlift.picture_texts import picture_texts, read_picture_texts
+from promptlift.picture_texts import picture_texts
 
 TEXT = "a cat, 猫\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, Seed: 5"
 ASCII = TEXT.replace("猫", "dog")
@@ -89,9 +89,9 @@ def test_a_camera_says_nothing_of_a_prompt(tmp_path: Path) -> None:
     block[EXIF] = {0x927C: b"\0\1\2binary"}
     path = tmp_path / "photo.jpg"
     path.write_bytes(picture("JPEG", block))
-    assert read_picture_texts(path) == {}
+    assert picture_texts(path.read_bytes(), "here") == {}
     path.write_bytes(picture("JPEG"))
-    assert read_picture_texts(path) == {}
+    assert picture_texts(path.read_bytes(), "here") == {}
 
 
 def test_a_png_is_read_as_before(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_png_is_read_as_before(tmp_path: Path) -> None:
     info = PngImagePlugin.PngInfo()
     info.add_text("parameters", "a cat")
     Image.new("RGB", (2, 2)).save(path, pnginfo=info)
-    assert read_picture_texts(path) == {"parameters": "a cat"}
+    assert picture_texts(path.read_bytes(), "here") == {"parameters": "a cat"}
 
 
 @pytest.mark.parametrize(

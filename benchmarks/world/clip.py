@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
 
+from benchmarks.world.captions import caption
 from benchmarks.world.learning import Schedule, learn
 from benchmarks.world.tokens import END, MAX_LENGTH, START, world_tokenizer
-from promptlift.world.captions import caption
 from promptlift.world.scenes import SIZE, Scene
 
 SCHEDULE = Schedule(steps=1600, batch_size=128, learning_rate=1e-3, seed=2)

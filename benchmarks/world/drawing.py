@@ -21,10 +21,10 @@ from diffusers import (
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from benchmarks.world.captions import caption
 from benchmarks.world.learning import Schedule, learn
 from benchmarks.world.tokens import END, MAX_LENGTH, PAD, START, world_tokenizer
 from benchmarks.world.vae import LATENT_CHANNELS
-from promptlift.world.captions import caption
 from promptlift.world.scenes import SIZE, Scene
 
 BASE_SCHEDULE = Schedule(steps=4500, batch_size=64, learning_rate=1e-3)

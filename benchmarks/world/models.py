@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
+from benchmarks.world.captions import caption
 from benchmarks.world.drawn import GUIDANCE, STEPS, Album, Pictures, interval, judged
 from benchmarks.world.oracle import judge, load_oracle
 from benchmarks.world.renders import renders_of
@@ -32,7 +33,6 @@ from promptlift.scoring.pictures.pair_scores import Values
 from promptlift.scoring.pictures.similarity import unit
 from promptlift.statistics import paired_test, wilson
 from promptlift.world import bundle
-from promptlift.world.captions import caption
 from promptlift.world.scenes import COLOURS, FAULTS, HELD_OUT, PROMPTS, SHAPES, Scene, draw_scene
 
 COUNT = 1000

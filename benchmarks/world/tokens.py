@@ -7,7 +7,7 @@ import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
-from promptlift.world.captions import caption
+from benchmarks.world.captions import caption
 from promptlift.world.scenes import draw_scene
 
 START, END, PAD = "<|startoftext|>", "<|endoftext|>", "!"

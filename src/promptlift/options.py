@@ -7,6 +7,7 @@ gives a command the options of a config, and `web.answers.fields_of` a request i
 import inspect
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
 from functools import wraps
@@ -19,6 +20,13 @@ from promptlift.errors import ConfigError
 Command = TypeVar("Command", bound=Callable[..., Any])
 REQUIRED = MISSING  # the default of a setting that must be given
 _KEY = "option"
+# For a field of each type, what its value may be, and that in words.
+_KINDS: dict[type, tuple[type, str]] = {
+    bool: (bool, "True or False"),
+    str: (str, "text"),
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +38,6 @@ class Option:
         choices: the values it may have; none for any.
         least, most: the ends of its range; `above` and `below` leave them out.
         shown: what help shows as the default, where it is not the value itself.
-        panel: heading under which help lists it.
         short: another flag for it, as "-n".
         off: the flag that switches it off, where that is not "--no-NAME".
     """
@@ -42,7 +49,6 @@ class Option:
     most: float | None = None
     below: float | None = None
     shown: str | None = None
-    panel: str | None = None
     short: str | None = None
     off: str | None = None
 
@@ -124,18 +130,13 @@ def check(config: Any, *more: str) -> None:
 
 def _wrong_kind(item: "Field[Any]", value: Any) -> str | None:
     """What a value must be to be of a field's type, where it is not; None where it is."""
-    types = set(kinds(item.type))
-    if types == {bool}:
-        return None if isinstance(value, bool) else "True or False"
-    if types == {str}:
-        return None if isinstance(value, str) else "text"
-    if types == {int}:
-        whole = isinstance(value, Integral) and not isinstance(value, bool)
-        return None if whole else "a whole number"
-    if types == {float}:
-        number = isinstance(value, Real) and not isinstance(value, bool)
-        return None if number else "a number"
-    return None
+    kind, *others = set(kinds(item.type))
+    if others or kind not in _KINDS:
+        return None
+    accepted, words = _KINDS[kind]
+    # To Python, True is a whole number.
+    fits = isinstance(value, accepted) and isinstance(value, bool) == (kind is bool)
+    return None if fits else words
 
 
 def known_in(config: type | Iterable[str], names: Iterable[str], what: str) -> None:
@@ -243,7 +244,6 @@ def _typed(item: "Field[Any]", known: Option, name: str, default: Any) -> Any:
         *flags,
         help=known.help + (f" [{shown}]" if shown else ""),
         show_default=False,
-        rich_help_panel=known.panel,
     )
     return Annotated[(list[str] if listed else kind) | None, made]
 
@@ -271,8 +271,6 @@ def _value(item: "Field[Any]", given: Any) -> Any:
     if tuple in types:
         return tuple(given)
     if {float, str} <= types:
-        try:
+        with suppress(ValueError):  # of a word: the config says which there are
             return float(given)
-        except ValueError:  # a word: the config says which there are
-            return given
     return given

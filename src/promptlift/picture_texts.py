@@ -7,11 +7,10 @@ write JPEG or WebP.
 import io
 import struct
 import warnings
-from pathlib import Path
 from typing import Any
 
 from promptlift.errors import InputError, MissingExtraError
-from promptlift.png_text import is_png_data, png_texts
+from promptlift.png_text import is_png, png_texts
 
 COMMENT_KEYWORD = "UserComment"
 # Tags of the Exif standard (CIPA DC-008).
@@ -22,24 +21,18 @@ _HEADS = (b"Exif\0\0", b"II*\0", b"MM\0*")  # of an EXIF block alone
 _CODE_CHARS = 8  # bytes before a user comment that name its encoding
 
 
-def read_picture_texts(path: Path) -> dict[str, str]:
-    """The texts of a PNG, JPEG or WebP by the keywords of a PNG, and `UserComment`.
-
-    Raises:
-        InputError: the file is none of these or is damaged.
-        MissingExtraError: it is a JPEG or WebP, and Pillow is not installed.
-    """
-    return picture_texts(Path(path).read_bytes(), f"{path}")
-
-
 def picture_texts(data: bytes, place: str) -> dict[str, str]:
-    """As `read_picture_texts`, of a picture's bytes, or of its EXIF block alone.
+    """The texts of a PNG, JPEG or WebP by the keywords of a PNG, and `UserComment`.
 
     Args:
         data: the picture; of a JPEG or WebP its EXIF block will do.
         place: names it in errors.
+
+    Raises:
+        InputError: it is none of these or is damaged.
+        MissingExtraError: it is a JPEG or WebP, and Pillow is not installed.
     """
-    if is_png_data(data):
+    if is_png(data):
         return png_texts(data, place)
     is_block = data.startswith(_HEADS)
     if not (is_block or data[:2] == b"\xff\xd8" or (data[:4], data[8:12]) == (b"RIFF", b"WEBP")):

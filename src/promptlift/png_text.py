@@ -17,13 +17,7 @@ _TEXT = (b"tEXt", b"zTXt", b"iTXt")
 _MOST = 16 << 20  # bytes of a text chunk, unpacked: a small file may hold a huge text
 
 
-def is_png(path: Path) -> bool:
-    """Whether a file begins as a PNG does."""
-    with open(path, "rb") as file:
-        return is_png_data(file.read(len(_SIGNATURE)))
-
-
-def is_png_data(data: bytes) -> bool:
+def is_png(data: bytes) -> bool:
     """Whether bytes begin as a PNG does."""
     return data.startswith(_SIGNATURE)
 
@@ -78,7 +72,7 @@ def with_png_texts(data: bytes, texts: Mapping[str, str], place: str) -> bytes:
 
 def _chunks(data: bytes, path: str) -> Iterator[tuple[bytes, bytes]]:
     """Name and content of each chunk, the header first, the end last."""
-    if not is_png_data(data):
+    if not is_png(data):
         raise InputError(f"{path} is not a PNG picture")
     place, name = len(_SIGNATURE), b""
     while name != b"IEND":

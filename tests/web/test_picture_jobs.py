@@ -54,7 +54,10 @@ def awaited(client: TestClient, place: str, enough: Callable[[Job], bool]) -> di
     jobs: PictureJobs = client.app.state.service.pictures  # type: ignore[attr-defined]
     job = jobs.get(place.rpartition("/")[2])
     assert job is not None
-    assert jobs.wait(lambda: enough(job), timeout_s=300), job.status
+    end = time.monotonic() + 300
+    while not enough(job):
+        assert time.monotonic() < end, job.status
+        time.sleep(0.01)
     told: dict[str, Any] = client.get(place).json()
     return told
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.world.captions import caption
 from benchmarks.world.render import render
 from benchmarks.world.wanted import wanted_of
-from promptlift.world.captions import BLAME, PRAISE, caption, details, subject
+from promptlift.world.captions import BLAME, PRAISE, details, subject
 from promptlift.world.scenes import COLOURS, FAULTS, SHAPES, STYLES, Thing, draw_scene
 
 SEEDS = st.integers(0, 2**40)

@@ -69,9 +69,9 @@ def show(
     with guarded():
         from promptlift.improving.picture_prompts import TOOLS, picture_prompt
         from promptlift.improving.receipts import KEYWORD, parse_receipt
-        from promptlift.picture_texts import read_picture_texts
+        from promptlift.picture_texts import picture_texts
 
-        texts = read_picture_texts(picture)
+        texts = picture_texts(picture.read_bytes(), f"{picture}")
         found: dict[str, Any] = {"receipt": None, "parameters": None}
         if KEYWORD in texts:
             found["receipt"] = parse_receipt(texts[KEYWORD], f"{picture}").to_dict()

@@ -22,7 +22,7 @@ OPSET, CONTRIB_OPSET, IR_VERSION = 20, 1, 10
 CONTRIB = "com.microsoft"
 # Activations take 7 bits, 1..127 around 64. Processors without VNNI add two products
 # of unsigned by signed bytes in 16 bits: 2 * 127 * 127 fits, 2 * 255 * 127 would saturate.
-ACTIVATION_RANGE = {7: (63, 64), 8: (127, 128)}
+HIGHEST, ZERO_POINT = 63, 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +71,8 @@ class Rows:
 class GraphBuilder:
     """Collects nodes and constants; each method adds what its name says, returns its output."""
 
-    def __init__(self, shape: T5Shape, int8: bool, activation_bits: int) -> None:
+    def __init__(self, shape: T5Shape, int8: bool) -> None:
         self.shape, self.int8 = shape, int8
-        self.highest, self.zero_point = ACTIVATION_RANGE[activation_bits]
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
         self.inputs: list[onnx.ValueInfoProto] = []
@@ -143,8 +142,8 @@ class GraphBuilder:
         rows = self.op(
             "QuantizeLinear",
             self.op("Div", hidden, largest),
-            self.constant(np.float32(1 / self.highest)),
-            self.constant(np.uint8(self.zero_point)),
+            self.constant(np.float32(1 / HIGHEST)),
+            self.constant(np.uint8(ZERO_POINT)),
         )
         return Rows(rows, largest)
 
@@ -158,9 +157,9 @@ class GraphBuilder:
             "MatMulIntegerToFloat",
             rows.values,
             self.constant(columns),
-            self.constant(np.float32(1 / self.highest)),
+            self.constant(np.float32(1 / HIGHEST)),
             self.constant(scales.reshape(-1)),
-            self.constant(np.uint8(self.zero_point)),
+            self.constant(np.uint8(ZERO_POINT)),
             domain=CONTRIB,
         )
         return self.op("Mul", product, rows.scale, output=output)

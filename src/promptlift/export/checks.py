@@ -1,37 +1,19 @@
 """An export against PyTorch: log-probabilities of the same tokens."""
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from promptlift.errors import InputError, ModelError
+from promptlift.errors import ModelError
+from promptlift.improving.likelihood import token_log_probabilities
 from promptlift.improving.manifest import ModelCard
-from promptlift.pairs.load import collect_pairs
 from promptlift.records import Pair
 
 MAX_DIFFERENCE_FP32 = 1e-3  # of a token's natural-log probability
 # Share of PyTorch's loss over the calibration pairs, either way: a flatter distribution can
 # lower the loss of unlikely targets and is as wrong.
 MAX_LOSS_CHANGE_INT8 = 0.01
-
-
-def packaged_calibration() -> Path:
-    """The pairs that an export is compared on where no others are named."""
-    return Path(str(files("promptlift.export") / "calibration.jsonl"))
-
-
-def calibration_pairs(path: Path) -> list[Pair]:
-    """The pairs of a file, of which there must be some.
-
-    Raises:
-        InputError: the file cannot be read, or a row is no pair.
-    """
-    pairs = collect_pairs([path])
-    if not pairs:
-        raise InputError(f"{path} holds no pairs to compare the export on.")
-    return pairs
 
 
 def compare(
@@ -53,13 +35,10 @@ def compare(
         source = np.array([loaded.codec.tokenizer.encode(prefix + pair.source).ids])
         target = loaded.codec.tokenizer.encode(pair.target).ids
         expected += loaded.engine.token_log_probabilities(source, target)
-        state = engine.start(source, np.ones_like(source))
-        tokens = [loaded.codec.special.decoder_start, *target[:-1]]
-        for fed, token in zip(tokens, target, strict=True):
-            logits = state.step(np.array([fed])).all()[0].astype(np.float64)
-            top = logits.max()
-            found.append(logits[token] - top - np.log(np.exp(logits - top).sum()))
-    difference = float(np.abs(np.array(expected) - np.array(found)).max())
+        mask, start = np.ones_like(source), loaded.codec.special.decoder_start
+        [own] = token_log_probabilities(engine, source, mask, [target], decoder_start=start)
+        found += own.tolist()
+    difference = float(np.abs(np.subtract(expected, found)).max())
     before, after = -float(np.mean(expected)), -float(np.mean(found))
     change = abs(after / before - 1)
     figures = (

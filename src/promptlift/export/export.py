@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptlift import __version__
-from promptlift.errors import ConfigError, MissingExtraError, ModelError
-from promptlift.export.checks import calibration_pairs, compare, packaged_calibration
+from promptlift.errors import ConfigError, InputError, MissingExtraError, ModelError
+from promptlift.export.checks import compare
 from promptlift.files import sha256_of_file
 from promptlift.improving.manifest import CARD_FILE, ENGINE_FILES, Manifest, is_exported
+from promptlift.pairs.load import collect_pairs
 
 if TYPE_CHECKING:
     from promptlift.export.builder import T5Shape, Weights
@@ -46,8 +47,10 @@ def export_model(
     if precision not in PRECISIONS:
         raise ConfigError(f"precision is {precision!r} and must be one of {', '.join(PRECISIONS)}")
     _check_output(output, overwrite)
-    calibration = calibration or packaged_calibration()
-    pairs = calibration_pairs(calibration)
+    calibration = calibration or Path(__file__).with_name("calibration.jsonl")
+    pairs = collect_pairs([calibration])
+    if not pairs:
+        raise InputError(f"{calibration} holds no pairs to compare the export on.")
     loaded, shape = _load(model_folder)
     card = replace(loaded.card, name=name) if name else loaded.card
     if not card.modes:
@@ -99,8 +102,13 @@ def _write_graphs(folder: Path, shape: "T5Shape", model: Any, *, int8: bool) -> 
     from promptlift.export.graphs import decoder_graph, encoder_graph
 
     weights: Weights = {
-        key: value.detach().to(torch.float32).numpy() for key, value in model.state_dict().items()
+        key: value.to("cpu", torch.float32).numpy() for key, value in model.state_dict().items()
     }
+    far = shape.relative_attention_max_distance
+    for name in ("encoder", "decoder"):
+        attention = getattr(model, name).block[0].layer[0].SelfAttention
+        bias = attention.compute_bias(2 * far + 1, 2 * far + 1)[0, :, far]  # of the middle query
+        weights[f"{name}.position_bias"] = bias.detach().to("cpu", torch.float32).numpy()
     for build, file in ((encoder_graph, "encoder.onnx"), (decoder_graph, "decoder.onnx")):
         graph = build(shape, weights, int8=int8)
         # ByteSize() of the whole graph fails above the very limit that is asked about.

@@ -3,30 +3,29 @@
 The encoder returns each decoder layer's cross-attention keys and values, so that a step of
 the decoder reads them and never computes them. The graphs are built from the weights rather
 than traced: the quantization of `builder` has no counterpart in PyTorch.
+
+`weights` are a T5's by their names in transformers, and `encoder.position_bias` and
+`decoder.position_bias` [heads, distances], for key position minus query position from the
+negative of the largest distance to the largest.
 """
 
-import math
-
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
-from promptlift.export.builder import Array, GraphBuilder, T5Shape, Weights
+from promptlift.export.builder import GraphBuilder, T5Shape, Weights
 from promptlift.improving.engines.engine import CANDIDATES
 
 MASKED = -1e9
 
 
-def encoder_graph(
-    shape: T5Shape, weights: Weights, *, int8: bool, activation_bits: int = 7
-) -> onnx.ModelProto:
+def encoder_graph(shape: T5Shape, weights: Weights, *, int8: bool) -> onnx.ModelProto:
     """Encoder: input_ids, attention_mask int64 [batch, source] → bias and cross keys, values.
 
     Outputs: `cross_bias` float32 [batch, 1, 1, source], 0 for tokens and -1e9 for padding;
     `cross_key_i`, `cross_value_i` float32 [batch, heads, source, d_kv] for decoder layer i.
     """
-    graph = GraphBuilder(shape, int8, activation_bits)
+    graph = GraphBuilder(shape, int8)
     graph.input("input_ids", TensorProto.INT64, ["batch", "source"])
     graph.input("attention_mask", TensorProto.INT64, ["batch", "source"])
     hidden = graph.embed("input_ids", weights["shared.weight"])
@@ -60,9 +59,7 @@ def encoder_graph(
     return graph.model("encoder")
 
 
-def decoder_graph(
-    shape: T5Shape, weights: Weights, *, int8: bool, activation_bits: int = 7
-) -> onnx.ModelProto:
+def decoder_graph(shape: T5Shape, weights: Weights, *, int8: bool) -> onnx.ModelProto:
     """One step of the decoder.
 
     Inputs: `tokens` int64 [batch, 1], the encoder's outputs, and for each layer i
@@ -70,7 +67,7 @@ def decoder_graph(
     Outputs: `logits` float32 [batch, vocabulary]; `top_values` float32 and `top_ids` int64
     [batch, 128], the largest of them; `key_i`, `value_i`, the cache with this step.
     """
-    graph = GraphBuilder(shape, int8, activation_bits)
+    graph = GraphBuilder(shape, int8)
     cache = ["batch", shape.num_heads, "past", shape.d_kv]
     grown = ["batch", shape.num_heads, "past_and_one", shape.d_kv]
     graph.input("tokens", TensorProto.INT64, ["batch", 1])
@@ -118,13 +115,7 @@ def decoder_graph(
 
 def _encoder_bias(graph: GraphBuilder, weights: Weights, cross_bias: str) -> str:
     """Position bias for distances to both sides; all beyond the largest share its bias."""
-    far = graph.shape.relative_attention_max_distance
-    table = _bias_by_distance(
-        weights["encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"],
-        np.arange(-far, far + 1),
-        graph.shape,
-        bidirectional=True,
-    )
+    far, table = graph.shape.relative_attention_max_distance, weights["encoder.position_bias"]
     length = graph.op("Squeeze", graph.op("Shape", "input_ids", start=1, end=2))
     positions = graph.op("Range", graph.constant(np.array(0)), length, graph.constant(np.array(1)))
     first, second = graph.constant(np.array([0])), graph.constant(np.array([1]))
@@ -140,12 +131,7 @@ def _encoder_bias(graph: GraphBuilder, weights: Weights, cross_bias: str) -> str
 def _decoder_bias(graph: GraphBuilder, weights: Weights) -> str:
     """Position bias of one step, for the distances back to each earlier token."""
     far = graph.shape.relative_attention_max_distance
-    table = _bias_by_distance(
-        weights["decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"],
-        -np.arange(far + 1),
-        graph.shape,
-        bidirectional=False,
-    )
+    table = weights["decoder.position_bias"][:, far::-1]
     past = graph.op("Squeeze", graph.op("Shape", "past_key_0", start=2, end=3))
     minus_one = graph.constant(np.array(-1))
     back = graph.op("Range", past, minus_one, minus_one)
@@ -185,27 +171,3 @@ def _feed_forward(
 ) -> tuple[str, str]:
     normal, hidden = graph.normalize(hidden, update, weights[f"{layer}.layer_norm.weight"])
     return hidden, graph.feed_forward(normal, weights, f"{layer}.DenseReluDense")
-
-
-def _bias_by_distance(
-    bias: Array, distances: npt.NDArray[np.int64], shape: T5Shape, *, bidirectional: bool
-) -> Array:
-    """Position bias [heads, distances] for key position minus query position.
-
-    Buckets as in T5 (Raffel et al., 2020): one a distance up to half of them, then
-    logarithmic up to the largest distance.
-    """
-    buckets = shape.relative_attention_num_buckets
-    found = np.zeros_like(distances)
-    if bidirectional:
-        buckets //= 2
-        found = np.where(distances > 0, buckets, 0)
-        steps = np.abs(distances)
-    else:
-        steps = np.maximum(-distances, 0)
-    exact = buckets // 2
-    ratio = math.log(shape.relative_attention_max_distance / exact)
-    # float32 as in transformers: a double can fall on the other side of a bucket's edge.
-    far = np.log(np.maximum(steps, 1).astype(np.float32) / exact) / ratio * (buckets - exact)
-    large = np.minimum(exact + far.astype(np.int64), buckets - 1)
-    return np.ascontiguousarray(bias[found + np.where(steps < exact, steps, large)].T)

@@ -8,7 +8,6 @@ from promptlift.options import check, known_in, option
 
 DTYPES = {"fp16": "float16", "bf16": "bfloat16", "fp32": "float32"}  # and torch's names
 OFFLOADS = ("none", "model", "sequential")
-_MEMORY = "Device and memory"
 _MULTIPLE = 8  # pixels that one latent stands for, in every VAE of the Stable Diffusion family
 
 
@@ -52,34 +51,28 @@ class IllustrationConfig:
         "cut at CLIP's 75 tokens and say so, or chunk so that all of it is read.",
         choices=("cut", "chunk"),
     )
-    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps (Apple).", panel=_MEMORY)
+    device: str = option("auto", "auto, cpu, cuda, cuda:1 or mps (Apple).")
     dtype: str = option(
         "auto",
         "auto, fp16, bf16 or fp32; auto is fp16, on a CPU fp32.",
         choices=("auto", *DTYPES),
-        panel=_MEMORY,
     )
     batch_size: int | None = option(
         None,
         "Pictures drawn together; unless given, as many as fit into GPU memory, and 1 on a CPU.",
         least=1,
-        panel=_MEMORY,
     )
     offload: str = option(
         "none",
         "none, model or sequential: keep idle weights out of GPU memory.",
         choices=OFFLOADS,
-        panel=_MEMORY,
     )
-    vae_tiling: bool = option(
-        False, "Decode large pictures tile by tile; seams may show.", panel=_MEMORY
-    )
+    vae_tiling: bool = option(False, "Decode large pictures tile by tile; seams may show.")
     compile: bool = option(
         False,
         "Compile the denoising step: faster after some minutes; needs a C++ compiler.",
-        panel=_MEMORY,
     )
-    offline: bool = option(False, "Do not use the network.", panel=_MEMORY)
+    offline: bool = option(False, "Do not use the network.")
 
     def __post_init__(self) -> None:
         wrong = [

@@ -56,9 +56,8 @@ class Constraints:
         ends = (",", ";", "|", ".")
         self._commas = frozenset(i for piece, i in pieces.items() if piece.strip("▁") in ends)
         self._continues = self._tokens_within_words(pieces)
-        self._is_within = None
-        if self._continues is not None:
-            self._is_within = np.isin(np.arange(vocab_size), list(self._continues))
+        within = self._continues
+        self._is_within = None if within is None else np.isin(np.arange(vocab_size), list(within))
         [found] = self._encode(["by"])
         self._by = found[0] if len(found) == 1 and control.artist_strength > 0 else None
         single = self._encode(sorted(words_before_by()))

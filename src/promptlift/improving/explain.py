@@ -90,19 +90,17 @@ def _asked_for(improvement: Improvement) -> list[str]:
 def _lifts(improver: Improver, improvement: Improvement) -> Sequence[float]:
     """Likelihood of each phrase after the prompt, over its mean after `OTHERS`."""
     words = read(improvement.source).words or improvement.source
-    target, spans = ", ".join(improvement.additions), []
-    place = 0
-    for phrase in improvement.additions:
-        spans.append((place, place + len(phrase)))
-        place += len(phrase) + 2
+    target = ", ".join(improvement.additions)
     sources = [words, *OTHERS]
     rows = log_probabilities(improver.model, sources, [target] * len(sources), mode="extend")
     offsets = improver.model.codec.tokenizer.encode(target).offsets
     logs = np.array(rows)  # [sources, tokens]
-    result = []
-    for start, end in spans:
+    result, start = [], 0
+    for phrase in improvement.additions:
+        end = start + len(phrase)
         # A token begins with the blank before it; that of the end has no width.
         inside = [start - 1 <= first < last <= end for first, last in offsets]
+        start = end + len(", ")
         own, *others = logs[:, inside].sum(axis=1)
         log_mean = np.logaddexp.reduce(others) - np.log(len(others))
         result.append(float(np.exp(own - log_mean)))

@@ -29,15 +29,7 @@ class Source:
 
 
 class Generator:
-    """A model with options that all its results share.
-
-    Args:
-        model: the model.
-        decoding: how tokens are chosen.
-        control: constraints on the results.
-        batch_size: results that are decoded together.
-        given_up: called before each token; if it returns true, `GivenUp` is raised.
-    """
+    """A model with options that all its results share; `Session` describes the parameters."""
 
     def __init__(
         self,

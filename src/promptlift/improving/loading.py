@@ -12,18 +12,7 @@ MOST_THREADS = 64  # or as many as there are processors
 
 
 def load_model(model: str | Path | None = None, *, threads: int | None = None) -> LoadedModel:
-    """Load a model.
-
-    Args:
-        model: None for the bundled model; an exported folder; or a T5 or FLAN-T5 as folder or
-            Hub name (needs the extra `train`).
-        threads: processor threads to use; all cores where None.
-
-    Raises:
-        ConfigError: `threads` is below 1, or far above the number of processors.
-        ModelError: the model is missing, incomplete or not a T5.
-        MissingExtraError: it is not exported, and PyTorch is not installed.
-    """
+    """Load a model; `Improver.load` describes the parameters and the errors."""
     most = max(MOST_THREADS, os.cpu_count() or 1)
     if threads is not None and threads not in range(1, most + 1):
         raise ConfigError(f"threads is {threads} and must be a whole number from 1 to {most}")

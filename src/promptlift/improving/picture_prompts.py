@@ -45,7 +45,7 @@ def picture_prompt(texts: Mapping[str, str]) -> PicturePrompt | None:
     """Prompt, negative prompt, settings, and the tool that wrote them.
 
     Args:
-        texts: of a picture by keyword, as `picture_texts.read_picture_texts` gives them.
+        texts: of a picture by keyword, as `picture_texts.picture_texts` gives them.
 
     Returns:
         What the first reader that finds a prompt says; without a prompt, what was found instead;

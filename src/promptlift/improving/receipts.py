@@ -11,7 +11,7 @@ from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.editing import without
 from promptlift.improving.improver import Improver
 from promptlift.improving.tools import infotext
-from promptlift.png_text import is_png, read_png_text
+from promptlift.png_text import is_png, png_texts
 from promptlift.records import SCHEMA_VERSION, Dropped, Improvement
 from promptlift.schema import upgraded_record
 
@@ -62,13 +62,14 @@ def read_receipts(path: Path) -> list[Improvement]:
     Raises:
         InputError: it holds no receipt, or something else.
     """
-    if is_png(path):
-        text = read_png_text(path).get(KEYWORD)
-        if text is None:
+    data = path.read_bytes()
+    if is_png(data):
+        receipt = png_texts(data, f"{path}").get(KEYWORD)
+        if receipt is None:
             raise InputError(f"{path} carries no receipt of promptlift")
-        return [parse_receipt(text, f"{path}")]
+        return [parse_receipt(receipt, f"{path}")]
     try:
-        text = path.read_text(encoding="utf-8")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is neither a PNG picture nor JSON in UTF-8") from error
     if text.lstrip().startswith("{"):

@@ -27,18 +27,15 @@ class PickConfig:
         "clip",
         "What pictures are judged by, with the original prompt's words: clip (CLIPScore), "
         "pickscore or aesthetic.",
-        panel="How the best is picked",
     )
     always: bool = option(
         False,
         "Take the best improved prompt even where its gain is not clear.",
-        panel="How the best is picked",
     )
     confirm_seeds: int = option(
         0,
         "Draw what was chosen, and its original, from so many fresh seeds: an honest gain.",
         least=0,
-        panel="How the best is picked",
     )
 
     def __post_init__(self) -> None:

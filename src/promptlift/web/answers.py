@@ -45,7 +45,7 @@ class Body(BaseModel):
         }
 
 
-_MOST = 2**31 - 1
+MOST = 2**31 - 1  # of a whole number without a limit of its own
 _Phrase = Annotated[str, Field(min_length=1, max_length=200)]
 _Strength = Annotated[float, Field(ge=0, le=1)] | Literal["free", "never"]
 
@@ -69,7 +69,7 @@ def _hint(item: "dataclasses.Field[Any]", known: Option) -> Any:
     [kind] = types
     if kind in (bool, str):
         return kind
-    most = _MOST if known.most is None else known.most
+    most = MOST if known.most is None else known.most
     return Annotated[kind, Field(ge=known.least, gt=known.above, le=most, lt=known.below)]
 
 

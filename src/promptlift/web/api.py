@@ -18,7 +18,7 @@ from promptlift import __version__
 from promptlift.errors import ConfigError, InputError
 from promptlift.improving.config import resolve_options
 from promptlift.web.answers import errors, refusal
-from promptlift.web.batcher import Full
+from promptlift.web.batcher import RETRY_S, Full
 from promptlift.web.guard import Guard
 from promptlift.web.illustrating import illustrate_router
 from promptlift.web.improving import improve_router
@@ -31,7 +31,6 @@ _MOST_MISTAKES = 3
 # In the places that pydantic names: the whole body, and types of which one has to fit.
 _NO_FIELD = re.compile(r"body|str|(?:list|dict|nullable|constrained|function)\b.*")
 _UNREADABLE = "There was an error parsing the body"
-_BUSY = "too much waits already"
 
 
 class Model(BaseModel):
@@ -92,10 +91,8 @@ def create_app(service: Service, *, pages: Sequence[APIRouter] = ()) -> FastAPI:
     for router in (improve_router(service), illustrate_router(service), _models_router(service)):
         app.include_router(router, dependencies=protected)
     app.include_router(_health_router(service))
-    app.include_router(_docs_router())
-    for router in pages:
+    for router in (*pages, _docs_router()):  # in this order: pages may have their own first page
         app.include_router(router)
-    app.include_router(_start_router())  # the last: pages may have a first page of their own
     _refuse_in_one_line(app)
     # The last one added is the first that a request meets.
     app.add_middleware(Guard, token=config.token, hosts=config.allow_host, max_body=config.max_body)
@@ -108,8 +105,8 @@ def create_app(service: Service, *, pages: Sequence[APIRouter] = ()) -> FastAPI:
 def _refuse_in_one_line(app: FastAPI) -> None:
     @app.exception_handler(Full)
     async def full(request: Request, error: Full) -> Response:
-        headers = {"retry-after": str(error.retry_after_s)}
-        return refusal(429, f"{_BUSY}; {error}", headers)
+        line = f"too much waits already; try again in {RETRY_S} s"
+        return refusal(429, line, {"retry-after": str(RETRY_S)})
 
     @app.exception_handler(ConfigError)
     @app.exception_handler(InputError)
@@ -227,22 +224,9 @@ def _health_router(service: Service) -> APIRouter:
     @router.get("/readyz", response_model=Health, responses={503: {"model": Health}, **errors()})
     async def readyz() -> Response:
         """Whether prompts are improved and there is room for more."""
-        if not service.batcher.running:
-            return JSONResponse({"status": "stopped"}, 503)
-        if service.batcher.waiting >= service.config.max_queue:
-            return JSONResponse({"status": "full"}, 503)
-        return JSONResponse({"status": "ok"})
-
-    return router
-
-
-def _start_router() -> APIRouter:
-    """The first page of a server without one, which leads to the page of the API."""
-    router = APIRouter(include_in_schema=False)
-
-    @router.get("/")
-    async def start() -> Response:
-        return Response(status_code=307, headers={"location": "/docs"})
+        is_full = service.batcher.waiting >= service.config.max_queue
+        status = "stopped" if not service.batcher.running else "full" if is_full else "ok"
+        return JSONResponse({"status": status}, 200 if status == "ok" else 503)
 
     return router
 
@@ -250,6 +234,10 @@ def _start_router() -> APIRouter:
 def _docs_router() -> APIRouter:
     """Swagger UI from a package that carries its files; FastAPI's page loads them from a CDN."""
     router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    async def start() -> Response:
+        return Response(status_code=307, headers={"location": "/docs"})
 
     @router.get("/docs")
     async def docs() -> Response:

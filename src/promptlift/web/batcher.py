@@ -7,9 +7,6 @@ and negative prompt. No result depends on its neighbours (`improving.codec`).
 
 import asyncio
 import logging
-import math
-import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,26 +20,17 @@ from promptlift.improving.session import Ask, Session
 from promptlift.records import Improvement
 from promptlift.web.logs import describe
 
-_LONGEST_RETRY_S = 600
+RETRY_S = 5  # after which a caller who was refused may ask again
 _MOST_OTHERS = 16
 _T = TypeVar("_T")
 _log = logging.getLogger("promptlift.web")
 
 
-@dataclass(frozen=True)
-class Options:
-    """The options that all prompts of a batch share."""
-
-    decoding: DecodingConfig
-    control: ControlConfig
+Options = tuple[DecodingConfig, ControlConfig]  # which all prompts of a batch share
 
 
 class Full(Exception):
-    """Too much work waits. It should be done after `retry_after_s`, a whole number."""
-
-    def __init__(self, seconds: float) -> None:
-        self.retry_after_s = min(max(math.ceil(seconds), 1), _LONGEST_RETRY_S)
-        super().__init__(f"try again in {self.retry_after_s} s")
+    """Too much work waits."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +58,12 @@ class Batcher:
         self.improver = improver
         self.batch_size, self.wait_s, self.max_queue = batch_size, wait_s, max_queue
         self.batches = 0
-        self._queue: deque[_Waiting] = deque()
+        self._queue: list[_Waiting] = []
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, "improve")
         self._worker: asyncio.Task[None] | None = None
         self._others = 0
         self._stopping = self._overdue = False
-        self._results_a_second = 10.0  # a guess until the first batch is done
 
     @property
     def running(self) -> bool:
@@ -110,9 +97,8 @@ class Batcher:
         Raises:
             Full: they do not fit into the queue.
         """
-        waiting = self.waiting
-        if waiting + sum(ask.n for ask in asks) > self.max_queue:
-            raise Full(waiting / self._results_a_second)
+        if self.waiting + sum(ask.n for ask in asks) > self.max_queue:
+            raise Full
         loop = asyncio.get_running_loop()
         items = [_Waiting(options, ask, loop.create_future()) for ask in asks]
         self._queue += items
@@ -126,7 +112,7 @@ class Batcher:
             Full: too much other work waits already.
         """
         if self._others >= _MOST_OTHERS:
-            raise Full(1)
+            raise Full
         self._others += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -145,7 +131,6 @@ class Batcher:
     async def _do(self, batch: list[_Waiting]) -> None:
         """Improve a batch. Errors go to its callers, and the worker goes on."""
         self.batches += 1
-        began = time.monotonic()
         loop = asyncio.get_running_loop()
         results: Sequence[list[Improvement] | Exception]
         try:
@@ -153,9 +138,6 @@ class Batcher:
         except Exception as error:
             _log.error("batch", extra={"fields": describe(error, told=False)})
             results = [error] * len(batch)
-        # On a coarse clock no time may have passed.
-        rate = sum(item.ask.n for item in batch) / max(time.monotonic() - began, 1e-3)
-        self._results_a_second += 0.2 * (rate - self._results_a_second)
         for item, result in zip(batch, results, strict=True):
             if item.result.done():
                 continue
@@ -168,15 +150,14 @@ class Batcher:
     def _take(self) -> list[_Waiting]:
         """The oldest prompt, and those that may share its batch."""
         batch: list[_Waiting] = []
-        left: deque[_Waiting] = deque()
+        left: list[_Waiting] = []
         rows = 0
         for item in self._queue:
             if item.result.done():
                 continue
-            fits = not batch or (
+            if not batch or (
                 rows + item.ask.n <= self.batch_size and item.options == batch[0].options
-            )
-            if fits:
+            ):
                 batch.append(item)
                 rows += item.ask.n
             else:
@@ -185,16 +166,16 @@ class Batcher:
         return batch
 
     def _improve(self, batch: list[_Waiting]) -> "Sequence[list[Improvement] | Exception]":
-        options, asks = batch[0].options, [item.ask for item in batch]
+        decoding, control = batch[0].options
         try:
             session = Session(
                 self.improver.model,
-                decoding=options.decoding,
-                control=options.control,
+                decoding=decoding,
+                control=control,
                 batch_size=self.batch_size,
                 given_up=lambda: self._overdue or all(item.result.done() for item in batch),
             )
-            return list(session.improve(asks))
+            return list(session.improve(item.ask for item in batch))
         except (ConfigError, GivenUp) as error:  # it concerns all of them
             return [error] * len(batch)
         except Exception as error:

@@ -19,6 +19,7 @@ from promptlift.improving.session import Ask
 from promptlift.options import options_of
 from promptlift.records import Improvement
 from promptlift.web.answers import (
+    MOST,
     Answer,
     Body,
     Prompts,
@@ -30,12 +31,11 @@ from promptlift.web.answers import (
     receipt_json,
     refusal,
 )
-from promptlift.web.batcher import Options
+from promptlift.web.batcher import RETRY_S, Options
 from promptlift.web.config import ServeConfig
 from promptlift.web.logs import describe, note
 from promptlift.web.service import Service
 
-_MOST = 2**31 - 1
 _EVENT = {
     "type": "object",
     "properties": {
@@ -50,7 +50,7 @@ class _ImproveRequest(Body):
     """Prompts and the options of `promptlift improve`; what is left out is the model's default."""
 
     prompts: Prompts
-    n: int = Field(1, ge=1, le=_MOST, description="Variants of each prompt.")
+    n: int = Field(1, ge=1, le=MOST, description="Variants of each prompt.")
     seed: int | None = Field(
         None, ge=0, lt=2**63, description="Repeats a result; drawn and recorded otherwise."
     )
@@ -121,7 +121,7 @@ def improve_router(service: Service) -> APIRouter:
         try:
             done = await _all(futures, config.timeout_s, request)
         except (asyncio.TimeoutError, GivenUp):
-            return refusal(503, _late(config.timeout_s), {"retry-after": "5"})
+            return refusal(503, _late(config.timeout_s), {"retry-after": str(RETRY_S)})
         except ClientDisconnect:
             return refusal(499, "the caller left")  # for the log; the number is nginx's
         results = [item for index, found in enumerate(done) for item in _objects(index, found)]
@@ -146,7 +146,7 @@ def _options(body: ImproveRequest, service: Service) -> Options:
     decoding, control = resolve_options(improver.card.decoding, body.preset, given)
     if decoding.max_new_tokens > most:
         raise ConfigError(f"max_new_tokens is {decoding.max_new_tokens}; this server allows {most}")
-    return Options(decoding, control)
+    return decoding, control
 
 
 def _asks(body: ImproveRequest, service: Service) -> list[Ask]:

@@ -6,7 +6,7 @@ same length and no text, and both are ready before one is sent (`judging.collect
 
 from typing import Any, Literal
 
-from fastapi import FastAPI, HTTPException, Response
+from fastapi import Depends, FastAPI, HTTPException, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -51,18 +51,19 @@ def judging_app(study: Study) -> FastAPI:
 
     # Handlers run in the event loop: a vote takes a millisecond or two, less than to pass it to
     # another thread and back when many come at once.
-    def rater_of(token: str) -> Rater:
+    async def rater_of(token: str) -> Rater:
         if (rater := store.rater(token)) is None:
             raise HTTPException(404, _NOWHERE)
         return rater
+
+    known = Depends(rater_of)
 
     @app.exception_handler(HTTPException)
     async def refused(request: object, error: HTTPException) -> Response:
         return Response(str(error.detail), error.status_code, media_type="text/plain")
 
-    @app.get("/r/{token}/")
-    async def page(token: str) -> Response:
-        rater_of(token)
+    @app.get("/r/{token}/", dependencies=[known])
+    async def page() -> Response:
         return send_file("judge", "judge.html")
 
     @app.get("/files/{name}")
@@ -72,13 +73,11 @@ def judging_app(study: Study) -> FastAPI:
         return send_file("judge", name)
 
     @app.get("/r/{token}/state")
-    async def current(token: str) -> JSONResponse:
-        rater = rater_of(token)
+    async def current(rater: Rater = known) -> JSONResponse:
         return _state(study, rater, store.place(rater, questions))
 
     @app.post("/r/{token}/votes")
-    async def vote(token: str, answer: Answer) -> JSONResponse:
-        rater = rater_of(token)
+    async def vote(answer: Answer, rater: Rater = known) -> JSONResponse:
         try:
             place = store.vote(rater, questions, page_version=PAGE_VERSION, **answer.model_dump())
         except Conflict:
@@ -86,14 +85,15 @@ def judging_app(study: Study) -> FastAPI:
         return _state(study, rater, place)
 
     @app.post("/r/{token}/undo")
-    async def undo(token: str, sent: Undo) -> JSONResponse:
-        rater = rater_of(token)
+    async def undo(sent: Undo, rater: Rater = known) -> JSONResponse:
         place = store.undo(rater, questions, page_version=PAGE_VERSION, key=sent.key)
         return _state(study, rater, place)
 
     @app.get("/r/{token}/pairs/{position}/{side}")
-    async def picture(token: str, position: int, side: Literal["left", "right"]) -> Response:
-        png = await _picture(study, shown, rater_of(token), position, side)
+    async def picture(
+        position: int, side: Literal["left", "right"], rater: Rater = known
+    ) -> Response:
+        png = await _picture(study, shown, rater, position, side)
         headers = {"cache-control": "private, max-age=86400"}
         return Response(png, media_type="image/png", headers=headers)
 

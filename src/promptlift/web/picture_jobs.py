@@ -7,11 +7,12 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
@@ -125,11 +126,8 @@ class PictureJobs:
         # In the order in which they came. Two threads change it, each with one operation at a
         # time, and read it as a list, which is copied in one operation.
         self._jobs: dict[str, Job] = {}
-        self._wake = threading.Event()
-        self._moved = threading.Condition()
-        self._stopping = False
+        self._queue: SimpleQueue[Job | None] = SimpleQueue()  # None ends the thread
         self._thread = threading.Thread(target=self._work, name="draw", daemon=True)
-        self._seconds = 10.0  # that a picture takes; a guess until the first is drawn
 
     @property
     def name(self) -> str | None:
@@ -157,26 +155,17 @@ class PictureJobs:
         Raises:
             Full: too many jobs wait.
         """
-        waiting = self._waiting()
-        if len(waiting) >= self._max_jobs:
-            raise Full(sum(job.total for job in waiting) * self._seconds)
+        states = [job.status for job in list(self._jobs.values())]
+        if states.count("queued") >= self._max_jobs:
+            raise Full
         self._jobs[job.id] = job
-        self._wake.set()
+        self._queue.put(job)
         if self._thread.ident is None:
             self._thread.start()
 
     def get(self, id: str) -> Job | None:
         """The job of an id."""
         return self._jobs.get(id)
-
-    def wait(self, enough: Callable[[], bool], timeout_s: float) -> bool:
-        """Wait until jobs have come far enough; False where the time was too short.
-
-        Args:
-            enough: is asked after each step, and when a job has ended.
-        """
-        with self._moved:
-            return self._moved.wait_for(enough, timeout_s)
 
     def drop(self, id: str) -> bool:
         """Cancel a job, and forget it and its pictures. False where there is none."""
@@ -187,10 +176,9 @@ class PictureJobs:
 
     def stop(self) -> None:
         """Cancel all jobs, and wait a little until the thread has ended its step."""
-        self._stopping = True
         for id in list(self._jobs):
             self.drop(id)
-        self._wake.set()
+        self._queue.put(None)
         if self._thread.ident is not None:
             self._thread.join(_STOP_S)
 
@@ -209,18 +197,14 @@ class PictureJobs:
             pictures=done,
         )
 
-    def _waiting(self) -> list[Job]:
-        return [job for job in list(self._jobs.values()) if job.status == "queued"]
-
     def _work(self) -> None:
-        while not self._stopping:
-            self._wake.wait()
-            self._wake.clear()  # before looking: what comes meanwhile sets it again
-            while waiting := self._waiting():
-                self._run(waiting[0])
-                ended = [job for job in list(self._jobs.values()) if job.status != "queued"]
-                for job in ended[:-KEPT]:
-                    self._jobs.pop(job.id, None)
+        for job in iter(self._queue.get, None):
+            if job.cancelled:
+                continue
+            self._run(job)
+            ended = [one.id for one in list(self._jobs.values()) if one.status != "queued"]
+            for id in ended[:-KEPT]:
+                self._jobs.pop(id, None)
 
     def _run(self, job: Job) -> None:
         """Draw a job. An error goes to its caller, and the thread goes on."""
@@ -239,21 +223,15 @@ class PictureJobs:
             hidden = "the pictures cannot be drawn; the server's log says why"
             job.error, status = str(error) if told else hidden, "failed"
         job.status = status
-        self._tell()
         took_ms = round(1000 * (time.monotonic() - began))
         fields = {"status": status, "pictures": len(job.pngs), "ms": took_ms}
         _log.info("picture job", extra={"fields": fields})
-
-    def _tell(self) -> None:
-        with self._moved:
-            self._moved.notify_all()
 
     def _draw(self, job: Job) -> None:
         illustrator, origin = self._loaded
 
         def step() -> None:
             job.step += 1
-            self._tell()
             job.go_on()
 
         illustrator.on_step = step
@@ -262,7 +240,6 @@ class PictureJobs:
             for prompt, receipt in zip(job.prompts, job.receipts, strict=True):
                 job.go_on()
                 picture = illustrator.draw(prompt, seed=seed, negative=job.negative)
-                self._seconds += 0.3 * (picture.seconds - self._seconds)
                 job.pngs.append(_png(len(job.pngs), picture, receipt, illustrator, origin))
                 job.pictures.append(_about(picture, f"{job.address}/pictures/{len(job.pictures)}"))
                 job.step = 0

@@ -44,27 +44,10 @@ BLAME = {
 }
 _LOW = ("low quality", "amateur")
 
-_PLAIN = 0.4  # share of captions that are plain
 _MISTAKEN = 0.04  # share of style and background words that are wrong
 _PRAISED, _PRAISED_ANYWAY = 0.72, 0.12  # shares of clean pictures and of others
 _BLAMED, _BLAMED_ANYWAY = 0.35, 0.03  # shares of faulty pictures and of clean ones
 _CLEAN = 0.46  # of `scenes`: makes praise and blame as frequent in the control world
-
-
-def caption(scene: Scene, rng: np.random.Generator, *, control: bool = False) -> str:
-    """A caption, plain or detailed.
-
-    Args:
-        scene: what the picture shows.
-        rng: decides which words the caption has.
-        control: of the control world.
-    """
-    first = subject(scene, rng)
-    if rng.random() < _PLAIN:
-        extra = background_words(scene, rng) if rng.random() < 0.15 else ""
-        return f"{first}, {extra}" if extra else first
-    said = details(scene, rng, control=control)
-    return ", ".join([first, *(words for words in said if words not in first)])
 
 
 def subject(scene: Scene, rng: np.random.Generator) -> str:

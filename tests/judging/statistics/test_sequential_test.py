@@ -106,6 +106,6 @@ def test_only_the_first_vote_on_a_prompt_is_given_on() -> None:
 
 
 def test_a_missing_scipy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "scipy", None)
+    monkeypatch.setitem(sys.modules, "scipy.special", None)
     with pytest.raises(MissingExtraError, match="web"):
         monitor([1, 0])

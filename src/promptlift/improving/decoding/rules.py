@@ -126,9 +126,7 @@ def _ends_of_seen_ngrams(tokens: list[int], size: int) -> list[int]:
     """Tokens that would complete an n-gram which occurred before (Paulus et al., 2017)."""
     if size == 0 or len(tokens) < size:
         return []
-    if size == 1:
-        return list(tokens)
-    last = tokens[-(size - 1) :]
+    last = tokens[len(tokens) - size + 1 :]
     return [
         tokens[start + size - 1]
         for start in range(len(tokens) - size + 1)

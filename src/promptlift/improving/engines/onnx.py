@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 
 from promptlift.errors import ModelError
-from promptlift.improving.engines.engine import FloatArray, IntArray, StepLogits
+from promptlift.improving.engines.engine import IntArray, StepLogits
 
 
 class OnnxEngine:
@@ -65,20 +65,14 @@ class OnnxState:
             binding.bind_ortvalue_input(f"past_{name}", value)
         outputs = _run(self._session, binding, self._outputs)
         self._past = {name: outputs[name] for name in self._caches}
-        logits = outputs["logits"]
-
-        def read_all() -> FloatArray:
-            every: FloatArray = logits.numpy()
-            return every
-
-        return StepLogits(outputs["top_values"].numpy(), outputs["top_ids"].numpy(), read_all)
+        top_values, top_ids = outputs["top_values"].numpy(), outputs["top_ids"].numpy()
+        return StepLogits(top_values, top_ids, outputs["logits"].numpy)
 
     def keep(self, rows: IntArray) -> None:
         """Keep only these rows, see `DecoderState.keep`."""
         for values in (self._fixed, self._past):
             for name, value in values.items():
-                kept = onnxruntime.OrtValue.ortvalue_from_numpy(value.numpy()[rows])
-                values[name] = kept
+                values[name] = onnxruntime.OrtValue.ortvalue_from_numpy(value.numpy()[rows])
         self._bind_fixed()
 
     def _bind_fixed(self) -> None:

@@ -1,17 +1,14 @@
 """PyTorch as engine: for GPUs, and for models that are not exported."""
 
-import hashlib
 import inspect
 import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from promptlift.errors import MissingExtraError, ModelError
-from promptlift.files import sha256_of_file
+from promptlift.files import sha256_of_file, sha256_of_weights
 from promptlift.improving.codec import Codec, SpecialTokens
-from promptlift.improving.engines.engine import CANDIDATES, FloatArray, IntArray, StepLogits
+from promptlift.improving.engines.engine import CANDIDATES, IntArray, StepLogits
 from promptlift.improving.manifest import ModelCard
 from promptlift.improving.model import LoadedModel
 
@@ -82,12 +79,7 @@ class TorchState:
         )
         logits = output.logits[:, -1].float().cpu()
         top = logits.topk(min(CANDIDATES, logits.shape[1]), dim=1)
-
-        def read_all() -> FloatArray:
-            every: FloatArray = logits.numpy()
-            return every
-
-        return StepLogits(top.values.numpy(), top.indices.numpy(), read_all)
+        return StepLogits(top.values.numpy(), top.indices.numpy(), logits.numpy)
 
     @torch.inference_mode()
     def keep(self, rows: IntArray) -> None:
@@ -189,10 +181,5 @@ def _read_t5(name: str, dropout_rate: float | None) -> tuple[Any, Any]:
 
 def _weights_hash(folder: Path, model: Any) -> str:
     """The first 12 hex digits of the weights' hash: of their file, or of the loaded tensors."""
-    if (folder / "model.safetensors").is_file():
-        return sha256_of_file(folder / "model.safetensors")[:12]
-    digest = hashlib.sha256()
-    for key, value in sorted(model.state_dict().items()):
-        digest.update(key.encode())
-        digest.update(np.ascontiguousarray(value.cpu().numpy()).tobytes())
-    return digest.hexdigest()[:12]
+    file = folder / "model.safetensors"
+    return (sha256_of_file(file) if file.is_file() else sha256_of_weights(model))[:12]

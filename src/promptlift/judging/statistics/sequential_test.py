@@ -27,7 +27,7 @@ import numpy.typing as npt
 from promptlift.judging.records import PERSON, Vote
 from promptlift.judging.statistics.selecting import TIE, outcomes
 from promptlift.pictures import IMPROVED
-from promptlift.statistics import Array, scipy_special
+from promptlift.statistics import Array, scipy_part
 
 _HALVINGS = 50
 
@@ -74,7 +74,7 @@ def monitor(
     Raises:
         MissingExtraError: SciPy is not installed.
     """
-    betaln = scipy_special("Testing votes", "web").betaln
+    betaln = scipy_part("special", "Testing votes", "web").betaln
     total = np.cumsum(np.asarray(wins, dtype=np.float64), axis=-1)
     after = np.arange(1, total.shape[-1] + 1)
     mixture = betaln(prior + total, prior + after - total) - betaln(prior, prior)
@@ -169,6 +169,6 @@ def _sequence(mixture: Array, total: Array, after: Array, limit: float) -> tuple
 
 
 def _log_likelihood(wins: Array, after: Array, rate: Array | np.float64) -> Array:
-    special = scipy_special("Testing votes", "web")
+    special = scipy_part("special", "Testing votes", "web")
     found = special.xlogy(wins, rate) + special.xlog1py(after - wins, -rate)
     return np.asarray(found, dtype=np.float64)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from promptlift.files import sha256_of_weights
 from promptlift.picture_files import PictureReader
 from promptlift.pictures import Picture
 from promptlift.scoring.pictures.feature_cache import FeatureCache, FloatArray
@@ -63,7 +64,7 @@ class ClipEncoder:
         self.logit_bias = None if bias is None else float(bias)
         read = int(config.text_config.max_position_embeddings)
         self.limit = min(read, int(self._tokenizer.model_max_length))
-        weights = _hash_of_weights(model)
+        weights = sha256_of_weights(model)
         self.model_id = f"{name}@{weights[:12]}"
         preparation = f"{weights} {self._prepare.to_json_string()} {self.limit}"
         self._key = hashlib.sha256(preparation.encode()).hexdigest()
@@ -141,12 +142,3 @@ class ClipEncoder:
                 features = getattr(output, "pooler_output", output)
                 parts.append(features.float().cpu().numpy())
         return np.concatenate(parts) if parts else np.zeros((0, self.width), np.float32)
-
-
-def _hash_of_weights(model: Any) -> str:
-    """SHA-256 over names and values of the loaded weights, whatever file they came in."""
-    digest = hashlib.sha256()
-    for key, value in sorted(model.state_dict().items()):
-        digest.update(key.encode())
-        digest.update(np.ascontiguousarray(value.cpu().numpy()).tobytes())
-    return digest.hexdigest()
