@@ -25,9 +25,7 @@ def test_prints_a_prompt_a_line(improve: Run, improver: Improver) -> None:
     result = improve("a cat in armor", "a lighthouse", "--seed", 5)
     expected = improver.improve(["a cat in armor", "a lighthouse"], seed=5, max_new_tokens=6)
     assert result.exit_code == 0
-    assert result.stdout == "".join(
-        " ".join(record.prompt.splitlines()) + "\n" for [record] in expected
-    )
+    assert result.stdout == "".join(record.prompt + "\n" for [record] in expected)
     assert result.stderr == ""
 
 
@@ -75,10 +73,11 @@ def test_the_batch_size_changes_nothing(improve: Run) -> None:
     assert improve(*prompts, "--seed", 2, "--json", "--batch-size", 2).stdout == whole
 
 
-def test_line_breaks_stay_inside_json(improve: Run) -> None:
-    prompt = "a cat\nin armor\x85at dusk"
-    assert improve(prompt, "--seed", 0).stdout.startswith("a cat in armor at dusk")
-    assert improve(prompt, "--seed", 0).stdout.count("\n") == 1
+def test_line_breaks_stay_as_they_are_written(improve: Run) -> None:
+    """A comment ends with its line, and infotext is known by its lines."""
+    prompt = "a cat # red\nin armor\x85at dusk"
+    assert improve(prompt, "--seed", 0).stdout.startswith("a cat # red\nin armor\x85at dusk")
+    assert improve(prompt, "--seed", 0).stdout.count("\n") == 2
     assert objects(improve(prompt, "--seed", 0, "--json").stdout)[0]["source"] == prompt
 
 

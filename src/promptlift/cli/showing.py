@@ -46,7 +46,7 @@ def printer(*, as_json: bool) -> Callable[[list[dict[str, Any]]], None]:
 
 
 def _plain(item: dict[str, Any]) -> None:
-    print(" ".join(item["prompt"].splitlines()))
+    print(item["prompt"])  # with its line breaks: a comment ends with its line
 
 
 def _coloured() -> Callable[[dict[str, Any]], None]:
