@@ -244,3 +244,15 @@ def test_a_dash_among_the_prompts_reads_standard_input(exported: Path) -> None:
         "an owl",
         "a cat",
     ]
+
+
+def test_a_model_with_one_mode_needs_no_mode(run: Run, paper_folder: Path, tmp_path: Path) -> None:
+    tail = ("--model", paper_folder, "--max-new-tokens", 3, "--seed", 1)
+    [item] = objects(run("improve", "a cat", "--json", *tail).stdout)
+    assert item["mode"] == "rewrite"
+    output = tmp_path / "improved.jsonl"
+    assert run("improve", "a cat", "-o", output, *tail).exit_code == 0
+    assert objects(output.read_text()) == [item]
+    assert run("replay", output, "--model", paper_folder).exit_code == 0
+    refused = run("improve", "a cat", "--mode", "extend", *tail)
+    assert "has not learned mode 'extend'; it has: rewrite" in error_line(refused)

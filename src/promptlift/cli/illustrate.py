@@ -35,7 +35,8 @@ def illustrate(
     ] = None,
     n: Annotated[int, opt("Variants of each plain prompt [1].", "-n", "--n")] = 1,
     mode: Annotated[
-        str | None, opt("extend or rewrite [that of a run's pairs, otherwise extend].")
+        str | None,
+        opt("extend or rewrite [that of a run's pairs, otherwise what the model has learned]."),
     ] = None,
     improver_seed: Annotated[int, opt("Seed of the improvements [0].")] = 0,
     drawing: Any = None,

@@ -32,8 +32,9 @@ def improve(
     n: Annotated[int, typer.Option("-n", "--n", help="Variants of each prompt.")] = 1,
     seed: Annotated[int | None, opt("Repeats a result; drawn and recorded otherwise.")] = None,
     mode: Annotated[
-        str, typer.Option(help="extend keeps your words and adds; rewrite writes anew.")
-    ] = "extend",
+        str | None,
+        opt("extend keeps your words and adds; rewrite writes anew [what the model has learned]."),
+    ] = None,
     preset: Annotated[str | None, opt("paper: the paper's decoding.")] = None,
     model: ModelName = None,
     decoding: Any = None,
@@ -86,7 +87,7 @@ def improve(
         improver = Improver.load(model, threads=threads)
         # Report wrong options now, not after reading a long file.
         session = improver.session(preset=preset, **options)
-        improver.card.prefix(mode)
+        mode = improver.card.mode(mode)
         source = PromptSource(prompts=prompts, files=files, column=column, mode=mode)
         asked: dict[str, Any] = {"n": n, "seed": seed, "negative": negative}
         if output is None:

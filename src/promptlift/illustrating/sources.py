@@ -33,7 +33,8 @@ class ImprovingChoice:
         improver: exported folder, T5 folder or Hub name; of a run its own model, else the
             bundled one.
         n: variants of each prompt.
-        mode: "extend" or "rewrite"; of a run that of each pair, else "extend".
+        mode: "extend" or "rewrite"; of a run that of each pair, else what the model has
+            learned.
         preset: "paper" for the paper's decoding, in place of the model's own.
         seed: of the improvements.
         sample: prompts to take, at random; all where None.

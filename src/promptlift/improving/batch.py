@@ -26,14 +26,14 @@ class Item:
     Attributes:
         index: position in the input, from 0; faulty rows count.
         prompt: its text, None where the row cannot be read.
-        mode: "extend" or "rewrite".
+        mode: "extend" or "rewrite"; None for what the model has learned.
         line: line of the file, None for a prompt that was given directly.
         error: why the row cannot be improved.
     """
 
     index: int
     prompt: str | None
-    mode: str = "extend"
+    mode: str | None = None
     line: int | None = None
     error: str | None = None
 
@@ -55,13 +55,13 @@ class PromptSource:
         prompts: given directly.
         files: text, JSONL, JSON, CSV, TSV, Parquet, or `-` for standard input.
         column: of the prompts in the files; "prompt", or the only one, where None.
-        mode: "extend" or "rewrite", for all of them.
+        mode: "extend" or "rewrite", for all of them; None for what the model has learned.
     """
 
     prompts: Sequence[str] = ()
     files: Sequence[Path] = ()
     column: str | None = None
-    mode: str = "extend"
+    mode: str | None = None
 
     def items(self) -> Iterator[Item]:
         """The prompts, one at a time."""

@@ -81,7 +81,7 @@ def pick(
     check_metrics([config.metric], "clip")
     # Report wrong options at once.
     session = improver.session(preset=config.preset, **config.improving)
-    improver.card.prefix(config.mode)
+    config = replace(config, mode=improver.card.mode(config.mode))
     given = replace(given, mode=config.mode)
     inputs = _inputs(given)
     run = Run.open(run_folder)
