@@ -106,6 +106,8 @@ def check_output_ending(path: Path) -> str:
 @contextmanager
 def _open(path: Path) -> Iterator[BinaryIO]:
     if path == STDIN:
+        if sys.stdin is None:
+            raise InputError("standard input is closed. Give a file, or pipe something in.")
         yield sys.stdin.buffer
         return
     with path.open("rb") as file:
