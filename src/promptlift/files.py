@@ -80,6 +80,17 @@ def check_overwrites(outputs: Iterable[Path | None], inputs: Iterable[Path] = ()
         taken[path.resolve()] = "written"
 
 
+def check_new(outputs: Iterable[Path | None], *, overwrite: bool) -> None:
+    """Refuse to replace what is there, unless it was asked for.
+
+    Raises:
+        ConfigError: an output exists.
+    """
+    for path in outputs:
+        if path is not None and path.exists() and not overwrite:
+            raise ConfigError(f"{path} exists. Pass --overwrite to replace it, or name another.")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     with atomic_path(path) as temporary:

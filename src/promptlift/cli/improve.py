@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from promptlift.cli.door import FAILED, guarded, say
-from promptlift.cli.parameters import ModelName, Threads, arg, opt
+from promptlift.cli.parameters import ModelName, Overwrite, Threads, arg, opt
 from promptlift.cli.showing import printer
 from promptlift.errors import ConfigError
 from promptlift.improving.config import ControlConfig, DecodingConfig
@@ -49,9 +49,7 @@ def improve(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an --output that was stopped.")
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing --output.")
-    ] = False,
+    overwrite: Overwrite = False,
     threads: Threads = None,
     batch_size: Annotated[int | None, opt("Results decoded together [32].")] = None,
 ) -> None:

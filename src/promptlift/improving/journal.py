@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from promptlift.errors import ConfigError, PromptliftError
-from promptlift.files import writing
+from promptlift.files import check_new, writing
 from promptlift.improving.batch import Item, improve_items
 from promptlift.improving.session import Session
 from promptlift.records import SCHEMA_VERSION
@@ -102,8 +102,7 @@ class _Journal:
         check_output_ending(output)
         self.output, self.path = output, journal_of(output)
         self.done = self.failed = 0
-        if output.exists() and not overwrite:
-            raise ConfigError(f"{output} exists. Pass --overwrite to replace it, or name another.")
+        check_new([output], overwrite=overwrite)
         if not self.path.exists():
             output.parent.mkdir(parents=True, exist_ok=True)
             with writing(self.path):
