@@ -256,3 +256,23 @@ def test_a_model_with_one_mode_needs_no_mode(run: Run, paper_folder: Path, tmp_p
     assert run("replay", output, "--model", paper_folder).exit_code == 0
     refused = run("improve", "a cat", "--mode", "extend", *tail)
     assert "has not learned mode 'extend'; it has: rewrite" in error_line(refused)
+
+
+@pytest.mark.parametrize(
+    ("name", "held"),
+    [("a.txt", ""), ("a.txt", "\n\n"), ("a.jsonl", ""), ("a.json", "[]"), ("a.csv", "prompt\n")],
+)
+def test_an_input_without_a_prompt_is_an_error(
+    improve: Run, name: str, held: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_text(held)
+    for options in ((), ("-o", tmp_path / "out.jsonl")):
+        result = improve("-i", path, *options)
+        assert result.exit_code == 1 and f"{name} holds no prompt" in error_line(result)
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_an_empty_standard_input_is_an_error(improve: Run) -> None:
+    result = improve("--input", "-", input="")
+    assert result.exit_code == 1 and "standard input holds no prompt" in error_line(result)

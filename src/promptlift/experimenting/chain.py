@@ -41,7 +41,8 @@ def run_experiment(config: ExperimentConfig, folder: Path, report: Report) -> "C
     with run.alone("set up"):
         run.begin(STAGE, config.settings(), {})
     chain, titles = Chain(config, folder, report), stages_of(config)
-    started, seconds = time.monotonic(), dict[str, float]()
+    # Of all processes that worked in the run folder, by stage.
+    seconds: dict[str, float] = run.stage(STAGE).get("seconds", {})
     with _threads(config.threads):
         for number, (name, title) in enumerate(titles.items(), 1):
             if name == "report":  # which tells of the others that they are done
@@ -49,13 +50,17 @@ def run_experiment(config: ExperimentConfig, folder: Path, report: Report) -> "C
                 if chain.waiting:
                     run.interrupt(STAGE)
                 else:
-                    run.finish(STAGE, {"seconds_of_last_part": seconds})
-            begun = time.monotonic()
-            minutes = f", {(begun - started) / 60:.1f} min so far" if number > 1 else ""
-            report(f"stage {number} of {len(titles)}: {title}{minutes}")
-            getattr(chain, name)()
-            seconds[name] = round(time.monotonic() - begun, 1)
-    report(f"{len(titles)} stages in {(time.monotonic() - started) / 60:.1f} min")
+                    run.finish(STAGE, {"seconds": seconds})
+            begun, minutes = time.monotonic(), sum(seconds.values()) / 60
+            so_far = f", {minutes:.1f} min so far" if seconds else ""
+            report(f"stage {number} of {len(titles)}: {title}{so_far}")
+            before = seconds.get(name, 0.0)
+            try:
+                getattr(chain, name)()
+            finally:
+                seconds[name] = round(before + time.monotonic() - begun, 1)
+                Run.open(folder).note(STAGE, seconds=seconds)
+    report(f"{len(titles)} stages in {sum(seconds.values()) / 60:.1f} min")
     return chain
 
 

@@ -64,7 +64,11 @@ class PromptSource:
     mode: str | None = None
 
     def items(self) -> Iterator[Item]:
-        """The prompts, one at a time."""
+        """The prompts, one at a time.
+
+        Raises:
+            InputError: there is none.
+        """
         index = 0
         for prompt in self.prompts:
             yield Item(index=index, prompt=prompt, mode=self.mode)
@@ -77,6 +81,9 @@ class PromptSource:
                     text = str(row.value)
                     yield Item(index=index, prompt=text, mode=self.mode, line=row.number)
                 index += 1
+        if not index:
+            names = ("standard input" if path == STDIN else str(path) for path in self.files)
+            raise InputError(f"{', '.join(names) or 'the input'} holds no prompt")
 
     def identity(self, *, resume: bool = False) -> dict[str, Any]:
         """Hashes of the prompts and files, which identify the input of a job.
