@@ -26,6 +26,7 @@ from promptlift.picking.config import PickConfig
 from promptlift.picking.picks import FILE, candidates, pick_row, read_picks, with_confirmation
 from promptlift.picking.scores import load_metric, stream_scores
 from promptlift.picture_files import PictureReader
+from promptlift.progress import progress
 from promptlift.runs import Run
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.pictures.feature_cache import FeatureCache
@@ -120,15 +121,17 @@ def _improve(
     if not output.exists():
         report(f"improving with {session.model.model_id}, {config.n} variants of each prompt")
         source = given.identity(resume=True)
-        improve_to_file(
-            session,
-            given.items(),
-            output,
-            source=source,
-            n=config.n,
-            seed=config.seed,
-            resume=True,
-        )
+        with progress("prompts improved", report=report) as show:
+            improve_to_file(
+                session,
+                given.items(),
+                output,
+                source=source,
+                n=config.n,
+                seed=config.seed,
+                resume=True,
+                progress=show,
+            )
     if run.stage(IMPROVING).get("state") != "done":
         run.finish(IMPROVING, {})
     return output
