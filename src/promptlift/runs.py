@@ -85,6 +85,12 @@ class Run:
                     self.folder.rmdir()
 
     @property
+    def threads(self) -> dict[str, int]:
+        """Processor threads by stage; what is noted here is kept when a stage begins."""
+        found: dict[str, int] = self._manifest.setdefault("threads", {})
+        return found
+
+    @property
     def stages(self) -> dict[str, Any]:
         """What the manifest says of all stages, by name."""
         return dict(self._manifest["stages"])

@@ -25,4 +25,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existin
 ModelName = Annotated[
     str | None, opt("Exported folder, T5 folder or Hub name [the bundled model].", "--model", "-m")
 ]
+TorchThreads = Annotated[
+    int | None, opt("Processor threads [those of the run, or those that are free].", "--threads")
+]
 Threads = Annotated[int | None, opt("Processor threads [all cores].")]

@@ -5,8 +5,7 @@ A stage that is done does nothing, so a chain that was stopped goes on when it i
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from promptlift.pairs.datasets import find_files
 from promptlift.pairs.load import collect_pairs, write_pairs
 from promptlift.runs import Run
 from promptlift.tables import write_rows
+from promptlift.threads import torch_threads
 
 STAGE = "experimenting"
 Report = Callable[[str], None]
@@ -39,11 +39,13 @@ def run_experiment(config: ExperimentConfig, folder: Path, report: Report) -> "C
     run = Run.open(folder)
     run.check(STAGE, config.settings(), {})
     with run.alone("set up"):
-        run.begin(STAGE, config.settings(), {})
+        kept = run.threads
+        with torch_threads(config.threads, kept, STAGE, report):
+            run.begin(STAGE, config.settings(), {})
     chain, titles = Chain(config, folder, report), stages_of(config)
     # Of all processes that worked in the run folder, by stage.
     seconds: dict[str, float] = run.stage(STAGE).get("seconds", {})
-    with _threads(config.threads):
+    with torch_threads(config.threads, kept, STAGE, lambda line: None):
         for number, (name, title) in enumerate(titles.items(), 1):
             if name == "report":  # which tells of the others that they are done
                 run = Run.open(folder)  # they have written to its manifest
@@ -62,19 +64,6 @@ def run_experiment(config: ExperimentConfig, folder: Path, report: Report) -> "C
                 Run.open(folder).note(STAGE, seconds=seconds)
     report(f"{len(titles)} stages in {sum(seconds.values()) / 60:.1f} min")
     return chain
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """So many threads of PyTorch for a while."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class Chain:

@@ -36,6 +36,7 @@ from promptlift.scoring.pictures.preference_models import (
     check_metrics,
 )
 from promptlift.tables import Fault, write_rows
+from promptlift.threads import torch_threads
 
 STAGE, IMPROVING = "picking", "improving"
 IMPROVEMENTS, CONFIRMATION = "improvements.jsonl", "confirmation"
@@ -51,6 +52,7 @@ def pick(
     illustrator: Illustrator,
     config: PickConfig | None = None,
     scoring: PictureScoringConfig | None = None,
+    threads: int | None = None,
     report: Report = lambda line: None,
 ) -> dict[str, Any]:
     """Improve prompts, draw originals and variants from the same noise, and keep the best.
@@ -65,6 +67,7 @@ def pick(
         illustrator: the picture model; its config has the seeds.
         config: how many variants, and how the best is picked.
         scoring: models of the metric, and what counts as a tie.
+        threads: of the processor, as `torch_threads` takes them.
         report: takes lines of progress and of trouble.
 
     Returns:
@@ -86,7 +89,7 @@ def pick(
     given = replace(given, mode=config.mode)
     inputs = _inputs(given)
     run = Run.open(run_folder)
-    with run.alone("picked"):
+    with run.alone("picked"), torch_threads(threads, run.threads, IMPROVING, report):
         if (run_folder / IMPROVEMENTS).exists() and not run.stage(IMPROVING):
             raise ConfigError(
                 f"{run_folder / IMPROVEMENTS} is of another command; name another folder"
