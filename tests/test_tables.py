@@ -1,9 +1,11 @@
 """Rows of every format, with their faults."""
 
+import csv
 import io
 import itertools
 import json
 import sys
+import tracemalloc
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ from hypothesis import strategies as st
 from promptlift.errors import ConfigError, InputError, MissingExtraError
 from promptlift.pairs.load import load_pairs, load_prompts, write_pairs
 from promptlift.records import Pair
-from promptlift.tables import STDIN, Fault, Row, read_rows, write_rows
+from promptlift.tables import Fault, Row, read_rows, write_rows
+from promptlift.text_files import STDIN
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1).filter(str.strip)
 
@@ -62,7 +65,7 @@ def test_delimited_rows_may_hold_line_breaks_and_faults(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.xlsx", "", "'.xlsx' is not known; these are: .jsonl"),
-        ("a.json", "{}", "must hold a list"),
+        ("a.json", "7", "must hold a list"),
         ("a.json", "[", "not valid JSON"),
         ("a.csv", "", "no header line"),
         ("a.parquet", "nonsense", "no readable Parquet file"),
@@ -166,7 +169,7 @@ def test_json_is_a_list(tmp_path: Path) -> None:
     assert faults(found) == [3]
 
 
-@pytest.mark.parametrize("content", [b"{}", b"[1", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"7", b"[1", b"\xff", b"[" * 100_000, b'{"a": 1'])
 def test_other_json_is_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(InputError, match=r"a\.json"):
         rows_of(tmp_path / "a.json", content)
@@ -264,7 +267,7 @@ def test_doubled_columns_of_parquet_are_refused(tmp_path: Path) -> None:
         list(read_rows(tmp_path / "a.parquet"))
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfea\0,\0b\0\n\0", b"a\0\n"])
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe\n\0", b"a\0\n"])
 def test_a_table_needs_a_header_in_utf8(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(InputError, match=r"a\.csv"):
         rows_of(tmp_path / "a.csv", content)
@@ -359,17 +362,198 @@ def test_what_is_written_is_read_back(
     assert [row.value for row in read_rows(path) if isinstance(row, Row)] == rows
 
 
-@given(content=st.binary(max_size=60), ending=st.sampled_from([".txt", ".jsonl", ".csv", ".json"]))
+@given(
+    mark=st.sampled_from([b"", b"\xff\xfe", b"\xfe\xff", b"\xff\xfe\0\0", b"sep=;\n", b"a;b\n"]),
+    content=st.binary(max_size=60),
+    ending=st.sampled_from([".txt", ".jsonl", ".csv", ".json"]),
+)
 @settings(deadline=None)
 def test_any_bytes_give_rows_or_a_clear_error(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes, ending: str
+    tmp_path_factory: pytest.TempPathFactory, mark: bytes, content: bytes, ending: str
 ) -> None:
     path = tmp_path_factory.getbasetemp() / f"any{ending}"
     try:
-        found = rows_of(path, content)
+        found = rows_of(path, mark + content)
     except InputError as error:
         assert path.name in str(error)
         return
     numbers = [row.number for row in found]
     assert numbers == sorted(set(numbers))
     json.dumps([row.value for row in found if isinstance(row, Row)]).encode()
+
+
+# Kind L of issue 20: encodings. UTF-16 with a byte-order mark is what Windows calls Unicode.
+CONTENTS = {
+    ".txt": "a café\r\n\r\na 😀 cat\r\n",
+    ".jsonl": '"a café"\n{"prompt": "a 😀 cat"}\n',
+    ".json": '["a café", {"prompt": "a 😀 cat"}]',
+    ".csv": 'prompt,seed\na café,1\n"a 😀 cat",2\n',
+    ".tsv": "prompt\tseed\na café\t1\na 😀 cat\t2\n",
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("ending", CONTENTS)
+def test_l_utf_16_and_32_with_a_byte_order_mark_are_decoded(
+    tmp_path: Path, ending: str, encoding: str
+) -> None:
+    content = CONTENTS[ending]
+    plain = rows_of(tmp_path / f"plain{ending}", content.encode())
+    assert len(plain) == 2 and not faults(plain)
+    assert rows_of(tmp_path / f"a{ending}", ("\ufeff" + content).encode(encoding)) == plain
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-8"])
+def test_l_standard_input_is_decoded(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    given = ('\ufeffa café\r\n{"prompt": "a cat"}\r\n').encode(encoding)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+    assert list(read_rows(STDIN)) == [Row(1, "a café"), Row(2, {"prompt": "a cat"})]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("ending", CONTENTS)
+def test_l_utf_16_without_a_mark_is_refused_once(
+    tmp_path: Path, ending: str, encoding: str
+) -> None:
+    with pytest.raises(InputError, match=rf"a\{ending} looks like UTF-16 .* Save it as UTF-8"):
+        rows_of(tmp_path / f"a{ending}", CONTENTS[ending].encode(encoding))
+
+
+def test_l_standard_input_without_a_mark_is_refused_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = io.BytesIO("a cat\na dog\n".encode("utf-16-le"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(given))
+    with pytest.raises(InputError, match="standard input looks like UTF-16"):
+        list(read_rows(STDIN))
+
+
+def test_l_broken_utf_16_is_a_fault_of_its_line(tmp_path: Path) -> None:
+    broken = (
+        "\ufeffa cat\na ".encode("utf-16-le") + b"\x00\xd8" + " dog\na fox\n".encode("utf-16-le")
+    )
+    assert rows_of(tmp_path / "a.txt", broken + b"x") == [
+        Row(1, "a cat"),
+        Fault(2, "not valid UTF-16"),
+        Row(3, "a fox"),
+        Fault(4, "not valid UTF-16"),
+    ]
+
+
+def test_l_utf_16_is_read_in_bounded_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with path.open("w", encoding="utf-16", newline="") as file:
+        file.writelines(f"a cat number {number}\n" for number in range(200_000))
+    tracemalloc.start()
+    try:
+        assert sum(isinstance(row, Row) for row in read_rows(path)) == 200_000
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
+
+
+# Kind K of issue 20: files as spreadsheets and old editors leave them.
+@pytest.mark.parametrize("ending", [".txt", ".jsonl", ".csv", ".json"])
+def test_k_lines_may_end_with_cr_alone(tmp_path: Path, ending: str) -> None:
+    content = {
+        ".txt": "a cat\ra dog\r",
+        ".jsonl": '"a cat"\r"a dog"\r',
+        ".csv": "prompt\ra cat\ra dog\r",
+        ".json": '"a cat"\r"a dog"\r',
+    }[ending]
+    found = rows_of(tmp_path / f"a{ending}", content.encode())
+    texts = [row.value if isinstance(row.value, str) else row.value["prompt"]
+             for row in found if isinstance(row, Row)]  # fmt: skip
+    assert texts == ["a cat", "a dog"] and not faults(found)
+    first = 2 if ending == ".csv" else 1
+    assert [row.number for row in found] == [first, first + 1]
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        ("prompt;seed\na cat;1\n", [{"prompt": "a cat", "seed": "1"}]),
+        ("prompt;seed\na cat, in oil;1\na dog;2\n",
+         [{"prompt": "a cat, in oil", "seed": "1"}, {"prompt": "a dog", "seed": "2"}]),
+        ("prompt|seed\na cat|1\n", [{"prompt": "a cat", "seed": "1"}]),
+        ("prompt\tseed\na cat, 4k\t1\n", [{"prompt": "a cat, 4k", "seed": "1"}]),
+        ('id;"the; prompt"\n1;"a; cat"\n', [{"id": "1", "the; prompt": "a; cat"}]),
+        ("id;a, b\n1;a cat, in oil, 4k\n", [{"id": "1", "a, b": "a cat, in oil, 4k"}]),
+        ("sep=;\nprompt;seed\na cat;1\n", [{"prompt": "a cat", "seed": "1"}]),
+        ("prompt,seed\na cat; a dog | x,1\n", [{"prompt": "a cat; a dog | x", "seed": "1"}]),
+        ("prompt\na cat; a dog\na fox; an owl\n",
+         [{"prompt": "a cat; a dog"}, {"prompt": "a fox; an owl"}]),
+    ],
+)  # fmt: skip
+def test_k_csv_the_delimiter_is_found(
+    tmp_path: Path, content: str, rows: list[dict[str, str]]
+) -> None:
+    found = rows_of(tmp_path / "a.csv", content.encode())
+    assert [row.value for row in found if isinstance(row, Row)] == rows
+    assert not faults(found)
+    assert found[-1].number == content.count("\n")
+
+
+@given(
+    rows=st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=60),
+    delimiter=st.sampled_from(",;\t|"),
+)
+@settings(max_examples=60, deadline=None)
+def test_k_csv_any_table_is_read_whatever_separates_its_columns(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], delimiter: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "separated.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=delimiter).writerows([("prompt", "seed"), *rows])
+    found = list(read_rows(path))
+    assert [row.value for row in found if isinstance(row, Row)] == [
+        {"prompt": prompt, "seed": seed} for prompt, seed in rows
+    ]
+
+
+def test_k_csv_lines_are_counted_from_the_first_of_the_file(tmp_path: Path) -> None:
+    found = rows_of(tmp_path / "a.csv", b'sep=;\nprompt;seed\na cat;1\n"a dog;2\na fox;3\n')
+    assert found == [
+        Row(3, {"prompt": "a cat", "seed": "1"}),
+        Fault(
+            4,
+            "not valid CSV: the quote opened on line 4 is never closed; 2 lines are lost (4 to 5)",
+        ),
+    ]
+
+
+def test_k_csv_one_faulty_row_changes_no_delimiter(tmp_path: Path) -> None:
+    content = "prompt;seed\na cat;1\na dog\na fox;3\n"
+    assert rows_of(tmp_path / "a.csv", content.encode()) == [
+        Row(2, {"prompt": "a cat", "seed": "1"}),
+        Fault(3, "1 fields where the header has 2"),
+        Row(4, {"prompt": "a fox", "seed": "3"}),
+    ]
+
+
+@pytest.mark.parametrize("sign", [";", "|", "\t"])
+def test_k_csv_a_delimiter_of_the_header_alone_is_refused(tmp_path: Path, sign: str) -> None:
+    content = f"prompt{sign}seed\na cat, 1\na dog, 2\n"
+    with pytest.raises(
+        InputError, match=r"a\.csv: .* first line into 2 columns.* Save it with ','"
+    ):
+        rows_of(tmp_path / "a.csv", content.encode())
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        ('{"prompt": "a cat"}\n{"prompt": "a dog"}\n', [1, 2]),
+        ('\n{"prompt": "a cat"}\n\n{"prompt": "a dog"}', [2, 4]),
+        ('"a cat"\n"a dog"', [1, 2]),
+        ('{"prompt": "a cat"}', [1]),
+        ('{\n  "prompt": "a cat"\n}\n', [1]),
+    ],
+)
+def test_k_json_holds_objects_a_line_or_one(tmp_path: Path, content: str, rows: list[int]) -> None:
+    found = rows_of(tmp_path / "a.json", content.encode())
+    assert [row.number for row in found] == rows and not faults(found)
+
+
+def test_k_json_lines_in_json_are_read_one_at_a_time(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.json", b'{"prompt": "a cat"}\n' * 10 + b"\xff\n[1]\n")
+    found = list(read_rows(path))
+    assert len(found) == 12 and faults(found) == [11, 12]

@@ -1,27 +1,23 @@
 """Rows of files: JSONL, JSON, CSV, TSV, plain text and Parquet, one at a time."""
 
 import csv
-import io
 import json
 import re
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any
 
+from promptlift.delimited import read_records
 from promptlift.errors import ConfigError, InputError, MissingExtraError
 from promptlift.files import atomic_path
+from promptlift.text_files import STDIN, broken_text, open_text
 
-STDIN = Path("-")
 _BATCH_ROWS = 4096
-_NUL = "holds a NUL byte, so it is no UTF-8 text"
-# Prompts are far shorter. A quote that is never closed would otherwise swallow the whole file.
-_MAX_FIELD_CHARS = 1 << 24
+_OnHeader = Callable[[Sequence[str]], None]
 # `{red|blue} cat` is a prompt with wildcards, not an object.
 _JSON_OBJECT = re.compile(r"\s*\{\s*[\"}]")
 
@@ -33,10 +29,12 @@ class Row:
     Attributes:
         number: line of the file, or number of the row in JSON and Parquet, from 1.
         value: text of a plain line or a JSON string, otherwise fields by column.
+        json: the text of a JSON value that stood alone, on a line or in a file.
     """
 
     number: int
     value: str | Mapping[str, Any]
+    json: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -47,11 +45,15 @@ class Fault:
     message: str
 
 
-def read_rows(path: Path) -> Iterator[Row | Fault]:
+def read_rows(path: Path, *, on_header: _OnHeader = lambda names: None) -> Iterator[Row | Fault]:
     """The rows of a file, by its ending; `-` reads standard input.
 
-    Standard input holds a prompt a line, or a JSON object where a line begins as one does.
-    Empty lines of text are skipped, but counted.
+    Text is UTF-8, or UTF-16 with a byte-order mark. Standard input holds a prompt a line, or a
+    JSON object where a line begins as one does. Empty lines of text are skipped, but counted.
+
+    Args:
+        path: of the file.
+        on_header: is told the names of the columns of CSV and TSV before the first row.
 
     Raises:
         InputError: the file is missing, cannot be read, or its ending or header is unusable.
@@ -59,13 +61,17 @@ def read_rows(path: Path) -> Iterator[Row | Fault]:
     """
     if path != STDIN and not path.is_file():
         raise InputError(f"{path} does not exist or is no file.")
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None and path != STDIN:
+    ending = path.suffix.lower()
+    if path != STDIN and ending not in (*_TABLES, *_READERS):
         raise InputError(
-            f"{path}: ending {path.suffix!r} is not known; these are: {', '.join(_READERS)}"
+            f"{path}: ending {path.suffix!r} is not known; "
+            f"these are: {', '.join([*_READERS, *_TABLES])}"
         )
     try:
-        yield from (reader or _read_mixed)(path)
+        if ending in _TABLES:
+            yield from _read_delimited(path, _TABLES[ending], on_header)
+        else:
+            yield from _READERS.get(ending, _read_mixed)(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -103,52 +109,39 @@ def check_output_ending(path: Path) -> str:
     return ending
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[BinaryIO]:
-    if path == STDIN:
-        if sys.stdin is None:
-            raise InputError("standard input is closed. Give a file, or pipe something in.")
-        yield sys.stdin.buffer
-        return
-    with path.open("rb") as file:
-        yield file
-
-
 def _lines(path: Path) -> Iterator[Row | Fault]:
-    """Lines without their end; the byte-order mark that some editors write is dropped."""
-    with _open(path) as file:
-        for number, raw in enumerate(file, 1):
-            raw = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
-            if b"\0" in raw:
-                yield Fault(number, _NUL)
-                continue
-            try:
-                text = raw.decode("utf-8").rstrip("\r\n")
-            except UnicodeDecodeError as error:
-                byte = raw[error.start]
-                yield Fault(number, f"not valid UTF-8: byte 0x{byte:02x} at {error.start}")
-                continue
-            if text.strip():
-                yield Row(number, text)
+    """Lines without their end."""
+    with open_text(path) as file:
+        yield from _numbered(enumerate(file, 1))
 
 
-def _json_row(number: int, text: str) -> Row | Fault:
+def _numbered(lines: Iterable[tuple[int, str]]) -> Iterator[Row | Fault]:
+    for number, line in lines:
+        text = line.rstrip("\r\n")
+        if problem := broken_text(text):
+            yield Fault(number, problem)
+        elif text.strip():
+            yield Row(number, text)
+
+
+def _json_row(line: Row) -> Row | Fault:
+    text = str(line.value)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        return Fault(number, f"not valid JSON: {error}")
-    return _json_value(number, value)
+        return Fault(line.number, f"not valid JSON: {error}")
+    return _json_value(line.number, value, text)
 
 
-def _json_value(number: int, value: Any) -> Row | Fault:
+def _json_value(number: int, value: Any, text: str | None = None) -> Row | Fault:
     if isinstance(value, str | dict):
-        return Row(number, value)
+        return Row(number, value, text)
     return Fault(number, f"a {type(value).__name__}, neither an object nor a string")
 
 
 def _read_jsonl(path: Path) -> Iterator[Row | Fault]:
     for line in _lines(path):
-        yield line if isinstance(line, Fault) else _json_row(line.number, str(line.value))
+        yield line if isinstance(line, Fault) else _json_row(line)
 
 
 def _read_text(path: Path) -> Iterator[Row | Fault]:
@@ -158,95 +151,72 @@ def _read_text(path: Path) -> Iterator[Row | Fault]:
 def _read_mixed(path: Path) -> Iterator[Row | Fault]:
     for line in _lines(path):
         text = "" if isinstance(line, Fault) else str(line.value)
-        yield _json_row(line.number, text) if _JSON_OBJECT.match(text) else line
+        if isinstance(line, Fault) or not _JSON_OBJECT.match(text) or _has_flags(text):
+            yield line
+        else:
+            yield _json_row(line)
+
+
+def _has_flags(text: str) -> bool:
+    """Whether JSON is followed by flags: `{"subject": "a cat"} --ar 16:9` is a prompt."""
+    if "--" not in text:
+        return False
+    try:
+        _, end = json.JSONDecoder().raw_decode(text.lstrip())
+    except (ValueError, RecursionError):
+        return False
+    return text.lstrip()[end:].lstrip().startswith("--")
 
 
 def _read_json(path: Path) -> Iterator[Row | Fault]:
-    with _open(path) as file:
-        try:
-            values = json.loads(file.read().decode("utf-8-sig"))
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(values, list):
-        raise InputError(f"{path} must hold a list of objects or strings.")
-    for number, value in enumerate(values, 1):
-        yield _json_value(number, value)
-
-
-def _read_delimited(delimiter: str) -> Callable[[Path], Iterator[Row | Fault]]:
-    def read(path: Path) -> Iterator[Row | Fault]:
-        csv.field_size_limit(_MAX_FIELD_CHARS)
-        with _open(path) as binary:
-            # Bytes that are no UTF-8 are kept as surrogates, so that only their row is at fault.
-            text = io.TextIOWrapper(
-                binary, encoding="utf-8-sig", errors="surrogateescape", newline=""
-            )
-            records = _records(text, delimiter)
-            number, header = next(records, (1, []))
-            if isinstance(header, str):
-                raise InputError(f"{path} line 1 is not valid CSV: {header}")
-            if not any(header):
-                raise InputError(f"{path} has no header line with the names of its columns.")
-            if problem := _broken_text(header):
-                raise InputError(f"{path} line 1: {problem}. Save the file as UTF-8.")
-            _check_columns(path, header)
-            for number, cells in records:
-                if isinstance(cells, str):
-                    yield Fault(number, f"not valid CSV: {cells}")
-                elif cells:
-                    yield _delimited_row(number, header, cells)
-
-    return read
-
-
-def _records(text: TextIO, delimiter: str) -> Iterator[tuple[int, list[str] | str]]:
-    """The first line of each record, and its cells or what is wrong with it."""
-    record = io.StringIO(newline="")  # lines of the record at hand, to tell where it went wrong
-
-    def lines() -> Iterator[str]:
-        for line in text:
-            record.write(line)
-            yield line
-
-    # Strict, as a quote never closed would otherwise take all rows below into one cell unsaid.
-    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
-    while True:
-        first = reader.line_num + 1  # a quoted cell may run over several lines
-        record.seek(0)
-        record.truncate()
-        try:
-            yield first, next(reader)
-        except StopIteration:
+    """A list, an object, or an object a line: many data sets call their JSON lines `.json`."""
+    with open_text(path) as file:
+        lines = enumerate(file, 1)
+        number, first = next(((number, line) for number, line in lines if line.strip()), (1, ""))
+        if not first.lstrip().startswith("[") and isinstance(_parsed(first), str | dict):
+            for row in _numbered(chain([(number, first)], lines)):
+                yield row if isinstance(row, Fault) else _json_row(row)
             return
-        except csv.Error as error:
-            record.seek(0)
-            yield first, _lenient(record, delimiter, first, reader.line_num, str(error))
-
-
-def _lenient(record: TextIO, delimiter: str, first: int, last: int, error: str) -> list[str] | str:
-    """Cells of a record that is no strict CSV, or what is wrong with it."""
-    if "limit" in error:
-        if first == last:
-            return error
-        return f"a quote is not closed within {_MAX_FIELD_CHARS} characters; {_lost(first, last)}"
+        text = first + file.read()
+    if problem := broken_text(text):
+        raise InputError(f"{path} is not valid JSON: {problem}")
     try:
-        # The empty line is read only if a quote is open at the end.
-        reader = csv.reader(chain(record, [""]), delimiter=delimiter)
-        cells = next(reader)
-    except csv.Error:
-        return error
-    if reader.line_num > last - first + 1:
-        opened = last + 1 - max(1, sum(1 for _ in io.StringIO(cells[-1], newline="")))
-        return f"the quote opened on line {opened} is never closed; {_lost(first, last)}"
-    if first == last:  # `"a cat" , "a dog"` is clear enough
-        return cells
-    return f"text follows the quote closed on line {last}; {_lost(first, last)}"
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from error
+    if isinstance(values, dict):
+        yield Row(number, values, text.strip())
+        return
+    if not isinstance(values, list):
+        raise InputError(f"{path} must hold a list of objects or strings, or an object a line.")
+    for place, value in enumerate(values, 1):
+        yield _json_value(place, value)
 
 
-def _lost(first: int, last: int) -> str:
-    if first == last:
-        return f"line {first} is lost"
-    return f"{last - first + 1} lines are lost ({first} to {last})"
+def _parsed(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _read_delimited(path: Path, usual: str, on_header: _OnHeader) -> Iterator[Row | Fault]:
+    with open_text(path) as text:
+        records = read_records(path, text, usual)
+        number, header = next(records, (1, []))
+        if isinstance(header, str):
+            raise InputError(f"{path} line {number} is not valid CSV: {header}")
+        if not any(header):
+            raise InputError(f"{path} has no header line with the names of its columns.")
+        if problem := _broken_cells(header):
+            raise InputError(f"{path} line {number}: {problem}. Save the file as UTF-8.")
+        _check_columns(path, header)
+        on_header(header)
+        for number, cells in records:
+            if isinstance(cells, str):
+                yield Fault(number, f"not valid CSV: {cells}")
+            elif cells:
+                yield _delimited_row(number, header, cells)
 
 
 def _check_columns(path: Path, names: Sequence[str]) -> None:
@@ -260,17 +230,14 @@ def _check_columns(path: Path, names: Sequence[str]) -> None:
 def _delimited_row(number: int, header: list[str], cells: list[str]) -> Row | Fault:
     if len(cells) != len(header):
         return Fault(number, f"{len(cells)} fields where the header has {len(header)}")
-    if problem := _broken_text(cells):
+    if problem := _broken_cells(cells):
         return Fault(number, problem)
     return Row(number, dict(zip(header, cells, strict=True)))
 
 
-def _broken_text(cells: list[str]) -> str | None:
-    if any("\0" in cell for cell in cells):
-        return _NUL
-    if any("\udc80" <= char <= "\udcff" for cell in cells for char in cell):
-        return "not valid UTF-8"
-    return None
+def _broken_cells(cells: list[str]) -> str | None:
+    problem = next(filter(None, map(broken_text, cells)), None)
+    return problem and problem.split(":")[0]  # a place in the cell says nothing of the line
 
 
 def _read_parquet(path: Path) -> Iterator[Row | Fault]:
@@ -371,11 +338,10 @@ def _pyarrow() -> tuple[Any, Any]:
     return pyarrow, pyarrow.parquet
 
 
+_TABLES = {".csv": ",", ".tsv": "\t"}  # and their usual delimiters
 _READERS: dict[str, Callable[[Path], Iterator[Row | Fault]]] = {
     ".jsonl": _read_jsonl,
     ".json": _read_json,
-    ".csv": _read_delimited(","),
-    ".tsv": _read_delimited("\t"),
     ".txt": _read_text,
     ".parquet": _read_parquet,
 }

@@ -138,6 +138,39 @@ def test_a_faulty_line_does_not_stop_the_rest(improve: Run, tmp_path: Path) -> N
     ]
 
 
+def test_h_a_json_prompt_on_standard_input_is_improved(improve: Run) -> None:
+    given = '{"subject": "cat", "style": "photo"}'
+    result = improve("--input", "-", "--json", input=given + "\n")
+    assert result.exit_code == 0 and result.stderr == ""
+    [item] = objects(result.stdout)
+    assert item["source"] == given
+    improved = json.loads(item["prompt"])
+    assert list(improved) == ["subject", "style"]
+    assert improved["subject"].startswith("cat") and improved["style"] == "photo"
+
+
+def test_k_csv_is_read_as_spreadsheets_write_it(improve: Run, tmp_path: Path) -> None:
+    path = tmp_path / "prompts.csv"
+    path.write_bytes(b"Text;seed\r\na cat, in oil;1\r\n")
+    result = improve("--input", path, "--json")
+    assert [item["source"] for item in objects(result.stdout)] == ["a cat, in oil"]
+    assert result.stderr == f"promptlift: {path}: prompts are column 'Text'\n"
+    path.write_text("a cat in oil\na dog\n")
+    refused = improve("--input", path)
+    assert refused.exit_code == 1 and refused.stdout == ""
+    assert "Add a line `prompt` above it" in error_line(refused)
+
+
+def test_l_utf_16_reads_as_utf_8_does(improve: Run, tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("a cat\na café\n", encoding="utf-16")
+    result = improve("--input", path, "--json")
+    assert [item["source"] for item in objects(result.stdout)] == ["a cat", "a café"]
+    path.write_text("a cat\na dog\n", encoding="utf-16-le")
+    refused = improve("--input", path)
+    assert refused.exit_code == 1 and "Save it as UTF-8." in error_line(refused)
+
+
 def test_an_empty_prompt_is_told(improve: Run) -> None:
     result = improve("", "a cat", "--json")
     assert result.exit_code == 1

@@ -90,6 +90,34 @@ def test_load_counts_faults_and_writes_all_of_them(run: Run, tmp_path: Path) -> 
     assert [pair.source for pair in load_pairs(output) if isinstance(pair, Pair)] == ["a cat"]
 
 
+def test_m_unfit_pairs_are_left_out_unless_asked_for(run: Run, tmp_path: Path) -> None:
+    pairs, output = tmp_path / "pairs.jsonl", tmp_path / "out.jsonl"
+    targets = ["a cat, in oil", "nan", "I'm sorry, but I can't do that.", "a cat --ar 16:9"]
+    rows = [{"source": "a cat", "target": target} for target in targets]
+    rows += [{"source": one, "target": f"an old {one}, ink"} for one in ("harbour", "violin")]
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    halves = ("split", pairs, "-o", tmp_path / "split", "--test-share", "0.5")
+    for command in (("load", pairs, "-o", output), halves):
+        result = run("pairs", *command)
+        assert result.exit_code == 0, result.output
+        assert f"{pairs} line 3: `target` is a refusal: " in result.stderr
+        assert "3 faulty rows left out, of them no prompts to learn: no text 1, " in result.stderr
+        assert "--keep-unfit keeps those" in result.stderr
+        kept = run("pairs", *command, "--keep-unfit", "--overwrite")
+        assert kept.exit_code == 0 and "0 faulty rows left out" in kept.stderr
+    assert len(list(load_pairs(output))) == 6
+
+
+def test_m_unfit_prompts_make_no_pairs(run: Run, tmp_path: Path) -> None:
+    prompts, output = tmp_path / "prompts.txt", tmp_path / "pairs.jsonl"
+    prompts.write_text("\n".join([*PROMPTS, f"Sure! Here is a prompt: {PROMPTS[0]}"]) + "\n")
+    result = run("pairs", "build", prompts, "-o", output)
+    assert result.exit_code == 0, result.output
+    assert "from 4 prompts" in result.stderr and "prefaces of a chat 1" in result.stderr
+    kept = run("pairs", "build", prompts, "-o", output, "--keep-unfit", "--overwrite")
+    assert "from 5 prompts" in kept.stderr and "0 faulty rows left out" in kept.stderr
+
+
 def test_split_writes_both_sides_and_the_evidence(run: Run, tmp_path: Path) -> None:
     pairs, output = tmp_path / "pairs.jsonl", tmp_path / "split"
     subjects = ("lighthouse", "fox", "castle", "robot", "orchard", "harbour", "violin", "glacier")

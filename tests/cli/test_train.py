@@ -8,6 +8,7 @@ import pytest
 
 from promptlift.improving.manifest import PAPER_PREFIX, ModelCard
 from promptlift.pairs.load import write_pairs
+from promptlift.records import Pair
 from tests.cli.conftest import Run, error_line
 from tests.training.test_paper import PAIRS, VALIDATION
 
@@ -53,6 +54,25 @@ def test_a_preflight_alone_leaves_nothing(
     assert first.startswith("promptlift: preflight: 5 updates of 64 pairs at ")
     assert "gradient checkpointing off" in second
     assert not (tmp_path / "run").exists()
+
+
+def test_m_what_cannot_be_learned_is_said_before_training(
+    run: Run, tmp_path: Path, t5v11_folder: Path
+) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    odd = [Pair(source="a cat", target=target) for target in ("nan", "As an AI, I cannot draw.")]
+    broken = Pair(source="a cat", target="a cat,\nin oil")
+    write_pairs(pairs, [*PAIRS, *odd, broken])
+    asked = ("train", "--preset", "paper", "--model", t5v11_folder, "--pairs", pairs, "--preflight")
+    result = run(*asked)
+    assert result.exit_code == 0, result.output
+    assert "2 pairs are no prompts to learn and are left out: " in result.stderr
+    known = f"characters in 1 of {len(PAIRS) + 1} pairs"
+    assert f"warning: the tokenizer does not know {known}" in result.stderr
+    assert "line break in 1" in result.stderr
+    kept = run(*asked, "--keep-unfit")
+    assert f"characters in 1 of {len(PAIRS) + 3} pairs" in kept.stderr
+    assert "left out" not in kept.stderr
 
 
 @pytest.mark.slow

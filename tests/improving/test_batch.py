@@ -10,7 +10,8 @@ from promptlift.improving.batch import Item, PromptSource, improve_items
 from promptlift.improving.improver import Improver
 from promptlift.improving.journal import improve_to_file, journal_of
 from promptlift.schema import OPTIONS
-from promptlift.tables import STDIN, read_rows
+from promptlift.tables import read_rows
+from promptlift.text_files import STDIN
 
 
 @pytest.fixture

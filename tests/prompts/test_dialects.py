@@ -37,6 +37,7 @@ KINDS = {
         ("a cat\n#ff0000 dog", "a cat, +\n#ff0000 dog", "a cat #ff0000 dog"),
         ("a #fff cat\na dog", "a #fff cat\na dog, +", "a #fff cat a dog"),
         ("#selfie #cat", "+, #selfie #cat", "#selfie #cat"),
+        ("a cat, pixiv # 1 ranking", "a cat, +, pixiv # 1 ranking", "a cat, pixiv # 1 ranking"),
     ],
     "b-compel": [
         (
@@ -57,7 +58,7 @@ KINDS = {
         ("a (red hat)--", "a (red hat)--, +", "a red hat"),
         ("cat.swap(dog) on a mat", "cat.swap(dog) on a mat, +", "cat on a mat"),
         ("a cat, withLora(x, 0.5)", "a cat, + withLora(x, 0.5)", "a cat"),
-        ("18+ C++ code, a+b", "18+ C++ code, a+b, +", "18+ C++ code, a+b"),
+        ('18+ C++ code, a+b, a "+"', '18+ C++ code, a+b, a "+", +', '18+ C++ code, a+b, a "+"'),
     ],
     "c-swarmui": [
         ("a field with <random:cat,dog>", "a field with <random:cat,dog>, +", "a field with cat"),

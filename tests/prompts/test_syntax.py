@@ -89,7 +89,7 @@ def test_additions_go_to_the_end_of_a_parts_words(prompt: str) -> None:
         depth -= sum(mark in (")", "]", "}", ">") for mark in marks)
         ends = [at + len(span.text.rstrip()) for at, span in its
                 if span.role not in AFTER and span.text.strip()]  # fmt: skip
-        if not re.search("#|//|::", prompt):  # nothing that a tool may take for a comment
+        if not re.search(r"#|//|/\*|::", prompt):  # nothing that a tool may take for a comment
             assert part.end == (ends[-1] if ends and not depth else None)
 
 
@@ -272,7 +272,13 @@ def test_prompts_of_threads(bundled: Improver, prompt: str, words: str) -> None:
     assert "unknown" not in "".join(result.additions)
 
 
-@pytest.mark.parametrize("piece", ["(", "[", "{a|", "[a:", "(a:1.2", "__a", "<a:", "--no ", "AND "])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *("(", "[", "{a|", "[a:", "(a:1.2", "__a", "<a:", "--no ", "AND "),
+        *("/* ", "<random:", "1::a", "(a)1.3", "a#b ", "--sref 1 ", "COUPLE(", '{"a":', "###"),
+    ],
+)
 def test_time_is_linear_in_the_length(piece: str) -> None:
     def seconds(count: int) -> float:
         gc.disable()  # its passes over the heap of the other tests are not ours

@@ -86,7 +86,7 @@ def improve(
         # Report wrong options now, not after reading a long file.
         session = improver.session(preset=preset, **options)
         mode = improver.card.mode(mode)
-        source = PromptSource(prompts=prompts, files=files, column=column, mode=mode)
+        source = PromptSource(prompts=prompts, files=files, column=column, mode=mode, report=say)
         asked: dict[str, Any] = {"n": n, "seed": seed, "negative": negative}
         if output is None:
             failed = _print(session, source, asked, as_json=as_json)

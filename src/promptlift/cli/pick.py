@@ -94,7 +94,7 @@ def pick(
         improver = Improver.load(model, threads=threads)
         counts = pick_best(
             output,
-            PromptSource(prompts=prompts or [], files=files, column=column),
+            PromptSource(prompts=prompts or [], files=files, column=column, report=say),
             improver=improver,
             illustrator=Illustrator(load_pipelines(illustration, say), illustration, say),
             config=config,

@@ -15,7 +15,7 @@ from promptlift.training.config import TrainingConfig
 
 
 @takes(TrainingConfig, "settings", show_defaults=False)
-@takes(ColumnsConfig, "columns", only=["source", "target"])
+@takes(ColumnsConfig, "columns", only=["source", "target", "keep_unfit"])
 @takes(TextConfig, "scoring", only=["encoder", "layer"])
 def train(
     pairs: Annotated[

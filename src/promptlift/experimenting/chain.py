@@ -18,6 +18,7 @@ from promptlift.pairs.load import collect_pairs, write_pairs
 from promptlift.runs import Run
 from promptlift.tables import write_rows
 from promptlift.threads import torch_threads
+from promptlift.training.config import PAPER_DATA
 
 STAGE = "experimenting"
 Report = Callable[[str], None]
@@ -100,7 +101,13 @@ class Chain:
 
         paths = self._files()
         drop = self.config.pairs.world is None
-        files = read_files(paths["train"], paths.get("test", []), drop_faulty=drop, report=self.say)
+        files = read_files(
+            paths["train"],
+            paths.get("test", []),
+            drop_faulty=drop,
+            keep_unfit=self.config.pairs.data == PAPER_DATA,  # as it was published
+            report=self.say,
+        )
         evaluator, measuring = None, dict[str, str]()
         if self.config.train.evaluation_decoding != "none":
             evaluator, measuring = epoch_evaluator(self.config.encoder, self.say)

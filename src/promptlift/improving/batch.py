@@ -1,9 +1,11 @@
 """Improving many prompts, given or in files: a faulty row does not stop the rest."""
 
 import hashlib
+import logging
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ from promptlift.improving.session import Ask, Session
 from promptlift.pairs.load import load_prompts
 from promptlift.prompts.reading import check_prompt
 from promptlift.records import SCHEMA_VERSION, Improvement
-from promptlift.tables import STDIN, Fault
+from promptlift.tables import Fault
+from promptlift.text_files import STDIN
 
+_log = logging.getLogger(__name__)
 _WINDOW = 256  # rows that are read before they are improved
 
 
@@ -54,14 +58,16 @@ class PromptSource:
     Attributes:
         prompts: given directly.
         files: text, JSONL, JSON, CSV, TSV, Parquet, or `-` for standard input.
-        column: of the prompts in the files; "prompt", or the only one, where None.
+        column: of the prompts in the files; where None, as `load_prompts` finds it.
         mode: "extend" or "rewrite", for all of them; None for what the model has learned.
+        report: is told which column was taken.
     """
 
     prompts: Sequence[str] = ()
     files: Sequence[Path] = ()
     column: str | None = None
     mode: str | None = None
+    report: Callable[[str], None] = field(default=_log.info, compare=False, repr=False)
 
     def items(self) -> Iterator[Item]:
         """The prompts, one at a time.
@@ -74,7 +80,7 @@ class PromptSource:
             yield Item(index=index, prompt=prompt, mode=self.mode)
             index += 1
         for path in self.files:
-            for row in load_prompts(path, column=self.column):
+            for row in load_prompts(path, column=self.column, report=self.report):
                 if isinstance(row, Fault):
                     yield Item(index=index, prompt=None, line=row.number, error=row.message)
                 else:
@@ -114,8 +120,11 @@ class PromptSource:
         for path in self.files:
             if path == STDIN or path.suffix.lower() in (".json", ".parquet") or not path.is_file():
                 return None
+            counts = Counter[str]()
             with path.open("rb") as file:
-                total += sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+                for block in iter(lambda: file.read(1 << 20), b""):
+                    counts.update({end: block.count(end.encode()) for end in "\r\n"})
+            total += counts["\n"] or counts["\r"]
         return total
 
 

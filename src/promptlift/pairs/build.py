@@ -13,7 +13,7 @@ from promptlift.files import check_overwrites
 from promptlift.pairs.clean import cap_phrases, clean_target
 from promptlift.pairs.config import BuildConfig, ParaphraseConfig
 from promptlift.pairs.faults import Faults
-from promptlift.pairs.load import load_prompts, write_pairs
+from promptlift.pairs.load import fit_prompts, load_prompts, write_pairs
 from promptlift.pairs.near import groups
 from promptlift.pairs.paraphrase import paraphrase
 from promptlift.pairs.plain import plain_head, without_manner
@@ -70,13 +70,11 @@ def build_file(
     check_output_ending(output)
     check_overwrites([output], files)
     faults = Faults(report)
-    texts = [
-        str(row.value)
-        for path in files
-        for row in faults.sound(
-            path, load_prompts(path, column=column, exclude_source=exclude_source)
-        )
-    ]
+    texts: list[str] = []
+    for path in files:
+        rows = load_prompts(path, column=column, exclude_source=exclude_source, report=report)
+        fit = rows if config.keep_unfit else fit_prompts(rows)
+        texts += (str(row.value) for row in faults.sound(path, fit))
     count = len(texts)
     if config.drop_near:
         texts = [texts[place] for place in sorted(set(groups(texts)))]

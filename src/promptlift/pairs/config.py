@@ -6,13 +6,17 @@ from dataclasses import dataclass, field
 from promptlift.options import REQUIRED, check, option
 from promptlift.pairs.load import MODES
 
+_UNFIT = (
+    "Keep texts that are no prompts: nan, refusals, prefaces and fences of a chat, settings, "
+    "negative prompts, flags, tags, JSON."
+)
 FORMS = ("head", "bare")
 _URL = re.compile(r"https?://(?:[\w.-]+|\[[\da-f:]+\])(?::\d{1,5})?(?:/[\w.~%/-]*)?", re.A)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnsConfig:
-    """Where a file has the sides of its pairs; the fields are arguments of `load_pairs`."""
+    """What is read of a file of pairs; the fields are arguments of `load_pairs`."""
 
     source: str | None = option(None, "Column of the sources.")
     target: str | None = option(None, "Column of the targets.")
@@ -21,6 +25,7 @@ class ColumnsConfig:
         "What pairs without a column `mode` are for: rewrite or extend.",
         choices=MODES,
     )
+    keep_unfit: bool = option(False, _UNFIT)
 
     def __post_init__(self) -> None:
         check(self)
@@ -48,6 +53,7 @@ class BuildConfig:
     max_share: float = option(
         1.0, "Share of targets that may hold one and the same phrase to add.", above=0, most=1
     )
+    keep_unfit: bool = option(False, _UNFIT)
 
     def __post_init__(self) -> None:
         check(self)

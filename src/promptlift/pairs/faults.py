@@ -1,9 +1,12 @@
 """Faulty rows of files: the first are reported, all are kept and counted."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from promptlift.pairs.load import Unfit
+from promptlift.pairs.unfit import counted
 from promptlift.tables import Fault
 
 T = TypeVar("T")
@@ -18,10 +21,12 @@ class Faults:
 
     Attributes:
         rows: `file`, `line` and `fault` of each.
+        unfit: how many of them hold a text that is no prompt to learn, by its kind.
     """
 
     def __init__(self, report: Callable[[str], None]) -> None:
         self.rows: list[dict[str, object]] = []
+        self.unfit = Counter[str]()
         self._report = report
 
     def sound(self, path: Path, rows: Iterable[T | Fault]) -> Iterator[T]:
@@ -30,6 +35,8 @@ class Faults:
             if not isinstance(row, Fault):
                 yield row
                 continue
+            if isinstance(row, Unfit):
+                self.unfit[row.kind] += 1
             self.rows.append({"file": str(path), "line": row.number, "fault": row.message})
             if len(self.rows) <= _REPORTED:
                 self._report(f"{path} line {row.number}: {row.message}")
@@ -38,4 +45,8 @@ class Faults:
         """How many there are; reports how many of them were not reported, and `hint`."""
         if (more := len(self.rows) - _REPORTED) > 0:
             self._report(f"… and {more} more faulty rows{hint}")
-        return f"{len(self.rows)} faulty rows left out"
+        left_out = f"{len(self.rows)} faulty rows left out"
+        if not self.unfit:
+            return left_out
+        kinds = counted(self.unfit)
+        return f"{left_out}, of them no prompts to learn: {kinds} (--keep-unfit keeps those)"

@@ -83,9 +83,10 @@ MARKS = (
     Mark("negative", r"(?:(?<=[^\n])|(?!#{3,}(?:\s|\Z)))###[\s\S]*", "AI Horde"),
     Mark(
         "comment",
-        # A line of its own; but one line alone may be hashtags, and a colour is a colour.
+        # A line of its own; but one line alone may be hashtags, a colour is a colour, and "# 1" a
+        # rank.
         rf"(?<=\n)[^\S\n]*#(?!{_HEX})[^\n]*|\A[^\S\n]*(?:#(?!{_HEX})[^\n]*(?=\n)|###[^\n]*)"
-        r"|(?:(?<![^\s,;])|(?<=\*/))#{1,2}(?!\S)[^\n]*",
+        r"|(?:(?<![^\s,;])|(?<=\*/))#{1,2}(?!\S)(?!\s*\d)[^\n]*",
         "A1111, Forge, SD.Next, Dynamic Prompts",
     ),
     Mark("comment", r"(?:(?<![^\s,;])|(?<=\*/))//[^\n]*", "ComfyUI, reForge, Dynamic Prompts"),
@@ -133,7 +134,7 @@ MARKS = (
     ),
     Mark("suffix", r"\.(?:swap|attend)\((?:[^()\n]|\([^()\n]*\))*\)", "compel, InvokeAI"),
     Mark("suffix", rf"(?<=\))(?:\++|-+|{NUMBER})(?![\w.])", "compel, InvokeAI"),
-    Mark("suffix", r'(?:(?<=")|(?<=[^\W\d_]{2}))(?:\++|--+)(?![\w+-])', "compel, InvokeAI"),
+    Mark("suffix", r'(?:(?<=[\w.!?]")|(?<=[^\W\d_]{2}))(?:\++|--+)(?![\w+-])', "compel, InvokeAI"),
     Mark(
         "weight",
         rf":\s*{NUMBER}\s*(?=\))|\s+:\s*{NUMBER}(?=\s*(?:\bAND\b|\Z))",

@@ -5,7 +5,6 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from promptlift.errors import ConfigError, InputError
@@ -92,6 +91,7 @@ def read_files(
     *,
     preset: str = "",
     drop_faulty: bool = False,
+    keep_unfit: bool = False,
     source: str | None = None,
     target: str | None = None,
     report: Callable[[str], None],
@@ -104,6 +104,8 @@ def read_files(
         preset: of the training.
         drop_faulty: leave out faulty rows, as of other people's data, instead of raising an error;
             those of the paper's pairs always are.
+        keep_unfit: learn texts that are no prompts, too; the paper's pairs are learned as they were
+            published.
         source, target: names of the columns.
         report: takes lines of progress.
 
@@ -123,10 +125,16 @@ def read_files(
                 f"{error} Or give --pairs FILE, and --validation FILE, in place of the paper's "
                 "pairs."
             ) from error
-    collect = partial(collect_pairs, source=source, target=target, report=report)
+
+    def collect(files: list[Path], given: Sequence[Path]) -> list[Pair]:
+        return collect_pairs(
+            files, source=source, target=target, drop_faulty=drop_faulty or not given,
+            keep_unfit=keep_unfit or not given, report=report,
+        )  # fmt: skip
+
     return PairFiles(
-        collect(learned, drop_faulty=drop_faulty or not pairs),
-        collect(measured, drop_faulty=drop_faulty or not validation) if measured else None,
+        collect(learned, pairs),
+        collect(measured, validation) if measured else None,
         hash_inputs([*learned, *measured]),
     )
 

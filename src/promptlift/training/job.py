@@ -41,6 +41,7 @@ from promptlift.training.models import (
     use_gradient_checkpointing,
 )
 from promptlift.training.preflight import LONG_RUN, Preflight, measure
+from promptlift.training.unknown import unknown_characters
 
 PREFLIGHT_FILE = "preflight.json"
 _PREFLIGHT_SCHEMA = 1
@@ -65,6 +66,7 @@ class Job:
         self.arguments = trainer_arguments(config, output)
         self.processes = Processes(self.arguments.process_index, self.arguments.world_size)
         self.report = report if self.processes.main else _silent
+        self.told_unknown = False
         if (gpus := take_one_gpu(self.arguments)) > 1:
             self.report(
                 f"one of {gpus} GPUs is used; for all of them: "
@@ -78,6 +80,7 @@ class Job:
         checkpointing = self._checkpointing(preflight)
         set_seed(self.config.seed)
         start = self.start()
+        self._tell_unknown(start)
         if self.processes.main:
             copy_tokenizer(self.config, self.tokenizer_folder)
         validation, training = self.sides.split(self.config)
@@ -112,12 +115,14 @@ class Job:
         if self.processes.main:
             validation, training = self.sides.split(self.config)
             learn_tokenizer(self.sides.learned, self.config, self.tokenizer_folder)
+
+            def tokenize(start: Start) -> tuple[list[Row], list[Row]]:
+                self._tell_unknown(start)
+                return self._tokenized(training, start), self._tokenized(validation, start)
+
             found = measure(
                 lambda: start_model(self.config, self.tokenizer_folder),
-                lambda start: (
-                    self._tokenized(training, start),
-                    self._tokenized(validation, start),
-                ),
+                tokenize,
                 self.config,
                 processes=self.processes.count,
             )
@@ -125,6 +130,13 @@ class Job:
         for line in shared.lines():
             self.report(line)
         return shared
+
+    def _tell_unknown(self, start: Start) -> None:
+        """Report, once, which characters of the pairs cannot be learned."""
+        if self.processes.main and not self.told_unknown:
+            self.told_unknown = True
+            if line := unknown_characters(self.sides.learned, start).line():
+                self.report(line)
 
     def _checkpointing(self, preflight: bool | None) -> bool:
         """Whether to use gradient checkpointing, after a preflight where one is due."""
