@@ -19,7 +19,7 @@ from typer.main import get_command
 from promptlift.improving.constraints import Constraints
 from promptlift.improving.decoding.phrase_rule import PhraseTree
 from promptlift.improving.improver import Improver
-from promptlift.improving.manifest import ModelCard
+from promptlift.improving.manifest import CARD_FILE, ModelCard
 from promptlift.training.config import POCKET_MODES
 from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
 
@@ -122,6 +122,14 @@ def make_t5(folder: Path, *, own_head: bool, seed: int = 0) -> Path:
 def t5_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Shared, scaled head, as in the first T5."""
     return make_t5(tmp_path_factory.mktemp("models") / "t5", own_head=False)
+
+
+@pytest.fixture(scope="session")
+def paper_folder(t5_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny T5 as the paper has it: without a card, so that it only rewrites."""
+    folder = shutil.copytree(t5_folder, tmp_path_factory.mktemp("paper") / "paper")
+    (folder / CARD_FILE).unlink()
+    return folder
 
 
 @pytest.fixture(scope="session")

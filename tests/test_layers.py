@@ -15,7 +15,7 @@ SOURCE = Path(promptlift.__file__).parent
 FLOOR = {
     "errors", "records", "files", "tables", "runs", "devices", "png_text", "pictures",
     "picture_files", "picture_texts", "text_files", "delimited", "statistics", "progress",
-    "options", "schema"}  # fmt: skip
+    "options", "schema", "threads"}  # fmt: skip
 ROOMS = [
     "prompts", "pairs", "improving", "training", "export", "world", "illustrating", "scoring",
     "picking", "judging", "reporting", "experimenting",

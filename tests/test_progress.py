@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from promptlift.progress import progress
+from promptlift.progress import Pulse, progress
 
 
 def test_lines_have_pace_and_time_left() -> None:
@@ -35,7 +35,7 @@ def test_without_a_total_nothing_is_said_of_the_end(capsys: pytest.CaptureFixtur
 def test_a_bar_on_a_terminal_leaves_results_and_messages_whole() -> None:
     code = (
         "from promptlift.cli.door import say\n"
-        "from promptlift.progress import progress\n"
+        "from promptlift.progress import Pulse, progress\n"
         "with progress('rows') as show:\n"
         "    for done in range(1, 4):\n"
         "        print('result', done)\n"
@@ -57,3 +57,14 @@ def test_a_bar_on_a_terminal_leaves_results_and_messages_whole() -> None:
     assert "3/3 rows" in shown
     for line in ("promptlift: note 1", "promptlift: note 3"):
         assert f"\x1b[2K{line}\r\n" in shown  # on a line of its own, in place of the bar
+
+
+def test_a_silence_is_broken_by_the_clock() -> None:
+    times, lines = iter([0.0, 29.0, 30.0, 31.0, 40.0, 60.0, 69.0, 70.0, 71.0]), list[str]()
+    pulse = Pulse(lines.append, clock=times.__next__)
+    for line in ("29 s", "30 s"):  # after a line the clock is read once more: 31 s
+        pulse.still(line)
+    pulse.said("40 s")
+    for line in ("60 s", "69 s", "70 s"):
+        pulse.still(line)
+    assert lines == ["30 s", "40 s", "70 s"]

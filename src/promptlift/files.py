@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from promptlift.errors import ConfigError
+from promptlift.errors import ConfigError, PromptliftError, first_line
 
 _TAKEN = (errno.EAGAIN, errno.EACCES, errno.EDEADLK)
 
@@ -25,19 +25,44 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    with writing(path):
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent
+        )
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            # mkstemp makes files private; results are as readable as any other file of the user.
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def writing(path: Path, *foreign: type[Exception]) -> Iterator[None]:
+    """Errors of writing name the path; the system's name a temporary file, or none.
+
+    Args:
+        path: what is written.
+        foreign: what a library raises when it cannot write, where that is no OSError.
+    """
     try:
-        yield temporary
-        # mkstemp makes files private; results are as readable as any other file of the user.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if not error.filename or Path(error.filename).name.startswith(f".{path.name}."):
+            error.filename = str(path)
         raise
+    except PromptliftError:
+        raise
+    except foreign as error:
+        raise PromptliftError(
+            f"{path} cannot be written (is the disk full?): {first_line(error)}"
+        ) from error
 
 
 def check_overwrites(outputs: Iterable[Path | None], inputs: Iterable[Path] = ()) -> None:
@@ -53,6 +78,17 @@ def check_overwrites(outputs: Iterable[Path | None], inputs: Iterable[Path] = ()
         if use := taken.get(path.resolve()):
             raise ConfigError(f"{path} is {use} by the same command; give another name to write to")
         taken[path.resolve()] = "written"
+
+
+def check_new(outputs: Iterable[Path | None], *, overwrite: bool) -> None:
+    """Refuse to replace what is there, unless it was asked for.
+
+    Raises:
+        ConfigError: an output exists.
+    """
+    for path in outputs:
+        if path is not None and path.exists() and not overwrite:
+            raise ConfigError(f"{path} exists. Pass --overwrite to replace it, or name another.")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,12 +7,37 @@ from contextlib import contextmanager
 from typing import Protocol
 
 EVERY_S = 10.0  # between two lines
+QUIET_S = 30.0  # without a line at most, where lines come with parts of the work
 
 
 class Show(Protocol):
     """Takes the number of things that are done, and of all things where it is known."""
 
     def __call__(self, done: int, total: int | None = None) -> None: ...
+
+
+class Pulse:
+    """Lines for work whose own lines may be minutes apart: one after each silence.
+
+    Args:
+        report: takes the lines.
+        clock: seconds from any start.
+    """
+
+    def __init__(
+        self, report: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._report, self._clock, self._last = report, clock, clock()
+
+    def said(self, line: str) -> None:
+        """A line that is due anyway."""
+        self._report(line)
+        self._last = self._clock()
+
+    def still(self, line: str) -> None:
+        """A line, if there was none for a while."""
+        if self._clock() - self._last >= QUIET_S:
+            self.said(line)
 
 
 @contextmanager

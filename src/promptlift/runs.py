@@ -85,6 +85,12 @@ class Run:
                     self.folder.rmdir()
 
     @property
+    def threads(self) -> dict[str, int]:
+        """Processor threads by stage; what is noted here is kept when a stage begins."""
+        found: dict[str, int] = self._manifest.setdefault("threads", {})
+        return found
+
+    @property
     def stages(self) -> dict[str, Any]:
         """What the manifest says of all stages, by name."""
         return dict(self._manifest["stages"])
@@ -153,9 +159,13 @@ class Run:
         stage = self.stage(name)
         self._save(name, {**stage, "state": "done", "finished": _now(), "results": results})
 
+    def note(self, name: str, **values: Any) -> None:
+        """Note more of a stage that was begun; what it was begun with stays."""
+        self._save(name, {**self.stage(name), **values})
+
     def interrupt(self, name: str) -> None:
         """Note that a stage was stopped and can go on."""
-        self._save(name, {**self.stage(name), "state": "interrupted"})
+        self.note(name, state="interrupted")
 
     def _busy(self, note: str, done: str) -> str:
         """What to say of a folder that is locked, by the note of whoever locked it."""

@@ -35,6 +35,8 @@ codecs.register_error("promptlift", lambda error: (_BROKEN, getattr(error, "end"
 def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """A file to read bytes from; `-` is standard input."""
     if path == STDIN:
+        if sys.stdin is None:
+            raise InputError("standard input is closed. Give a file, or pipe something in.")
         yield sys.stdin.buffer
         return
     with path.open("rb") as file:

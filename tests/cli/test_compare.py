@@ -42,6 +42,9 @@ def test_compare_writes_a_page(run: Run, runs: list[Path], tmp_path: Path) -> No
     assert result.exit_code == 0
     assert json.loads(result.stdout) == json.loads((tmp_path / "page/comparison.json").read_text())
     assert (tmp_path / "page" / "index.html").exists()
+    again = run("compare", *runs, "-o", tmp_path / "page")
+    assert again.exit_code == 2 and "index.html exists. Pass --overwrite" in error_line(again)
+    assert run("compare", *runs, "-o", tmp_path / "page", "--overwrite").exit_code == 0
 
 
 def test_compare_says_why_there_is_no_test(run: Run, runs: list[Path]) -> None:

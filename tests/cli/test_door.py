@@ -75,3 +75,73 @@ def test_a_pipe_that_lacks_a_letter_gets_a_question_mark(exported: Path) -> None
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("a café ?")
+
+
+STREAMS = [  # what a shell does to the streams, the arguments, the only line on stderr
+    ("<&-", "improve --input -", "standard input is closed"),
+    ("<&-", "score --output x --pairs -", "standard input is closed"),
+    (">&-", "improve cat", "standard output: Bad file descriptor"),
+    (">&-", "doctor", "standard output: Bad file descriptor"),
+    (">&-", "improve --help", "standard output: Bad file descriptor"),
+    (">/dev/full", "improve cat", "standard output: No space left on device"),
+    (">/dev/full", "doctor --json", "standard output: No space left on device"),
+    (">/dev/full", "--version", "standard output: No space left on device"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(("streams", "args", "said"), STREAMS)
+def test_streams_that_are_closed_or_full_are_one_line(
+    streams: str, args: str, said: str, unbuffered: str, tmp_path: Path
+) -> None:
+    line = f"{sys.executable} -m promptlift {args} {streams}"
+    done = subprocess.run(
+        line, shell=True, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )  # fmt: skip
+    assert done.returncode == 1
+    [told] = done.stderr.splitlines()
+    assert told.startswith("promptlift: error: ") and said in told
+
+
+@pytest.mark.slow
+def test_without_stderr_results_alone_go_to_stdout(tmp_path: Path) -> None:
+    prompt, command = "a cat", f"{sys.executable} -m promptlift improve"
+    done, failed = (
+        subprocess.run(f"{line} 2>&-", shell=True, stdout=subprocess.PIPE, text=True)
+        for line in (f"{command} '{prompt}' --threads 1", command)
+    )
+    assert done.returncode == 0 and done.stdout.startswith(prompt)
+    assert failed.returncode == 2 and failed.stdout == ""
+
+
+@pytest.mark.slow
+def test_a_reader_that_leaves_is_no_error() -> None:
+    for args in ("--help", "doctor", "improve a b c --json --threads 1"):
+        line = f"{sys.executable} -m promptlift {args} | true"
+        done = subprocess.run(line, shell=True, stderr=subprocess.PIPE, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+FULL = [  # a command that writes more than it may, and the file that it names
+    ("improve --input prompts.txt -o out.jsonl --threads 1 --max-new-tokens 1", "out.jsonl.part"),
+    ("world pairs --count 300 -o pairs.jsonl", "pairs.jsonl"),
+    ("pairs build prompts.txt -o built.csv", "built.csv"),
+    ("pairs describe some.csv -o described", "described/page.html"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs ulimit")
+@pytest.mark.parametrize(("args", "file"), FULL)
+def test_a_full_disk_is_said_with_the_path(args: str, file: str, tmp_path: Path) -> None:
+    lines = "".join(f"a cat {n}, soft light, oil on canvas, misty morning\n" for n in range(300))
+    (tmp_path / "prompts.txt").write_text(lines)
+    (tmp_path / "some.csv").write_text("source,target\n" + "a cat,a red cat\n" * 9)
+    line = f"ulimit -f 8; exec {sys.executable} -m promptlift {args}"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"promptlift: error: {file}: File too large"
+    assert not (tmp_path / file).exists() or file.endswith(".part")

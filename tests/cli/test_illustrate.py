@@ -191,3 +191,13 @@ def test_offline_weights_in_the_hubs_cache_are_found(
         "stabilityai/stable-diffusion-xl-refiner-1.0"
     }
     assert "Traceback" not in done.stderr and "it/s" not in done.stderr
+
+
+def test_plain_prompts_take_the_one_mode_of_their_model(
+    run: Run, prompts: Path, pictures: list[str], paper_folder: Path, tmp_path: Path
+) -> None:
+    options = ("--prompts", prompts, "-o", tmp_path / "run", "--improver", paper_folder)
+    result = run("illustrate", *options, "--sample", 1, *pictures)
+    assert result.exit_code == 0, result.stderr
+    [item] = objects((tmp_path / "run" / "improvements.jsonl").read_text())
+    assert item["mode"] == "rewrite"

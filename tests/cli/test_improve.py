@@ -276,3 +276,35 @@ def test_a_dash_among_the_prompts_reads_standard_input(exported: Path) -> None:
         "an owl",
         "a cat",
     ]
+
+
+def test_a_model_with_one_mode_needs_no_mode(run: Run, paper_folder: Path, tmp_path: Path) -> None:
+    tail = ("--model", paper_folder, "--max-new-tokens", 3, "--seed", 1)
+    [item] = objects(run("improve", "a cat", "--json", *tail).stdout)
+    assert item["mode"] == "rewrite"
+    output = tmp_path / "improved.jsonl"
+    assert run("improve", "a cat", "-o", output, *tail).exit_code == 0
+    assert objects(output.read_text()) == [item]
+    assert run("replay", output, "--model", paper_folder).exit_code == 0
+    refused = run("improve", "a cat", "--mode", "extend", *tail)
+    assert "has not learned mode 'extend'; it has: rewrite" in error_line(refused)
+
+
+@pytest.mark.parametrize(
+    ("name", "held"),
+    [("a.txt", ""), ("a.txt", "\n\n"), ("a.jsonl", ""), ("a.json", "[]"), ("a.csv", "prompt\n")],
+)
+def test_an_input_without_a_prompt_is_an_error(
+    improve: Run, name: str, held: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_text(held)
+    for options in ((), ("-o", tmp_path / "out.jsonl")):
+        result = improve("-i", path, *options)
+        assert result.exit_code == 1 and f"{name} holds no prompt" in error_line(result)
+    assert [*tmp_path.iterdir()] == [path]
+
+
+def test_an_empty_standard_input_is_an_error(improve: Run) -> None:
+    result = improve("--input", "-", input="")
+    assert result.exit_code == 1 and "standard input holds no prompt" in error_line(result)

@@ -11,7 +11,7 @@ import pytest
 
 from promptlift.pairs.load import load_pairs
 from promptlift.records import Pair
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, error_line
 
 PROMPTS = [f"a tall lighthouse {place}, oil on canvas, soft light"
            for place in ("at dawn", "in winter", "under stars", "in summer")]  # fmt: skip
@@ -103,7 +103,7 @@ def test_m_unfit_pairs_are_left_out_unless_asked_for(run: Run, tmp_path: Path) -
         assert f"{pairs} line 3: `target` is a refusal: " in result.stderr
         assert "3 faulty rows left out, of them no prompts to learn: no text 1, " in result.stderr
         assert "--keep-unfit keeps those" in result.stderr
-        kept = run("pairs", *command, "--keep-unfit")
+        kept = run("pairs", *command, "--keep-unfit", "--overwrite")
         assert kept.exit_code == 0 and "0 faulty rows left out" in kept.stderr
     assert len(list(load_pairs(output))) == 6
 
@@ -114,7 +114,7 @@ def test_m_unfit_prompts_make_no_pairs(run: Run, tmp_path: Path) -> None:
     result = run("pairs", "build", prompts, "-o", output)
     assert result.exit_code == 0, result.output
     assert "from 4 prompts" in result.stderr and "prefaces of a chat 1" in result.stderr
-    kept = run("pairs", "build", prompts, "-o", output, "--keep-unfit")
+    kept = run("pairs", "build", prompts, "-o", output, "--keep-unfit", "--overwrite")
     assert "from 5 prompts" in kept.stderr and "0 faulty rows left out" in kept.stderr
 
 
@@ -168,12 +168,12 @@ def test_no_output_takes_the_place_of_what_is_read(run: Run, tmp_path: Path) -> 
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text('{"prompt": "a cat, soft light, oil on canvas"}\n')
     before = prompts.read_bytes()
-    result = run("pairs", "build", prompts, "-o", prompts)
+    result = run("pairs", "build", prompts, "-o", prompts, "--overwrite")
     assert result.exit_code == 2
     assert "is read by the same command" in result.stderr
     train = tmp_path / "train.jsonl"
     train.write_text('{"source": "a cat", "target": "soft light", "mode": "extend"}\n' * 9)
-    assert run("pairs", "split", train, "-o", tmp_path).exit_code == 2
+    assert run("pairs", "split", train, "-o", tmp_path, "--overwrite").exit_code == 2
     result = run(
         "pairs", "load", train, "-o", tmp_path / "x.jsonl", "--faults", tmp_path / "x.jsonl"
     )
@@ -186,12 +186,12 @@ def test_nothing_made_is_an_error_and_writes_nothing(run: Run, tmp_path: Path) -
     prompts, output = tmp_path / "prompts.txt", tmp_path / "pairs.jsonl"
     prompts.write_text("a cat\n")
     output.write_text("as it was\n")
-    result = run("pairs", "build", prompts, "-o", output)
+    result = run("pairs", "build", prompts, "-o", output, "--overwrite")
     assert result.exit_code == 1
     assert "1 prompts gave no pairs" in result.stderr
     faulty = tmp_path / "faulty.jsonl"
     faulty.write_text('{"source": "", "target": "soft light"}\n')
-    result = run("pairs", "load", faulty, "-o", output)
+    result = run("pairs", "load", faulty, "-o", output, "--overwrite")
     assert result.exit_code == 1
     assert "no sound pair" in result.stderr
     assert output.read_text() == "as it was\n"
@@ -203,6 +203,28 @@ def test_pairs_without_a_mode_are_for_the_mode_given(run: Run, tmp_path: Path) -
     pairs.write_text("source,target\na cat,soft light\n")
     assert run("pairs", "load", pairs, "-o", output, "--mode", "extend").exit_code == 0
     assert json.loads(output.read_text())["mode"] == "extend"
-    assert run("pairs", "load", pairs, "-o", output).exit_code == 0
+    assert run("pairs", "load", pairs, "-o", output, "--overwrite").exit_code == 0
     assert json.loads(output.read_text())["mode"] == "rewrite"
     assert run("pairs", "load", pairs, "-o", output, "--mode", "x").exit_code == 2
+
+
+def test_what_is_there_is_not_replaced_unasked(run: Run, tmp_path: Path) -> None:
+    prompts, pairs = tmp_path / "prompts.txt", tmp_path / "pairs.csv"
+    prompts.write_text("a cat in a hat, soft light, oil on canvas\n" * 9)
+    things = "owl harbour violin desert teapot glacier robot orchard lantern".split()  # noqa: SIM905
+    pairs.write_text(
+        "source,target\n" + "".join(f"an {one} {one},{one} in fog\n" for one in things)
+    )
+    for command in (
+        ("pairs", "build", prompts, "-o", tmp_path / "built.jsonl"),
+        ("pairs", "load", pairs, "-o", tmp_path / "loaded.jsonl"),
+        ("pairs", "split", pairs, "-o", tmp_path / "split"),
+        ("pairs", "describe", pairs, "-o", tmp_path / "described"),
+        ("world", "pairs", "--count", 3, "-o", tmp_path / "world.jsonl"),
+    ):
+        assert run(*command).exit_code == 0
+        written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+        again = run(*command)
+        assert again.exit_code == 2 and "exists. Pass --overwrite" in error_line(again)
+        assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == written
+        assert run(*command, "--overwrite").exit_code == 0

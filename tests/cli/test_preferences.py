@@ -8,7 +8,7 @@ import pytest
 
 from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, error_line
 from tests.judging.runs import draw_run, vote_all
 
 
@@ -28,6 +28,8 @@ def test_the_set_has_the_columns_of_trl(run: Run, many: Path, tmp_path: Path) ->
     assert result.exit_code == 0, result.stderr
     rows = [json.loads(line) for line in (tmp_path / "set.jsonl").read_text().splitlines()]
     assert len(rows) == 12
+    again = run("preferences", many, "-o", tmp_path / "set.jsonl")
+    assert again.exit_code == 2 and "exists. Pass --overwrite" in error_line(again)
     assert all({row["chosen"], row["rejected"]} == {row["prompt"], row["prompt"] + ", sharp focus"}
                for row in rows)  # fmt: skip
 

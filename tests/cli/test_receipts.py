@@ -93,6 +93,8 @@ def test_a_picture_carries_its_receipt(
     assert "neither" in error_line(run("show", picture))
     single.write_text(receipts.read_text().splitlines()[-1])
     assert run("stamp", picture, "--receipt", single).exit_code == 0
+    again = run("stamp", picture, "--receipt", single, "-o", single)
+    assert again.exit_code == 2 and "exists. Pass --overwrite" in error_line(again)
     with Image.open(picture) as image:
         image.load()
         lines = image.text["parameters"].split("\n")

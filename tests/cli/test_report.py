@@ -14,6 +14,7 @@ def test_report_prints_the_page(run: Run, tmp_path: Path) -> None:
     page = folder / "report" / "index.html"
     assert result.stdout.strip() == str(page)
     assert page.exists() and (folder / "report" / "window-1-loss.png").exists()
+    assert run("report", folder).exit_code == 0  # it is drawn again as the run goes on
 
 
 def test_report_writes_where_it_is_told(run: Run, tmp_path: Path) -> None:
@@ -22,6 +23,8 @@ def test_report_writes_where_it_is_told(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert (tmp_path / "elsewhere" / "index.html").exists()
     assert not (folder / "report").exists()
+    again = run("report", folder, "-o", tmp_path / "elsewhere")
+    assert again.exit_code == 2 and "index.html exists. Pass --overwrite" in error_line(again)
 
 
 def test_a_folder_that_is_no_run_gives_one_line(run: Run, tmp_path: Path) -> None:

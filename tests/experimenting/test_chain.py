@@ -5,6 +5,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -112,12 +113,16 @@ def test_one_run_folder_holds_all_that_the_paper_does(whole: Path) -> None:
 def test_a_run_stopped_in_each_stage_ends_with_the_same_files(
     whole: Path, config: ExperimentConfig, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "run"
+    folder, spent = tmp_path / "run", []
     for part in ("stage 2", "generated", "improving 3 of", "pictures in", "stage 6", "stage 7"):
         with pytest.raises(KeyboardInterrupt):
             run_experiment(config, folder, interrupted_at(part))
         state = Run.open(folder).stage("experimenting")["state"]
         assert (state == "done") == (part == "stage 7")
+        spent.append(Run.open(folder).stage("experimenting")["seconds"])
+    for earlier, later in pairwise(spent):
+        assert all(later[name] >= seconds for name, seconds in earlier.items())
+    assert sum(spent[-1].values()) > sum(spent[0].values())
     assert results(folder) == results(whole)
 
 
@@ -179,7 +184,9 @@ def test_a_run_says_where_it_stands_and_ends_with_its_page(
     assert "coloured shapes" in page and "--model sdxl" in page
     stage = Run.open(whole).stage("experimenting")
     assert stage["state"] == "done"
-    assert [*stage["results"]["seconds_of_last_part"], "report"] == list(stages_of(config))
+    assert [*stage["results"]["seconds"], "report"] == list(stages_of(config))
+    total = sum(stage["seconds"].values())
+    assert lines[-1] == f"7 stages in {total / 60:.1f} min"
 
 
 @pytest.mark.slow

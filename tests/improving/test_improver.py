@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from promptlift.errors import ConfigError, InputError, ModelError
+from promptlift.improving.batch import PromptSource, improve_items
 from promptlift.improving.improver import Improver
 from promptlift.improving.keywords import Settings
 from promptlift.improving.loading import bundled_model_path
@@ -217,3 +218,18 @@ def test_what_is_no_sequence_of_prompts_is_refused(bundled: Improver, prompts: A
 def test_a_prompt_that_is_no_text_is_named(bundled: Improver) -> None:
     with pytest.raises(InputError, match="prompt 1 is int, not text"):
         bundled.improve(["a cat", 5])  # type: ignore[list-item]
+
+
+def test_a_model_with_one_mode_uses_it_where_none_is_named(paper_folder: Path) -> None:
+    paper = Improver.load(paper_folder)
+    [result] = paper.improve("a cat", seed=1, max_new_tokens=4)
+    assert result.mode == "rewrite"
+    assert result == paper.improve("a cat", seed=1, max_new_tokens=4, mode="rewrite")[0]
+    prompts = PromptSource(prompts=["a"]).items()
+    [[row]] = improve_items(paper.session(max_new_tokens=4), prompts, seed=0)
+    assert row["mode"] == "rewrite"
+    assert paper.log_probability(["a"], ["b"]) == paper.log_probability(
+        ["a"], ["b"], mode="rewrite"
+    )
+    with pytest.raises(ConfigError, match=r"has not learned mode 'extend'; it has: rewrite"):
+        paper.improve("a cat", mode="extend")

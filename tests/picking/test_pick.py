@@ -330,7 +330,7 @@ def test_what_cannot_be_done_is_said(picking: Picking, tmp_path: Path) -> None:
         picking(run, mode="anew")
     assert not run.exists()
     (tmp_path / "empty.txt").write_text("\n")
-    with pytest.raises(InputError, match="the input is empty"):
+    with pytest.raises(InputError, match=r"empty\.txt holds no prompt"):
         picking(tmp_path / "empty", PromptSource(files=[tmp_path / "empty.txt"]))
     picking.scoring = replace(picking.scoring, aesthetic=str(tmp_path / "no.pth"))
     with pytest.raises(ModelError, match=r"no\.pth does not exist"):

@@ -7,9 +7,11 @@ import pytest
 
 from promptlift.reporting.glance import glance
 from promptlift.reporting.picture_data import PictureData, read_pictures
-from promptlift.reporting.run_data import RunData
+from promptlift.reporting.run_data import CANNOT_TELL, RunData
+from promptlift.reporting.score_sections import scores
 from promptlift.reporting.thumbnails import Thumbnails
 from promptlift.reporting.wording import spread
+from promptlift.scoring.text.shuffle_control import blind_rows
 from tests.judging.runs import draw_run
 
 RUN = RunData(folder=Path("run"), stages={}, improvements=[{"additions": ["4k", "sea"]}] * 9)
@@ -48,3 +50,24 @@ def test_differences_are_told_with_their_intervals(run: Path, tmp_path: Path) ->
     assert "-1.00 (-1.50 to -0.50), n = 9: less." in body
     assert "0.5 (-1.0 to 2.0), n = 9: no clear difference." in body
     assert "judged by A, 4 of 9 improved prompts are used." in body
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_a_metric_that_cannot_tell_is_marked_wherever_it_is_quoted(
+    run: Path, tmp_path: Path, tells: bool
+) -> None:
+    score = {"metric": "meteor_target", "value": 0.5, "low": 0.4, "high": 0.6, "n": 9}
+    own = {"metric": "distinct_1", "value": 0.5, "low": 0.4, "high": 0.6, "n": 9}
+    control = {"metric": "meteor_target", "of": "predictions", "real": 0.5, "shuffled": 0.5}
+    text = {
+        "systems": [{"name": name, "scores": [score, own]} for name in ("model", "source itself")],
+        "doctor": [{**control, "tells": tells}, *blind_rows()],
+    }
+    scored = replace(RUN, text=text)
+    marked = [
+        glance(scored, read_pictures(run), Thumbnails(tmp_path)).body,
+        str(scores(scored)),
+        scored.titles["meteor_target"],
+    ]
+    assert [CANNOT_TELL in one for one in marked] == [not tells] * 3
+    assert CANNOT_TELL not in scored.titles["distinct_1"]

@@ -27,7 +27,7 @@ from promptlift.training.train import measure_run, train
 from tests.training.test_paper import PAIRS, VALIDATION, same, settings, weights
 
 FOUND = Preflight(
-    device="cuda", gradient_checkpointing=False, updates=100, pairs_per_update=64,
+    threads=2, device="cuda", gradient_checkpointing=False, updates=100, pairs_per_update=64,
     seconds_per_update=2.0, evaluation_seconds=80.0, evaluations=5, peak_bytes=10**9,
     free_bytes=2 * 10**9,
 )  # fmt: skip

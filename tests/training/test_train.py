@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -276,3 +277,16 @@ def test_inputs_of_one_name_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "more.csv").write_text("c")
     paths = [tmp_path / name for name in ("one/pairs.csv", "two/pairs.csv", "more.csv")]
     assert list(hash_inputs(paths)) == ["one/pairs.csv", "two/pairs.csv", "more.csv"]
+
+
+def test_a_long_silence_is_broken_by_the_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("promptlift.progress.QUIET_S", 0.0)
+    lines: list[str] = []
+    changed = {"logging_steps": 1000, "evaluation_decoding": "model", "evaluation_pairs": 2}
+    config = TrainingConfig(**{**SIZES, **changed})  # type: ignore[arg-type]
+    train(PAIRS, tmp_path / "run", config, report=lines.append)
+    text = "\n".join(lines)
+    assert re.search(r"^step 2 of \d+, 0 min left$", text, re.MULTILINE)
+    assert ": measuring the loss" in text and "generating predictions for 2 pairs" in text

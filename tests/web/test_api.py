@@ -713,3 +713,13 @@ def test_models_say_what_there_is(client: TestClient, improver: Improver, export
 def test_settings_that_cannot_be_used_are_refused(config: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         ServeConfig(**config)
+
+
+def test_a_model_with_one_mode_needs_no_mode(paper_folder: Path) -> None:
+    service = Service.load(ServeConfig(), model=str(paper_folder), threads=1)
+    with TestClient(create_app(service), base_url="http://localhost") as client:
+        asked = {"prompts": "a cat", "max_new_tokens": 3}
+        [result] = client.post("/v1/improve", json=asked).json()["results"]
+        assert result["mode"] == "rewrite"
+        refused = client.post("/v1/improve", json={**asked, "mode": "extend"})
+    assert refused.status_code == 422 and "it has: rewrite" in refused.json()["error"]

@@ -1,6 +1,5 @@
 """The command line. Each subcommand lives in its own module and imports heavy parts late."""
 
-import io
 import sys
 
 import typer
@@ -77,7 +76,12 @@ for name, group in (("pairs", pairs.app), ("votes", votes.app), ("world", world.
 
 def main() -> None:
     """Entry point of the `promptlift` command."""
-    # A prompt may hold what a pipe's encoding lacks: better a `?` than no result.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
-    app()
+    door.open_streams()
+    try:
+        with door.guarded():
+            try:
+                app()
+            finally:
+                sys.stdout.flush()  # what fails here would be a traceback later
+    except typer.Exit as end:
+        sys.exit(end.exit_code)

@@ -8,14 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from promptlift.cli.door import guarded, say
-from promptlift.cli.parameters import AsJson, arg, opt
+from promptlift.cli.parameters import AsJson, Overwrite, arg, opt
 from promptlift.cli.showing import aligned
 from promptlift.errors import ConfigError
+from promptlift.files import check_new
 
 
 def compare(
     runs: Annotated[list[Path], arg("Run folders; the first is the reference.")],
     output: Annotated[Path | None, opt("Folder for a page with plots.", "--output", "-o")] = None,
+    overwrite: Overwrite = False,
     examples: Annotated[int, typer.Option(help="Pairs to show side by side.")] = 5,
     as_json: AsJson = False,
 ) -> None:
@@ -36,6 +38,8 @@ def compare(
 
         if examples < 0:
             raise ConfigError(f"--examples is {examples} and must be 0 or more")
+        if output is not None:
+            check_new([output / "index.html"], overwrite=overwrite)
         found = compare_runs(runs, examples=examples, report=say)
         if output is not None:
             say(f"page in {write_comparison(found, output)}")

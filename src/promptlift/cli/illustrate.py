@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from promptlift.cli.door import go_offline, guarded, say
-from promptlift.cli.parameters import arg, opt
+from promptlift.cli.parameters import TorchThreads, arg, opt
 from promptlift.errors import ConfigError, InputError
 from promptlift.illustrating.config import IllustrationConfig
 from promptlift.options import takes
@@ -35,8 +35,10 @@ def illustrate(
     ] = None,
     n: Annotated[int, opt("Variants of each plain prompt [1].", "-n", "--n")] = 1,
     mode: Annotated[
-        str | None, opt("extend or rewrite [that of a run's pairs, otherwise extend].")
+        str | None,
+        opt("extend or rewrite [that of a run's pairs, otherwise what the model has learned]."),
     ] = None,
+    threads: TorchThreads = None,
     improver_seed: Annotated[int, opt("Seed of the improvements [0].")] = 0,
     drawing: Any = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line a picture.")] = False,
@@ -64,10 +66,11 @@ def illustrate(
 
         from promptlift.illustrating.illustrator import Illustrator
         from promptlift.illustrating.inputs import count_entries, sample_of
-        from promptlift.illustrating.job import IllustrationJob
+        from promptlift.illustrating.job import STAGE, IllustrationJob
         from promptlift.illustrating.pipeline import load_pipelines
         from promptlift.illustrating.sources import ImprovingChoice, improvements_of
         from promptlift.runs import Run
+        from promptlift.threads import torch_threads
 
         if run is not None and not run.is_dir():
             raise InputError(f"{run} does not exist or is no folder.")
@@ -76,7 +79,7 @@ def illustrate(
             improver=improver, n=n, mode=mode, seed=improver_seed, sample=sample,
             sample_seed=sample_seed,
         )  # fmt: skip
-        with opened.alone("drawn"):
+        with opened.alone("drawn"), torch_threads(threads, opened.threads, STAGE, say):
             improvements = improvements_of(opened, prompts, choice, report=say)
             there = count_entries(improvements)
             if sample is not None and there < sample:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from promptlift.cli.door import FAILED, guarded, say
-from promptlift.cli.parameters import ModelName, Threads, arg, opt
+from promptlift.cli.parameters import ModelName, Overwrite, Threads, arg, opt
 from promptlift.cli.showing import printer
 from promptlift.errors import ConfigError
 from promptlift.improving.config import ControlConfig, DecodingConfig
@@ -32,8 +32,9 @@ def improve(
     n: Annotated[int, typer.Option("-n", "--n", help="Variants of each prompt.")] = 1,
     seed: Annotated[int | None, opt("Repeats a result; drawn and recorded otherwise.")] = None,
     mode: Annotated[
-        str, typer.Option(help="extend keeps your words and adds; rewrite writes anew.")
-    ] = "extend",
+        str | None,
+        opt("extend keeps your words and adds; rewrite writes anew [what the model has learned]."),
+    ] = None,
     preset: Annotated[str | None, opt("paper: the paper's decoding.")] = None,
     model: ModelName = None,
     decoding: Any = None,
@@ -48,9 +49,7 @@ def improve(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an --output that was stopped.")
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing --output.")
-    ] = False,
+    overwrite: Overwrite = False,
     threads: Threads = None,
     batch_size: Annotated[int | None, opt("Results decoded together [32].")] = None,
 ) -> None:
@@ -86,7 +85,7 @@ def improve(
         improver = Improver.load(model, threads=threads)
         # Report wrong options now, not after reading a long file.
         session = improver.session(preset=preset, **options)
-        improver.card.prefix(mode)
+        mode = improver.card.mode(mode)
         source = PromptSource(prompts=prompts, files=files, column=column, mode=mode, report=say)
         asked: dict[str, Any] = {"n": n, "seed": seed, "negative": negative}
         if output is None:

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from promptlift.cli.door import guarded, say
-from promptlift.cli.parameters import AsJson, arg, opt
+from promptlift.cli.parameters import AsJson, Overwrite, arg, opt
 from promptlift.errors import ConfigError
+from promptlift.files import check_new
 from promptlift.options import options_of, takes
 from promptlift.pairs.config import BuildConfig, ColumnsConfig, ParaphraseConfig, SplitConfig
 
@@ -27,6 +28,7 @@ _Output = Annotated[Path, opt("Pairs file to write.", "--output", "-o")]
 def build(
     prompts: Annotated[list[Path], arg("Files of detailed prompts.")],
     output: _Output,
+    overwrite: Overwrite = False,
     column: Annotated[str | None, opt("Column of the prompts [prompt].")] = None,
     exclude_source: Annotated[
         list[str] | None, opt("Leave out rows with this in column `source`.")
@@ -47,6 +49,7 @@ def build(
     """
     kept = "; answers are kept, the same command goes on" if asking else ""
     with guarded(f"interrupted{kept}"):
+        check_new([output], overwrite=overwrite or bool(asking))  # with an endpoint it goes on
         config = BuildConfig(**building)
         if asking and not {"url", "model"} <= asking.keys():
             raise ConfigError("--llm-url and --llm-model go together")
@@ -78,6 +81,7 @@ def build(
 def load(
     name: Annotated[str, arg("File, folder, or data set of the Hub.")],
     output: _Output,
+    overwrite: Overwrite = False,
     split: Annotated[str, typer.Option(help="Split of the data set.")] = "train",
     columns: Any = None,
     faults: Annotated[Path | None, opt("JSONL file for all faulty rows.")] = None,
@@ -90,6 +94,7 @@ def load(
       promptlift pairs load groloch/stable_diffusion_prompts_instruct --output pairs.jsonl
     """
     with guarded():
+        check_new([output, faults], overwrite=overwrite)
         from promptlift.pairs.datasets import load_data_set
 
         kept, faulty = load_data_set(
@@ -110,6 +115,7 @@ def load(
 def split(
     pairs: _PairsFile,
     output: Annotated[Path, opt("Folder for both sides.", "--output", "-o")],
+    overwrite: Overwrite = False,
     splitting: Any = None,
     columns: Any = None,
 ) -> None:
@@ -123,6 +129,7 @@ def split(
       promptlift pairs split pairs.jsonl --output split
     """
     with guarded():
+        check_new([output / "train.jsonl", output / "test.jsonl"], overwrite=overwrite)
         config, named = SplitConfig(**splitting), ColumnsConfig(**columns)
 
         from promptlift.pairs.near import THRESHOLD
@@ -144,6 +151,7 @@ def describe(
     output: Annotated[
         Path | None, opt("Folder for description.json and page.html.", "--output", "-o")
     ] = None,
+    overwrite: Overwrite = False,
     columns: Any = None,
     as_json: AsJson = False,
 ) -> None:
@@ -158,6 +166,8 @@ def describe(
         from promptlift.pairs.describe import describe_file
         from promptlift.reporting.pairs_page import write_pairs_page
 
+        if output is not None:
+            check_new([output / "description.json"], overwrite=overwrite)
         found = describe_file(pairs, ColumnsConfig(**columns), report=say)
         if output is not None:
             output.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,11 @@ VoteKind = Annotated[str, typer.Option(help="person, or simulated for votes that
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for any that is free.")]
 NoOpen = Annotated[bool, typer.Option("--no-open", help="Do not open a browser.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing --output.")]
 ModelName = Annotated[
     str | None, opt("Exported folder, T5 folder or Hub name [the bundled model].", "--model", "-m")
+]
+TorchThreads = Annotated[
+    int | None, opt("Processor threads [those of the run, or those that are free].", "--threads")
 ]
 Threads = Annotated[int | None, opt("Processor threads [all cores].")]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from promptlift.cli.door import FAILED, go_offline, guarded, say
-from promptlift.cli.parameters import ModelName, arg, opt
+from promptlift.cli.parameters import ModelName, TorchThreads, arg, opt
 from promptlift.errors import ConfigError
 from promptlift.files import check_overwrites
 from promptlift.illustrating.config import IllustrationConfig
@@ -45,6 +45,7 @@ def pick(
         Path | None, opt("Also write the choices as pairs that train --pairs reads.")
     ] = None,
     model: ModelName = None,
+    threads: TorchThreads = None,
     score_device: Annotated[
         str | None, opt("Device of the metric's model [that of --device].")
     ] = None,
@@ -90,7 +91,7 @@ def pick(
         from promptlift.scoring.pictures.preference_models import check_metrics
 
         check_metrics([config.metric], "clip")
-        improver = Improver.load(model)
+        improver = Improver.load(model, threads=threads)
         counts = pick_best(
             output,
             PromptSource(prompts=prompts or [], files=files, column=column, report=say),
@@ -98,6 +99,7 @@ def pick(
             illustrator=Illustrator(load_pipelines(illustration, say), illustration, say),
             config=config,
             scoring=scored,
+            threads=threads,
             report=say,
         )
         for row in read_picks(output):

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Annotated
 
 from promptlift.cli.door import guarded, say
-from promptlift.cli.parameters import JudgedRun, VoteKind, opt
-from promptlift.files import check_overwrites
+from promptlift.cli.parameters import JudgedRun, Overwrite, VoteKind, opt
+from promptlift.files import check_new, check_overwrites
 
 
 def preferences(
@@ -18,6 +18,7 @@ def preferences(
             "-o",
         ),
     ] = None,
+    overwrite: Overwrite = False,
     question: Annotated[str | None, opt("match or picture [the last that was asked].")] = None,
     kind: VoteKind = "person",
 ) -> None:
@@ -38,6 +39,7 @@ def preferences(
         study = Study.open([run], None)
         path = output or run / "judging" / "preferences.jsonl"
         check_overwrites([path], [study.store.path])
+        check_new([output], overwrite=overwrite)  # the run's own file is made anew
         rows, undecided = preferences_of(study, question, kind=kind)
         write_rows(path, map(vars, rows), COLUMNS)
         by = "" if kind == PERSON else ", by a program, not by people"

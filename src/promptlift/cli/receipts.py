@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from promptlift.cli.door import FAILED, guarded, say
-from promptlift.cli.parameters import AsJson, arg, opt
+from promptlift.cli.parameters import AsJson, Overwrite, arg, opt
 from promptlift.errors import InputError
+from promptlift.files import check_new
 
 
 def replay(
@@ -95,6 +96,7 @@ def stamp(
     picture: Annotated[Path, arg("A PNG picture.")],
     receipt: Annotated[Path, opt("The receipt of its prompt.", "--receipt")],
     output: Annotated[Path | None, opt("Where to write it [over it].", "--output", "-o")] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a receipt, and A1111's parameters where they are missing, into a PNG.
 
@@ -114,6 +116,7 @@ def stamp(
         )
         from promptlift.png_text import read_png_text, write_png_text
 
+        check_new([output], overwrite=overwrite)
         receipts = read_receipts(receipt)
         if len(receipts) > 1:
             raise InputError(f"{receipt} holds {len(receipts)} receipts; give the one of {picture}")

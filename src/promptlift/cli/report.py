@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from promptlift.cli.door import guarded, say
-from promptlift.cli.parameters import arg, opt
+from promptlift.cli.parameters import Overwrite, arg, opt
+from promptlift.files import check_new
 
 
 def report(
@@ -14,6 +15,7 @@ def report(
     output: Annotated[
         Path | None, opt("Folder for the page and its plots [RUN/report].", "--output", "-o")
     ] = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Draw a run: one page, and every plot as PNG and SVG. Prints the page's path.
 
@@ -26,4 +28,6 @@ def report(
     with guarded():
         from promptlift.reporting.run_report import write_report
 
+        if output is not None:  # RUN/report is of no other run
+            check_new([output / "index.html"], overwrite=overwrite)
         typer.echo(write_report(run, output, report=say))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from promptlift.cli.door import guarded, say
-from promptlift.cli.parameters import Threads, arg, opt
+from promptlift.cli.parameters import TorchThreads, arg, opt
 from promptlift.cli.score_pictures import picture_table
 from promptlift.cli.score_texts import control_table, score_texts, tables
 from promptlift.errors import ConfigError
@@ -45,7 +45,7 @@ def score(
     ] = None,
     of_texts: Any = None,
     batch_size: Annotated[int | None, opt("Prompts decoded together.")] = None,
-    threads: Threads = None,
+    threads: TorchThreads = None,
     doctor: Annotated[
         bool, typer.Option("--doctor", help="Show which metrics can tell real from shuffled.")
     ] = False,
@@ -91,7 +91,7 @@ def score(
                 from promptlift.scoring.pictures.run import score_pictures
 
                 assert run is not None
-                found[part] = score_pictures(run, picture, report=say)
+                found[part] = score_pictures(run, picture, threads=threads, report=say)
                 say(f"scores in {run / 'scores' / 'pictures.json'}")
                 shown = [picture_table(found[part])]
             if not as_json:

@@ -69,6 +69,7 @@ def score_texts(
         training=training,
         batch_size=batch_size,
         overwrite=overwrite,
+        threads=threads,
         report=say,
     )
     if folder is not None:

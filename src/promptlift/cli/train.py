@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from promptlift.cli.door import FAILED, INTERRUPTED, guarded, say
-from promptlift.cli.parameters import opt
+from promptlift.cli.parameters import TorchThreads, opt
 from promptlift.errors import ConfigError
 from promptlift.options import takes
 from promptlift.pairs.config import ColumnsConfig
@@ -36,11 +36,11 @@ def train(
     preflight: Annotated[
         bool | None,
         opt(
-            "Only say how long the run takes and whether it fits into memory; long runs begin with "
-            "that unless --no-preflight.",
+            "Only say how long the run takes and whether it fits; long runs begin with that.",
             "--preflight/--no-preflight",
         ),
     ] = None,
+    threads: TorchThreads = None,
     columns: Any = None,
     settings: Any = None,
     scoring: Any = None,
@@ -75,23 +75,23 @@ def train(
         from promptlift.training.train import train as train_model
 
         if preflight:
-            found = measure_run(files.learned, config, validation=files.validation, report=report)
-            if not found.fits:
-                report(f"error: {found.advice(config)}")
-                raise typer.Exit(FAILED)
-            return
+            found = measure_run(files.learned, config, validation=files.validation,
+                                threads=threads, report=report)  # fmt: skip
+            if found.fits:
+                return
+            report(f"error: {found.advice(config)}")
+            raise typer.Exit(FAILED)
         assert output is not None
-        exact = {"encoder": "roberta-large"} if preset == "paper-exact" else {}
-        scored = TextConfig(**exact | scoring)
         evaluator, measuring = None, dict[str, str]()
         if config.evaluation_decoding != "none" and launched().main:
             from promptlift.scoring.text.epochs import epoch_evaluator
 
-            evaluator, measuring = epoch_evaluator(scored, report)
+            exact = {"encoder": "roberta-large"} if preset == "paper-exact" else {}
+            evaluator, measuring = epoch_evaluator(TextConfig(**exact | scoring), report)
         trained = train_model(
             files.learned, output, config, validation=files.validation,
             inputs=files.hashes | measuring,  # figures of one run must compare
-            evaluator=evaluator, preflight=preflight, report=report,
+            evaluator=evaluator, preflight=preflight, threads=threads, report=report,
         )  # fmt: skip
         if trained is None:
             report("stopped; the same command goes on from the last checkpoint")

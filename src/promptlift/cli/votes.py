@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from promptlift.cli.door import guarded, say
-from promptlift.cli.parameters import JudgedRun, VoteKind
-from promptlift.files import check_overwrites
+from promptlift.cli.parameters import JudgedRun, Overwrite, VoteKind
+from promptlift.files import check_new, check_overwrites
 
 if TYPE_CHECKING:
     from promptlift.judging.results import Results
@@ -51,6 +51,7 @@ def export(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="CSV, TSV, JSONL or Parquet, by its ending.")
     ],
+    overwrite: Overwrite = False,
 ) -> None:
     """Write every vote, and every undo, to a file.
 
@@ -64,6 +65,7 @@ def export(
 
         study = Study.open([run], None)
         check_overwrites([output], [study.store.path])
+        check_new([output], overwrite=overwrite)
         say(f"{export_votes(study.store, output)} records in {output}")
 
 

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from promptlift.cli.door import guarded, say
+from promptlift.cli.parameters import Overwrite
+from promptlift.files import check_new
 
 app = typer.Typer(
     help="Make the pocket picture world.", rich_markup_mode=None, no_args_is_help=True
@@ -15,6 +17,7 @@ app = typer.Typer(
 @app.command()
 def pairs(
     output: Annotated[Path, typer.Option("--output", "-o", help="File of pairs to write.")],
+    overwrite: Overwrite = False,
     count: Annotated[int, typer.Option(help="Scenes, each with a pair of each mode.")] = 8_000,
     seed: Annotated[int, typer.Option(help="0 to 9: sets that share no scene.")] = 0,
     mode: Annotated[str, typer.Option(help="extend, rewrite or both.")] = "both",
@@ -36,6 +39,7 @@ def pairs(
       promptlift train --preset pocket-world --pairs pairs.jsonl --validation test.jsonl -o runs/w
     """
     with guarded():
+        check_new([output], overwrite=overwrite)
         from promptlift.pairs.load import write_pairs
         from promptlift.world.pairs import world_pairs
 

@@ -5,8 +5,7 @@ A stage that is done does nothing, so a chain that was stopped goes on when it i
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from promptlift.pairs.datasets import find_files
 from promptlift.pairs.load import collect_pairs, write_pairs
 from promptlift.runs import Run
 from promptlift.tables import write_rows
+from promptlift.threads import torch_threads
 from promptlift.training.config import PAPER_DATA
 
 STAGE = "experimenting"
@@ -40,37 +40,31 @@ def run_experiment(config: ExperimentConfig, folder: Path, report: Report) -> "C
     run = Run.open(folder)
     run.check(STAGE, config.settings(), {})
     with run.alone("set up"):
-        run.begin(STAGE, config.settings(), {})
+        kept = run.threads
+        with torch_threads(config.threads, kept, STAGE, report):
+            run.begin(STAGE, config.settings(), {})
     chain, titles = Chain(config, folder, report), stages_of(config)
-    started, seconds = time.monotonic(), dict[str, float]()
-    with _threads(config.threads):
+    # Of all processes that worked in the run folder, by stage.
+    seconds: dict[str, float] = run.stage(STAGE).get("seconds", {})
+    with torch_threads(config.threads, kept, STAGE, lambda line: None):
         for number, (name, title) in enumerate(titles.items(), 1):
             if name == "report":  # which tells of the others that they are done
                 run = Run.open(folder)  # they have written to its manifest
                 if chain.waiting:
                     run.interrupt(STAGE)
                 else:
-                    run.finish(STAGE, {"seconds_of_last_part": seconds})
-            begun = time.monotonic()
-            minutes = f", {(begun - started) / 60:.1f} min so far" if number > 1 else ""
-            report(f"stage {number} of {len(titles)}: {title}{minutes}")
-            getattr(chain, name)()
-            seconds[name] = round(time.monotonic() - begun, 1)
-    report(f"{len(titles)} stages in {(time.monotonic() - started) / 60:.1f} min")
+                    run.finish(STAGE, {"seconds": seconds})
+            begun, minutes = time.monotonic(), sum(seconds.values()) / 60
+            so_far = f", {minutes:.1f} min so far" if seconds else ""
+            report(f"stage {number} of {len(titles)}: {title}{so_far}")
+            before = seconds.get(name, 0.0)
+            try:
+                getattr(chain, name)()
+            finally:
+                seconds[name] = round(before + time.monotonic() - begun, 1)
+                Run.open(folder).note(STAGE, seconds=seconds)
+    report(f"{len(titles)} stages in {sum(seconds.values()) / 60:.1f} min")
     return chain
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """So many threads of PyTorch for a while."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class Chain:

@@ -31,7 +31,7 @@ class Conditions:
 
     gpu: bool = option(False, "Whether not to begin without a GPU.")
     threads: int | None = option(
-        None, "Threads of PyTorch on a CPU; its own choice where none.", least=1
+        None, "Threads of PyTorch on a CPU; those that are free where none.", least=1
     )
     judged: bool = option(
         False, "Ask people for blind votes too, or not.", shown="as the config says"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from promptlift import __version__
 from promptlift.errors import ConfigError, InputError, MissingExtraError, ModelError
 from promptlift.export.checks import compare
-from promptlift.files import sha256_of_file
+from promptlift.files import sha256_of_file, writing
 from promptlift.improving.manifest import CARD_FILE, ENGINE_FILES, Manifest, is_exported
 from promptlift.pairs.load import collect_pairs
 
@@ -60,10 +60,11 @@ def export_model(
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as temporary:
         folder = Path(temporary) / "export"
         folder.mkdir()
-        _write_graphs(folder, shape, loaded.engine.model, int8=precision == "int8")
         loaded.codec.tokenizer.no_padding()
         loaded.codec.tokenizer.no_truncation()
-        loaded.codec.tokenizer.save(str(folder / "tokenizer.json"))
+        with writing(output, Exception):
+            _write_graphs(folder, shape, loaded.engine.model, int8=precision == "int8")
+            loaded.codec.tokenizer.save(str(folder / "tokenizer.json"))
         check = compare(loaded, card, folder, pairs, precision)
         manifest = Manifest(
             card=card,

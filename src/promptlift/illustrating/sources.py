@@ -17,6 +17,7 @@ from promptlift.improving.batch import Item, PromptSource
 from promptlift.improving.improver import Improver
 from promptlift.improving.journal import improve_to_file
 from promptlift.pairs.load import load_pairs
+from promptlift.progress import progress
 from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.tables import Fault, write_rows
@@ -33,7 +34,8 @@ class ImprovingChoice:
         improver: exported folder, T5 folder or Hub name; of a run its own model, else the
             bundled one.
         n: variants of each prompt.
-        mode: "extend" or "rewrite"; of a run that of each pair, else "extend".
+        mode: "extend" or "rewrite"; of a run that of each pair, else what the model has
+            learned.
         preset: "paper" for the paper's decoding, in place of the model's own.
         seed: of the improvements.
         sample: prompts to take, at random; all where None.
@@ -161,15 +163,17 @@ def _improve(
         for place, item in enumerate(_items(source, is_pairs=is_pairs))
         if place in chosen
     )
-    return improve_to_file(
-        improver.session(preset=choice.preset),
-        items,
-        output,
-        source={**asdict(choice), "files": inputs},
-        n=choice.n,
-        seed=choice.seed,
-        resume=True,
-    ).failed
+    with progress("prompts improved", report=report) as show:
+        return improve_to_file(
+            improver.session(preset=choice.preset),
+            items,
+            output,
+            source={**asdict(choice), "files": inputs},
+            n=choice.n,
+            seed=choice.seed,
+            resume=True,
+            progress=lambda done: show(done, len(chosen)),
+        ).failed
 
 
 def _items(path: Path, *, is_pairs: bool) -> Iterator[Item]:

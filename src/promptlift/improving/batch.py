@@ -30,14 +30,14 @@ class Item:
     Attributes:
         index: position in the input, from 0; faulty rows count.
         prompt: its text, None where the row cannot be read.
-        mode: "extend" or "rewrite".
+        mode: "extend" or "rewrite"; None for what the model has learned.
         line: line of the file, None for a prompt that was given directly.
         error: why the row cannot be improved.
     """
 
     index: int
     prompt: str | None
-    mode: str = "extend"
+    mode: str | None = None
     line: int | None = None
     error: str | None = None
 
@@ -59,18 +59,22 @@ class PromptSource:
         prompts: given directly.
         files: text, JSONL, JSON, CSV, TSV, Parquet, or `-` for standard input.
         column: of the prompts in the files; where None, as `load_prompts` finds it.
-        mode: "extend" or "rewrite", for all of them.
+        mode: "extend" or "rewrite", for all of them; None for what the model has learned.
         report: is told which column was taken.
     """
 
     prompts: Sequence[str] = ()
     files: Sequence[Path] = ()
     column: str | None = None
-    mode: str = "extend"
+    mode: str | None = None
     report: Callable[[str], None] = field(default=_log.info, compare=False, repr=False)
 
     def items(self) -> Iterator[Item]:
-        """The prompts, one at a time."""
+        """The prompts, one at a time.
+
+        Raises:
+            InputError: there is none.
+        """
         index = 0
         for prompt in self.prompts:
             yield Item(index=index, prompt=prompt, mode=self.mode)
@@ -83,6 +87,9 @@ class PromptSource:
                     text = str(row.value)
                     yield Item(index=index, prompt=text, mode=self.mode, line=row.number)
                 index += 1
+        if not index:
+            names = ("standard input" if path == STDIN else str(path) for path in self.files)
+            raise InputError(f"{', '.join(names) or 'the input'} holds no prompt")
 
     def identity(self, *, resume: bool = False) -> dict[str, Any]:
         """Hashes of the prompts and files, which identify the input of a job.

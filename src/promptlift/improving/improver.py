@@ -98,7 +98,7 @@ class Improver:
         *,
         n: int = 1,
         seed: int | None = None,
-        mode: str = "extend",
+        mode: str | None = None,
         preset: str | None = None,
         batch_size: int = BATCH_SIZE,
         negative: str | None = None,
@@ -110,7 +110,8 @@ class Improver:
             prompts: read a window at a time.
             n: number of variants of each prompt; variant i does not depend on n.
             seed: the same seed gives the same results; None draws one, which results record.
-            mode: "extend" keeps the prompt and adds to it, "rewrite" writes a new one.
+            mode: "extend" keeps the prompt and adds to it, "rewrite" writes a new one; None for
+                the one that the model has learned, "extend" where it has both.
             preset: "paper" for the paper's decoding instead of the model's own defaults.
             batch_size: number of results to decode together; it does not change them.
             negative: negative prompt; it is not improved, and each result carries it unchanged.
@@ -128,7 +129,7 @@ class Improver:
             )
         # Check options now: a generator would raise only when its first result is read.
         session = self.session(preset=preset, batch_size=batch_size, **settings)
-        self.card.prefix(mode)
+        mode = self.card.mode(mode)
         seed = secrets.randbits(32) if seed is None else seed
         ask = Ask(prompt="", seed=seed, mode=mode, n=n, negative=negative)
         return session.improve(replace(ask, prompt=prompt) for prompt in prompts)
@@ -154,11 +155,11 @@ class Improver:
         return Session(self.model, decoding=decoding, control=control, batch_size=batch_size)
 
     def log_probability(
-        self, sources: Sequence[str], targets: Sequence[str], *, mode: str = "extend"
+        self, sources: Sequence[str], targets: Sequence[str], *, mode: str | None = None
     ) -> npt.NDArray[np.float64]:
         """Natural-log probability of each target given its source, the end token included.
 
         This is the model's own probability, before temperature and other rules; float64 [targets].
         """
-        found = log_probabilities(self.model, sources, targets, mode=mode)
+        found = log_probabilities(self.model, sources, targets, mode=self.card.mode(mode))
         return np.array([tokens.sum() for tokens in found])

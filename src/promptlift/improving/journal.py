@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from promptlift.errors import ConfigError, PromptliftError
+from promptlift.files import check_new, writing
 from promptlift.improving.batch import Item, improve_items
 from promptlift.improving.session import Session
 from promptlift.records import SCHEMA_VERSION
@@ -101,11 +102,11 @@ class _Journal:
         check_output_ending(output)
         self.output, self.path = output, journal_of(output)
         self.done = self.failed = 0
-        if output.exists() and not overwrite:
-            raise ConfigError(f"{output} exists. Pass --overwrite to replace it, or name another.")
+        check_new([output], overwrite=overwrite)
         if not self.path.exists():
             output.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(_line(header), "utf-8")
+            with writing(self.path):
+                self.path.write_text(_line(header), "utf-8")
         elif resume:
             self._check(header)
             self._go_on(header["n"])
@@ -124,7 +125,7 @@ class _Journal:
             if not self.done:  # nothing to resume: the next attempt may differ
                 self.path.unlink()
             raise
-        with self.path.open("a", encoding="utf-8", newline="\n") as file:
+        with writing(self.path), self.path.open("a", encoding="utf-8", newline="\n") as file:
             for count, objects in enumerate(chain(first, iterator), 1):
                 file.write("".join(map(_line, objects)))
                 self.failed += "error" in objects[0]

@@ -39,7 +39,7 @@ class ImproveOptions(Settings, total=False):
 
     n: int
     seed: int | None
-    mode: str
+    mode: str | None
     preset: str | None
     batch_size: int
     negative: str | None

@@ -1,21 +1,17 @@
 """Loading a model: the bundled one, an exported folder, or a T5 with PyTorch."""
 
-import os
 from pathlib import Path
 
-from promptlift.errors import ConfigError, ModelError
+from promptlift.errors import ModelError
 from promptlift.improving.codec import Codec, SpecialTokens
 from promptlift.improving.manifest import Manifest, is_exported
 from promptlift.improving.model import LoadedModel
-
-MOST_THREADS = 64  # or as many as there are processors
+from promptlift.threads import check_threads
 
 
 def load_model(model: str | Path | None = None, *, threads: int | None = None) -> LoadedModel:
     """Load a model; `Improver.load` describes the parameters and the errors."""
-    most = max(MOST_THREADS, os.cpu_count() or 1)
-    if threads is not None and threads not in range(1, most + 1):
-        raise ConfigError(f"threads is {threads} and must be a whole number from 1 to {most}")
+    check_threads(threads)
     folder = bundled_model_path() if model is None else Path(model)
     if is_exported(folder):
         return _load_exported(folder, threads)

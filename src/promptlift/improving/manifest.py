@@ -59,6 +59,17 @@ class ModelCard:
         """A card as JSON has it; an older one has older names of options."""
         return cls(**{**values, "decoding": upgraded(values.get("decoding", {}))})
 
+    def mode(self, asked: str | None) -> str:
+        """The mode that was asked for; where none was, "extend", or the only one it has learned.
+
+        Raises:
+            ConfigError: the model has not learned the mode.
+        """
+        if asked is None:
+            return "extend" if "extend" in self.modes else next(iter(self.modes))
+        self.prefix(asked)
+        return asked
+
     def prefix(self, mode: str) -> str:
         """The text that the model expects before a source.
 

@@ -30,14 +30,14 @@ class Ask:
     Attributes:
         prompt: its text.
         seed: seed of its random numbers, from 0.
-        mode: "extend" or "rewrite".
+        mode: "extend" or "rewrite"; None for what the model has learned, extend before rewrite.
         n: number of variants; variant i does not depend on n.
         negative: negative prompt, which every variant carries unchanged.
     """
 
     prompt: str
     seed: int
-    mode: str = "extend"
+    mode: str | None = None
     n: int = 1
     negative: str | None = None
 
@@ -58,6 +58,7 @@ class _Row:
 
     ask: Ask
     reading: Reading
+    mode: str
     variant: int
     used: tuple[str, ...] = ()  # phrases of earlier variants
     notes: list[str] = field(default_factory=list)
@@ -109,7 +110,7 @@ class Session:
         for window in self._windows(asks):
             for index, ask in enumerate(window, first):
                 check_prompt(ask.prompt, f"prompt {index}")
-                self.model.card.prefix(ask.mode)
+                self.model.card.mode(ask.mode)
             first += len(window)
             yield from self._window(window)
 
@@ -143,7 +144,8 @@ class Session:
         """The variants of a prompt; if it is better left alone, they have their results already."""
         reading = read(ask.prompt)
         reason = reading.reason_to_leave(limit=self.control.max_tokens, force=self.control.force)
-        rows = [_Row(ask, reading, variant) for variant in range(ask.n)]
+        mode = self.model.card.mode(ask.mode)
+        rows = [_Row(ask, reading, mode, variant) for variant in range(ask.n)]
         if reason:
             for row in rows:
                 row.notes.append(reason)
@@ -152,8 +154,8 @@ class Session:
 
     def _improve(self, rows: list[_Row]) -> None:
         waiting = [row for row in rows if row.result is None]
-        for mode in dict.fromkeys(row.ask.mode for row in waiting):
-            own = [row for row in waiting if row.ask.mode == mode]
+        for mode in dict.fromkeys(row.mode for row in waiting):
+            own = [row for row in waiting if row.mode == mode]
             if mode == "rewrite":
                 self._rewrite(own)
             else:
@@ -225,7 +227,7 @@ class Session:
             clip_tokens=tokens,
             seed=row.ask.seed,
             variant=row.variant,
-            mode=row.ask.mode,
+            mode=row.mode,
             model=self.model.model_id,
             dropped=tuple(row.dropped),
             notes=tuple(row.notes),

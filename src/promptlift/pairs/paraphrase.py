@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from promptlift.errors import InputError, ModelError
+from promptlift.files import writing
 from promptlift.pairs.answers import check_answer, tidy_answer
 from promptlift.pairs.chat import ChatEndpoint, NoAnswer
 from promptlift.pairs.config import ParaphraseConfig
@@ -211,8 +212,9 @@ class _Workers:
             }  # fmt: skip
             if not self._file.closed:
                 # Plain ASCII: JSON can name half a surrogate pair, which UTF-8 cannot.
-                self._file.write(json.dumps(row).encode() + b"\n")
-                self._file.flush()
+                with writing(Path(self._file.name)):
+                    self._file.write(json.dumps(row).encode() + b"\n")
+                    self._file.flush()
         return result
 
 

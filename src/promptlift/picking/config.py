@@ -18,8 +18,11 @@ class PickConfig:
 
     n: int = option(4, "Improved prompts to choose from, of each prompt.", least=1, short="-n")
     seed: int = option(0, "Seed of the improved prompts.")
-    mode: str = option(
-        "extend", "extend keeps your words and adds; rewrite writes anew.", choices=MODES
+    mode: str | None = option(
+        None,
+        "extend keeps your words and adds; rewrite writes anew.",
+        choices=MODES,
+        shown="what the model has learned",
     )
     preset: str | None = option(None, "paper: the paper's decoding.", choices=tuple(PRESETS))
     improving: Mapping[str, Any] = field(default_factory=dict)  # as `Improver.improve` takes them

@@ -26,6 +26,7 @@ from promptlift.picking.config import PickConfig
 from promptlift.picking.picks import FILE, candidates, pick_row, read_picks, with_confirmation
 from promptlift.picking.scores import load_metric, stream_scores
 from promptlift.picture_files import PictureReader
+from promptlift.progress import progress
 from promptlift.runs import Run
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.pictures.feature_cache import FeatureCache
@@ -35,6 +36,7 @@ from promptlift.scoring.pictures.preference_models import (
     check_metrics,
 )
 from promptlift.tables import Fault, write_rows
+from promptlift.threads import torch_threads
 
 STAGE, IMPROVING = "picking", "improving"
 IMPROVEMENTS, CONFIRMATION = "improvements.jsonl", "confirmation"
@@ -50,6 +52,7 @@ def pick(
     illustrator: Illustrator,
     config: PickConfig | None = None,
     scoring: PictureScoringConfig | None = None,
+    threads: int | None = None,
     report: Report = lambda line: None,
 ) -> dict[str, Any]:
     """Improve prompts, draw originals and variants from the same noise, and keep the best.
@@ -64,6 +67,7 @@ def pick(
         illustrator: the picture model; its config has the seeds.
         config: how many variants, and how the best is picked.
         scoring: models of the metric, and what counts as a tie.
+        threads: of the processor, as `torch_threads` takes them.
         report: takes lines of progress and of trouble.
 
     Returns:
@@ -81,11 +85,11 @@ def pick(
     check_metrics([config.metric], "clip")
     # Report wrong options at once.
     session = improver.session(preset=config.preset, **config.improving)
-    improver.card.prefix(config.mode)
+    config = replace(config, mode=improver.card.mode(config.mode))
     given = replace(given, mode=config.mode)
     inputs = _inputs(given)
     run = Run.open(run_folder)
-    with run.alone("picked"):
+    with run.alone("picked"), torch_threads(threads, run.threads, IMPROVING, report):
         if (run_folder / IMPROVEMENTS).exists() and not run.stage(IMPROVING):
             raise ConfigError(
                 f"{run_folder / IMPROVEMENTS} is of another command; name another folder"
@@ -120,15 +124,17 @@ def _improve(
     if not output.exists():
         report(f"improving with {session.model.model_id}, {config.n} variants of each prompt")
         source = given.identity(resume=True)
-        improve_to_file(
-            session,
-            given.items(),
-            output,
-            source=source,
-            n=config.n,
-            seed=config.seed,
-            resume=True,
-        )
+        with progress("prompts improved", report=report) as show:
+            improve_to_file(
+                session,
+                given.items(),
+                output,
+                source=source,
+                n=config.n,
+                seed=config.seed,
+                resume=True,
+                progress=show,
+            )
     if run.stage(IMPROVING).get("state") != "done":
         run.finish(IMPROVING, {})
     return output

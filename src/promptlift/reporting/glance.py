@@ -5,7 +5,7 @@ from statistics import fmean
 from promptlift.reporting.page import Html, Section, bullets, join, note, section
 from promptlift.reporting.picture_data import PictureData, ShownPair
 from promptlift.reporting.prompt_marks import marked_prompt
-from promptlift.reporting.run_data import RunData
+from promptlift.reporting.run_data import CANNOT_TELL, RunData
 from promptlift.reporting.run_files import Row
 from promptlift.reporting.score_sections import systems
 from promptlift.reporting.thumbnails import Thumbnails
@@ -63,10 +63,11 @@ def _texts(run: RunData) -> list[str]:
     }
     if "model" not in found or "source itself" not in found:
         return []
+    mark = f" METEOR {CANNOT_TELL} here: see Scores." if "meteor_target" in run.blind else ""
     return [
         "METEOR of its texts against the detailed prompts of test pairs: "
         f"{interval(found['model'])}; of the plain prompts themselves: "
-        f"{interval(found['source itself'])} (n = {found['model'].get('n')})."
+        f"{interval(found['source itself'])} (n = {found['model'].get('n')}).{mark}"
     ]
 
 

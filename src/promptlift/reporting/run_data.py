@@ -11,8 +11,10 @@ from promptlift.records import Pair
 from promptlift.reporting.run_files import Row, finite, json_of, number, rows_of
 from promptlift.runs import Run
 from promptlift.scoring.text.metrics import TEXT_METRICS
+from promptlift.scoring.text.shuffle_control import cannot_tell
 
 _TEXTS = ("source", "prediction")
+CANNOT_TELL = "cannot tell real from shuffled"
 ROW_FIELDS = ("index", "system", "source", "target", "mode", "prediction")
 # The names of the log, which are the paper's, and those of scores.
 LOG_METRICS = {
@@ -81,11 +83,17 @@ class RunData:
 
     @property
     def titles(self) -> dict[str, str]:
-        """How people write a metric of text, by its name."""
+        """How people write a metric of text, by its name; with a mark if it says nothing here."""
         known = {name: metric.title for name, metric in TEXT_METRICS.items()}
         own = {item["name"]: item["title"] for item in (self.text or {}).get("metrics", [])
                if isinstance(item, dict) and "name" in item and "title" in item}  # fmt: skip
-        return known | own
+        return {name: title + (f" ({CANNOT_TELL})" if name in self.blind else "")
+                for name, title in (known | own).items()}  # fmt: skip
+
+    @property
+    def blind(self) -> set[str]:
+        """Metrics of text that by the shuffle control do not tell real from shuffled."""
+        return cannot_tell([row for row in (self.text or {}).get("doctor") or [] if "real" in row])
 
     def final_evaluation(self) -> EvaluatedStep | None:
         """The evaluation of the weights that the run kept: the best, otherwise the last."""

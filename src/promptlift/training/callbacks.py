@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from promptlift.files import write_text
+from promptlift.progress import Pulse
 from promptlift.training.checkpoints import (
     STATE_FILE,
     checkpoint,
@@ -53,7 +54,8 @@ class Follow(TrainerCallback):  # type: ignore[misc]
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.trainer, self.config = trainer, trainer.config
-        self.folder, self.report, self.clock = folder, report, clock
+        self.pulse = Pulse(report, clock)
+        self.folder, self.report, self.clock = folder, self.pulse.said, clock
         self.processes, self.complete = processes, complete
         self.stop_asked = False
         self._signals: set[int] = set()
@@ -95,6 +97,28 @@ class Follow(TrainerCallback):  # type: ignore[misc]
             self._saved = self.clock()
         if self.stop_asked:
             control.should_training_stop = True
+        self.pulse.still(self._place(state))
+
+    def on_substep_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self.pulse.still(self._place(state))
+
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self.pulse.still(f"step {state.global_step} of {state.max_steps}: measuring the loss")
+
+    def _place(self, state: TrainerState) -> str:
+        """How far the run is, and when it will end as far as this process can tell."""
+        place, done = f"step {state.global_step} of {state.max_steps}", self._done(state)
+        if not done:
+            return place
+        left = (state.max_steps - state.global_step) * (self.clock() - self._started) / done
+        return f"{place}, {left / 60:.0f} min left"
+
+    def _done(self, state: TrainerState) -> int:
+        return int(state.global_step) - self._first_step
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -137,14 +161,9 @@ class Follow(TrainerCallback):  # type: ignore[misc]
         if self.processes.main:
             write_log(self.folder / "log.csv", state.log_history)
         entry = state.log_history[-1]
-        done = state.global_step - self._first_step
-        if "loss" not in entry or not done:
-            return
-        left = (state.max_steps - state.global_step) * (self.clock() - self._started) / done
-        self.report(
-            f"step {state.global_step} of {state.max_steps}, epoch {entry['epoch']:.2f}, "
-            f"loss {float(entry['loss']):.3f}, {left / 60:.0f} min left"
-        )
+        if "loss" in entry and self._done(state):
+            figures = f"epoch {entry['epoch']:.2f}, loss {float(entry['loss']):.3f}"
+            self.report(f"{self._place(state)}, {figures}")
 
     def on_evaluate(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any

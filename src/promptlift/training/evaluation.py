@@ -19,6 +19,7 @@ from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_o
 from promptlift.improving.manifest import ModelCard
 from promptlift.improving.model import LoadedModel
 from promptlift.improving.session import Ask, Session
+from promptlift.progress import Pulse
 from promptlift.records import Pair
 from promptlift.tables import write_rows
 from promptlift.training.config import TrainingConfig
@@ -180,9 +181,16 @@ class EpochEvaluation:
 
     def predict(self, pairs: Sequence[Pair]) -> Iterator[str]:
         """The whole improved prompt of each pair, whatever its mode."""
+        pulse = Pulse(self.report)
+
+        def given_up() -> bool:  # is called before each token
+            pulse.still(f"generating predictions for {len(pairs)} pairs")
+            return False
+
         session = Session(
-            self.model, decoding=self.decoding, control=self.control, batch_size=BATCH_SIZE
-        )
+            self.model, decoding=self.decoding, control=self.control, batch_size=BATCH_SIZE,
+            given_up=given_up,
+        )  # fmt: skip
         asks = (Ask(prompt=pair.source, seed=self.seed, mode=pair.mode) for pair in pairs)
         for [result] in session.improve(asks):
             yield result.prompt

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from promptlift.files import write_json
+from promptlift.files import write_json, writing
 from promptlift.improving.manifest import ModelCard
 from promptlift.pairs.load import write_pairs
 from promptlift.records import Pair
@@ -232,7 +232,8 @@ class Job:
         if not self.processes.main:
             return results
         write_log(self.output / "log.csv", history)
-        merged(start).save_pretrained(str(self.model_folder))
+        with writing(self.model_folder, Exception):
+            merged(start).save_pretrained(str(self.model_folder))
         self.complete(self.model_folder, {**results, "config": asdict(self.config)})
         return results
 

@@ -31,6 +31,7 @@ class Preflight:
 
     Attributes:
         device: "cuda", "mps" or "cpu", with its name where it has one.
+        threads: of the processor, of this process.
         gradient_checkpointing: whether it was on.
         updates: weight updates of the whole run.
         pairs_per_update: of all processes together.
@@ -42,6 +43,7 @@ class Preflight:
     """
 
     device: str
+    threads: int
     gradient_checkpointing: bool
     updates: int
     pairs_per_update: int
@@ -76,7 +78,8 @@ class Preflight:
         evaluation = f"{self.evaluations} evaluations of {self.evaluation_seconds / 60:.1f} min"
         return [
             f"preflight: {self.updates} updates of {self.pairs_per_update} pairs at "
-            f"{self.seconds_per_update:.2f} s, {speed:.1f} pairs/s; with {evaluation} about "
+            f"{self.seconds_per_update:.2f} s, {speed:.1f} pairs/s, with {self.threads} processor "
+            f"threads; with {evaluation} about "
             f"{self.hours:.1f} h, scoring and its encoder not counted",
             memory,
         ]
@@ -128,11 +131,14 @@ def _measure(
     checkpointing: bool,
     processes: int,
 ) -> Preflight:
+    import torch
+
     memory = DeviceMemory()
     start = make()
     training, validation = tokenize(start)
     found: dict[str, Any] = {
         "device": memory.name,
+        "threads": torch.get_num_threads(),
         "gradient_checkpointing": checkpointing,
         "updates": config.updates(len(training), processes),
         "pairs_per_update": config.batch_size * config.gradient_accumulation_steps * processes,

@@ -11,6 +11,7 @@ from typing import Any
 
 from promptlift.records import Pair
 from promptlift.runs import Run
+from promptlift.threads import torch_threads
 from promptlift.training.config import TrainingConfig
 from promptlift.training.evaluation import Evaluator
 from promptlift.training.job import Job
@@ -29,6 +30,7 @@ def train(
     inputs: dict[str, str] | None = None,
     evaluator: Evaluator | None = None,
     preflight: bool | None = None,
+    threads: int | None = None,
     report: Callable[[str], None] = _log.info,
 ) -> Path | None:
     """Train a model, or go on with a run that was stopped.
@@ -48,6 +50,8 @@ def train(
         evaluator: scores what the model writes for validation pairs after each epoch.
         preflight: whether to begin with a preflight; None for long runs, and for those on a GPU
             where it decides on gradient checkpointing.
+        threads: of the processor, as `torch_threads` takes them; several processes share it
+            themselves.
         report: takes lines of progress.
 
     Returns:
@@ -69,7 +73,11 @@ def train(
         job.report(f"{output} is complete already")
         return job.model_folder
     job.processes.wait()  # before the main process writes what the others have just read
-    with run.alone("trained") if job.processes.main else nullcontext():
+    alone = job.processes.count == 1 or threads is not None
+    with (
+        run.alone("trained") if job.processes.main else nullcontext(),
+        torch_threads(threads, run.threads, STAGE, job.report) if alone else nullcontext(),
+    ):
         if job.processes.main:
             run.begin(STAGE, settings, inputs)
         started = time.monotonic()
@@ -89,10 +97,11 @@ def measure_run(
     config: TrainingConfig,
     *,
     validation: Sequence[Pair] | None = None,
+    threads: int | None = None,
     report: Callable[[str], None] = _log.info,
 ) -> Preflight:
     """The preflight of a run alone; it leaves no files."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, torch_threads(threads, {}, STAGE, report):
         return Job(pairs, Path(folder), config, validation, None, report).preflight()
 
 

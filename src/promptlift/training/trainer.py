@@ -13,6 +13,7 @@ from transformers import (
     Seq2SeqTrainer,
 )
 
+from promptlift.files import writing
 from promptlift.training.checkpoints import (
     progress_of,
 )
@@ -135,6 +136,10 @@ class PromptTrainer(Seq2SeqTrainer):  # type: ignore[misc]
             # peft would look at the Hub whether the vocabulary was changed. It was not.
             warnings.filterwarnings("ignore", "Could not find a config file", UserWarning)
             super().save_model(*rest, **named)
+
+    def _save_checkpoint(self, *rest: Any, **named: Any) -> None:
+        with writing(Path(self.args.output_dir), Exception):
+            super()._save_checkpoint(*rest, **named)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:
         size = self.args.train_batch_size * max(1, self.args.world_size)

@@ -54,8 +54,10 @@ class _ImproveRequest(Body):
     seed: int | None = Field(
         None, ge=0, lt=2**63, description="Repeats a result; drawn and recorded otherwise."
     )
-    mode: Literal["extend", "rewrite"] = Field(
-        "extend", description="extend keeps your words and adds; rewrite writes anew."
+    mode: Literal["extend", "rewrite"] | None = Field(
+        None,
+        description="extend keeps your words and adds; rewrite writes anew; without it what the "
+        "model has learned, extend where it has both.",
     )
     preset: Literal["paper"] | None = Field(None, description="paper: the paper's decoding.")
     model: str | None = Field(None, description="Refuse unless the server has this model.")
@@ -140,7 +142,7 @@ def _options(body: ImproveRequest, service: Service) -> Options:
         name: value for name in names if (value := getattr(body, name)) is not None or name in nulls
     }
     improver, most = service.batcher.improver, service.config.max_new_tokens
-    improver.card.prefix(body.mode)
+    improver.card.mode(body.mode)
     if (reference := given.get("reference")) is not None:
         check_length("reference", reference, service.config.max_prompt_chars)
     decoding, control = resolve_options(improver.card.decoding, body.preset, given)

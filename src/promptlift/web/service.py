@@ -49,7 +49,7 @@ class Service:
         pictures = PictureJobs(image_model, drawing or {}, max_jobs=config.max_jobs)
         improver = Improver.load(model, threads=threads)
         # Word lists are read with the first prompt: no caller should wait for that.
-        improver.improve("a cat", mode=next(iter(improver.card.modes)), max_new_tokens=1)
+        improver.improve("a cat", max_new_tokens=1)
         return cls(
             config,
             Batcher(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.errors import InputError, PromptliftError
+from promptlift.files import writing
 from promptlift.judging.collecting.schema import (
     INSERT,
     RECORDED,
@@ -77,14 +78,14 @@ class VoteStore:
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that sees and changes the file alone."""
-        with self._lock:
+        with self._lock, writing(self.path, sqlite3.OperationalError):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                self._connection.rollback()  # a full disk may have done it already
                 raise
-            self._connection.execute("COMMIT")
 
     def _rows(self, query: str, *values: Any) -> list[sqlite3.Row]:
         with self._lock:

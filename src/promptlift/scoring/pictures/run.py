@@ -25,6 +25,7 @@ from promptlift.scoring.pictures.preference_models import ScorerContext
 from promptlift.scoring.pictures.results import picture_results
 from promptlift.scoring.pictures.verdicts import Verdict
 from promptlift.tables import write_rows
+from promptlift.threads import torch_threads
 
 SCHEMA_VERSION = 1
 STAGE = "scoring-pictures"
@@ -34,7 +35,11 @@ Report = Callable[[str], None]
 
 
 def score_pictures(
-    run_folder: Path, config: PictureScoringConfig, *, report: Report = lambda line: None
+    run_folder: Path,
+    config: PictureScoringConfig,
+    *,
+    threads: int | None = None,
+    report: Report = lambda line: None,
 ) -> dict[str, Any]:
     """Score the pictures of `RUN/pictures` and write what was found to `RUN/scores`.
 
@@ -44,6 +49,7 @@ def score_pictures(
     Args:
         run_folder: with `pictures/index.parquet`.
         config: the settings.
+        threads: of the processor, as `torch_threads` takes them.
         report: takes lines of progress and of trouble.
 
     Returns:
@@ -63,7 +69,10 @@ def score_pictures(
     cache = FeatureCache(scores / "cache" / "features.sqlite")
     run = Run.open(run_folder) if (run_folder / "manifest.json").is_file() else None
     try:
-        with nullcontext() if run is None else run.alone("scored"):
+        with (
+            nullcontext() if run is None else run.alone("scored"),
+            torch_threads(threads, {} if run is None else run.threads, STAGE, report),
+        ):
             context = ScorerContext(
                 config=config, cache=cache, reader=PictureReader(config.batch_size)
             )

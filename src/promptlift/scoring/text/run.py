@@ -16,6 +16,7 @@ from promptlift.runs import Run, versions_of
 from promptlift.scoring.text.config import TextConfig
 from promptlift.scoring.text.inputs import TextInputs
 from promptlift.tables import write_rows
+from promptlift.threads import torch_threads
 
 if TYPE_CHECKING:
     from promptlift.improving.improver import Improver
@@ -37,6 +38,7 @@ def score_run(
     training: Path | None = None,
     batch_size: int | None = None,
     overwrite: bool = False,
+    threads: int | None = None,
     report: Report = lambda line: None,
 ) -> dict[str, Any]:
     """Score, and write `FOLDER/scores/text.json` and `text.parquet`; what text.json holds.
@@ -49,6 +51,7 @@ def score_run(
         training: pairs for the baseline of the nearest training pair.
         batch_size: prompts decoded together; it does not change them.
         overwrite: replace scores of other settings.
+        threads: of the processor, as `torch_threads` takes them.
         report: takes lines of progress.
 
     Raises:
@@ -58,7 +61,10 @@ def score_run(
         PromptliftError: another process works in the folder.
     """
     run = None if folder is None else Run.open(folder)
-    with nullcontext() if run is None else run.alone("scored"):
+    with (
+        nullcontext() if run is None else run.alone("scored"),
+        torch_threads(threads, {} if run is None else run.threads, STAGE, report),
+    ):
         return _score(
             examples, run, config, improver, training, batch_size, overwrite=overwrite,
             report=report,

@@ -1,0 +1,51 @@
+"""Errors of writing name the file."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from promptlift.errors import InputError, PromptliftError
+from promptlift.files import atomic_path, writing
+from promptlift.judging.collecting.store import VoteStore
+
+
+def test_errors_of_writing_name_the_path(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.json"
+    for error in (
+        OSError(errno.ENOSPC, "full"),
+        OSError(errno.EACCES, "no", f"{path.parent}/.a.json.x"),
+    ):
+        with pytest.raises(OSError) as caught, atomic_path(path):
+            raise error
+        assert caught.value.filename == str(path)
+    assert not any(path.parent.iterdir())
+    with pytest.raises(OSError) as caught, writing(path):
+        raise OSError(errno.EACCES, "no", "another")
+    assert caught.value.filename == "another"
+
+
+def test_what_libraries_raise_becomes_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    with (
+        pytest.raises(PromptliftError, match=r"model cannot be written \(is the disk full\?\): no"),
+        writing(path, RuntimeError),
+    ):
+        raise RuntimeError("no room\nat 0x1")
+    with pytest.raises(InputError, match=r"^as it is$"), writing(path, Exception):
+        raise InputError("as it is")
+    with pytest.raises(ZeroDivisionError), writing(path):
+        print(1 / 0)
+
+
+def test_a_vote_that_finds_no_room_is_taken_back(tmp_path: Path) -> None:
+    store = VoteStore(tmp_path / "votes.sqlite")
+    rows = [(f"{n}", "x" * 4000) for n in range(100)]
+    store._connection.execute("PRAGMA max_page_count = 40")
+    refused = pytest.raises(PromptliftError, match=r"votes.sqlite cannot be written .*full")
+    with refused, store._writing() as connection:
+        connection.executemany("INSERT INTO settings VALUES (?, ?)", rows)
+    with store._writing() as connection:
+        connection.execute("INSERT INTO settings VALUES ('a', 'b')")
+    assert store._rows("SELECT * FROM settings")[0][:] == ("a", "b")
+    store.close()
