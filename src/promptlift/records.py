@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+MODES = ("extend", "rewrite")  # keep the prompt and add to it, or write it anew
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:

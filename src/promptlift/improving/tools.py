@@ -13,9 +13,8 @@ from promptlift.improving.config import LENGTHS
 from promptlift.improving.improver import Improver
 from promptlift.options import option
 from promptlift.prompts.clip_tokens import CLIP_BUDGET
-from promptlift.records import Improvement
+from promptlift.records import MODES, Improvement
 
-MODES = ("extend", "rewrite")
 ANY_LENGTH = "any"
 MOST_TOKENS = 10 * CLIP_BUDGET
 MOST_VARIANTS = 32

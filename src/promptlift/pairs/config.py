@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from promptlift.options import REQUIRED, check, option
-from promptlift.pairs.load import MODES
+from promptlift.records import MODES
 
 _UNFIT = (
     "Keep texts that are no prompts: nan, refusals, prefaces and fences of a chat, settings, "

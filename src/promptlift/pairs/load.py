@@ -14,14 +14,13 @@ from promptlift.errors import InputError
 from promptlift.pairs.check import check_encodable, check_text, same_text
 from promptlift.pairs.unfit import KINDS, counted, unfit
 from promptlift.prompts.frames import is_json_prompt
-from promptlift.records import Pair
+from promptlift.records import MODES, Pair
 from promptlift.tables import Fault, Row, read_rows, write_rows
 
 # Names that published data sets give to source and target, tried in this order.
 COLUMN_NAMES = (("source", "target"), ("x", "y"), ("basic", "detailed"), ("prompt", "improved"))
 # Names that are given to prompts, tried in this order.
 PROMPT_NAMES = ("prompt", "prompts", "positive_prompt", "text", "caption", "description")
-MODES = ("extend", "rewrite")
 # Rows may differ in their fields; the other formats have one header.
 _MIXED = (".jsonl", ".json", "")
 _TABLES = (".csv", ".tsv", ".parquet")

@@ -6,10 +6,10 @@ from typing import Any
 
 from promptlift.improving.config import PRESETS
 from promptlift.options import check, option
+from promptlift.records import MODES
 
 # Of each prompt: one picture says nothing of chance, and with two only huge gains are clear.
 SEEDS = 4
-MODES = ("extend", "rewrite")
 
 
 @dataclass(frozen=True, kw_only=True)

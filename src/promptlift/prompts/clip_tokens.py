@@ -6,15 +6,15 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from promptlift.prompts.parts import Part
-
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+    from promptlift.prompts.parts import Part
 
 CLIP_BUDGET = 75  # tokens of a prompt that SDXL's encoders read, start and end token aside
 
 
-def count_parts(parts: Sequence[Part]) -> list[int]:
+def count_parts(parts: Sequence["Part"]) -> list[int]:
     """Number of CLIP tokens of each part, without start and end token.
 
     Counted is what the encoders see: no tags, brackets and weights, each part by itself, an

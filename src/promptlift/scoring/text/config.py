@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from promptlift.options import check, option
-from promptlift.pairs.load import MODES
+from promptlift.records import MODES
 from promptlift.scoring.text.encoders import BATCH_SIZE
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from promptlift.errors import InputError
 from promptlift.files import sha256_of_file
-from promptlift.pairs.load import MODES, load_pairs
-from promptlift.records import Pair
+from promptlift.pairs.load import load_pairs
+from promptlift.records import MODES, Pair
 from promptlift.tables import Fault, Row, read_rows
 
 _PREDICTIONS = ("prediction", "prompt", "improved")
