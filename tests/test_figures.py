@@ -212,7 +212,7 @@ def of_the_answers() -> list[str]:
     never = gain("styles never")
     lock = WORLD["answers"]["world"]["what the lock brings where it acted"]
     assert ARMS["world"]["rewrite"]["words"]["same things"] == 1.0
-    assert lock["prompts"] == round(300 * (1 - words("rewrite, no lock", "same things")))
+    assert lock["prompts"] == round(300 * (1 - words("rewrite, `--no-keep-intent`", "same things")))
     return [
         f"praise alone bring {gain('praise alone'):.3f}",
         f"suffix of four brings {gain('fixed suffix'):.3f}",

@@ -159,7 +159,7 @@ def main() -> None:
     modes: dict[str, dict[str, Any]] = {
         "promptlift, extend": {},
         "promptlift, rewrite": {"mode": "rewrite"},
-        "promptlift, rewrite without the lock": {"mode": "rewrite", "keep_intent": False},
+        "promptlift, rewrite with `--no-keep-intent`": {"mode": "rewrite", "keep_intent": False},
     }
     expanded = read_expanded(args.expanded) if args.expanded else {}
     sets = {

@@ -55,7 +55,7 @@ OWN = "this world's own rewriter"
 ORDER = (
     "original", "improved", "shuffled additions", "fixed suffix", "praise alone", "styles alone",
     "surroundings alone", "budget of 10 tokens", "long additions", "styles never", "rewrite",
-    "rewrite, no lock", OWN,
+    "rewrite, `--no-keep-intent`", OWN,
 )  # fmt: skip
 # Two pictures of each prompt in these arms, one in the others.
 TWICE = ("original", "improved", "shuffled additions", "fixed suffix")
@@ -105,7 +105,7 @@ def arms_of(sources: Sequence[str], improver: Improver, own: Improver) -> dict[s
         "surroundings alone": only("surroundings"),
         OWN: [result.prompt for result in results(own)],
         "rewrite": [result.prompt for result in results(mode="rewrite")],
-        "rewrite, no lock": [
+        "rewrite, `--no-keep-intent`": [
             result.prompt for result in results(mode="rewrite", keep_intent=False)
         ],
         "budget of 10 tokens": [result.prompt for result in results(max_prompt_tokens=10)],
@@ -223,11 +223,11 @@ def of_the_lock(
     arms: dict[str, tuple[list[str], Pictures]], values: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """Differences of rewritings with the lock to those without, of prompts where they differ."""
-    (locked, _), (free, _) = arms["rewrite"], arms["rewrite, no lock"]
+    (locked, _), (free, _) = arms["rewrite"], arms["rewrite, `--no-keep-intent`"]
     places = [at for at, pair in enumerate(zip(locked, free, strict=True)) if pair[0] != pair[1]]
     before, after = (
         {part: values[arm][part][places] for part in PARTS}
-        for arm in ("rewrite, no lock", "rewrite")
+        for arm in ("rewrite, `--no-keep-intent`", "rewrite")
     )
     return {"prompts": len(places), **less(before, after, places)}
 
@@ -278,7 +278,7 @@ def measure(args: argparse.Namespace) -> None:
                     sources, texts, values[arm], values["original"]
                 )
         found[world] = {"settings": settings, "arms": rows}
-        if "rewrite" in arms and "rewrite, no lock" in arms:
+        if "rewrite" in arms and "rewrite, `--no-keep-intent`" in arms:
             found[world]["what the lock brings where it acted"] = of_the_lock(arms, values)
         gains[world] = {
             arm: {name: one[name] - values["original"][name][: len(one[name])] for name in PARTS}
