@@ -5,9 +5,9 @@
     python -m benchmarks.prompts.intent_cases measure
 
 A case is a prompt and a result or a phrase. 180 cases ask which kinds of wants the result lost: 90
-rewritings of the bundled model with `--no-keep-intent`, 60 answers of an instruction model, 30 prompts
+rewritings that keep no intent, 60 answers of an instruction model, 30 prompts
 with one word of number, colour, relation or negation changed. 180 ask whether an added phrase
-contradicts the prompt: 60 additions of a model with `--no-keep-intent`, 60 clauses of other people's
+contradicts the prompt: 60 additions of a model that keeps none, 60 clauses of other people's
 prompts, and 60 pairs of prompt and clause that speak of one topic (time, medium, colour, number, a
 creature), of which more contradict. Half of the prompts of each part name a number, colour,
 relation, negation, name, quote, medium or time.
