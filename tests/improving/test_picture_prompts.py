@@ -353,3 +353,11 @@ def test_i_deep_and_long_texts_are_answered() -> None:
     chain = {str(n): node(f"Kind{n}", prompt=[str(n + 1), 0]) for n in range(100_000)}
     chain["x"] = node("KSampler", model=["4", 0], positive=["0", 0])
     assert "does not lead" in "; ".join(read(prompt=chain).notes)
+
+
+@pytest.mark.parametrize("captions", [5, "a", {"a": 1}, [5, None]])
+def test_i_novelai_characters_that_are_no_list_are_left_out(captions: object) -> None:
+    comment = {"prompt": "a cat", "v4_prompt": {"caption": {"char_captions": captions}}, "uc": ""}
+    found = picture_prompt({"Comment": json.dumps(comment), "Software": "NovelAI"})
+    assert found is not None
+    assert found.prompt == "a cat"

@@ -59,7 +59,7 @@ def test_k_csv_a_column_that_was_named_is_not_named_again(tmp_path: Path) -> Non
 def test_k_csv_one_column_without_a_header_is_refused(tmp_path: Path, content: str) -> None:
     with pytest.raises(InputError, match=r"a\.csv: the first line seems to be a prompt") as error:
         prompts(tmp_path / "a.csv", content)
-    assert "Add a line `prompt` above it, or save the file as .txt." in str(error.value)
+    assert "Add a line `prompt` above it, save the file as .txt, or name" in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -179,3 +179,9 @@ def test_h_what_could_be_either_is_said_once(tmp_path: Path) -> None:
     assert found == lines.splitlines()
     assert said == [f"{path} line 1: all of it is the prompt; --column takes a field"]
     assert prompts(path, lines, "text") == (["a cat", "a cat"], [])
+
+
+def test_k_the_exact_name_of_a_column_comes_first(tmp_path: Path) -> None:
+    path = tmp_path / "prompts.csv"
+    path.write_text("Prompt,prompt\na cat,a dog\n", "utf-8")
+    assert [row.value for row in load_prompts(path) if isinstance(row, Row)] == ["a dog"]

@@ -146,7 +146,8 @@ def _characters(value: Any) -> list[str]:
     """Prompts of single characters, which NovelAI keeps beside the prompt."""
     caption = value.get("caption") if isinstance(value, dict) else None
     listed = caption.get("char_captions") if isinstance(caption, dict) else None
-    texts = [one.get("char_caption") for one in listed or [] if isinstance(one, dict)]
+    known = listed if isinstance(listed, list) else []
+    texts = [one.get("char_caption") for one in known if isinstance(one, dict)]
     return [text for text in texts if isinstance(text, str) and text]
 
 

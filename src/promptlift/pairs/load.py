@@ -262,6 +262,8 @@ def _prompt_column(path: Path, names: Sequence[str]) -> str | None:
     Raises:
         InputError: the only column's name is a prompt.
     """
+    if "prompt" in names:
+        return "prompt"
     for known in PROMPT_NAMES:
         for name in names:
             if _plain_name(name) == known:
@@ -271,7 +273,7 @@ def _prompt_column(path: Path, names: Sequence[str]) -> str | None:
     if path.suffix.lower() in (".csv", ".tsv") and _is_no_name(names[0]):
         raise InputError(
             f"{path}: the first line seems to be a prompt and no header. "
-            "Add a line `prompt` above it, or save the file as .txt."
+            "Add a line `prompt` above it, save the file as .txt, or name the column with --column."
         )
     return names[0]
 
@@ -292,7 +294,10 @@ def _header_hint(names: Sequence[str], wanted: str) -> str:
     """What to do where a table seems to begin without a header."""
     if not any(map(_is_no_name, names)):
         return ""
-    return f" The first line seems to be no header: add one above it, with {wanted} in it."
+    return (
+        f" The first line seems to be no header: add one above it, with {wanted} in it. "
+        "If it is the header, name the column."
+    )
 
 
 def _json_prompt(path: Path, row: Row, column: str | None) -> str | None:
