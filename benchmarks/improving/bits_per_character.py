@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from promptlift import Improver
-from promptlift.pairs.clean import KEPT, clean_target
+from promptlift.pairs.clean import clean_target
+from promptlift.pairs.config import KEPT
 from promptlift.pairs.load import load_prompts
 from promptlift.prompts.clauses import cut_prompt
 from promptlift.records import Pair

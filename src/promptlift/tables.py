@@ -53,7 +53,7 @@ def read_rows(path: Path, *, on_header: _OnHeader = lambda names: None) -> Itera
 
     Args:
         path: of the file.
-        on_header: is told the names of the columns of CSV and TSV before the first row.
+        on_header: receives the column names of a CSV or TSV file before its first row.
 
     Raises:
         InputError: the file is missing, cannot be read, or its ending or header is unusable.

@@ -3,9 +3,8 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from promptlift.options import options_of
 from promptlift.pairs.build import build_pairs
-from promptlift.pairs.clean import KEPT, cap_phrases, clean_target
+from promptlift.pairs.clean import cap_phrases, clean_target
 from promptlift.pairs.config import BuildConfig
 from promptlift.pairs.plain import plain_head, without_manner
 from promptlift.prompts.clauses import split_clauses
@@ -33,10 +32,6 @@ def test_builds_both_tasks() -> None:
         Pair(source="a painting of a cat", target=rest, mode="extend"),
         Pair(source="a cat", target=f"a painting of a cat, {rest}", mode="rewrite"),
     ]
-
-
-def test_what_targets_keep_is_an_option_by_the_same_names() -> None:
-    assert options_of(BuildConfig)["keep"][1].choices == KEPT
 
 
 def test_uncleaned_targets_keep_everything() -> None:

@@ -16,7 +16,7 @@ from promptlift.text_files import STDIN
 
 
 def prompts(path: Path, content: str, column: str | None = None) -> tuple[list[str], list[str]]:
-    """The prompts of a file with this content, and what was said of it."""
+    """The prompts of a file with this content, and the lines that were reported."""
     path.write_bytes(content.encode())
     said: list[str] = []
     rows = list(load_prompts(path, column=column, report=said.append))

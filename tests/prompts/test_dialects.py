@@ -15,6 +15,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from promptlift import Improver
+from promptlift.prompts import syntax
 from promptlift.prompts.dialects import MARKS, ROLES
 from promptlift.prompts.reading import read
 from promptlift.prompts.syntax import parse, render
@@ -345,6 +346,15 @@ def test_dynamic_prompts_reads_the_additions(prompt: str) -> None:
     longer = read(prompt).extended(["qqq"])
     assume(longer != prompt)
     assert "qqq" in repr(dynamic_parse(longer))
+
+
+@pytest.mark.parametrize("prompt", [case[0] for cases in KINDS.values() for case in cases])
+def test_shortcuts_change_nothing(prompt: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`HINTS` and `PLAIN` let every form through: without them the spans are the same."""
+    quick = parse(prompt)
+    monkeypatch.setattr(syntax, "_SYNTAX", re.compile(""))
+    monkeypatch.setattr(syntax, "_PLAIN", re.compile("(?!)"))
+    assert parse(prompt) == quick
 
 
 def test_every_mark_has_a_role_and_a_tool() -> None:

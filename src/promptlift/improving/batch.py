@@ -60,7 +60,7 @@ class PromptSource:
         files: text, JSONL, JSON, CSV, TSV, Parquet, or `-` for standard input.
         column: of the prompts in the files; where None, as `load_prompts` finds it.
         mode: "extend" or "rewrite", for all of them; None for what the model has learned.
-        report: is told which column was taken.
+        report: receives a line that names the column of the prompts.
     """
 
     prompts: Sequence[str] = ()

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
+from promptlift.pairs.config import KEPT
 from promptlift.prompts.clauses import split_clauses
 from promptlift.prompts.lexicon.offers import is_filler, may_be_offered
 from promptlift.prompts.lexicon.terms import find_terms
 from promptlift.prompts.lexicon.words import may_be_taught
 from promptlift.records import Pair
 
-KEPT = ("offers", "words", "all")
 # More than two of "8k, highly detailed, masterpiece" in a row crowd out what shows in a picture.
 MAX_FILLERS = 2
 

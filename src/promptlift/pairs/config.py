@@ -11,6 +11,7 @@ _UNFIT = (
     "negative prompts, flags, tags, JSON."
 )
 FORMS = ("head", "bare")
+KEPT = ("offers", "words", "all")  # of targets
 _URL = re.compile(r"https?://(?:[\w.-]+|\[[\da-f:]+\])(?::\d{1,5})?(?:/[\w.~%/-]*)?", re.A)
 
 
@@ -39,7 +40,7 @@ class BuildConfig:
         "offers",
         "What targets keep: offers (phrases that fit a stranger's prompt), words (all but names "
         "and unknown words), all.",
-        choices=("offers", "words", "all"),
+        choices=KEPT,
     )
     cuts: int = option(2, "Random cuts of a prompt beside the head.", least=0)
     seed: int = option(0, "Seed of the cuts.")

@@ -157,7 +157,7 @@ def load_prompts(
         column: where rows have several fields; the first of `PROMPT_NAMES` there is, or the only
             column, where None.
         exclude_source: leave out rows whose field `source` is one of these.
-        report: is told which column was taken, unless it is `prompt` or was named.
+        report: receives a line that names the column, unless it is `prompt` or was given.
 
     Raises:
         InputError: the file cannot be read, has no such column, or no header.

@@ -22,7 +22,7 @@ _NO_TEXT = {
     "[]",
     "{}",
 }
-# Kinds: what is said of a text of that kind, and what several are called.
+# For each kind, the words for one such text in a message, and the plural in a summary.
 KINDS = {
     "no text": ("holds no text", "no text"),
     "refusal": ("is a refusal", "refusals"),

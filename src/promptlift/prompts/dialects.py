@@ -1,7 +1,7 @@
 """The marks of each tool's prompt language, one a line: to teach the parser a tag, add it here.
 
 Each mark has a kind; the role of its kind says what it does to the text and where additions may go.
-The first form that matches wins.
+The first form that matches wins. `HINTS` and `PLAIN`, for speed, must let every form through.
 """
 
 from dataclasses import dataclass
@@ -47,8 +47,9 @@ _VALUED = (
 )
 _LISTED = "sref|cref|oref|p|profile|personalize"  # codes and addresses, several of them
 _UNWANTED = r"no|neg|negative|negative[_-]prompt"
+BREAKS = "BREAK|ADDCOMM|ADDBASE|ADDCOL|ADDROW"
 # Tags of SwarmUI that stand for words, which may hold further tags.
-_CHOICES = "random|alternate|alt|fromto|setvar|setmacro|repeat|wildcard|wc"
+CHOICES = "random|alternate|alt|fromto|setvar|setmacro|repeat|wildcard|wc"
 # To the next flag, if there is one.
 _TO_FLAG = r"(?:(?!\s--\w)[^\n])*"
 
@@ -114,14 +115,14 @@ MARKS = (
     ),
     Mark("tag", r"<set(?:var|macro)\[[^\[\]<>\n]*,\s*false\s*\]:[^<>\n]*>", "SwarmUI"),
     Mark("wildcard", rf"<(?:wildcard|wc|var|macro)(?::|(?=\[)){_OPTION}:?[^<>\n]*>", "SwarmUI"),
-    Mark("open", rf"<(?:{_CHOICES}){_OPTION}:", "SwarmUI"),
+    Mark("open", rf"<(?:{CHOICES}){_OPTION}:", "SwarmUI"),
     Mark("tag", rf"<[A-Za-z]\w*{_OPTION}:[^<>\n]*>", "A1111, Forge, SD.Next, SwarmUI"),
     Mark("open", rf"<[A-Za-z]\w*{_OPTION}:", "SwarmUI"),
     Mark("embedding", r"<[A-Za-z0-9_][^<>\s:|]*>", "diffusers, InvokeAI"),
     Mark("embedding", r"(?<!\w)embedding:[\w./\\-]*\w", "ComfyUI"),
     Mark("wildcard", r"__[~@!]?(?!_)[\w/*.-]+?(?:\([^()\n]*\))?__(?!_)", "Dynamic Prompts"),
     Mark("variable", r"\$\{[^{}$\n]*\}", "Dynamic Prompts"),
-    Mark("break", r"\b(?:BREAK|ADDCOMM|ADDBASE|ADDCOL|ADDROW)\b", "A1111, Regional Prompter"),
+    Mark("break", rf"\b(?:{BREAKS})\b", "A1111, Regional Prompter"),
     Mark("and", r"\bAND\b", "A1111"),
     Mark(
         "tag",

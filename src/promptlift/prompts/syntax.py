@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
-from promptlift.prompts.dialects import HINTS, MARKS, NUMBER, PLAIN, ROLES
+from promptlift.prompts.dialects import BREAKS, CHOICES, HINTS, MARKS, NUMBER, PLAIN, ROLES
 from promptlift.prompts.frames import pieces_of
 
 _FORMS = [*(mark.form for mark in MARKS), r"[()\[\]{}|:>]", r"[^\W_]+|\n|[^\S\n]+|_+|."]
@@ -24,14 +24,14 @@ _DRAWN = re.compile(r"[~@!]?(?:\d+(?:-\d*)?|-\d+)\$\$(?:[^|{}$]*\$\$)?|[~@!]")
 _ODDS = re.compile(r"\s*\d+(?:\.\d+)?::")
 _OPENER = {")": "(", "]": "[", "}": "{", ">": "<"}
 _AND = re.compile(r"\bAND\b")
-_SPLIT = re.compile(r"BREAK|AND|ADD(?:COMM|BASE|COL|ROW)")
+_SPLIT = re.compile(f"{BREAKS}|AND")
 # Words, but not those of a tag, a flag or a function.
 _LETTERS = re.compile(r"[^\W\d_]+(?![^\W\d_]|\()")
 _NEXT_LETTERS = re.compile(r"[^<—-]*?([^\W\d_]+)(?![^\W\d_]|\()")
 _NEAR = 40  # characters in which a neighbouring word is looked for
 # How a weight of NovelAI, `1.2::`, ends; the weight of Midjourney, `a dog::2`, has a number there.
 _CLOSED = re.compile(rf"::(?!{NUMBER}(?![\w:.]))")
-_CHOICE = re.compile(r"<(?:random|alternate|alt|fromto|setvar|setmacro|repeat|wildcard|wc)\b")
+_CHOICE = re.compile(rf"<(?:{CHOICES})\b")
 _SEVERAL = re.compile(r"<(?:random|wildcard|wc)\[\d")
 
 
