@@ -167,7 +167,7 @@ def _lock(file: int) -> None:
     if sys.platform == "win32":
         import msvcrt
 
-        # A locked byte cannot be read, so one far behind the note.
+        # A locked byte cannot be read, so one far after the note.
         os.lseek(file, 1 << 20, os.SEEK_SET)
         try:
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)

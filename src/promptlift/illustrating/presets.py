@@ -40,7 +40,7 @@ class Preset:
         base: draws from noise.
         refiner: finishes what the base began; shares its second text encoder and its VAE.
         settings: fields of `IllustrationConfig`.
-        notice: what is said whenever it draws.
+        notice: a line that is shown whenever it draws.
     """
 
     base: Weights

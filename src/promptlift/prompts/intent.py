@@ -110,7 +110,7 @@ class Text:
         self.written = [match[0] for match in found]
         self.stems = [stem(word) for word in self.words]
         self.starts = [match.start() for match in found]
-        # Whether a comma or the like stands behind a word.
+        # Whether a comma or the like follows a word.
         self.ends = [
             not _MARKS.isdisjoint(text[one.end() : other.start()]) for one, other in pairwise(found)
         ] + [True]

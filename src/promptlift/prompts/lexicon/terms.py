@@ -13,7 +13,7 @@ from importlib.resources import files
 from promptlift.prompts.lexicon.words import looks_by, names, target_words
 
 KINDS = ("painter", "style", "medium", "filler", "light", "camera", "colour")
-# An accent may stand as a character of its own behind its letter.
+# An accent may stand as a character of its own after its letter.
 _WORD = re.compile(r"\w[\w\u0300-\u036f]*(?:['’]\w[\w\u0300-\u036f]*)*")
 _ANYWHERE = {
     "portrait", "close-up", "closeup", "bokeh", "macro", "selfie", "fisheye", "photorealistic",
@@ -193,7 +193,7 @@ def _name_after_by(prompt: str, words: _Words, place: int) -> int:
 
 
 def _says_looks(word: str) -> bool:
-    """Whether an unknown name behind this word and "by" is none: lit by, surrounded by."""
+    """Whether an unknown name after this word and "by" is none: lit by, surrounded by."""
     return looks_by(word) and word not in _MAKING
 
 

@@ -194,7 +194,7 @@ def predict(
 
 
 def load_scorer(config: TextConfig, report: Report) -> "TextScorer":
-    """METEOR and BERTScore as settings name them; what is not the paper's is said.
+    """METEOR and BERTScore as settings name them; `report` receives what is not the paper's.
 
     Raises:
         MissingExtraError: the extra `score` is not installed.
