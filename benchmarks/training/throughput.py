@@ -137,7 +137,7 @@ def learn_as_the_script(folder: Path, every: int, pause: Callable[[], None]) -> 
     model = loaded.engine.model
     examples = tokenized(
         pairs_of(folder / "pairs.jsonl"),
-        loaded.codec.encode_whole,
+        loaded.codec.encode_targets,
         {"rewrite": PAPER_PREFIX},
         config,
     )
@@ -193,7 +193,7 @@ def loss_of(folder: Path, pairs: list[Pair]) -> float:
     config = TrainingConfig.resolve("paper", {})
     rows = tokenized(
         pairs,
-        loaded.codec.encode_whole,
+        loaded.codec.encode_targets,
         {"rewrite": PAPER_PREFIX},
         config,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MODES = ("extend", "rewrite")  # keep the prompt and add to it, or write it anew
+FORMS = ("tags", "paragraph")  # phrases between commas, or prose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,11 +16,13 @@ class Pair:
         source: a plain prompt, or the head of a detailed one.
         target: in mode "rewrite" the whole detailed prompt, in mode "extend" what to add.
         mode: "rewrite" or "extend".
+        form: of the target, "tags" or "paragraph".
     """
 
     source: str
     target: str
     mode: str = "rewrite"
+    form: str = "tags"
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def test_targets_of_like_length_share_a_batch(sources: list[list[int]]) -> None:
 def test_a_long_source_is_cut_and_still_ends(improver: Improver) -> None:
     codec = improver.model.codec
     text = "soft light, " * 600
-    [whole], [cut] = codec.encode_whole([text]), codec.encode([text])
+    [whole], [cut] = codec.encode_targets([text]), codec.encode([text])
     assert len(whole) > MAX_SOURCE_TOKENS == len(cut)
     assert cut[:-1] == whole[: MAX_SOURCE_TOKENS - 1] and cut[-1] == codec.special.eos
 

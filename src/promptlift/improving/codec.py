@@ -36,17 +36,20 @@ class Codec:
     special: SpecialTokens
 
     def encode(self, sources: Sequence[str]) -> list[list[int]]:
-        """Tokens of each source, the end token included; a source that is too long is cut."""
+        """Tokens of each source, with what the tokenizer puts around a text: T5's has an end.
+
+        Of a source that is too long the last token stays, and what is before it is cut.
+        """
+        rows = [item.ids for item in self.tokenizer.encode_batch(list(sources))]
         return [
-            row
-            if len(row) <= MAX_SOURCE_TOKENS
-            else [*row[: MAX_SOURCE_TOKENS - 1], self.special.eos]
-            for row in self.encode_whole(sources)
+            row if len(row) <= MAX_SOURCE_TOKENS else [*row[: MAX_SOURCE_TOKENS - 1], row[-1]]
+            for row in rows
         ]
 
-    def encode_whole(self, texts: Sequence[str]) -> list[list[int]]:
-        """Tokens of each text, the end token included, however many they are."""
-        return [item.ids for item in self.tokenizer.encode_batch(list(texts))]
+    def encode_targets(self, targets: Sequence[str]) -> list[list[int]]:
+        """Tokens of each target and the end token, however many they are."""
+        rows = self.tokenizer.encode_batch(list(targets), add_special_tokens=False)
+        return [[*row.ids, self.special.eos] for row in rows]
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of a result's tokens."""

@@ -27,7 +27,7 @@ def log_probabilities(
         raise InputError(f"{len(sources)} sources and {len(targets)} targets: give as many.")
     prefix = model.card.prefix(mode)
     encoded = model.codec.encode([prefix + source for source in sources])
-    ids = model.codec.encode_whole(targets)
+    ids = model.codec.encode_targets(targets)
     result: list[FloatArray] = [np.zeros(0)] * len(sources)
     for batch in batches(encoded, _BATCH_SIZE, targets=ids):
         input_ids, mask = model.codec.pad([encoded[index] for index in batch])

@@ -31,6 +31,7 @@ class ModelCard:
     Attributes:
         name: short name, used in records.
         modes: the modes that it has learned, each with the prefix of its sources.
+        forms: the forms that it writes, each with the text that comes before that prefix.
         decoding: decoding options to use unless the caller says otherwise.
         licence: SPDX expression of the weights.
         training: summary of the training run, free form.
@@ -38,6 +39,7 @@ class ModelCard:
 
     name: str
     modes: dict[str, str]
+    forms: dict[str, str] = field(default_factory=lambda: {"tags": ""})
     decoding: dict[str, Any] = field(default_factory=dict)
     licence: str = "unknown"
     training: dict[str, Any] = field(default_factory=dict)
@@ -70,17 +72,18 @@ class ModelCard:
         self.prefix(asked)
         return asked
 
-    def prefix(self, mode: str) -> str:
+    def prefix(self, mode: str, form: str = "tags") -> str:
         """The text that the model expects before a source.
 
         Raises:
-            ConfigError: the model has not learned the mode.
+            ConfigError: the model has not learned the mode or the form.
         """
-        if mode not in self.modes:
-            raise ConfigError(
-                f"{self.name} has not learned mode {mode!r}; it has: {', '.join(self.modes)}"
-            )
-        return self.modes[mode]
+        for what, asked, learned in (("mode", mode, self.modes), ("form", form, self.forms)):
+            if asked not in learned:
+                raise ConfigError(
+                    f"{self.name} has not learned {what} {asked!r}; it has: {', '.join(learned)}"
+                )
+        return self.forms[form] + self.modes[mode]
 
     def write(self, folder: Path) -> None:
         write_json(folder / CARD_FILE, {"schema_version": SCHEMA_VERSION, **asdict(self)})
