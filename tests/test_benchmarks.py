@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.improving import reading
 from benchmarks.improving.bits_per_character import cleaned, interval, ngram_bits
 from benchmarks.improving.diversity import measure
 from benchmarks.improving.processors import _packed, compare
@@ -84,6 +85,42 @@ def test_wins_are_counted_for_the_model_behind_the_side(tmp_path: Path) -> None:
     assert (found["fit"]["second"], found["fit"]["same"]) == (2, 1)
     assert (found["useful"]["second"], found["useful"]["first"]) == (2, 1)
     assert found["english"]["share_second"] == [0.0, 0.0, 1.0]
+
+
+def test_blind_reading_counts_by_majority_and_shows_who_is_who_to_the_key_alone(
+    tmp_path: Path,
+) -> None:
+    prompts = [f"prompt {number}" for number in range(40)]
+    systems = [
+        ("own", [f"{prompt}, fog" for prompt in prompts]),
+        reading.texts_of("raw", prompts),
+        reading.texts_of("suffix=, 8k", prompts),
+    ]
+    key = json.loads(json.dumps(reading.draw(systems, prompts, tmp_path, seed=0)))
+    sides = key["sheets"]["1"]["sides"]
+    assert {"A", "B"} == {*sides.values()}
+
+    def judged(name: str, better: str) -> Path:
+        """What a reader answers who knows which is which."""
+        lines = (tmp_path / "sheet1.tsv").read_text().splitlines()
+        rows = [line.split("\t") for line in lines[1:]]
+        answers = ["A" if (" fog" in row[2]) == (better == "own") else "B" for row in rows]
+        if better == "neither":
+            answers = ["="] * len(rows)
+        path = tmp_path / name
+        body = ["\t".join([*row[:4], answer]) for row, answer in zip(rows, answers, strict=True)]
+        path.write_text("\n".join([lines[0], *body]) + "\n")
+        return path
+
+    sheets = [judged("1.tsv", "own"), judged("2.tsv", "own"), judged("3.tsv", "raw")]
+    found = reading.count(sheets, key)["raw"]
+    assert (found["won"], found["lost"], found["same"]) == (40, 0, 0)
+    assert found["readers"] == [1.0, 1.0, 0.0]
+    undecided = [judged("4.tsv", "own"), judged("5.tsv", "raw"), judged("6.tsv", "neither")]
+    assert reading.count(undecided, key)["raw"]["same"] == 40
+    # Two of three answers are the same, whoever is asked: less than chance has them agree.
+    assert found["alpha"] < 0
+    assert "40 | 0 | 0" in reading.table({"raw": found})
 
 
 def test_processors_are_compared_part_by_part() -> None:

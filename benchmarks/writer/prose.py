@@ -8,6 +8,7 @@ talk of the picture, moods, places in the frame.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from textblob.en import tag
 
@@ -20,14 +21,21 @@ _LETTERS = {
 }  # fmt: skip
 # What the tagger's lexicon has wrong in such texts.
 _RETAGGED = {
-    "lush": "J", "lit": "V", "sunlit": "J", "moonlit": "J", "azure": "J", "t-shirt": "N",
-    "cobblestone": "N", "that": "W", "which": "W", "like": "P", "as": "X", "while": "X",
-    "there": "Y", "glow": "N", "backdrop": "N", "surrounding": "J", "winding": "J", "clad": "V",
-    "towering": "J", "gleaming": "J", "glistening": "J", "flowing": "J", "flickering": "J",
-    "weathered": "J", "polished": "J", "hanging": "G", "set": "V", "set against": "V",
-    "soft": "J", "features": "F", "reveals": "F", "casts": "F", "creates": "F", "adds": "F",
-    "showcases": "F", "stands": "F", "sits": "F", "flutters": "F", "fills": "F", "line": "F", "warm": "J", "cool": "J", "early": "J", "behind": "P",
-}  # fmt: skip
+    word: letter
+    for letter, words in {
+        "J": "azure cool early flickering flowing gleaming glistening lush moonlit polished soft "
+        "sunlit surrounding towering warm weathered winding",
+        "N": "backdrop cobblestone glow light t-shirt",
+        "F": "adds casts creates features fills flutters line reveals showcases sits stands",
+        "V": "clad lit set",
+        "G": "hanging",
+        "P": "behind like",
+        "W": "that which",
+        "Y": "there",
+        "X": "as while",
+    }.items()
+    for word in words.split()
+}
 _NOUNS = r"D?(?:R?[JVI](?:[CA]R?[JV])?|G(?=N))*N+"
 _PLACE = rf"P{_NOUNS}"
 _ACTION = r"R?[GV]R?"
@@ -51,32 +59,20 @@ _LEADING = {
     "many", "various", "numerous", "each", "all", "other", "another", "few", "any", "every",
 }  # fmt: skip
 _TALK = frozenset(
-    """image picture photo photograph scene composition viewer viewers camera frame shot view views
-    perspective atmosphere sense touch feel feeling mood ambiance ambience essence charm allure vibe
-    beauty attention contrast elements element overall subject subjects left right center centre
-    top bottom corner side sides middle part parts area areas portion foreground effect impression
-    focus depth hint appearance presence story narrative moment aesthetic style design layout text
-    illustration painting drawing artwork art visible seen shown display title caption look
-    character characters way kind type types variety range number series set pair array it them
-    himself herself itself they he she one ones other others something anything everything life
-    interest addition detail details quality tone tones palette color colors colour colours shade
-    setting settings environment surroundings space spaces vibrancy movement motion video
-    experience background individual individuals people person man woman object objects
-    tranquility serenity warmth elegance intricacy texture textures nature magic mystery wonder
-    energy dynamism realism simplicity sophistication nostalgia intimacy freedom joy harmony peace
-    timelessness anticipation theme themes level front back edge edges distance length width
-    direction stark""".split()
+    (Path(__file__).parent / "words" / "talk.txt").read_text(encoding="utf-8").split()
 )
 # Talk that may stand in a phrase with a thing: "mountains in the distance".
-_ALLOWED_LATER = frozenset(
-    "background distance foreground surroundings detail details texture textures edge edges side "
-    "sides front top bottom life set pair array part background center middle".split()
-)
+_ALLOWED_LATER = {
+    "background", "center", "detail", "details", "distance", "edge", "edges", "foreground", "front",
+    "middle", "part", "set", "side", "sides", "surroundings", "texture", "textures", "top",
+}  # fmt: skip
 _MOST_WORDS = 9
 
 
 @dataclass(frozen=True)
 class Word:
+    """A word of a sentence, its letter and where it stands."""
+
     text: str
     letter: str
     start: int
@@ -100,12 +96,10 @@ def tagged(sentence: str) -> list[Word]:
         letter = _RETAGGED.get(lowered) or _LETTERS.get(kind, "X")
         if match[0] == ",":
             letter = "A"
-        if lowered == "light":  # light brown wood, soft light
-            letter = "N"
         if kind == "NNP":  # a name, unless it only begins the sentence
             letter = "N" if place == 0 or "-" in match[0] else "M"
         words.append(Word(match[0], letter, match.start(), match.end()))
-    for place, word in enumerate(words[:-1]):
+    for place, word in enumerate(words[:-1]):  # light brown wood is no light
         if word.text.lower() == "light" and words[place + 1].letter in "JN":
             words[place] = Word(word.text, "J", word.start, word.end)
     return words
@@ -170,7 +164,10 @@ def _phrase(kind: str, match: re.Match[str], words: list[Word]) -> str | None:
     text = " ".join(found).replace(" ,", ",")
     if not 2 <= len(found) <= _MOST_WORDS or "," in text:
         return None
-    if _TALK.intersection(found) - _ALLOWED_LATER or found[-1] in _TALK - {"background", "distance"}:
+    if _TALK.intersection(found) - _ALLOWED_LATER or found[-1] in _TALK - {
+        "background",
+        "distance",
+    }:
         return None
     return text
 
