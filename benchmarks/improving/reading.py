@@ -108,12 +108,12 @@ def count(sheets: Sequence[Path], key: Mapping[str, Any]) -> dict[str, dict[str,
             for vote in votes
         )
         decided = majority["won"] + majority["lost"]
-        counts = np.array([[vote[name] for name in ("won", "lost", "same")] for vote in votes])
+        tallies = np.array([[vote[name] for name in ("won", "lost", "same")] for vote in votes])
         found[opponent] = {
             **{name: majority[name] for name in ("won", "lost", "same")},
             "share": [majority["won"] / max(1, decided), *wilson(majority["won"], decided)],
             "readers": shares[opponent],
-            "alpha": krippendorff_alpha(counts),
+            "alpha": krippendorff_alpha(tallies),
         }
     return found
 

@@ -11,11 +11,10 @@ import argparse
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-
-import pandas
+from typing import Any
 
 from benchmarks.writer.fitting import META, fitting, manner, one_subject, plain, sound
 from benchmarks.writer.prose import heads, phrases, sentences, tagged
@@ -26,11 +25,13 @@ from promptlift.prompts.contradictions import contradiction
 from promptlift.prompts.intent import Intent
 from promptlift.prompts.lexicon.words import may_be_taught
 from promptlift.records import Pair
+from promptlift.tables import Fault, read_rows
 
 FEWEST, MOST = 3, 9  # phrases of a target
 SHORTEST, LONGEST = 30, 90  # words of a paragraph
 # Shares of the targets in tags: with the same last word of a phrase, with the same phrase.
 MOST_HEAD, MOST_PHRASE = 0.025, 0.004
+IN_SENTENCES = {"UniGenBench-train"}  # the other sources of prompts list phrases
 _STOCK = re.compile(
     r"^(?:captured|in (?:this|the) (?:image|scene|photo)|the (?:image|scene|photo|picture|prompt|"
     r"composition|shot|camera|overall)|this (?:image|scene|photo)|an? (?:image|photo|picture|shot|"
@@ -210,8 +211,8 @@ def capped(pairs: list[Pair], generator: random.Random) -> list[Pair]:
         whole.update({*clauses})
 
     def kept(clause: str) -> bool:
-        chance = MOST_HEAD * len(tags) / ends[clause.split()[-1]]
-        return generator.random() < chance * MOST_PHRASE * len(tags) / whole[clause]
+        by_end = min(1, MOST_HEAD * len(tags) / ends[clause.split()[-1]])
+        return generator.random() < by_end * min(1, MOST_PHRASE * len(tags) / whole[clause])
 
     result = []
     for pair in pairs:
@@ -226,6 +227,13 @@ def capped(pairs: list[Pair], generator: random.Random) -> list[Pair]:
     return result
 
 
+def rows_of(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The rows of a table."""
+    for row in read_rows(path):
+        assert not isinstance(row, Fault) and isinstance(row.value, Mapping)
+        yield row.value
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
@@ -237,17 +245,20 @@ def main() -> None:
         for path in sorted((args.data / "eval").glob("*.txt"))
         for line in path.read_text(encoding="utf-8").splitlines()
     }
-    modern = pandas.read_parquet(args.data / "modern" / "prompts.parquet").text
-    real = pandas.read_parquet(args.data / "modern" / "pairs.parquet")
-    old = pandas.read_parquet(args.data / "prompts.parquet")
+    modern = [str(row["text"]) for row in rows_of(args.data / "modern" / "prompts.parquet")]
+    real = rows_of(args.data / "modern" / "pairs.parquet")
+    old = [*rows_of(args.data / "prompts.parquet")]
     generator = random.Random(args.seed)
     maker = Maker(generator, describing_adjectives(modern))
-    sentences_ = old.source == "UniGenBench-train"
     sources = {
-        "descriptions": map(maker.of_description, modern),
-        "pairs": map(maker.of_pair, real.short, real.long),
-        "sentences": map(maker.of_description, old.prompt[sentences_]),
-        "phrases": map(maker.of_phrases, old.prompt[~sentences_]),
+        "descriptions": (maker.of_description(text) for text in modern),
+        "pairs": (maker.of_pair(row["short"], row["long"]) for row in real),
+        "prompts": (
+            (maker.of_description if row["source"] in IN_SENTENCES else maker.of_phrases)(
+                row["prompt"]
+            )
+            for row in old
+        ),
     }
     found, counts = list[Pair](), Counter[str]()
     for name, several in sources.items():
