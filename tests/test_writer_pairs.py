@@ -12,6 +12,8 @@ from benchmarks.writer.prose import heads, phrases, sentences
 from promptlift.prompts.intent import Intent
 from promptlift.records import Pair
 
+# TextBlob leaves the file of its lexicon open.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 CABIN = (
     "A cozy wooden cabin nestled in a snowy forest, with smoke rising from the chimney. The walls "
     "are decorated with old lanterns. The lighting is soft, and tall pine trees stand behind the "
