@@ -12,6 +12,7 @@ from benchmarks.improving.bits_per_character import cleaned, interval, ngram_bit
 from benchmarks.improving.diversity import measure
 from benchmarks.improving.processors import _packed, compare
 from benchmarks.improving.prompt_sets import examine, repeats_endlessly, unsafe_share
+from benchmarks.improving.said_twice import beginnings, share, signs
 from benchmarks.improving.side_by_side import QUESTIONS, count
 from promptlift.records import Improvement, Pair
 from promptlift.scoring.text.diversity import distinct
@@ -63,6 +64,20 @@ def test_what_must_not_happen_is_counted() -> None:
     assert (found["short_prompts"], found["short_prompts_with_addition"]) == (2, 1)
     share = unsafe_share([result("a cat", "gore"), result("gore", "gore")])
     assert share == {"results": 2, "with_unsafe_word": 1, "words": {"gore": 1}}
+
+
+def test_what_is_said_twice_is_found_by_three_signs() -> None:
+    assert beginnings("Cinematic lighting of a cat") == {"cinem"}
+
+    def found(*additions: str, cosine: float = 0.0) -> set[str]:
+        return signs(additions, lambda one, other: cosine)
+
+    assert found("4K", "full HD", "soft light") == {"resolution"}
+    assert found("realistic", "realism") == {"words"}
+    assert found("studio lighting", "volumetric lighting") == set()
+    assert found("mist", "fog", cosine=0.7) == {"encoder"}
+    assert found("mist") == set()
+    assert share(1, 4) == [0.25, 0.0456, 0.6994]
 
 
 def test_distinct_counts_by_hand() -> None:

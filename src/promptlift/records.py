@@ -38,7 +38,7 @@ class Dropped:
     reason: str
 
 
-SCHEMA_VERSION = 3  # of an improvement as JSON: its receipt
+SCHEMA_VERSION = 4  # of an improvement as JSON: its receipt
 
 
 @dataclass(frozen=True, kw_only=True)

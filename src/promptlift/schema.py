@@ -12,6 +12,8 @@ OPTIONS = {
     "lock": "keep_intent",
     "budget": "max_prompt_tokens",
 }
+# Options of improving that version 3 did not have, as results were made without them.
+ADDED = {"coherent": False}
 # Stages of a run's manifest.
 STAGES = {
     "experiment": "experimenting",
@@ -25,13 +27,21 @@ def upgraded(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {OPTIONS.get(name, name): value for name, value in dict(settings).items()}
 
 
+def upgraded_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of a result, after them those that were not there yet as it was made."""
+    found = upgraded(settings)
+    if "guards" in found:  # every version has it among its settings
+        found |= {name: value for name, value in ADDED.items() if name not in found}
+    return found
+
+
 def upgraded_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A receipt or the header of a journal, from version 2 to 3; any other stays as it is."""
-    if record.get("schema_version") != 2:
+    """A receipt or the header of a journal, from version 2 or 3 to 4; others stay as they are."""
+    if record.get("schema_version") not in (2, 3):
         return dict(record)
-    found = {**upgraded(record), "schema_version": 3}
+    found = {**upgraded_settings(record), "schema_version": 4}
     if isinstance(found.get("settings"), Mapping):
-        found["settings"] = upgraded(found["settings"])
+        found["settings"] = upgraded_settings(found["settings"])
     return found
 
 

@@ -36,7 +36,7 @@ def test_json_holds_the_record_of_each_variant(improve: Run, improver: Improver)
     assert [(item["index"], item["variant"]) for item in found] == [
         (index, variant) for index in range(2) for variant in range(3)
     ]
-    assert {item["schema_version"] for item in found} == {3}
+    assert {item["schema_version"] for item in found} == {4}
     expected = improver.improve(["a cat", "a dog"], n=3, seed=1, max_new_tokens=6)
     records = [record.to_dict() for variants in expected for record in variants]
     assert [{key: item[key] for key in records[0]} for item in found] == records
@@ -90,7 +90,7 @@ def test_reads_standard_input(improve: Run) -> None:
     good, bad = objects(result.stdout)
     assert good["source"] == "a cat"
     assert bad == {
-        "index": 1, "line": 2, "schema_version": 3,
+        "index": 1, "line": 2, "schema_version": 4,
         "error": "a line of text, which has no column 'text'",
     }  # fmt: skip
 

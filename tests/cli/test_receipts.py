@@ -63,7 +63,7 @@ def test_replay_says_what_is_different(
         ("", "is empty"),
         ("cat\n", "line 1 is no receipt"),
         ("[]", "is no receipt"),
-        ('{"schema_version": 3}', "lacks 'source'"),
+        ('{"schema_version": 4}', "lacks 'source'"),
         ('{"schema_version": 9}', "version 9"),
     ],
 )

@@ -117,7 +117,7 @@ def test_a_killed_run_goes_on_from_its_journal(
         "prefixes": Manifest.read(exported).card.modes,
         "n": 1,
         "negative": None,
-        "schema_version": 3,
+        "schema_version": 4,
     }
     journal = json.dumps(header) + "\n" + rows[0] + rows[1] + rows[2][:40]
     (scores / "predictions.jsonl.part").write_text(journal)

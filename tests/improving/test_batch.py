@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from promptlift.errors import ConfigError, InputError
 from promptlift.improving.batch import Item, PromptSource, improve_items
 from promptlift.improving.improver import Improver
 from promptlift.improving.journal import improve_to_file, journal_of
-from promptlift.schema import OPTIONS
+from promptlift.schema import ADDED, OPTIONS
 from promptlift.tables import read_rows
 from promptlift.text_files import STDIN
 
@@ -31,6 +32,7 @@ def run(
     stop: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    coherent: bool = True,
 ) -> None:
     source = PromptSource(files=[prompts])
 
@@ -39,7 +41,7 @@ def run(
             raise KeyboardInterrupt
 
     improve_to_file(
-        improver.session(max_new_tokens=6),
+        improver.session(max_new_tokens=6, coherent=coherent),
         source.items(),
         output,
         source=source.identity(),
@@ -81,12 +83,15 @@ def test_a_stopped_job_ends_with_the_same_bytes(
 
 
 def as_version_2(line: str) -> str:
-    """A line of a journal as it was before options were renamed."""
-    value = {**json.loads(line), "schema_version": 2}
+    """A line of a journal as it was before options were renamed and others came."""
     older = {new: old for old, new in OPTIONS.items()}
-    value = {older.get(name, name): found for name, found in value.items()}
+
+    def before(settings: dict[str, Any]) -> dict[str, Any]:
+        return {older.get(name, name): v for name, v in settings.items() if name not in ADDED}
+
+    value = {**before(json.loads(line)), "schema_version": 2}
     if "settings" in value:
-        value["settings"] = {older.get(name, name): v for name, v in value["settings"].items()}
+        value["settings"] = before(value["settings"])
     return json.dumps(value, ensure_ascii=False) + "\n"
 
 
@@ -95,14 +100,17 @@ def test_a_job_that_an_older_version_began_ends_with_the_same_bytes(
     improver: Improver, prompts: Path, tmp_path: Path, ending: str
 ) -> None:
     whole, parts = tmp_path / f"whole.{ending}", tmp_path / f"parts.{ending}"
-    run(improver, prompts, whole)
+    run(improver, prompts, whole, coherent=False)
     with pytest.raises(KeyboardInterrupt):
-        run(improver, prompts, parts, stop=5)
+        run(improver, prompts, parts, stop=5, coherent=False)
     journal = journal_of(parts)
     older = "".join(map(as_version_2, journal.read_text("utf-8").splitlines()))
     assert '"painters"' in older and '"artists"' not in older
+    assert '"coherent"' not in older
     journal.write_text(older, "utf-8")
-    run(improver, prompts, parts, resume=True)
+    with pytest.raises(ConfigError, match="begun with coherent False, now it is True"):
+        run(improver, prompts, parts, resume=True)
+    run(improver, prompts, parts, resume=True, coherent=False)
     assert parts.read_bytes() == whole.read_bytes()
 
 

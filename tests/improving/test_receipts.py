@@ -123,7 +123,16 @@ def test_receipts_of_version_2_replay_under_the_new_names(
     result = replay(receipt, bundled)
     assert result.same, (result.again.prompt, receipt.prompt)
     assert {**result.again.settings, "versions": 0} == {**receipt.settings, "versions": 0}
-    assert json.loads(receipt_text(receipt))["schema_version"] == 3
+    assert json.loads(receipt_text(receipt))["schema_version"] == 4
+
+
+def test_a_receipt_without_an_option_that_came_later_reads_it_as_off(bundled: Improver) -> None:
+    [made] = bundled.improve("a lighthouse", seed=1, coherent=False)
+    record = json.loads(receipt_text(made))
+    del record["settings"]["coherent"]
+    older = parse_receipt(json.dumps({**record, "schema_version": 3}), "here")
+    assert older.settings["coherent"] is False and list(older.settings) == list(made.settings)
+    assert replay(older, bundled).same
 
 
 def test_the_old_receipts_try_every_renamed_option() -> None:
@@ -151,7 +160,7 @@ def test_rows_and_pictures_of_version_2_are_read_under_the_new_names(tmp_path: P
 
 
 def test_a_version_of_a_receipt_that_nobody_knows_is_refused() -> None:
-    for version in (1, 4, None, "2"):
+    for version in (1, 5, None, "2"):
         text = json.dumps({**json.loads(receipt_text(OLD[0])), "schema_version": version})
         with pytest.raises(InputError, match="a receipt of version"):
             parse_receipt(text, "here")

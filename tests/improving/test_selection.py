@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from promptlift.improving.config import ControlConfig
 from promptlift.improving.selection import Selection, fit, select
 from promptlift.prompts.clauses import split_clauses
+from promptlift.prompts.coherence import opposition, repetition
+from promptlift.prompts.lexicon.terms import phrases as lexicon
 from promptlift.prompts.reading import longest_part, read
 from promptlift.records import Dropped
 
@@ -37,7 +39,7 @@ def test_guards_drop_repeated_broken_and_unfinished_phrases() -> None:
 
 
 def test_without_guards_the_text_is_kept() -> None:
-    assert reasons("a cat", "4k", "4k", guards=False) == {}
+    assert reasons("a cat", "4k", "4k", guards=False, coherent=False) == {}
 
 
 def test_without_guards_too_no_phrase_of_another_variant_comes() -> None:
@@ -60,7 +62,12 @@ def test_phrases_with_control_characters_are_dropped(broken: str) -> None:
         ("a cat by Greg Rutkowski", "style of greg rutkowski", None, {}),
         ("a cat", "oil painting", "style", {"styles": "never"}),
         ("a cat", "oil painting", None, {}),
-        ("an oil painting of a cat", "oil painting", None, {"styles": "never", "guards": False}),
+        (
+            "an oil painting of a cat",
+            "oil painting",
+            None,
+            {"styles": "never", "guards": False, "coherent": False},
+        ),
         ("a cat", "soft light", "to be avoided", {"avoid": ("Soft Light",)}),
         ("a cat", "software", None, {"avoid": ("soft",)}),
         ("a cat", "blood splatter", "unsafe", {}),
@@ -74,6 +81,69 @@ def test_unwanted_phrases_are_dropped_with_the_reason(
     prompt: str, phrase: str, reason: str | None, options: dict[str, Any]
 ) -> None:
     assert reasons(prompt, phrase, **options) == ({phrase: reason} if reason else {})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "phrases", "kept"),
+    [
+        ("a cat", "4k, hd, 8k", "4k"),
+        ("a cat", "black background, white background", "black background"),
+        ("a cat", "highly detailed, soft light, intricate details", "highly detailed, soft light"),
+        ("a cat, 8k uhd", "4k, soft light", "soft light"),
+        ("two cats", "a red ball, a blue ball", "a red ball"),
+        ("a cat", "oil on canvas, golden hour, watercolor, midnight", "oil on canvas, golden hour"),
+    ],
+)
+def test_no_addition_says_another_again_or_excludes_it(
+    prompt: str, phrases: str, kept: str
+) -> None:
+    given = phrases.split(", ")
+    chosen = select(given, read(prompt), ControlConfig())
+    assert ", ".join(chosen.kept) == kept
+    assert all(item.reason for item in chosen.dropped)
+    free = select(given, read(prompt), ControlConfig(coherent=False, keep_intent=False))
+    assert free.kept == given
+
+
+def test_what_was_asked_for_stays_beside_what_says_the_same() -> None:
+    chosen = select(["4k", "8k"], read("a cat"), ControlConfig(include=("8k",)))
+    assert chosen.kept == ["4k", "8k"]
+
+
+def test_a_rewriting_says_the_prompt_in_its_own_clauses() -> None:
+    clauses = ["a photo of a red cube", "a photo of a blue cube", "4k", "hd"]
+    reading = read("a photo of a red cube beside a blue cube, 8k")
+    chosen = select(clauses, reading, ControlConfig(), said="")
+    assert chosen.kept == clauses[:3]
+
+
+# What models write, in any order: offers of the lexicon, whole and in pieces.
+OFFERED = sorted(name for name, phrase in lexicon().items() if phrase.offer)
+PIECES = sorted({word for name in OFFERED for word in name.split()})
+WRITTEN = st.lists(
+    st.sampled_from(OFFERED)
+    | st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map(" ".join),
+    max_size=12,
+)
+
+
+@given(
+    source=st.sampled_from(["a cat", "a photo of a cat, 8k", "(a sunny day:1.2), red background"]),
+    phrases=WRITTEN,
+)
+def test_whatever_is_written_no_addition_says_an_earlier_one_again(
+    source: str, phrases: list[str]
+) -> None:
+    reading = read(source)
+    chosen = select(phrases, reading, ControlConfig())
+    for place, phrase in enumerate(chosen.kept):
+        assert repetition(phrase, chosen.kept[:place], reading.words) is None
+        assert opposition(phrase, chosen.kept[:place], reading.intent.text) is None
+        assert all(repetition(earlier, [phrase]) is None for earlier in chosen.kept[:place])
+    assert {*chosen.kept, *(item.phrase for item in chosen.dropped)} == {*phrases}
+    assert reading.part is not None and reading.part.end is not None
+    assert reading.extended(chosen.kept).startswith(source[: reading.part.end])
+    assert select(chosen.kept, reading, ControlConfig()).kept == chosen.kept
 
 
 def test_over_the_budget_fillers_go_first_then_the_last_phrase() -> None:

@@ -41,7 +41,7 @@ def test_it_gives_what_the_improver_gives(module: Any, bundled: Improver) -> Non
     prompt, receipt = run(module, "a cat in armor", 7)
     [expected] = bundled.improve("a cat in armor", seed=7)
     assert prompt == expected.prompt
-    assert json.loads(receipt) | {"schema_version": 3} == json.loads(receipt)
+    assert json.loads(receipt) | {"schema_version": 4} == json.loads(receipt)
     *_, third = bundled.improve("a cat in armor", seed=7, n=3, length="short", max_prompt_tokens=30)
     assert (
         run(module, "a cat in armor", 7, variant=2, length="short", max_prompt_tokens=30)[0]

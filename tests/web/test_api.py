@@ -121,7 +121,7 @@ def test_requests_that_share_batches_get_what_they_would_get_alone(
         alone = improver.improve(body.pop("prompts"), **body)
         found = answer.json()["results"]
         assert found == [
-            {"index": 0, **json.loads(json.dumps(one.to_dict())), "schema_version": 3}
+            {"index": 0, **json.loads(json.dumps(one.to_dict())), "schema_version": 4}
             for one in alone
         ]
 

@@ -12,7 +12,7 @@ from promptlift.prompts.clip_tokens import count_parts
 from promptlift.prompts.parts import parts_of
 from promptlift.prompts.syntax import parse
 from promptlift.records import SCHEMA_VERSION, Dropped, Improvement
-from promptlift.schema import upgraded
+from promptlift.schema import upgraded_settings
 from promptlift.tables import Fault, read_rows
 
 _NESTED = ("additions", "dropped", "notes", "checks", "settings")
@@ -109,7 +109,9 @@ def _improvement(path: Path, number: int, row: Mapping[str, Any], variant: int) 
             except ValueError as error:
                 raise InputError(f"{path} line {number}: `{name}` is not JSON: {error}") from error
     if isinstance(known.get("settings"), Mapping):
-        known["settings"] = upgraded(known["settings"])  # the row may be of an older version
+        known["settings"] = upgraded_settings(
+            known["settings"]
+        )  # the row may be of an older version
     try:
         known["dropped"] = tuple(Dropped(**item) for item in known.get("dropped", ()))
         numbers = {name: int(known.get(name, 0)) for name in ("seed", "clip_tokens")}

@@ -81,6 +81,11 @@ class ControlConfig:
     chunks: int = option(
         1, "Chunks of so many tokens that the prompt may fill, for tools that chain them.", least=1
     )
+    coherent: bool = option(
+        True,
+        "Drop additions that say again, in other words, what the prompt or an earlier one says, "
+        "and those that exclude an earlier one.",
+    )
 
     def __post_init__(self) -> None:
         wrong = [
@@ -162,6 +167,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "artists": "free",
         "safe": False,
         "keep_intent": False,
+        "coherent": False,
         "guards": False,
         "max_prompt_tokens": None,
     }

@@ -32,6 +32,7 @@ class Settings(TypedDict, total=False):
     guards: bool
     max_prompt_tokens: int | None
     chunks: int
+    coherent: bool
 
 
 class ImproveOptions(Settings, total=False):

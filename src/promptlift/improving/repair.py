@@ -25,7 +25,9 @@ def rewriting(
     the text stays as the model wrote it, less clauses that the options ban.
     """
     asked = (
-        control if control.guards else replace(control, keep_intent=False, max_prompt_tokens=None)
+        control
+        if control.guards
+        else replace(control, keep_intent=False, coherent=False, max_prompt_tokens=None)
     )
     chosen = select(split_clauses(text), reading, asked, ended=ended, said="")
     if not control.guards and not chosen.dropped:

@@ -6,7 +6,9 @@ from functools import lru_cache
 
 from promptlift.improving.config import ControlConfig
 from promptlift.prompts.clauses import plain_words
+from promptlift.prompts.coherence import opposition, repetition
 from promptlift.prompts.contradictions import contradiction
+from promptlift.prompts.intent import Text
 from promptlift.prompts.lexicon.offers import is_filler
 from promptlift.prompts.lexicon.words import unsafe_words
 from promptlift.prompts.reading import Reading
@@ -48,6 +50,7 @@ def select(
     before = plain_words(reading.words if said is None else said)
     given = plain_words(control.style or "")
     used = {plain_words(phrase) for phrase in used}
+    included = {plain_words(phrase) for phrase in control.include}
     for place, phrase in enumerate(phrases):
         reason = None
         words = plain_words(phrase)
@@ -68,6 +71,8 @@ def select(
             reason = _unwanted(phrase, words, reading, control)
             if reason is None and control.keep_intent:
                 reason = contradiction(reading.intent.text, phrase, ", ".join(result.kept))
+            if reason is None and control.coherent and words not in included:
+                reason = _incoherent(phrase, result.kept, reading, said)
         if reason is None:
             before += words
             result.kept.append(phrase)
@@ -102,6 +107,16 @@ def _unwanted(phrase: str, words: str, reading: Reading, control: ControlConfig)
     if unsafe and not set(plain_words(reading.prompt).split()).issuperset(unsafe):
         return "unsafe"
     return None
+
+
+def _incoherent(phrase: str, kept: Sequence[str], reading: Reading, said: str | None) -> str | None:
+    """Why a phrase does not go with those before it; what a rewriting says of the prompt does."""
+    asked = reading.intent.text
+    if said is not None and asked.stem_set & Text(phrase).stem_set:
+        return None
+    return repetition(phrase, kept, reading.words if said is None else said) or opposition(
+        phrase, kept, asked
+    )
 
 
 def _fits_quotes(phrase: str) -> bool:

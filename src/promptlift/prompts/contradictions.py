@@ -1,9 +1,12 @@
 """What of an addition does not go with a prompt: another count, colour, subject or medium."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
 
 from promptlift.prompts.intent import Text
+
+_Table = Sequence[tuple[str, Sequence[frozenset[str]]]]
 
 # Words of which two groups never go together, and what they speak of.
 _EXCLUSIVE: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -134,14 +137,17 @@ def _second_subject(asked: Text, text: Text) -> str | None:
 def _exclusive(source: Text, said: str, text: Text) -> str | None:
     if _EXCLUSIVE_WORDS.isdisjoint(text.word_set):
         return None
-    before = source.word_set | Text(said).word_set
-    for topic, groups in _EXCLUSIVES:
-        here = [index for index, group in enumerate(groups) if group & text.word_set]
-        if not here:
-            continue
-        there = [index for index, group in enumerate(groups) if group & before]
-        if there and not set(here) & set(there):
-            return f"another {topic}"
+    topic = excluded(_EXCLUSIVES, text.word_set, source.word_set | Text(said).word_set)
+    return f"another {topic}" if topic else None
+
+
+def excluded(table: _Table, words: frozenset[str], before: frozenset[str]) -> str | None:
+    """The first topic of a table of which words and earlier ones name groups, and none alike."""
+    for topic, groups in table:
+        here = {index for index, group in enumerate(groups) if group & words}
+        there = {index for index, group in enumerate(groups) if here and group & before}
+        if there and here.isdisjoint(there):
+            return topic
     return None
 
 

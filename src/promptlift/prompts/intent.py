@@ -37,7 +37,7 @@ _COLOURS = frozenset((
 ))  # fmt: skip
 _NEGATIONS = frozenset(("no", "without", "not", "never", "nobody", "none", "nor"))
 _ARTICLES = frozenset(("a", "an", "the", "any", "its", "his", "her", "their"))
-_STOP = frozenset((
+STOP = frozenset((
     "a", "an", "the", "and", "or", "but", "of", "in", "on", "at", "to", "from", "for", "with", "by",
     "as", "is", "are", "was", "were", "be", "been", "being", "it", "its", "this", "that", "these",
     "those", "his", "her", "their", "my", "your", "our", "he", "she", "they", "we", "you", "i",
@@ -134,7 +134,7 @@ class Text:
         stems: list[str] = []
         for index in range(place, min(place + _SPAN, len(self.words))):
             word = self.words[index]
-            if word in _STOP or (stems and word.endswith("ing")):
+            if word in STOP or (stems and word.endswith("ing")):
                 break
             stems.append(self.stems[index])
             if self.ends[index]:
@@ -227,7 +227,7 @@ def _find(text: Text) -> Iterable[Want]:
     # A colour or number that belongs to a thing is a want of its own.
     seen = {text.stems[place] for _, _, place in (*text.colours, *text.counts)}
     for word, root in zip(text.written, text.stems, strict=True):
-        if word.lower() not in _STOP and root not in seen and word.lower() not in _NUMBERS:
+        if word.lower() not in STOP and root not in seen and word.lower() not in _NUMBERS:
             seen.add(root)
             yield Want("content", word, (root,))
     for number, root, place in text.counts:
@@ -281,7 +281,7 @@ def _names(text: Text) -> Iterable[Want]:
             if text.ends[place + size - 1]:
                 break
         first = place == 0 or text.ends[place - 1]
-        if size > 1 or (size == 1 and not first and text.words[place] not in _STOP):
+        if size > 1 or (size == 1 and not first and text.words[place] not in STOP):
             words = tuple(text.words[place : place + size])
             if words not in seen:
                 yield Want("name", " ".join(text.written[place : place + size]), words)

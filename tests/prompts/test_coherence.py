@@ -1,0 +1,118 @@
+"""Whether additions go together."""
+
+import pytest
+
+from promptlift.prompts.coherence import opposition, repetition
+from promptlift.prompts.intent import Text
+
+
+@pytest.mark.parametrize(
+    ("said", "phrase"),
+    [
+        ("4k", "hd"),
+        ("8k uhd", "ultra high resolution"),
+        ("in 4K", "High-Res"),
+        ("detailed", "ultra detailed"),
+        ("intricate", "insanely detailed"),
+        ("sharp focus", "crisp"),
+        ("photorealistic", "hyper realistic"),
+        ("photo realism", "realistic render"),
+        ("professional photography", "35mm film photo"),
+        ("digital art", "digital painting"),
+        ("depth of field", "bokeh"),
+        ("vibrant colors", "full of colour"),
+        ("in a surrealist style", "surreal"),
+        ("dramatic lighting", "dramatic"),
+        ("dramatic", "dramatic lights"),
+        ("soft lights", "soft lighting"),
+        ("warm golden tones", "golden, warm tone"),
+        ("simple", "minimalist"),
+        ("best quality", "masterpiece"),
+    ],
+)
+def test_phrases_that_say_the_same(said: str, phrase: str) -> None:
+    assert repetition(phrase, ["mist", said]) == f"says {said} again"
+    assert repetition(said, [phrase]) == f"says {phrase} again"
+
+
+@pytest.mark.parametrize(
+    "phrase", ["HD in 4K", "8k high definition", "cartoon animation style as a cartoon"]
+)
+def test_phrases_that_say_a_thing_twice_themselves(phrase: str) -> None:
+    assert repetition(phrase, []) == "says a thing twice"
+
+
+@pytest.mark.parametrize(
+    "phrases",
+    [
+        ["highly detailed", "sharp focus", "8k", "high quality", "hdr"],
+        ["concept art", "digital painting", "illustration", "fantasy art"],
+        ["cinematic lighting", "volumetric lighting", "film still", "soft light", "soft focus"],
+        ["photorealistic", "professional photography", "4k uhd image", "award winning"],
+        ["oil on canvas", "digital illustration", "3d render", "good lighting"],
+        ["full body", "wide angle lens", "golden ratio", "black background"],
+        ["style", "great", "beautiful image"],
+    ],
+)
+def test_phrases_that_say_different_things(phrases: list[str]) -> None:
+    for place, phrase in enumerate(phrases):
+        assert repetition(phrase, phrases[:place]) is None
+    assert opposition("highly detailed", phrases, Text("a cat")) is None
+
+
+def test_words_of_several_phrases_are_said() -> None:
+    assert repetition("dark fantasy", ["dark sky", "epic fantasy"]) == "says others again"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "phrase", "again"),
+    [
+        ("a cat, 8 k, trending", "4k", True),
+        ("a highly detailed cat", "intricate details", True),
+        ("a cat, sharp", "sharp focus", True),
+        ("a shark with sharp teeth", "sharp focus", False),
+        ("a man in a detailed costume", "highly detailed", False),
+        ("a cat in dramatic evening light", "dramatic light", True),
+        ("a cat in light, a dramatic fall", "dramatic light", False),
+        ("a wall in contrast to the sky", "high contrast", False),
+        ("a photo of a cat", "professional photography", False),
+        ("", "4k", False),
+    ],
+)
+def test_what_the_prompt_says(prompt: str, phrase: str, again: bool) -> None:
+    assert repetition(phrase, [], prompt) == ("says the prompt again" if again else None)
+
+
+@pytest.mark.parametrize(
+    ("said", "phrase", "reason"),
+    [
+        ("black background", "white background", "another background"),
+        ("simple background", "in a forest background", "another background"),
+        ("close up", "full body shot", "another view"),
+        ("soft light", "hard lighting", "another light"),
+        ("studio lighting", "golden hour", "another light"),
+        ("16:9", "aspect ratio 4:3", "another aspect ratio"),
+        ("35mm", "85 mm", "another lens"),
+        ("f/1.4", "f 8", "another aperture"),
+        ("1920s", "in 1970s style", "another decade"),
+        ("high contrast", "low contrast", "another contrast"),
+        ("vibrant colors", "muted colors", "another palette"),
+        ("photorealistic", "cartoon style", "another style"),
+        ("a red ball", "two blue balls", "another colour of ball"),
+        ("two balls", "three balls", "another number of ball"),
+        ("minimalist", "intricate", "another manner"),
+        ("mist", "in a realistic style as a surrealist style", "contradicts itself"),
+    ],
+)
+def test_what_excludes_another(said: str, phrase: str, reason: str) -> None:
+    assert opposition(phrase, ["4k", said], Text("a cat")) == reason
+    assert opposition(phrase, [], Text("a cat")) == (
+        reason if reason == "contradicts itself" else None
+    )
+
+
+def test_what_the_prompt_has_of_both_excludes_nothing() -> None:
+    asked = Text("a red ball and a blue ball, a white background")
+    assert opposition("blue ball", ["red ball"], asked) is None
+    assert opposition("white background", [], asked) is None
+    assert opposition("black background", [], asked) == "another background"
