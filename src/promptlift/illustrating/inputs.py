@@ -109,9 +109,8 @@ def _improvement(path: Path, number: int, row: Mapping[str, Any], variant: int) 
             except ValueError as error:
                 raise InputError(f"{path} line {number}: `{name}` is not JSON: {error}") from error
     if isinstance(known.get("settings"), Mapping):
-        known["settings"] = upgraded_settings(
-            known["settings"]
-        )  # the row may be of an older version
+        # The row may be of an older version.
+        known["settings"] = upgraded_settings(known["settings"])
     try:
         known["dropped"] = tuple(Dropped(**item) for item in known.get("dropped", ()))
         numbers = {name: int(known.get(name, 0)) for name in ("seed", "clip_tokens")}
