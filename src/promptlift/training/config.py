@@ -9,6 +9,7 @@ from promptlift.improving.manifest import PAPER_PREFIX
 from promptlift.options import check, known_in, option
 
 POCKET_MODES = {"extend": "extend: ", "rewrite": "rewrite: "}
+DEFAULT_FORMS = {"tags": "", "paragraph": "paragraph, "}  # before the prefix of the mode
 # Chosen by reading results: without a minimum many additions are a single filler, and at
 # temperature 1 a model of this size strays.
 POCKET_DECODING = {
@@ -200,6 +201,24 @@ PRESETS: dict[str, dict[str, Any]] = {
         "training_sample": 300,
         "evaluation_decoding": "model",
         "evaluation_pairs": 100,
+        "licence": "Apache-2.0",
+    },
+    # A decoder-only model that knows the world, taught to write prompts.
+    "writer": {
+        "name": "writer",
+        "model": "HuggingFaceTB/SmolLM2-135M-Instruct",
+        "lora": True,
+        "lora_rank": 32,
+        "lora_alpha": 32.0,
+        "optimizer": "adamw",
+        "learning_rate": 1e-3,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": 40,
+        "weight_decay": 0.01,
+        "batch_size": 32,
+        "epochs": 1.0,
+        "max_source_tokens": 128,
+        "max_target_tokens": 160,
         "licence": "Apache-2.0",
     },
     "paper": _PAPER,

@@ -106,10 +106,11 @@ class EpochEvaluation:
         count = min(config.evaluation_pairs or len(pairs), len(pairs))
         self.indices = sorted(random.Random(config.seed).sample(range(len(pairs)), count))
         self.pairs = [pairs[index] for index in self.indices]
-        from promptlift.improving.engines.torch import TorchEngine
+        from promptlift.improving.engines.torch import torch_engine
 
         codec = Codec(start.tokenizer, SpecialTokens(**start.tokens))
-        self.model = LoadedModel(TorchEngine(start.t5), codec, card, f"{card.name}@training")
+        engine = torch_engine(start.unwrapped, codec.special.decoder_start)
+        self.model = LoadedModel(engine, codec, card, f"{card.name}@training")
 
     def __call__(self, step: int, epoch: float) -> dict[str, float]:
         """The figures of the log, by column.
