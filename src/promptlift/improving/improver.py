@@ -155,11 +155,17 @@ class Improver:
         return Session(self.model, decoding=decoding, control=control, batch_size=batch_size)
 
     def log_probability(
-        self, sources: Sequence[str], targets: Sequence[str], *, mode: str | None = None
+        self,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        *,
+        mode: str | None = None,
+        form: str = "tags",
     ) -> npt.NDArray[np.float64]:
         """Natural-log probability of each target given its source, the end token included.
 
         This is the model's own probability, before temperature and other rules; float64 [targets].
         """
-        found = log_probabilities(self.model, sources, targets, mode=self.card.mode(mode))
+        mode = self.card.mode(mode)
+        found = log_probabilities(self.model, sources, targets, mode=mode, form=form)
         return np.array([tokens.sum() for tokens in found])

@@ -160,7 +160,7 @@ class Job:
         return bool(json.loads(path.read_text(encoding="utf-8"))["gradient_checkpointing"])
 
     def _tokenized(self, pairs: list[Pair], start: Start) -> list[Row]:
-        return tokenized(pairs, start, self._card().prefix, self.config)
+        return tokenized(pairs, start, self._prefix, self.config)
 
     def _trainer(self, start: Start, validation: list[Pair], training: list[Pair]) -> Any:
         from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -237,6 +237,9 @@ class Job:
             merged(start).save_pretrained(str(self.model_folder))
         self.complete(self.model_folder, {**results, "config": asdict(self.config)})
         return results
+
+    def _prefix(self, mode: str, form: str) -> str:
+        return self.forms[form] + self.modes[mode]
 
     def _card(self, training: dict[str, Any] | None = None) -> ModelCard:
         modes = {pair.mode for pair in self.sides.learned}

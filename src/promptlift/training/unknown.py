@@ -69,7 +69,7 @@ def _lost(chars: list[str], start: "Start") -> set[str]:
     return {
         char
         for char, ids, text in zip(asked, encoded, texts, strict=True)
-        if start.tokens["unk"] in ids or "".join(text.split()) == "ab"
+        if start.tokens["unk"] in ids or (char not in text and "".join(text.split()) == "ab")
     }
 
 
