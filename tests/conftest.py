@@ -137,13 +137,13 @@ def make_llama(folder: Path, *, own_head: bool = False, seed: int = 0) -> Path:
              for end in ENDS]  # fmt: skip
     trainer = trainers.BpeTrainer(
         vocab_size=340,
-        special_tokens=["<|start|>", "<|end|>"],
+        special_tokens=["<|endoftext|>", "<|end|>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     backend.train_from_iterator(texts, trainer)
     PreTrainedTokenizerFast(
-        tokenizer_object=backend, bos_token="<|start|>", eos_token="<|end|>"
+        tokenizer_object=backend, bos_token="<|endoftext|>", eos_token="<|end|>"
     ).save_pretrained(str(folder))
     torch.manual_seed(seed)
     model = LlamaForCausalLM(

@@ -60,7 +60,7 @@ def test_a_row_is_source_start_and_target_and_only_the_target_is_learned(start: 
     long = replace(pair, source="a very long and winding source", target="with as long a target")
     row, cut = tokenized([pair, long], start, lambda mode, form: "", config)
     text = start.tokenizer.decode(row["input_ids"], skip_special_tokens=False)
-    assert text == "a cat<|start|>4k<|end|>"
+    assert text == "a cat<|endoftext|>4k<|end|>"
     count = learned_tokens(row)
     assert row["labels"] == [IGNORED] * (len(row["input_ids"]) - count) + row["input_ids"][-count:]
     assert start.tokenizer.decode(source_of(row)) == "a cat"

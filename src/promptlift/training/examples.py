@@ -147,8 +147,10 @@ def collate(
         # The logits of a token foretell the next one, so the last token not learned counts.
         unused = min(row["labels"].count(IGNORED) for row in rows) - 1
         if unused >= 0:
-            labels = labels[:, unused:]
-            batch["logits_to_keep"] = labels.shape[1]
+            longest = labels.shape[1]
+            kept = min(longest, longest_of(longest - unused))
+            labels = labels[:, longest - kept :]
+            batch["logits_to_keep"] = kept
         return {**batch, "labels": labels}
 
     return join

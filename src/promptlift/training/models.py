@@ -137,12 +137,12 @@ def base_card(model: str | None) -> ModelCard:
 
 def _is_t5(model: str) -> bool:
     """Whether a model without a card is a T5, as the paper's; one that cannot be read may be."""
-    from transformers import PretrainedConfig
-
     from promptlift.improving.engines.torch import gguf_file
 
     if gguf_file(model):
         return False
+    from transformers import PretrainedConfig
+
     try:
         found, _ = PretrainedConfig.get_config_dict(model)
     except (OSError, ValueError):  # loading it will say why
