@@ -43,13 +43,13 @@ class Improver:
         """Load a model.
 
         Args:
-            model: None for the bundled model; an exported folder; or a T5 or FLAN-T5 as folder or
-                Hub name (needs the extra `train`).
+            model: None for the bundled model; an exported folder; or a T5, FLAN-T5 or Llama as
+                folder or Hub name (needs the extra `train`).
             threads: processor threads to use; all cores where None.
 
         Raises:
             ConfigError: `threads` is below 1, or far above the number of processors.
-            ModelError: the model is missing, incomplete or not a T5.
+            ModelError: the model is missing, incomplete or of another kind.
             MissingExtraError: it is not exported, and PyTorch is not installed.
         """
         return cls(load_model(model, threads=threads))

@@ -32,7 +32,8 @@ class TrainingConfig:
 
     name: str | None = option(None, "Name of the model; pocket, or that of the base model.")
     model: str | None = option(
-        None, "T5 or FLAN-T5 to fine-tune, a folder or a Hub name; none trains from scratch."
+        None,
+        "T5, FLAN-T5 or Llama to fine-tune, a folder or a Hub name; none trains a T5 from scratch.",
     )
     vocab_size: int = option(4096, "Pieces of the tokenizer trained from scratch.", least=300)
     d_model: int = option(320, "Width, for a model from scratch.", least=1)
@@ -41,7 +42,10 @@ class TrainingConfig:
     num_decoder_layers: int = option(4, "Decoder layers, for a model from scratch.", least=1)
     num_heads: int = option(5, "Attention heads, for a model from scratch.", least=1)
     dropout_rate: float | None = option(
-        None, "Dropout; 0 from scratch, else the model's own.", least=0, below=1
+        None,
+        "Dropout, of a Llama in its attention; 0 from scratch, else the model's own.",
+        least=0,
+        below=1,
     )
     tasks: str = option(
         "both",
