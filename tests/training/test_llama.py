@@ -5,12 +5,14 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import LlamaForCausalLM
 
 from promptlift.improving.engines.torch import load_torch
+from promptlift.improving.engines.torch_llama import LlamaEngine
 from promptlift.improving.improver import Improver
 from promptlift.improving.manifest import CARD_FILE, PAPER_PREFIX, ModelCard
 from promptlift.pairs.load import load_pairs, write_pairs
@@ -21,6 +23,7 @@ from promptlift.training.checkpoints import complete_checkpoints
 from promptlift.training.config import PRESETS, TrainingConfig
 from promptlift.training.data import Sides
 from promptlift.training.examples import IGNORED, collate, learned_tokens, source_of, tokenized
+from promptlift.training.memory import cache_bytes
 from promptlift.training.models import Start, base_card, start_model
 from promptlift.training.train import measure_run, train
 from promptlift.training.unknown import unknown_characters
@@ -162,6 +165,15 @@ def test_a_preflight_measures_a_decoder_alone(llama_folder: Path) -> None:
     config = settings(llama_folder, epochs=1.0, evaluation_decoding="model", lora=True)
     found = measure_run(PAIRS, config)
     assert found.fits and found.seconds_per_update > 0 and found.evaluation_seconds > 0
+
+
+def test_keys_and_values_are_those_of_a_cache(start: Start) -> None:
+    config = start.unwrapped.config
+    state = LlamaEngine(start.unwrapped, 0).start(*[np.ones((3, 7), dtype=np.int64)] * 2)
+    for _ in range(5):
+        state.step(np.zeros(3, dtype=np.int64))
+    held = sum(4 * (one.keys.numel() + one.values.numel()) for one in state._cache.layers)
+    assert cache_bytes(config, 3, 5 + 7) == held
 
 
 def test_a_model_without_a_card_takes_the_prefixes_of_its_kind(
