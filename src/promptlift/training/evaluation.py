@@ -100,17 +100,17 @@ class EpochEvaluation:
         card: ModelCard, evaluator: Evaluator | None, processes: Processes,
         stop_asked: Callable[[], bool], report: Callable[[str], None],
     ) -> None:  # fmt: skip
-        self.options: dict[str, tuple[DecodingConfig, ControlConfig]] = {}
-        for form in card.forms:
-            options = decoding_of(config, card, form)
-            assert options is not None
-            self.options[form] = options
         self.folder, self.seed = folder / "evaluations", config.seed
         self.evaluator, self.processes = evaluator, processes
         self.stop_asked, self.report, self.start = stop_asked, report, start
         count = min(config.evaluation_pairs or len(pairs), len(pairs))
         self.indices = sorted(random.Random(config.seed).sample(range(len(pairs)), count))
         self.pairs = [pairs[index] for index in self.indices]
+        self.options: dict[str, tuple[DecodingConfig, ControlConfig]] = {}
+        for form in dict.fromkeys([*card.forms, *(pair.form for pair in self.pairs)]):
+            options = decoding_of(config, card, form)
+            assert options is not None
+            self.options[form] = options
         from promptlift.improving.engines.torch import torch_engine
 
         codec = Codec(start.tokenizer, SpecialTokens(**start.tokens))

@@ -66,7 +66,7 @@ def prune(model: Any, tokenizer: Any, texts: Iterable[str]) -> tuple[Any, Any]:
             f"the vocabulary of a {model.config.model_type!r} model with a {kind} tokenizer cannot "
             "be pruned; only that of a Llama with a BPE tokenizer can."
         )
-    kept = kept_pieces(backend, texts)
+    kept = sorted({*kept_pieces(backend, texts), *tokenizer.all_special_ids})
     new_ids = {old: new for new, old in enumerate(kept)}
     _keep_rows(model, kept, new_ids)
     return model, _smaller_tokenizer(tokenizer, new_ids)
@@ -120,8 +120,7 @@ def _keep_rows(model: Any, kept: list[int], new_ids: dict[int, int]) -> None:
     )
     embedding.num_embeddings = head.out_features = len(kept)
     model.vocab_size = model.model.vocab_size = len(kept)
-    padding = embedding.padding_idx
-    embedding.padding_idx = model.model.padding_idx = None if padding is None else new_ids[padding]
+    embedding.padding_idx = model.model.padding_idx = new_ids.get(embedding.padding_idx)
     for config in (model.config, model.generation_config):
         for name in ("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id"):
             found = getattr(config, name, None)
