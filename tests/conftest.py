@@ -124,6 +124,55 @@ def t5_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_t5(tmp_path_factory.mktemp("models") / "t5", own_head=False)
 
 
+def make_llama(folder: Path, *, own_head: bool = False, seed: int = 0) -> Path:
+    """A small Llama with random weights and a byte-level BPE, without a padding token."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    texts = [f"{mode}{head}, {end}" for mode in POCKET_MODES.values() for head in HEADS
+             for end in ENDS]  # fmt: skip
+    trainer = trainers.BpeTrainer(
+        vocab_size=340,
+        special_tokens=["<|endoftext|>", "<|end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer)
+    PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<|endoftext|>", eos_token="<|end|>"
+    ).save_pretrained(str(folder))
+    torch.manual_seed(seed)
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=backend.get_vocab_size(),
+            hidden_size=32,
+            intermediate_size=48,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            tie_word_embeddings=not own_head,
+            bos_token_id=0,
+            eos_token_id=1,
+        )
+    )
+    for name, weight in model.named_parameters():
+        # Their start, 1 and next to nothing, would hide mistakes.
+        weight.data += (0.5 if "norm" in name else 0.15) * torch.randn_like(weight)
+    model.save_pretrained(str(folder))
+    ModelCard(name=folder.name, modes=POCKET_MODES, licence="Apache-2.0").write(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two layers, width 32, four heads, two of keys, tied head."""
+    return make_llama(tmp_path_factory.mktemp("models") / "llama")
+
+
 @pytest.fixture(scope="session")
 def paper_folder(t5_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny T5 as the paper has it: without a card, so that it only rewrites."""

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
-from promptlift.improving.engines.torch import load_torch
+from promptlift.improving.engines.torch import TorchModel, load_torch
 from promptlift.improving.manifest import PAPER_PREFIX, ModelCard
 from promptlift.pairs.load import load_pairs, load_prompts, write_pairs
 from promptlift.records import Pair
@@ -33,6 +33,7 @@ from promptlift.tables import Row
 from promptlift.training.config import TrainingConfig
 from promptlift.training.examples import collate, tokenized
 from promptlift.training.memory import peak_resident
+from promptlift.training.models import Start
 from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
 from promptlift.training.train import train
 
@@ -136,10 +137,7 @@ def learn_as_the_script(folder: Path, every: int, pause: Callable[[], None]) -> 
     loaded = load_torch(str(folder / "model"))
     model = loaded.engine.model
     examples = tokenized(
-        pairs_of(folder / "pairs.jsonl"),
-        loaded.codec.encode_targets,
-        {"rewrite": PAPER_PREFIX},
-        config,
+        pairs_of(folder / "pairs.jsonl"), start_of(loaded), lambda mode, form: PAPER_PREFIX, config
     )
     trainer = Seq2SeqTrainer(
         model=model,
@@ -170,6 +168,11 @@ def learn_as_the_script(folder: Path, every: int, pause: Callable[[], None]) -> 
         part.save_pretrained(str(folder / "script" / "model"))
 
 
+def start_of(loaded: TorchModel) -> Start:
+    """A loaded model as training begins with it."""
+    return Start(loaded.engine.model, loaded.codec.tokenizer, vars(loaded.codec.special))
+
+
 def child(side: str, folder: Path, every: int) -> None:
     """Learn a round whenever the other side waits: a line in, the seconds it took out."""
     started: list[float] = []
@@ -191,12 +194,7 @@ def loss_of(folder: Path, pairs: list[Pair]) -> float:
     """Mean loss of a target token in fp32, without dropout."""
     loaded = load_torch(str(folder))
     config = TrainingConfig.resolve("paper", {})
-    rows = tokenized(
-        pairs,
-        loaded.codec.encode_targets,
-        {"rewrite": PAPER_PREFIX},
-        config,
-    )
+    rows = tokenized(pairs, start_of(loaded), lambda mode, form: PAPER_PREFIX, config)
     join, total, tokens = collate(loaded.codec.special.pad), 0.0, 0
     with torch.no_grad():
         for at in range(0, len(rows), 8):

@@ -37,7 +37,11 @@ def test_a_process_alone_has_nobody_to_wait_for(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_learns(t5v11_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["t5v11_folder", "llama_folder"])
+def test_two_processes_learn_what_one_learns(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder = request.getfixturevalue(kind)
     # A multiple of the batch: else the last batch of an epoch is filled up from its beginning.
     write_pairs(tmp_path / "pairs.jsonl", PAIRS[:24])
     write_pairs(tmp_path / "validation.jsonl", [*VALIDATION, *VALIDATION[:3]])
@@ -46,7 +50,7 @@ def test_two_processes_learn_what_one_learns(t5v11_folder: Path, tmp_path: Path)
     for name, command, size in (("one", ALONE, 8), ("two", TWO, 4)):
         subprocess.run(
             [
-                *command, "train", "--model", str(t5v11_folder), *flags,
+                *command, "train", "--model", str(folder), *flags,
                 "--batch-size", str(size), "--eval-batch-size", "2",
                 "--pairs", str(tmp_path / "pairs.jsonl"),
                 "--validation", str(tmp_path / "validation.jsonl"),

@@ -246,8 +246,10 @@ def test_predictions_are_those_of_improving(whole: Path, t5v11_folder: Path) -> 
         whole, VALIDATION[:3], config, start=start, card=card, evaluator=None,
         processes=Processes(), stop_asked=lambda: False, report=silent,
     )  # fmt: skip
-    assert (found.decoding.min_new_tokens, found.decoding.max_new_tokens) == (39, 999)
-    found.decoding = replace(found.decoding, max_new_tokens=60)  # random weights seldom end
+    decoding, control = found.options["tags"]
+    assert (decoding.min_new_tokens, decoding.max_new_tokens) == (39, 999)
+    # Random weights seldom end.
+    found.options["tags"] = (replace(decoding, max_new_tokens=60), control)
     start.model.eval()
     improved = Improver.load(whole / "model").improve(
         [pair.source for pair in VALIDATION[:3]],

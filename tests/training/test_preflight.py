@@ -11,7 +11,7 @@ import torch
 from transformers import T5ForConditionalGeneration
 
 from promptlift.errors import ConfigError
-from promptlift.improving.engines.torch import TorchEngine
+from promptlift.improving.engines.torch_t5 import T5Engine
 from promptlift.records import Pair
 from promptlift.training import memory
 from promptlift.training.examples import Row, tokenized
@@ -103,9 +103,7 @@ def test_checkpointing_comes_on_where_memory_asks_for_it(
 
 def test_keys_and_values_are_those_of_a_cache(t5v11_folder: Path) -> None:
     model = T5ForConditionalGeneration.from_pretrained(t5v11_folder)
-    state = TorchEngine(model).start(
-        np.ones((3, 7), dtype=np.int64), np.ones((3, 7), dtype=np.int64)
-    )
+    state = T5Engine(model).start(np.ones((3, 7), dtype=np.int64), np.ones((3, 7), dtype=np.int64))
     for _ in range(5):
         state.step(np.zeros(3, dtype=np.int64))
     cache = state._cache
@@ -141,7 +139,7 @@ def test_a_device_too_small_for_the_weights_is_said(t5v11_folder: Path) -> None:
         return start
 
     def encoded(pairs: list[Pair], start: Start) -> list[Row]:
-        return tokenized(pairs, start.encode, {"rewrite": ""}, config)
+        return tokenized(pairs, start, lambda mode, form: "", config)
 
     config = settings(t5v11_folder, epochs=1.0)
     found = measure(

@@ -23,7 +23,8 @@ NoOpen = Annotated[bool, typer.Option("--no-open", help="Do not open a browser."
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing --output.")]
 ModelName = Annotated[
-    str | None, opt("Exported folder, T5 folder or Hub name [the bundled model].", "--model", "-m")
+    str | None,
+    opt("Exported folder, T5 or Llama folder or Hub name [the bundled model].", "--model", "-m"),
 ]
 TorchThreads = Annotated[
     int | None, opt("Processor threads [those of the run, or those that are free].", "--threads")

@@ -13,6 +13,13 @@ from promptlift.pairs.config import ColumnsConfig
 from promptlift.scoring.text.config import TextConfig
 from promptlift.training.config import TrainingConfig
 
+_PRESETS = (
+    "pocket: the bundled model's settings; writer: LoRA of a Llama, SmolLM2-135M-Instruct unless "
+    "--model names another; pocket-world: a small rewriter for the pocket picture world, in "
+    "minutes; paper: the paper's; paper-exact: evaluated as its script does, cut, greedy and with "
+    "roberta-large, too."
+)
+
 
 @takes(TrainingConfig, "settings", show_defaults=False)
 @takes(ColumnsConfig, "columns", only=["source", "target", "keep_unfit"])
@@ -27,11 +34,7 @@ def train(
     output: Annotated[Path | None, opt("Run folder.", "--output", "-o")] = None,
     preset: Annotated[
         str,
-        typer.Option(
-            help="pocket: the bundled model's settings; pocket-world: a small rewriter for the "
-            "pocket picture world, in minutes; paper: the paper's; paper-exact: evaluated as its "
-            "script does, cut, greedy and with roberta-large, too."
-        ),
+        typer.Option(help=_PRESETS),
     ] = "pocket",
     preflight: Annotated[
         bool | None,
@@ -58,6 +61,8 @@ def train(
       promptlift train --preset paper --lora --preflight
 
       promptlift train --model google/flan-t5-small --pairs pairs.csv --output runs/flan
+
+      promptlift train --preset writer --pairs pairs.jsonl --output runs/writer
 
       torchrun --nproc-per-node 2 -m promptlift train --preset paper --output runs/paper
     """

@@ -43,9 +43,9 @@ class Generator:
         self.model, self.decoding, self.given_up = model, decoding, given_up
         self.batch_size, self.constraints = batch_size, model.constraints(control)
         special = model.codec.special
-        self._suppressed = np.array(
-            [special.pad, special.unk] if control.guards else [], dtype=np.int64
-        )
+        # A model without padding or unknown pieces has its end token in their place.
+        never = {special.pad, special.unk, special.decoder_start} - {special.eos}
+        self._suppressed = np.array(sorted(never) if control.guards else [], dtype=np.int64)
 
     def write(self, sources: Sequence[Source], mode: str) -> list[tuple[str, bool]]:
         """A text for each source, and whether the model ended it itself."""

@@ -43,13 +43,13 @@ class Improver:
         """Load a model.
 
         Args:
-            model: None for the bundled model; an exported folder; or a T5 or FLAN-T5 as folder or
-                Hub name (needs the extra `train`).
+            model: None for the bundled model; an exported folder; or a T5, FLAN-T5 or Llama as
+                folder or Hub name (needs the extra `train`).
             threads: processor threads to use; all cores where None.
 
         Raises:
             ConfigError: `threads` is below 1, or far above the number of processors.
-            ModelError: the model is missing, incomplete or not a T5.
+            ModelError: the model is missing, incomplete or of another kind.
             MissingExtraError: it is not exported, and PyTorch is not installed.
         """
         return cls(load_model(model, threads=threads))
@@ -155,11 +155,17 @@ class Improver:
         return Session(self.model, decoding=decoding, control=control, batch_size=batch_size)
 
     def log_probability(
-        self, sources: Sequence[str], targets: Sequence[str], *, mode: str | None = None
+        self,
+        sources: Sequence[str],
+        targets: Sequence[str],
+        *,
+        mode: str | None = None,
+        form: str = "tags",
     ) -> npt.NDArray[np.float64]:
         """Natural-log probability of each target given its source, the end token included.
 
         This is the model's own probability, before temperature and other rules; float64 [targets].
         """
-        found = log_probabilities(self.model, sources, targets, mode=self.card.mode(mode))
+        mode = self.card.mode(mode)
+        found = log_probabilities(self.model, sources, targets, mode=mode, form=form)
         return np.array([tokens.sum() for tokens in found])

@@ -15,17 +15,22 @@ _BATCH_SIZE = 32
 
 
 def log_probabilities(
-    model: LoadedModel, sources: Sequence[str], targets: Sequence[str], *, mode: str
+    model: LoadedModel,
+    sources: Sequence[str],
+    targets: Sequence[str],
+    *,
+    mode: str,
+    form: str = "tags",
 ) -> list[FloatArray]:
     """Natural-log probability of each target's tokens given its source, the end token's last.
 
     Raises:
         InputError: there are not as many sources as targets.
-        ConfigError: the model has not learned the mode.
+        ConfigError: the model has not learned the mode or the form.
     """
     if len(sources) != len(targets):
         raise InputError(f"{len(sources)} sources and {len(targets)} targets: give as many.")
-    prefix = model.card.prefix(mode)
+    prefix = model.card.prefix(mode, form)
     encoded = model.codec.encode([prefix + source for source in sources])
     ids = model.codec.encode_targets(targets)
     result: list[FloatArray] = [np.zeros(0)] * len(sources)

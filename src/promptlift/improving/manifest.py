@@ -46,7 +46,7 @@ class ModelCard:
 
     @classmethod
     def read(cls, folder: Path) -> "ModelCard":
-        """The card of a trained folder; that of a plain T5 where it has none or is a Hub name."""
+        """The card of a trained folder; that of the paper where it has none or is a Hub name."""
         path = folder / CARD_FILE
         if not path.exists():
             return cls(name=folder.name, modes={"rewrite": PAPER_PREFIX})

@@ -14,7 +14,7 @@ from promptlift.errors import InputError
 from promptlift.pairs.check import check_encodable, check_text, same_text
 from promptlift.pairs.unfit import KINDS, counted, unfit
 from promptlift.prompts.frames import is_json_prompt
-from promptlift.records import MODES, Pair
+from promptlift.records import FORMS, MODES, Pair
 from promptlift.tables import Fault, Row, read_rows, write_rows
 
 # Names that published data sets give to source and target, tried in this order.
@@ -50,7 +50,8 @@ def load_pairs(
 
     Columns are those of `COLUMN_NAMES`, in any letter case, that the first row with such columns
     has, unless named; for one that is named alone, the other is its partner there. A column `mode`
-    says "extend" or "rewrite"; without it all pairs are for `mode`. `report` is told which columns
+    says "extend" or "rewrite"; without it all pairs are for `mode`. A column `form` says "tags" or
+    "paragraph"; without it all are "tags". `report` is told which columns
     were taken. A text that UTF-8 cannot hold is a `Fault`; with `check` a row that is too short or
     long, damaged by a wrong encoding, or equal on both sides is one too. Without `keep_unfit` a row
     whose target, or source, is no prompt to learn is `Unfit`.
@@ -217,9 +218,20 @@ def fit_prompts(rows: Iterable[Row | Fault]) -> Iterator[Row | Fault]:
 
 
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
-    """Write pairs with columns source, target and mode; JSONL, CSV, TSV or Parquet by ending."""
-    rows = ({"source": p.source, "target": p.target, "mode": p.mode} for p in pairs)
-    write_rows(path, rows, ("source", "target", "mode"))
+    """Write pairs with columns source, target and mode; JSONL, CSV, TSV or Parquet by ending.
+
+    A column `form` is added where the target of some pair is no tags.
+    """
+    every = list(pairs)
+    names = pair_columns(every)
+    rows = ({name: getattr(pair, name) for name in names} for pair in every)
+    write_rows(path, rows, names)
+
+
+def pair_columns(pairs: Iterable[Pair]) -> tuple[str, ...]:
+    """The columns that hold all of the pairs."""
+    plain = ("source", "target", "mode")
+    return plain if all(pair.form == "tags" for pair in pairs) else (*plain, "form")
 
 
 class _FaultyRowError(Exception):
@@ -331,7 +343,10 @@ def _pair(fields: Mapping[str, Any], columns: tuple[str, str], mode: str, check:
     mode = fields.get(_actual(fields, "mode") or "mode") or mode
     if mode not in MODES:
         raise _FaultyRowError(f"`mode` is {mode!r} and must be one of {', '.join(MODES)}")
-    return Pair(source=source, target=target, mode=mode)
+    form = fields.get(_actual(fields, "form") or "form") or "tags"
+    if form not in FORMS:
+        raise _FaultyRowError(f"`form` is {form!r} and must be one of {', '.join(FORMS)}")
+    return Pair(source=source, target=target, mode=mode, form=form)
 
 
 def _unfit_pair(number: int, pair: Pair, columns: tuple[str, str]) -> Unfit | None:

@@ -174,9 +174,8 @@ def whole_target(row: Row) -> str | None:
     """The whole prompt that a row's target stands for; None where it has no target."""
     if not row.get("target"):
         return None
-    return whole_prompt(
-        Pair(source=row["source"], target=row["target"], mode=row.get("mode") or "rewrite")
-    )
+    mode, form = row.get("mode") or "rewrite", row.get("form") or "tags"
+    return whole_prompt(Pair(source=row["source"], target=row["target"], mode=mode, form=form))
 
 
 def _read_log(folder: Path, missing: list[str]) -> list[dict[str, float]]:

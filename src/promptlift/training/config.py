@@ -9,6 +9,7 @@ from promptlift.improving.manifest import PAPER_PREFIX
 from promptlift.options import check, known_in, option
 
 POCKET_MODES = {"extend": "extend: ", "rewrite": "rewrite: "}
+DEFAULT_FORMS = {"tags": "", "paragraph": "paragraph, "}  # before the prefix of the mode
 # Chosen by reading results: without a minimum many additions are a single filler, and at
 # temperature 1 a model of this size strays.
 POCKET_DECODING = {
@@ -31,7 +32,8 @@ class TrainingConfig:
 
     name: str | None = option(None, "Name of the model; pocket, or that of the base model.")
     model: str | None = option(
-        None, "T5 or FLAN-T5 to fine-tune, a folder or a Hub name; none trains from scratch."
+        None,
+        "T5, FLAN-T5 or Llama to fine-tune, a folder or a Hub name; none trains a T5 from scratch.",
     )
     vocab_size: int = option(4096, "Pieces of the tokenizer trained from scratch.", least=300)
     d_model: int = option(320, "Width, for a model from scratch.", least=1)
@@ -40,7 +42,10 @@ class TrainingConfig:
     num_decoder_layers: int = option(4, "Decoder layers, for a model from scratch.", least=1)
     num_heads: int = option(5, "Attention heads, for a model from scratch.", least=1)
     dropout_rate: float | None = option(
-        None, "Dropout; 0 from scratch, else the model's own.", least=0, below=1
+        None,
+        "Dropout, of a Llama in its attention; 0 from scratch, else the model's own.",
+        least=0,
+        below=1,
     )
     tasks: str = option(
         "both",
@@ -200,6 +205,24 @@ PRESETS: dict[str, dict[str, Any]] = {
         "training_sample": 300,
         "evaluation_decoding": "model",
         "evaluation_pairs": 100,
+        "licence": "Apache-2.0",
+    },
+    # A decoder-only model that knows the world, taught to write prompts.
+    "writer": {
+        "name": "writer",
+        "model": "HuggingFaceTB/SmolLM2-135M-Instruct",
+        "lora": True,
+        "lora_rank": 32,
+        "lora_alpha": 32.0,
+        "optimizer": "adamw",
+        "learning_rate": 1e-3,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": 40,
+        "weight_decay": 0.01,
+        "batch_size": 32,
+        "epochs": 1.0,
+        "max_source_tokens": 128,
+        "max_target_tokens": 160,
         "licence": "Apache-2.0",
     },
     "paper": _PAPER,

@@ -4,7 +4,7 @@ import hashlib
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from promptlift.errors import ConfigError, InputError
@@ -195,12 +195,16 @@ def with_both_tasks(pairs: Iterable[Pair]) -> list[Pair]:
     """The pairs; where all of them are to rewrite, the cuts of their targets, to extend, too."""
     learned = list(pairs)
     if all(pair.mode == "rewrite" for pair in learned):
-        learned += [cut for pair in learned if (cut := cut_prompt(pair.target))]
+        learned += [
+            replace(cut, form=pair.form) for pair in learned if (cut := cut_prompt(pair.target))
+        ]
     return learned
 
 
 def _hash_of(pairs: list[Pair]) -> str:
     digest = hashlib.sha256()
     for pair in pairs:
-        digest.update(f"{pair.mode}\0{pair.source}\0{pair.target}\n".encode())
+        # As it was before there were forms.
+        kind = pair.mode if pair.form == "tags" else f"{pair.mode} {pair.form}"
+        digest.update(f"{kind}\0{pair.source}\0{pair.target}\n".encode())
     return digest.hexdigest()

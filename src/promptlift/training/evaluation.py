@@ -19,6 +19,7 @@ from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_o
 from promptlift.improving.manifest import ModelCard
 from promptlift.improving.model import LoadedModel
 from promptlift.improving.session import Ask, Session
+from promptlift.pairs.load import pair_columns
 from promptlift.progress import Pulse
 from promptlift.records import Pair
 from promptlift.tables import write_rows
@@ -51,9 +52,9 @@ Evaluator = Callable[
 
 
 def decoding_of(
-    config: TrainingConfig, card: ModelCard
+    config: TrainingConfig, card: ModelCard, form: str = "tags"
 ) -> tuple[DecodingConfig, ControlConfig] | None:
-    """The options that predictions are generated with; None where none are.
+    """The options that predictions of a form are generated with; None where none are.
 
     All pairs are generated for, also those whose source improving would leave alone.
     "paper-exact" is `Seq2SeqTrainer` without `generation_max_length`: greedy, and the default
@@ -62,9 +63,11 @@ def decoding_of(
     """
     if config.evaluation_decoding == "none":
         return None
-    if config.evaluation_decoding == "model":
-        return resolve_options(card.decoding, None, {"force": True})
     options: dict[str, Any] = {"force": True}
+    if form != "tags":
+        options["form"] = form
+    if config.evaluation_decoding == "model":
+        return resolve_options(card.decoding, None, options)
     if config.evaluation_decoding == "paper-exact":
         options |= {
             "do_sample": False,
@@ -97,19 +100,22 @@ class EpochEvaluation:
         card: ModelCard, evaluator: Evaluator | None, processes: Processes,
         stop_asked: Callable[[], bool], report: Callable[[str], None],
     ) -> None:  # fmt: skip
-        options = decoding_of(config, card)
-        assert options is not None
-        self.decoding, self.control = options
         self.folder, self.seed = folder / "evaluations", config.seed
         self.evaluator, self.processes = evaluator, processes
         self.stop_asked, self.report, self.start = stop_asked, report, start
         count = min(config.evaluation_pairs or len(pairs), len(pairs))
         self.indices = sorted(random.Random(config.seed).sample(range(len(pairs)), count))
         self.pairs = [pairs[index] for index in self.indices]
-        from promptlift.improving.engines.torch import TorchEngine
+        self.options: dict[str, tuple[DecodingConfig, ControlConfig]] = {}
+        for form in dict.fromkeys([*card.forms, *(pair.form for pair in self.pairs)]):
+            options = decoding_of(config, card, form)
+            assert options is not None
+            self.options[form] = options
+        from promptlift.improving.engines.torch import torch_engine
 
         codec = Codec(start.tokenizer, SpecialTokens(**start.tokens))
-        self.model = LoadedModel(TorchEngine(start.t5), codec, card, f"{card.name}@training")
+        engine = torch_engine(start.unwrapped, codec.special.decoder_start)
+        self.model = LoadedModel(engine, codec, card, f"{card.name}@training")
 
     def __call__(self, step: int, epoch: float) -> dict[str, float]:
         """The figures of the log, by column.
@@ -137,21 +143,27 @@ class EpochEvaluation:
         if self.evaluator is not None:
             self.report(f"epoch {epoch:.2f}: scoring {len(predictions)} predictions")
             scores, rows = self.evaluator(self.pairs, predictions)
+        names = pair_columns(self.pairs)
+        pair_fields = ({name: getattr(pair, name) for name in names} for pair in self.pairs)
         lines = (
-            {"index": index, **vars(pair), "prediction": prediction, **row}
-            for index, pair, prediction, row in zip(
-                self.indices, self.pairs, predictions, rows, strict=True
+            {"index": index, **fields, "prediction": prediction, **row}
+            for index, fields, prediction, row in zip(
+                self.indices, pair_fields, predictions, rows, strict=True
             )
         )
         write_rows(path.with_suffix(".jsonl"), lines, ())
-        settings = {**asdict(self.decoding), **asdict(self.control), "seed": self.seed}
+        # By form where there are several.
+        settings = {
+            form: {**asdict(decoding), **asdict(control), "seed": self.seed}
+            for form, (decoding, control) in self.options.items()
+        }
         write_json(
             path,
             {
                 "schema_version": SCHEMA_VERSION,
                 "step": step,
                 "epoch": epoch,
-                "decoding": settings,
+                "decoding": settings if len(settings) > 1 else next(iter(settings.values())),
                 "scores": scores,
             },
         )
@@ -171,7 +183,7 @@ class EpochEvaluation:
                     raise Stopped
                 window = self.pairs[len(done) : len(done) + size]
                 own = window[self.processes.index :: self.processes.count]
-                parts = self.processes.gather(list(self.predict(own)))
+                parts = self.processes.gather(self.predict(own))
                 shared = [parts[i % len(parts)][i // len(parts)] for i in range(len(window))]
                 done += shared
                 if self.processes.main:
@@ -179,8 +191,17 @@ class EpochEvaluation:
                 self.report(f"generated {len(done)} of {len(self.pairs)} predictions")
         return done
 
-    def predict(self, pairs: Sequence[Pair]) -> Iterator[str]:
-        """The whole improved prompt of each pair, whatever its mode."""
+    def predict(self, pairs: Sequence[Pair]) -> list[str]:
+        """The whole improved prompt of each pair, whatever its mode and form."""
+        found: dict[int, str] = {}
+        for form in dict.fromkeys(pair.form for pair in pairs):
+            places = [place for place, pair in enumerate(pairs) if pair.form == form]
+            prompts = self._predict([pairs[place] for place in places], form)
+            found |= dict(zip(places, prompts, strict=True))
+        return [found[place] for place in range(len(pairs))]
+
+    def _predict(self, pairs: Sequence[Pair], form: str) -> Iterator[str]:
+        decoding, control = self.options[form]
         pulse = Pulse(self.report)
 
         def given_up() -> bool:  # is called before each token
@@ -188,7 +209,7 @@ class EpochEvaluation:
             return False
 
         session = Session(
-            self.model, decoding=self.decoding, control=self.control, batch_size=BATCH_SIZE,
+            self.model, decoding=decoding, control=control, batch_size=BATCH_SIZE,
             given_up=given_up,
         )  # fmt: skip
         asks = (Ask(prompt=pair.source, seed=self.seed, mode=pair.mode) for pair in pairs)

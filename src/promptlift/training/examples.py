@@ -10,30 +10,53 @@ from promptlift.training.config import TrainingConfig
 if TYPE_CHECKING:
     import torch
 
+    from promptlift.training.models import Start
+
 IGNORED = -100  # label that the loss leaves out, as in transformers
 Row = dict[str, list[int]]
-Encoder = Callable[[list[str]], list[list[int]]]
 
 
 def tokenized(
-    pairs: list[Pair], encode: Encoder, prefixes: dict[str, str], config: TrainingConfig
+    pairs: list[Pair], start: "Start", prefix: Callable[[str, str], str], config: TrainingConfig
 ) -> list[Row]:
-    """Token ids of sources (prefix and end included) and targets (end included), by pair.
+    """Token ids of sources and targets (end included), by pair.
 
-    Both are cut to the longest that the settings allow.
+    Both are cut to the longest that the settings allow. To a decoder-only model they are one text,
+    and what it learns is only the target.
+
+    Args:
+        pairs: source and target of each.
+        start: whose tokenizer to use.
+        prefix: the text before a source, of mode and form.
+        config: settings of the run.
     """
-    sources = encode([prefixes[pair.mode] + pair.source for pair in pairs])
-    targets = encode([pair.target for pair in pairs])
-    return [
-        {
-            "input_ids": source[: config.max_source_tokens - 1] + source[-1:]
-            if len(source) > config.max_source_tokens
-            else source,
-            # A cut target has no end token: the model must not learn to stop there.
-            "labels": target[: config.max_target_tokens],
-        }
-        for source, target in zip(sources, targets, strict=True)
-    ]
+    sources = start.encode([prefix(pair.mode, pair.form) + pair.source for pair in pairs])
+    targets = start.encode_targets([pair.target for pair in pairs])
+    decoder_only, most = start.decoder_only, config.max_source_tokens
+    rows = []
+    for source, target in zip(sources, targets, strict=True):
+        if len(source) > most:
+            source = source[: most - 1] + source[-1:]
+        # A cut target has no end token: the model must not learn to stop there.
+        target = target[: config.max_target_tokens]
+        if decoder_only:
+            source = [*source, start.tokens["decoder_start"]]
+            row = {"input_ids": source + target, "labels": [IGNORED] * len(source) + target}
+        else:
+            row = {"input_ids": source, "labels": target}
+        rows.append(row)
+    return rows
+
+
+def source_of(row: Row) -> list[int]:
+    """The source in a row, as the model reads it before it writes."""
+    unlearned = row["labels"].count(IGNORED)
+    return row["input_ids"][: unlearned - 1] if unlearned else row["input_ids"]
+
+
+def learned_tokens(row: Row) -> int:
+    """How many tokens of a row's target are learned."""
+    return len(row["labels"]) - row["labels"].count(IGNORED)
 
 
 def sample_of(rows: list[Row], count: int, seed: int) -> list[Row]:
@@ -98,8 +121,11 @@ def order_of(rows: list[Row], batch_size: int, config: TrainingConfig) -> EpochS
 
 def collate(
     pad: int, longest_of: Callable[[int], int] = int
-) -> "Callable[[list[Row]], dict[str, torch.Tensor]]":
+) -> "Callable[[list[Row]], dict[str, torch.Tensor | int]]":
     """Pads a batch: input_ids, attention_mask and labels, int64 [batch, longest].
+
+    Where no label of a decoder-only model is learned at the first tokens, it computes no logits
+    there: `logits_to_keep` counts those that it does, and labels are as many.
 
     Args:
         pad: token that fills input_ids.
@@ -111,13 +137,21 @@ def collate(
         longest = longest_of(max(map(len, rows)))
         return torch.tensor([row + [value] * (longest - len(row)) for row in rows])
 
-    def join(rows: list[Row]) -> dict[str, torch.Tensor]:
-        sources = [row["input_ids"] for row in rows]
-        return {
-            "input_ids": padded(sources, pad),
-            "attention_mask": padded([[1] * len(source) for source in sources], 0),
-            "labels": padded([row["labels"] for row in rows], IGNORED),
+    def join(rows: list[Row]) -> "dict[str, torch.Tensor | int]":
+        texts = [row["input_ids"] for row in rows]
+        batch: dict[str, torch.Tensor | int] = {
+            "input_ids": padded(texts, pad),
+            "attention_mask": padded([[1] * len(text) for text in texts], 0),
         }
+        labels = padded([row["labels"] for row in rows], IGNORED)
+        # The logits of a token foretell the next one, so the last token not learned counts.
+        unused = min(row["labels"].count(IGNORED) for row in rows) - 1
+        if unused >= 0:
+            longest = labels.shape[1]
+            kept = min(longest, longest_of(longest - unused))
+            labels = labels[:, longest - kept :]
+            batch["logits_to_keep"] = kept
+        return {**batch, "labels": labels}
 
     return join
 

@@ -13,7 +13,7 @@ from typing import Any
 from promptlift.files import write_json, writing
 from promptlift.improving.manifest import ModelCard
 from promptlift.pairs.load import write_pairs
-from promptlift.records import Pair
+from promptlift.records import FORMS, Pair
 from promptlift.training.arguments import take_one_gpu, trainer_arguments
 from promptlift.training.checkpoints import (
     STATE_FILE,
@@ -24,7 +24,7 @@ from promptlift.training.checkpoints import (
     load_weights,
     step_of,
 )
-from promptlift.training.config import POCKET_MODES, TrainingConfig
+from promptlift.training.config import DEFAULT_FORMS, POCKET_MODES, TrainingConfig
 from promptlift.training.data import Sides, sides_of
 from promptlift.training.distributed import Processes
 from promptlift.training.evaluation import EpochEvaluation, Evaluator, Stopped
@@ -62,6 +62,7 @@ class Job:
         self.modes = {**POCKET_MODES, **self.base.modes}
         if config.rewrite_prefix is not None:
             self.modes["rewrite"] = config.rewrite_prefix
+        self.forms = {**DEFAULT_FORMS, **self.base.forms}
         # Also joins the other processes, and takes this one's GPU.
         self.arguments = trainer_arguments(config, output)
         self.processes = Processes(self.arguments.process_index, self.arguments.world_size)
@@ -90,7 +91,7 @@ class Job:
             if not learned.exists():  # the same pairs whenever the run goes on
                 write_pairs(learned, training)
         if checkpointing:
-            use_gradient_checkpointing(start.t5)
+            use_gradient_checkpointing(start.unwrapped)
         with memory_errors_explained(self.config, checkpointing):
             trainer, follow = self._trainer(start, validation, training)
             with _signals(follow.handle_signal):
@@ -159,7 +160,7 @@ class Job:
         return bool(json.loads(path.read_text(encoding="utf-8"))["gradient_checkpointing"])
 
     def _tokenized(self, pairs: list[Pair], start: Start) -> list[Row]:
-        return tokenized(pairs, start.encode, self.modes, self.config)
+        return tokenized(pairs, start, self._prefix, self.config)
 
     def _trainer(self, start: Start, validation: list[Pair], training: list[Pair]) -> Any:
         from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -222,7 +223,7 @@ class Job:
 
         history = trainer.state.log_history
         losses = evaluated_losses(history)
-        results = _results(history, self.sides.learned, start.t5)
+        results = _results(history, self.sides.learned, start.unwrapped)
         best = best_checkpoint(self.output, losses) if self.config.best else None
         if best is not None:
             step = step_of(best)
@@ -237,10 +238,16 @@ class Job:
         self.complete(self.model_folder, {**results, "config": asdict(self.config)})
         return results
 
+    def _prefix(self, mode: str, form: str) -> str:
+        return self.forms[form] + self.modes[mode]
+
     def _card(self, training: dict[str, Any] | None = None) -> ModelCard:
+        modes = {pair.mode for pair in self.sides.learned}
+        forms = {pair.form for pair in self.sides.learned}
         return ModelCard(
             name=self.config.name or self.base.name,
-            modes={mode: self.modes[mode] for mode in sorted({p.mode for p in self.sides.learned})},
+            modes={mode: self.modes[mode] for mode in sorted(modes)},
+            forms={form: self.forms[form] for form in FORMS if form in forms},
             decoding=self.base.decoding,
             licence=self.config.licence,
             training=training or {},

@@ -83,9 +83,15 @@ def free_memory() -> int:
 
 
 def cache_bytes(shape: Any, batch: int, tokens: int) -> int:
-    """Keys and values in float32, of a decoder that keeps so many tokens of either side."""
-    layers: int = shape.num_decoder_layers
-    width: int = shape.d_kv * shape.num_heads
+    """Keys and values in float32, of a decoder that keeps so many tokens.
+
+    T5 keeps as many of the source and of the result, a Llama both in one."""
+    if shape.is_encoder_decoder:
+        layers: int = shape.num_decoder_layers
+        width: int = shape.d_kv * shape.num_heads
+    else:
+        layers = shape.num_hidden_layers
+        width = shape.head_dim * shape.num_key_value_heads
     return layers * 2 * batch * tokens * width * 4
 
 

@@ -1,4 +1,4 @@
-"""The model that training begins with: from scratch, or a T5 or FLAN-T5, with LoRA or without."""
+"""The model that training begins with: from scratch, or a T5 or Llama, with LoRA or without."""
 
 import warnings
 from collections.abc import Iterable
@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptlift.errors import MissingExtraError
-from promptlift.improving.manifest import PAPER_PREFIX, ModelCard
+from promptlift.improving.manifest import CARD_FILE, PAPER_PREFIX, ModelCard
 from promptlift.records import Pair
 from promptlift.training.config import POCKET_DECODING, POCKET_MODES, TrainingConfig
 from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-    from transformers import T5ForConditionalGeneration
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -31,21 +31,31 @@ class Start:
     tokenizer: "Tokenizer"
     tokens: dict[str, int]
 
-    def encode(self, texts: list[str]) -> list[list[int]]:
-        """Token ids, the end included."""
-        return [item.ids for item in self.tokenizer.encode_batch(texts)]
+    def encode(self, sources: list[str]) -> list[list[int]]:
+        """Token ids of sources, with what the tokenizer puts around a text: T5's has an end."""
+        return [item.ids for item in self.tokenizer.encode_batch(sources)]
+
+    def encode_targets(self, targets: list[str]) -> list[list[int]]:
+        """Token ids of targets, the end included."""
+        rows = self.tokenizer.encode_batch(targets, add_special_tokens=False)
+        return [[*row.ids, self.tokens["eos"]] for row in rows]
 
     @property
-    def t5(self) -> "T5ForConditionalGeneration":
-        """The T5 itself, which LoRA changes in place."""
+    def unwrapped(self) -> "PreTrainedModel":
+        """The T5 or Llama itself, which LoRA changes in place."""
         return self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
+
+    @property
+    def decoder_only(self) -> bool:
+        """Whether source and target are one text to the model, as for a Llama."""
+        return not self.unwrapped.config.is_encoder_decoder
 
 
 def start_model(config: TrainingConfig, tokenizer_folder: Path) -> Start:
     """Build or load the model; one from scratch reads its tokenizer from the folder.
 
     Raises:
-        ModelError: the model is not there, damaged or no T5.
+        ModelError: the model is not there, damaged or neither a T5 nor a Llama.
         MissingExtraError: LoRA without peft.
     """
     start = (
@@ -63,7 +73,7 @@ def start_model(config: TrainingConfig, tokenizer_folder: Path) -> Start:
         raise MissingExtraError("LoRA", "train") from error
     # All linear layers but the head, as QLoRA found best (Dettmers et al., 2023, section 4).
     wanted = LoraConfig(
-        task_type="SEQ_2_SEQ_LM",
+        task_type="CAUSAL_LM" if start.decoder_only else "SEQ_2_SEQ_LM",
         r=config.lora_rank,
         lora_alpha=config.lora_alpha,
         target_modules="all-linear",
@@ -75,14 +85,14 @@ def start_model(config: TrainingConfig, tokenizer_folder: Path) -> Start:
     return Start(model, start.tokenizer, start.tokens)
 
 
-def merged(start: Start) -> "T5ForConditionalGeneration":
-    """The T5 with what LoRA learned added to its weights; without LoRA the model as it is."""
+def merged(start: Start) -> "PreTrainedModel":
+    """The model with what LoRA learned added to its weights; without LoRA the model as it is."""
     if not hasattr(start.model, "peft_config"):
-        return start.t5
-    tied = start.t5.config.tie_word_embeddings
+        return start.unwrapped
+    tied = start.unwrapped.config.tie_word_embeddings
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Input and output embeddings", UserWarning)
-        model: T5ForConditionalGeneration = start.model.merge_and_unload()
+        model: PreTrainedModel = start.model.merge_and_unload()
     # peft notes that FLAN-T5's head is its own, under a name that means something else here.
     model.config.tie_word_embeddings = tied
     return model
@@ -109,16 +119,35 @@ def copy_tokenizer(config: TrainingConfig, folder: Path) -> None:
     if config.model is not None:
         from transformers import AutoTokenizer
 
-        AutoTokenizer.from_pretrained(config.model).save_pretrained(str(folder))
+        from promptlift.improving.engines.torch import gguf_file
+
+        tokenizer = AutoTokenizer.from_pretrained(config.model, **gguf_file(config.model))
+        tokenizer.save_pretrained(str(folder))
 
 
 def base_card(model: str | None) -> ModelCard:
     """What the model says of itself that training begins with."""
     if model is None:
         return ModelCard(name="pocket", modes=POCKET_MODES, decoding=POCKET_DECODING)
-    if Path(model).is_dir():
+    if (Path(model) / CARD_FILE).exists():
         return ModelCard.read(Path(model))
-    return ModelCard(name=Path(model).name, modes={"rewrite": PAPER_PREFIX})
+    modes = {"rewrite": PAPER_PREFIX} if _is_t5(model) else POCKET_MODES
+    return ModelCard(name=Path(model).name, modes=modes)
+
+
+def _is_t5(model: str) -> bool:
+    """Whether a model without a card is a T5, as the paper's; one that cannot be read may be."""
+    from promptlift.improving.engines.torch import gguf_file
+
+    if gguf_file(model):
+        return False
+    from transformers import PretrainedConfig
+
+    try:
+        found, _ = PretrainedConfig.get_config_dict(model)
+    except (OSError, ValueError):  # loading it will say why
+        return True
+    return bool(found.get("model_type", "t5") == "t5")
 
 
 def use_bf16(precision: str) -> bool:

@@ -8,9 +8,10 @@ from typing import Any
 
 from promptlift.devices import is_out_of_memory
 from promptlift.errors import ConfigError
+from promptlift.improving.codec import Codec, SpecialTokens
 from promptlift.training.config import TrainingConfig
 from promptlift.training.evaluation import BATCH_SIZE, decoding_of
-from promptlift.training.examples import Row, collate, order_of
+from promptlift.training.examples import Row, collate, learned_tokens, order_of, source_of
 from promptlift.training.memory import (
     DeviceMemory,
     cache_bytes,
@@ -149,7 +150,7 @@ def _measure(
     try:
         start.model.to(memory.device).train()
         if checkpointing:
-            use_gradient_checkpointing(start.t5)
+            use_gradient_checkpointing(start.unwrapped)
         steps = _Steps(start, config, memory.device)
         steps.learn_longest(training)
         peak = memory.peak()
@@ -189,7 +190,10 @@ class _Steps:
     def forward(self, rows: list[Row]) -> Any:
         import torch
 
-        batch = {name: item.to(self.device) for name, item in self.collate(rows).items()}
+        batch = {
+            name: item if isinstance(item, int) else item.to(self.device)
+            for name, item in self.collate(rows).items()
+        }
         with torch.autocast(self.device, torch.bfloat16, enabled=self.bf16):
             return self.start.model(**batch).loss
 
@@ -248,16 +252,16 @@ class _Steps:
         """Of predictions that are as long as the targets are on average."""
         import numpy as np
 
-        from promptlift.improving.engines.torch import TorchEngine
+        from promptlift.improving.engines.torch import torch_engine
 
-        sources = self.collate((validation * BATCH_SIZE)[:BATCH_SIZE])
-        state = TorchEngine(self.start.t5).start(
-            sources["input_ids"].numpy(), sources["attention_mask"].numpy()
-        )
-        fed = np.full(BATCH_SIZE, self.start.tokens["decoder_start"], dtype=np.int64)
+        special = SpecialTokens(**self.start.tokens)
+        sources = [source_of(row) for row in (validation * BATCH_SIZE)[:BATCH_SIZE]]
+        engine = torch_engine(self.start.unwrapped, special.decoder_start)
+        state = engine.start(*Codec(self.start.tokenizer, special).pad(sources))
+        fed = np.full(BATCH_SIZE, special.decoder_start, dtype=np.int64)
         step = self.timed(lambda: [state.step(fed) for _ in range(_DECODED)]) / _DECODED
         pairs = min(self.config.evaluation_pairs or len(validation), len(validation))
-        length = sum(len(row["labels"]) for row in validation) / len(validation)
+        length = sum(map(learned_tokens, validation)) / len(validation)
         if self.config.evaluation_decoding == "paper-exact":
             length = min(length, 19)
         # A batch runs until its longest row ends, about twice the mean.
@@ -273,7 +277,7 @@ class _Steps:
             return 0
         state = [item for known in self.optimizer.state.values() for item in known.values()]
         held = [*self.start.model.parameters(), *(item for item in state if hasattr(item, "numel"))]
-        longest = max(len(row["input_ids"]) for row in validation)
+        longest = max(len(source_of(row)) for row in validation)
         tokens = options[0].max_new_tokens + longest
         kept: int = sum(item.numel() * item.element_size() for item in held)
-        return kept + cache_bytes(self.start.t5.config, BATCH_SIZE, tokens)
+        return kept + cache_bytes(self.start.unwrapped.config, BATCH_SIZE, tokens)

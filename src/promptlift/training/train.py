@@ -1,4 +1,4 @@
-"""Fine-tuning a T5, or training a small one from scratch, in a run folder."""
+"""Fine-tuning a T5 or a Llama, or training a small T5 from scratch, in a run folder."""
 
 import logging
 import tempfile

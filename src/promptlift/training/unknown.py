@@ -63,12 +63,13 @@ def unknown_characters(pairs: Sequence[Pair], start: "Start") -> Unknown:
 def _lost(chars: list[str], start: "Start") -> set[str]:
     """Those that do not come back between two letters."""
     asked = [char for char in chars if char in _LINE_BREAKS or not char.isspace()]
-    encoded = start.encode([f"a{char}b" for char in asked])
+    rows = start.tokenizer.encode_batch([f"a{char}b" for char in asked], add_special_tokens=False)
+    encoded = [row.ids for row in rows]
     texts = start.tokenizer.decode_batch(encoded)
     return {
         char
         for char, ids, text in zip(asked, encoded, texts, strict=True)
-        if start.tokens["unk"] in ids or "".join(text.split()) == "ab"
+        if start.tokens["unk"] in ids or (char not in text and "".join(text.split()) == "ab")
     }
 
 

@@ -30,7 +30,7 @@ class StepLogits:
 
 
 class DecoderState(Protocol):
-    """A batch of sources that were encoded, and the decoder's cache for them."""
+    """A batch of sources that were read, and the decoder's cache for them."""
 
     def step(self, tokens: IntArray) -> StepLogits:
         """Feed the next token of each row, int64 [batch], and return what follows it."""
@@ -45,7 +45,7 @@ class DecoderState(Protocol):
 
 
 class Engine(Protocol):
-    """Supplies logits of a T5 for given source tokens."""
+    """Supplies logits of a T5 or a Llama for given source tokens."""
 
     libraries: tuple[str, ...]
     """Packages whose version may change the last bits of logits."""

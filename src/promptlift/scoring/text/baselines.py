@@ -4,6 +4,7 @@ import random
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from math import log
 
 import numpy as np
@@ -44,18 +45,18 @@ def shuffle(count: int, seed: int = 0) -> list[int]:
 
 
 def shuffled_targets(pairs: Sequence[Pair], seed: int = 0) -> list[Pair]:
-    """The pairs with each other's targets; those of one mode among themselves.
+    """The pairs with each other's targets; those of one mode and form among themselves.
 
-    A pair that is alone in its mode keeps its target.
+    A pair that is alone in its mode and form keeps its target.
     """
     result = list(pairs)
-    for mode in {pair.mode for pair in pairs}:
-        places = [place for place, pair in enumerate(pairs) if pair.mode == mode]
+    for kind in {(pair.mode, pair.form) for pair in pairs}:
+        places = [i for i, pair in enumerate(pairs) if (pair.mode, pair.form) == kind]
         if len(places) < 2:
             continue
         for place, other in zip(places, shuffle(len(places), seed), strict=True):
             target = pairs[places[other]].target
-            result[place] = Pair(source=pairs[place].source, target=target, mode=mode)
+            result[place] = replace(pairs[place], target=target)
     return result
 
 

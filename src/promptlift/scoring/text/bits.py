@@ -14,18 +14,22 @@ if TYPE_CHECKING:
 
 
 def target_bits(improver: "Improver", pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
-    """-log2 P(target and its end | source) of each pair, in its own mode; float64 [pairs].
+    """-log2 P(target and its end | source) of each pair, in its own mode and form; float64 [pairs].
 
     It is the model's own probability, before temperature and rules. NaN where the model has not
-    learned the pair's mode.
+    learned the pair's mode or form.
     """
     bits = np.full(len(pairs), np.nan)
-    for mode in sorted({pair.mode for pair in pairs} & set(improver.card.modes)):
-        places = [place for place, pair in enumerate(pairs) if pair.mode == mode]
+    card = improver.card
+    for mode, form in sorted({(pair.mode, pair.form) for pair in pairs}):
+        if mode not in card.modes or form not in card.forms:
+            continue
+        places = [i for i, pair in enumerate(pairs) if (pair.mode, pair.form) == (mode, form)]
         logs = improver.log_probability(
             [pairs[place].source for place in places],
             [pairs[place].target for place in places],
             mode=mode,
+            form=form,
         )
         bits[places] = -logs / math.log(2)
     return bits

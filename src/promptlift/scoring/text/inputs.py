@@ -10,7 +10,7 @@ from pathlib import Path
 from promptlift.errors import InputError
 from promptlift.files import sha256_of_file
 from promptlift.pairs.load import load_pairs
-from promptlift.records import MODES, Pair
+from promptlift.records import FORMS, MODES, Pair
 from promptlift.tables import Fault, Row, read_rows
 
 _PREDICTIONS = ("prediction", "prompt", "improved")
@@ -118,7 +118,11 @@ def _prediction(path: Path, row: Row, default: str) -> tuple[Pair, str]:
     mode = row.value.get("mode") or default
     if mode not in MODES:
         raise InputError(f"{path} line {row.number}: `mode` is {mode!r}; it is extend or rewrite.")
-    pair = Pair(source=str(texts["source"]), target=str(texts["target"]), mode=str(mode))
+    form = row.value.get("form") or "tags"
+    if form not in FORMS:
+        raise InputError(f"{path} line {row.number}: `form` is {form!r}; it is tags or paragraph.")
+    source, target = str(texts["source"]), str(texts["target"])
+    pair = Pair(source=source, target=target, mode=str(mode), form=str(form))
     return pair, str(texts["prediction"])
 
 

@@ -5,7 +5,7 @@ and source, comma, target in mode "extend". Bits per character are always of the
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -252,7 +252,7 @@ def evaluate_epoch(
 def _other_sources(pairs: Sequence[Pair], seed: int) -> list[Pair]:
     """The pairs with each other's sources."""
     return [
-        Pair(source=pairs[index].source, target=pair.target, mode=pair.mode)
+        replace(pair, source=pairs[index].source)
         for pair, index in zip(pairs, shuffle(len(pairs), seed), strict=True)
     ]
 
