@@ -19,7 +19,7 @@ from typer.main import get_command
 from promptlift.improving.constraints import Constraints
 from promptlift.improving.decoding.phrase_rule import PhraseTree
 from promptlift.improving.improver import Improver
-from promptlift.improving.manifest import CARD_FILE, ModelCard
+from promptlift.improving.manifest import CARD_FILE, MANIFEST_FILE, ModelCard
 from promptlift.training.config import POCKET_MODES
 from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
 
@@ -222,6 +222,21 @@ def exported_fp32(
 
     folder = tmp_path_factory.mktemp("exported") / "fp32"
     export_model(t5v11_folder, folder, precision="fp32", calibration=own_words)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def writer_folder(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with a card that has both forms."""
+    return with_forms(exported, tmp_path_factory.mktemp("writer") / "writer")
+
+
+def with_forms(exported: Path, folder: Path) -> Path:
+    """A copy of an exported folder whose card has both forms."""
+    shutil.copytree(exported, folder)
+    manifest = json.loads((folder / MANIFEST_FILE).read_text("utf-8"))
+    manifest["card"]["forms"] = {"tags": "", "paragraph": "in prose: "}
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest), "utf-8")
     return folder
 
 

@@ -27,10 +27,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A phrase that the model wrote and that was left out.
+    """A phrase or sentence that the model wrote and that was left out.
 
     Attributes:
-        phrase: the phrase.
+        phrase: the phrase or sentence.
         reason: why: "budget", "repeated", "painter", "another time of day", …
     """
 
@@ -48,15 +48,15 @@ class Improvement:
     Attributes:
         source: the prompt as the user gave it.
         prompt: the improved prompt.
-        additions: phrases that were added; in `rewrite` mode the phrases of the
-            result that the source lacks.
+        additions: phrases that were added, or sentences of a paragraph; in `rewrite` mode those
+            of the result that the source lacks.
         clip_tokens: CLIP tokens that the text encoders see, without start and end token, of the
             longest part around `BREAK` and `AND`. SDXL's text encoders read 75.
         seed: the seed, given or drawn.
         variant: index of this variant, from 0.
         mode: what was asked for, "extend" or "rewrite"; notes say where one took the other's place.
         model: name of the model and the first 12 hex digits of its hash, `name@hash`.
-        dropped: phrases that the model wrote and that were left out, with the reason.
+        dropped: phrases or sentences that the model wrote and that were left out, with the reason.
         notes: what happened beside adding: why the prompt was left alone, what a rewriting had
             lost and how that was mended, that the prompt alone is over the budget.
         negative: the negative prompt, as it was given.

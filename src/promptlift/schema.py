@@ -12,8 +12,8 @@ OPTIONS = {
     "lock": "keep_intent",
     "budget": "max_prompt_tokens",
 }
-# Options of improving that version 3 did not have, as results were made without them.
-ADDED = {"coherent": False}
+# Options of improving that version 3 did not have, with what files without them mean.
+ADDED = {"coherent": False, "form": "tags"}
 # Stages of a run's manifest.
 STAGES = {
     "experiment": "experimenting",

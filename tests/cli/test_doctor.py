@@ -46,6 +46,7 @@ def test_json_has_the_same(run: Run, bundled: Path) -> None:
     assert found["ready"] is True
     assert found["packages"]["promptlift"] == "0.1.0"
     assert found["model"]["modes"] == ["extend", "rewrite"]
+    assert found["model"]["forms"] == ["tags"]
     assert {"improve", "train"} <= found["stages"].keys()
     assert all(stage["ready"] for stage in found["stages"].values())
     assert found["cores"] >= 1

@@ -290,6 +290,24 @@ def test_a_model_with_one_mode_needs_no_mode(run: Run, paper_folder: Path, tmp_p
     assert "has not learned mode 'extend'; it has: rewrite" in error_line(refused)
 
 
+def test_a_form_is_written_or_refused(
+    run: Run, improve: Run, writer_folder: Path, tmp_path: Path
+) -> None:
+    tail = ("--model", writer_folder, "--form", "paragraph", "--max-new-tokens", 9, "--seed", 1)
+    output = tmp_path / "improved.jsonl"
+    assert run("improve", "a cat", "-o", output, *tail).exit_code == 0
+    [item] = objects(output.read_text())
+    assert item["settings"]["form"] == "paragraph"
+    assert run("replay", output, "--model", writer_folder).exit_code == 0
+    for form, line in (
+        ("paragraph", "has not learned form 'paragraph'; it has: tags"),
+        ("prose", "form is 'prose' and must be tags or paragraph"),
+    ):
+        refused = improve("--form", form, "--input", tmp_path / "no-such-file.txt")
+        assert refused.exit_code == 2
+        assert line in error_line(refused)
+
+
 @pytest.mark.parametrize(
     ("name", "held"),
     [("a.txt", ""), ("a.txt", "\n\n"), ("a.jsonl", ""), ("a.json", "[]"), ("a.csv", "prompt\n")],

@@ -328,6 +328,21 @@ def test_a_model_that_is_not_there_is_refused(client: TestClient) -> None:
     assert client.post("/v1/improve", json={**body, "model": "other"}).status_code == 404
 
 
+def test_a_form_is_written_or_refused(client: TestClient, writer_folder: Path) -> None:
+    body = {"prompts": "a cat", "form": "paragraph", "seed": 1, **SHORT}
+    refused = client.post("/v1/improve", json=body)
+    assert refused.status_code == 422
+    assert "has not learned form 'paragraph'; it has: tags" in refused.json()["error"]
+    assert client.post("/v1/improve", json={**body, "form": "prose"}).status_code == 422
+    service = Service.load(ServeConfig(), model=str(writer_folder), threads=1)
+    with TestClient(create_app(service), base_url="http://localhost") as writer:
+        [model] = writer.get("/v1/models").json()["models"]
+        assert model["forms"] == ["tags", "paragraph"]
+        [result] = writer.post("/v1/improve", json=body).json()["results"]
+        assert result["settings"]["form"] == "paragraph"
+        assert result["prompt"].startswith("a cat")
+
+
 def test_a_full_queue_says_when_to_come_back(make: Make) -> None:
     service = make(max_queue=4, max_results=4)
 

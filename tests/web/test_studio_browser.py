@@ -10,10 +10,12 @@ import pytest
 from axe_core_python.base import AXE_FILE_PATH
 
 from promptlift import Improver
+from promptlift.improving.loading import bundled_model_path
 from promptlift.improving.receipts import receipt_text
 from promptlift.png_text import read_png_text, write_png_text
 from promptlift.records import Improvement
 from tests.browser import CHROMIUM, Browser
+from tests.conftest import with_forms
 from tests.web.studio_process import Studio
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
@@ -442,6 +444,34 @@ def test_markup_in_a_prompt_stays_text(address: str, open_page: Callable[[str], 
     browser.click("#show-history")
     assert browser.run("document.querySelectorAll('dialog img').length") == 0
     blameless(browser, address)
+
+
+@pytest.mark.slow
+def test_a_model_with_two_forms_offers_both(
+    address: str, open_page: Callable[[str], Browser], tmp_path: Path
+) -> None:
+    one = open_page(address)
+    ask(one, "a cat")
+    assert one.run("document.getElementById('form').parentElement.hidden") is True
+    studio = Studio("--model", str(with_forms(bundled_model_path(), tmp_path / "model")))
+    try:
+        browser = open_page(studio.address)
+        browser.wait("!document.getElementById('form').parentElement.hidden")
+        browser.run("document.querySelector('details').open = true")
+        browser.run(
+            "document.getElementById('form').value = 'paragraph';"
+            "document.getElementById('form').dispatchEvent(new Event('change'))"
+        )
+        ask(browser, "a lighthouse at night")
+        assert "of 75" not in text_of(browser, ".tokens")
+        assert browser.run("document.querySelector('.meter').hidden") is True
+        before = text_of(browser, "article .text")
+        if browser.run("document.querySelector('.chip')") is not None:
+            browser.click(".chip")
+        assert text_of(browser, "article .text") == before
+        blameless(browser, studio.address)
+    finally:
+        studio.kill()
 
 
 @pytest.mark.slow

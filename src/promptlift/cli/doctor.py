@@ -89,6 +89,7 @@ def _model() -> dict[str, Any]:
         "id": manifest.model_id,
         "precision": manifest.precision,
         "modes": list(manifest.card.modes),
+        "forms": list(manifest.card.forms),
         "licence": manifest.card.licence,
         "megabytes": round(size / 1e6, 1),
         "error": None,
@@ -99,7 +100,8 @@ def _text(found: dict[str, Any]) -> str:
     model = found["model"]
     about = model["error"] or (
         f"{model['id']}, bundled, {model['precision']}, {model['megabytes']} MB, "
-        f"modes {', '.join(model['modes'])}, licence {model['licence']}"
+        f"modes {', '.join(model['modes'])}, forms {', '.join(model['forms'])}, "
+        f"licence {model['licence']}"
     )
     packages = (f"{name} {number or '-'}" for name, number in found["packages"].items())
     return "\n".join(

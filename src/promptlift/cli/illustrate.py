@@ -38,6 +38,7 @@ def illustrate(
         str | None,
         opt("extend or rewrite [that of a run's pairs, otherwise what the model has learned]."),
     ] = None,
+    form: Annotated[str, opt("Form of the improvements: tags or paragraph [tags].")] = "tags",
     threads: TorchThreads = None,
     improver_seed: Annotated[int, opt("Seed of the improvements [0].")] = 0,
     drawing: Any = None,
@@ -76,7 +77,7 @@ def illustrate(
             raise InputError(f"{run} does not exist or is no folder.")
         opened = Run.open(run or output or Path())
         choice = ImprovingChoice(
-            improver=improver, n=n, mode=mode, seed=improver_seed, sample=sample,
+            improver=improver, n=n, mode=mode, form=form, seed=improver_seed, sample=sample,
             sample_seed=sample_seed,
         )  # fmt: skip
         with opened.alone("drawn"), torch_threads(threads, opened.threads, STAGE, say):

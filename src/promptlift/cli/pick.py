@@ -19,7 +19,7 @@ from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.tables import check_output_ending
 
 _CONTROLS = (
-    "diversity", "length", "artists", "styles", "style", "avoid", "include", "force",
+    "form", "diversity", "length", "artists", "styles", "style", "avoid", "include", "force",
 )  # fmt: skip
 _SCORES = ("clip", "preference", "aesthetic", "aesthetic_clip", "tie")
 

@@ -62,7 +62,10 @@ def _coloured() -> Callable[[dict[str, Any]], None]:
             text.stylize("bold green", start, end)
         settings = item["settings"]
         limit = (settings["max_prompt_tokens"] or CLIP_BUDGET) * settings["chunks"]
-        console.print(text, Text(f" {meter(item['clip_tokens'], limit)}", "dim"))
+        tokens = item["clip_tokens"]
+        bound = settings["form"] != "paragraph"
+        said = meter(tokens, limit) if bound else f"{tokens} CLIP tokens"
+        console.print(text, Text(f" {said}", "dim"))
 
     return draw
 

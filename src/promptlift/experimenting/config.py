@@ -64,7 +64,9 @@ class ExperimentConfig(Conditions):
         found: dict[str, Any] = {}
         for section in ("pairs", "train", "encoder", "improve", "illustrate", "texts", "pictures"):
             free = _FREE.get(section, set())
-            for name, value in asdict(getattr(self, section)).items():
+            chosen = getattr(self, section)
+            values = chosen.settings() if section == "improve" else asdict(chosen)
+            for name, value in values.items():
                 if name not in free:
                     found[f"{section}.{name}"] = list(value) if isinstance(value, tuple) else value
         return found

@@ -20,6 +20,7 @@ from promptlift.pairs.load import load_pairs
 from promptlift.progress import progress
 from promptlift.records import Pair
 from promptlift.runs import Run
+from promptlift.schema import ADDED
 from promptlift.tables import Fault, write_rows
 
 STAGE = "improving"
@@ -36,6 +37,7 @@ class ImprovingChoice:
         n: variants of each prompt.
         mode: "extend" or "rewrite"; of a run that of each pair, else what the model has
             learned.
+        form: "tags" or "paragraph".
         preset: "paper" for the paper's decoding, in place of the model's own.
         seed: of the improvements.
         sample: prompts to take, at random; all where None.
@@ -45,10 +47,16 @@ class ImprovingChoice:
     improver: str | None = None
     n: int = 1
     mode: str | None = None
+    form: str = "tags"
     preset: str | None = None
     seed: int = 0
     sample: int | None = None
     sample_seed: int = 0
+
+    def settings(self) -> dict[str, Any]:
+        """The settings as files have them: those that came later only where they say something."""
+        found = asdict(self)
+        return {name: found[name] for name in found if (name, found[name]) not in ADDED.items()}
 
 
 def improvements_of(
@@ -92,7 +100,7 @@ def improvements_of(
             run.finish(STAGE, {})
         return output
     improver = Improver.load(choice.improver or _own_model(run, prompts))
-    config = {**asdict(choice), "improver": improver.model_id}
+    config = {**choice.settings(), "improver": improver.model_id}
     run.check(STAGE, config, inputs)
     if not output.exists():
         run.begin(STAGE, config, inputs)
@@ -165,10 +173,10 @@ def _improve(
     )
     with progress("prompts improved", report=report) as show:
         return improve_to_file(
-            improver.session(preset=choice.preset),
+            improver.session(preset=choice.preset, form=choice.form),
             items,
             output,
-            source={**asdict(choice), "files": inputs},
+            source={**choice.settings(), "files": inputs},
             n=choice.n,
             seed=choice.seed,
             resume=True,

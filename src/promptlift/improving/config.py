@@ -6,6 +6,8 @@ from typing import Any
 from promptlift.errors import ConfigError
 from promptlift.options import check, option
 from promptlift.prompts.clip_tokens import CLIP_BUDGET
+from promptlift.prompts.units import UNITS, Unit
+from promptlift.records import FORMS
 
 STRENGTHS = {"free": 0.0, "never": 1.0}
 
@@ -15,6 +17,13 @@ LENGTHS: dict[str, dict[str, Any]] = {
     "medium": {"min_new_tokens": 16, "max_new_tokens": 32},
     "long": {"min_new_tokens": 40, "max_new_tokens": 72},
 }
+# A word of prose has 1.35: 25 to 45 words, 45 to 80, and 80 to 130; without a length 30 to 110.
+PARAGRAPH_LENGTHS: dict[str, dict[str, Any]] = {
+    "short": {"min_new_tokens": 34, "max_new_tokens": 60},
+    "medium": {"min_new_tokens": 60, "max_new_tokens": 108},
+    "long": {"min_new_tokens": 108, "max_new_tokens": 176},
+}
+PARAGRAPH = {"min_new_tokens": 40, "max_new_tokens": 150}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +63,11 @@ class DecodingConfig:
 class ControlConfig:
     """What is asked of a result, whichever tokens the model would choose."""
 
+    form: str = option(
+        "tags",
+        "tags: phrases after your words; paragraph: sentences, bound by their own length.",
+        choices=FORMS,
+    )
     artists: float | str = option(
         "never", "Artists that the prompt does not name: free, never, or a strength from 0 to 1."
     )
@@ -117,8 +131,15 @@ class ControlConfig:
 
     @property
     def max_tokens(self) -> int | None:
-        """CLIP tokens of all chunks together."""
-        return None if self.max_prompt_tokens is None else self.max_prompt_tokens * self.chunks
+        """CLIP tokens of all chunks together; None for any number, as in a paragraph."""
+        if self.form == "paragraph" or self.max_prompt_tokens is None:
+            return None
+        return self.max_prompt_tokens * self.chunks
+
+    @property
+    def unit(self) -> Unit:
+        """The units of the form."""
+        return UNITS[self.form]
 
 
 def resolve_options(
@@ -144,9 +165,13 @@ def resolve_options(
             asked[name] = tuple(asked[name])
     wanted = ControlConfig(**asked)
     given = {name: value for name, value in options.items() if name in decoding}
+    prose = wanted.form == "paragraph"
     if wanted.length is not None:
-        given = {**LENGTHS[wanted.length], **given}
-    values = {**{name: value for name, value in base.items() if name in decoding}, **given}
+        given = {**(PARAGRAPH_LENGTHS if prose else LENGTHS)[wanted.length], **given}
+    values = {name: value for name, value in base.items() if name in decoding}
+    if prose and preset is None:  # a card's lengths are those of its tags
+        values |= PARAGRAPH
+    values |= given
     # Of two bounds that exclude each other, a default gives way to the one that was given.
     shortest, longest = values.get("min_new_tokens", 0), values.get("max_new_tokens")
     if longest is not None and shortest > longest:

@@ -48,13 +48,18 @@ class Constraints:
                 )
             style = style or first
             liked += rest
-        self.forced = self._encode([style + ","])[0] if style else None
+        prose = control.form == "paragraph"
+        opening = f", {style}." if prose else f"{style},"
+        self.forced = self._encode([opening])[0] if style else None
         self._wanted = [PhraseTree(self._encode) for _ in liked]
         for tree, phrase in zip(self._wanted, liked, strict=True):
             tree.raise_([phrase], GAIN)
         pieces = tokenizer.get_vocab()
         ends = (",", ";", "|", ".")
         self._commas = frozenset(i for piece, i in pieces.items() if piece.strip("▁") in ends)
+        # A wanted phrase makes no sentence, and none goes on from the prompt's own words.
+        stops = {i for piece, i in pieces.items() if piece.strip("▁") == "."} if prose else set()
+        self._before_wanted, self._opens = self._commas - stops, not prose
         self._continues = self._tokens_within_words(pieces)
         within = self._continues
         self._is_within = None if within is None else np.isin(np.arange(vocab_size), list(within))
@@ -88,7 +93,8 @@ class Constraints:
             by=self._by,
             by_weight=-math.inf if strength >= 1 else math.log(1 - strength),
             after=self._after_by,
-            commas=self._commas,
+            commas=self._before_wanted,
+            opens=self._opens,
             continues=self._is_within,
             named=[self._named_tree(named) if named else None for named, _ in rows],
         )

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from promptlift.errors import InputError
 from promptlift.improving.checks import check_result
-from promptlift.prompts.clauses import split_clauses
 from promptlift.prompts.reading import read
+from promptlift.prompts.units import CLAUSE, SENTENCE, Unit
 from promptlift.records import Improvement
 
 
@@ -28,11 +28,14 @@ def without(improvement: Improvement, removed: Collection[int]) -> Improvement:
     kept = tuple(phrase for place, phrase in enumerate(additions) if place not in removed)
     gone = tuple(phrase for place, phrase in enumerate(additions) if place in removed)
     reading = read(improvement.source)
-    if improvement.prompt == reading.extended(list(additions)):
-        prompt = reading.extended(list(kept))
+    unit = SENTENCE if improvement.settings.get("form") == "paragraph" else CLAUSE
+    if improvement.prompt == reading.extended(additions, unit):
+        prompt = reading.extended(kept, unit)
     else:
-        prompt = _cut(improvement.prompt, gone)
-    tokens, checks = check_result(reading, prompt, kept, _limit(improvement))
+        prompt = _cut(improvement.prompt, gone, unit)
+    tokens, checks = check_result(
+        reading, prompt, kept, _limit(improvement), prose=unit is SENTENCE
+    )
     return replace(
         improvement,
         prompt=prompt,
@@ -53,13 +56,15 @@ def _of_the_first(improvement: Improvement, removed: Collection[int]) -> list[in
 def _limit(improvement: Improvement) -> int | None:
     settings = improvement.settings
     tokens, chunks = settings.get("max_prompt_tokens"), settings.get("chunks", 1)
+    if settings.get("form") == "paragraph":
+        return None
     return tokens * chunks if isinstance(tokens, int) and isinstance(chunks, int) else None
 
 
-def _cut(prompt: str, phrases: tuple[str, ...]) -> str:
-    """A rewriting without some of its clauses; the last one stays."""
-    clauses = split_clauses(prompt)
+def _cut(prompt: str, phrases: tuple[str, ...], unit: Unit) -> str:
+    """A rewriting without some of its clauses or sentences; the last one stays."""
+    units = unit.split(prompt)
     for phrase in phrases:
-        if phrase in clauses and len(clauses) > 1:
-            clauses.remove(phrase)
-    return ", ".join(clauses)
+        if phrase in units and len(units) > 1:
+            units.remove(phrase)
+    return unit.between.join(units)

@@ -9,6 +9,7 @@ from promptlift.improving.improver import Improver
 from promptlift.improving.likelihood import log_probabilities
 from promptlift.prompts.lexicon.terms import find_terms, phrases
 from promptlift.prompts.reading import read
+from promptlift.prompts.units import SENTENCE, UNITS
 from promptlift.records import Improvement
 
 # Other prompts: an addition's likelihood after the user's prompt is compared with these.
@@ -63,8 +64,10 @@ def reasons(improver: Improver, improvement: Improvement) -> list[Reason]:
     few results. In mode `rewrite` additions are clauses of the whole text, so they have no lift.
     """
     additions, extends = improvement.additions, improvement.mode == "extend"
-    weighed = extends and "extend" in improver.card.modes and bool(additions)
-    lifts = _lifts(improver, improvement) if weighed else [None] * len(additions)
+    form = "paragraph" if improvement.settings.get("form") == "paragraph" else "tags"
+    learned = "extend" in improver.card.modes and form in improver.card.forms
+    weighed = extends and learned and bool(additions)
+    lifts = _lifts(improver, improvement, form) if weighed else [None] * len(additions)
     asked = _asked_for(improvement)
     found = []
     for phrase, lift in zip(additions, lifts, strict=True):
@@ -87,20 +90,24 @@ def _asked_for(improvement: Improvement) -> list[str]:
     return [text.lower() for text in wanted if isinstance(text, str) and text]
 
 
-def _lifts(improver: Improver, improvement: Improvement) -> Sequence[float]:
-    """Likelihood of each phrase after the prompt, over its mean after `OTHERS`."""
+def _lifts(improver: Improver, improvement: Improvement, form: str) -> Sequence[float]:
+    """Likelihood of each addition after the prompt, over its mean after `OTHERS`."""
     words = read(improvement.source).words or improvement.source
-    target = ", ".join(improvement.additions)
+    unit = UNITS[form]
+    added = unit.between.join(improvement.additions)
+    # As the model writes them: a paragraph begins with what joins it to the prompt.
+    target = unit.append(words, [added])[len(words) :] if unit is SENTENCE else added
     sources = [words, *OTHERS]
-    rows = log_probabilities(improver.model, sources, [target] * len(sources), mode="extend")
-    offsets = improver.model.codec.tokenizer.encode(target).offsets
+    targets = [target] * len(sources)
+    rows = log_probabilities(improver.model, sources, targets, mode="extend", form=form)
+    offsets = improver.model.codec.tokenizer.encode(target, add_special_tokens=False).offsets
     logs = np.array(rows)  # [sources, tokens]
-    result, start = [], 0
+    result, start = [], len(target) - len(added)
     for phrase in improvement.additions:
         end = start + len(phrase)
-        # A token begins with the blank before it; that of the end has no width.
-        inside = [start - 1 <= first < last <= end for first, last in offsets]
-        start = end + len(", ")
+        # A token begins with the blank before it; the last one is the end.
+        inside = [*(start - 1 <= first < last <= end for first, last in offsets), False]
+        start = end + len(unit.between)
         own, *others = logs[:, inside].sum(axis=1)
         log_mean = np.logaddexp.reduce(others) - np.log(len(others))
         result.append(float(np.exp(own - log_mean)))

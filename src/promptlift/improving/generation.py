@@ -18,7 +18,7 @@ class Source:
     Attributes:
         words: what the model reads, after the prefix of the mode.
         terms: painters and styles that the prompt names, which are never banned.
-        used: phrases of earlier variants, which become less likely.
+        used: phrases or words of earlier variants, which become less likely.
         stream: its random numbers.
     """
 
@@ -41,6 +41,7 @@ class Generator:
         given_up: Callable[[], bool] | None = None,
     ) -> None:
         self.model, self.decoding, self.given_up = model, decoding, given_up
+        self.form = control.form
         self.batch_size, self.constraints = batch_size, model.constraints(control)
         special = model.codec.special
         # A model without padding or unknown pieces has its end token in their place.
@@ -49,7 +50,7 @@ class Generator:
 
     def write(self, sources: Sequence[Source], mode: str) -> list[tuple[str, bool]]:
         """A text for each source, and whether the model ended it itself."""
-        codec, prefix = self.model.codec, self.model.card.prefix(mode)
+        codec, prefix = self.model.codec, self.model.card.prefix(mode, self.form)
         texts = [prefix + source.words for source in sources]
         encoded = codec.encode(texts)
         results: dict[int, tuple[str, bool]] = {}

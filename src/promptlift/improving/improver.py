@@ -56,7 +56,7 @@ class Improver:
 
     @property
     def card(self) -> ModelCard:
-        """The metadata of the model: its name, modes, default options and licence."""
+        """The metadata of the model: its name, modes, forms, default options and licence."""
         return self.model.card
 
     @property
@@ -86,7 +86,7 @@ class Improver:
 
         Raises:
             InputError: a prompt is empty or not text.
-            ConfigError: an option cannot be used, or the model has not learned the mode.
+            ConfigError: an option cannot be used, or the model has not learned the mode or form.
         """
         if isinstance(prompts, str):
             return next(self.improve_stream([prompts], **options))
@@ -121,7 +121,7 @@ class Improver:
 
         Raises:
             InputError: `prompts` are not several texts.
-            ConfigError: an option cannot be used, or the model has not learned the mode.
+            ConfigError: an option cannot be used, or the model has not learned the mode or form.
         """
         if isinstance(prompts, str) or not isinstance(prompts, Iterable):
             raise InputError(
@@ -149,7 +149,7 @@ class Improver:
             settings: as for `improve_stream`.
 
         Raises:
-            ConfigError: an option cannot be used.
+            ConfigError: an option cannot be used, or the model has not learned the form.
         """
         decoding, control = resolve_options(self.card.decoding, preset, dict(settings))
         return Session(self.model, decoding=decoding, control=control, batch_size=batch_size)

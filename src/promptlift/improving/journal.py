@@ -69,10 +69,11 @@ def improve_to_file(
     if seed is None and resume:
         seed = _header(journal_of(output)).get("seed")
     seed = secrets.randbits(32) if seed is None else seed
+    card, form = session.model.card, session.control.form
     header = {
         "input": source,
         "model": session.model.model_id,
-        "prefixes": session.model.card.modes,
+        "prefixes": {mode: card.prefix(mode, form) for mode in card.modes},
         **asdict(session.decoding),
         **asdict(session.control),
         "n": n,

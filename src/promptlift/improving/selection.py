@@ -1,4 +1,4 @@
-"""Which phrases of what a model wrote are added to a prompt, and why the others are not."""
+"""Which phrases or sentences that a model wrote are added to a prompt, and why others are not."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -8,11 +8,12 @@ from promptlift.improving.config import ControlConfig
 from promptlift.prompts.clauses import plain_words
 from promptlift.prompts.coherence import opposition, repetition
 from promptlift.prompts.contradictions import contradiction
-from promptlift.prompts.intent import Text
+from promptlift.prompts.intent import Intent, Text
 from promptlift.prompts.lexicon.offers import is_filler
 from promptlift.prompts.lexicon.words import unsafe_words
 from promptlift.prompts.reading import Reading
 from promptlift.prompts.syntax import parse
+from promptlift.prompts.units import SENTENCE, is_finished
 from promptlift.records import Dropped
 
 BROKEN = "\ufffd"  # what bytes that are no UTF-8 are decoded to
@@ -21,7 +22,7 @@ _SIGNS = frozenset("()[]{}<>|\\")
 
 @dataclass
 class Selection:
-    """Phrases to add, and those that were dropped."""
+    """Phrases, or sentences, to add, and those that were dropped."""
 
     kept: list[str] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
@@ -36,10 +37,10 @@ def select(
     said: str | None = None,
     used: Iterable[str] = (),
 ) -> Selection:
-    """The phrases that may be added to a prompt.
+    """The phrases, or sentences, that may be added to a prompt.
 
     Args:
-        phrases: what the model wrote.
+        phrases: what the model wrote, in units of the form.
         reading: the prompt.
         control: constraints on additions.
         ended: whether the model ended the text itself; otherwise the last phrase is unfinished.
@@ -47,17 +48,19 @@ def select(
         used: phrases of earlier variants, which are not repeated.
     """
     result = Selection()
-    before = plain_words(reading.words if said is None else said)
+    prose = control.unit is SENTENCE
+    known = reading.words if said is None else said
+    before = plain_words(known)
     given = plain_words(control.style or "")
     used = {plain_words(phrase) for phrase in used}
     included = {plain_words(phrase) for phrase in control.include}
     for place, phrase in enumerate(phrases):
         reason = None
         words = plain_words(phrase)
-        if reading.frame and not _fits_quotes(phrase):
+        if reading.frame and not _fits_quotes(phrase, reading):
             reason = "syntax"
         elif control.guards:
-            if not ended and place and place == len(phrases) - 1:
+            if not ended and place == len(phrases) - 1 and _is_cut_off(phrase, place, prose):
                 reason = "unfinished"
             elif not phrase.isprintable() or BROKEN in phrase or not words.strip():
                 reason = "broken"
@@ -65,13 +68,18 @@ def select(
                 reason = "repeated"
             elif _has_syntax(phrase):
                 reason = "syntax"
+            elif prose and _says_nothing_new(phrase, " ".join((known, *result.kept))):
+                reason = "nothing new"
         if reason is None and words in used:
             reason = "in another variant"
         if reason is None and words != given:
             reason = _unwanted(phrase, words, reading, control)
             if reason is None and control.keep_intent:
-                reason = contradiction(reading.intent.text, phrase, ", ".join(result.kept))
-            if reason is None and control.coherent and words not in included:
+                reason = contradiction(
+                    reading.intent.text, phrase, ", ".join(result.kept), prose=prose
+                )
+            # Sentences may speak of a thing again.
+            if reason is None and control.coherent and not prose and words not in included:
                 reason = _incoherent(phrase, result.kept, reading, said)
         if reason is None:
             before += words
@@ -119,9 +127,19 @@ def _incoherent(phrase: str, kept: Sequence[str], reading: Reading, said: str | 
     )
 
 
-def _fits_quotes(phrase: str) -> bool:
-    """Whether a phrase can stand in quotation marks and leave them whole."""
-    return phrase.isprintable() and '"' not in phrase and "\\" not in phrase
+def _is_cut_off(phrase: str, place: int, prose: bool) -> bool:
+    """Whether the last phrase of a text that the model did not end is unfinished."""
+    return not is_finished(phrase) if prose else place > 0
+
+
+def _says_nothing_new(sentence: str, said: str) -> bool:
+    return not Intent(sentence).lost(said, prose=True)
+
+
+def _fits_quotes(phrase: str, reading: Reading) -> bool:
+    """Whether a phrase can stand in the quotation marks of a prompt and leave them whole."""
+    single = reading.part is not None and reading.prompt[reading.part.end :][:1] == "'"
+    return phrase.isprintable() and {'"', "\\", "'" if single else '"'}.isdisjoint(phrase)
 
 
 # Models say the same phrases over and over.

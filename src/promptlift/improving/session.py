@@ -11,10 +11,12 @@ from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.decoding.loop import random_stream
 from promptlift.improving.generation import Generator, Source
 from promptlift.improving.model import LoadedModel
-from promptlift.improving.repair import ATTEMPTS, other_clauses, repair, rewriting
+from promptlift.improving.repair import ATTEMPTS, others, repair, rewriting
 from promptlift.improving.selection import fit, select
-from promptlift.prompts.clauses import new_clauses, split_clauses
+from promptlift.prompts.clauses import new_clauses
+from promptlift.prompts.intent import Intent
 from promptlift.prompts.reading import Reading, check_prompt, read
+from promptlift.prompts.units import CLAUSE, SENTENCE, capitalized
 from promptlift.records import Dropped, Improvement
 
 # Batches of prompts that are sorted by length together: a larger window fills batches better.
@@ -60,7 +62,7 @@ class _Row:
     reading: Reading
     mode: str
     variant: int
-    used: tuple[str, ...] = ()  # phrases of earlier variants
+    used: tuple[str, ...] = ()  # phrases or sentences of earlier variants
     notes: list[str] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
     result: Improvement | None = None
@@ -75,6 +77,9 @@ class Session:
         control: constraints on the results.
         batch_size: results that are decoded together.
         given_up: called before each token; if it returns true, `GivenUp` is raised.
+
+    Raises:
+        ConfigError: the batch size is below 1, or the model has not learned the form.
     """
 
     def __init__(
@@ -90,6 +95,7 @@ class Session:
             raise ConfigError(f"batch_size is {batch_size} and must be 1 or more")
         self.model, self.batch_size = model, batch_size
         self.decoding, self.control = decoding, control
+        model.card.prefix(model.card.mode(None), control.form)
         self.generator = Generator(
             model, decoding, control, batch_size=batch_size, given_up=given_up
         )
@@ -164,26 +170,26 @@ class Session:
     def _extend(self, rows: list[_Row], mode: str) -> None:
         """Add to each prompt what the model writes in a mode."""
         for row, text, ended in self._write(rows, mode):
-            clauses = split_clauses(text)
-            used = row.used if self.control.diversity >= 1 else ()
+            unit, used = self.control.unit, row.used if self.control.diversity >= 1 else ()
+            units = row.reading.continued(text) if unit is SENTENCE else unit.split(text)
             if mode == "rewrite":  # the text may repeat the prompt in other words
-                clauses = other_clauses(new_clauses(text, row.reading.words), row.reading)
-                used = ()
-            chosen = select(clauses, row.reading, self.control, ended=ended, used=used)
+                new = new_clauses(text, row.reading.words, unit.split)
+                units, used = others(new, row.reading, unit), ()
+            chosen = select(units, row.reading, self.control, ended=ended, used=used)
             chosen = fit(chosen, row.reading, self.control.max_tokens)
             row.dropped += chosen.dropped
-            self._finish(row, row.reading.extended(chosen.kept), chosen.kept)
+            self._finish(row, row.reading.extended(chosen.kept, unit), chosen.kept)
 
     def _rewrite(self, rows: list[_Row]) -> None:
         """Rewrite; repair a rewriting that lost something, draw it again, or extend instead."""
-        control = self.control
+        control, prose = self.control, self.control.unit is SENTENCE
         # A rewriting has no place for markup.
         left = [row for row in rows if not (control.keep_intent and row.reading.has_syntax)]
         for attempt in range(ATTEMPTS if control.keep_intent else 1):
             drawn, left = left, []
             for row, text, ended in self._write(drawn, "rewrite", attempt):
                 text, chosen = rewriting(text, ended, row.reading, control)
-                lost = row.reading.intent.lost(text) if control.keep_intent else ()
+                lost = row.reading.intent.lost(text, prose=prose) if control.keep_intent else ()
                 repaired = repair(text, lost, row.reading, control) if lost else None
                 if repaired:
                     text, note = repaired
@@ -194,9 +200,10 @@ class Session:
                     left.append(row)
                     continue
                 if control.style and control.style.lower() not in text.lower():
-                    text = f"{text}, {control.style}"
+                    text = _with_style(text, control)
                 row.dropped += chosen.dropped
-                self._finish(row, text, new_clauses(text, row.reading.words))
+                added = new_clauses(text, row.reading.words, control.unit.split)
+                self._finish(row, text, added)
         failed = [row for row in rows if row.result is None]
         for row in failed:
             why = "it has prompt syntax" if row.reading.has_syntax else "every rewriting lost words"
@@ -209,7 +216,7 @@ class Session:
             Source(
                 row.reading.words,
                 row.reading.terms,
-                row.used,
+                row.used if self.control.unit is CLAUSE else _things(row.used, row.reading),
                 random_stream(row.ask.seed, row.variant, row.ask.prompt, attempt),
             )
             for row in rows
@@ -218,8 +225,10 @@ class Session:
         return [(row, *found) for row, found in zip(rows, written, strict=True)]
 
     def _finish(self, row: _Row, prompt: str, additions: list[str]) -> None:
-        limit = self.control.max_tokens
-        tokens, checks = check_result(row.reading, prompt, additions, limit)
+        control = self.control
+        tokens, checks = check_result(
+            row.reading, prompt, additions, control.max_tokens, prose=control.unit is SENTENCE
+        )
         row.result = Improvement(
             source=row.ask.prompt,
             prompt=prompt,
@@ -235,6 +244,19 @@ class Session:
             checks=checks,
             settings=self.settings,
         )
+
+
+def _with_style(text: str, control: ControlConfig) -> str:
+    """A rewriting that ends with the style that was asked for."""
+    if control.unit is SENTENCE:
+        return SENTENCE.append(text, [f"{capitalized(str(control.style))}."])
+    return f"{text}, {control.style}"
+
+
+def _things(sentences: Sequence[str], reading: Reading) -> tuple[str, ...]:
+    """The words for what sentences speak of beside the prompt."""
+    wants = Intent(" ".join(sentences)).lost(reading.words)
+    return tuple(want.text for want in wants if want.kind == "content")
 
 
 @lru_cache

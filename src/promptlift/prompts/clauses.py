@@ -1,6 +1,7 @@
 """The clauses of a prompt, and which of them are new."""
 
 import re
+from collections.abc import Callable
 
 from promptlift.records import Pair
 
@@ -21,10 +22,12 @@ def plain_words(text: str) -> str:
     return f" {' '.join(_WORD.findall(text.lower()))} "
 
 
-def new_clauses(result: str, source: str) -> list[str]:
-    """The clauses of a result whose words do not stand in its source."""
+def new_clauses(
+    result: str, source: str, split: Callable[[str], list[str]] = split_clauses
+) -> list[str]:
+    """The clauses of a result, or what `split` gives, whose words do not stand in its source."""
     own = plain_words(source)
-    return [clause for clause in split_clauses(result) if plain_words(clause) not in own]
+    return [clause for clause in split(result) if plain_words(clause) not in own]
 
 
 def cut_prompt(prompt: str) -> Pair | None:

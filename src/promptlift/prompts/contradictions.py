@@ -1,10 +1,12 @@
 """What of an addition does not go with a prompt: another count, colour, subject or medium."""
 
+import math
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
 
-from promptlift.prompts.intent import Text
+from promptlift.prompts.intent import Text, is_plural
 
 _Table = Sequence[tuple[str, Sequence[frozenset[str]]]]
 
@@ -68,6 +70,20 @@ _GENERIC = {
     "digital": {"render", "pixel"},
 }  # fmt: skip
 _MEDIUM_OF = {word: name for name, words in _MEDIUMS.items() for word in words.split()}
+# After a being in prose: what ends like a verb or an adverb, and what does so and is none.
+_VERB = re.compile(r"(?:[^su]s|ly|ed)\Z|\A(?:sat|stood|lay|made|seen|found|clad|ran|flew|set)\Z")
+_NOUNS = frozenset((
+    "eyes", "ears", "wings", "scales", "hooves", "horns", "antlers", "feathers", "paws", "claws",
+    "teeth", "bones", "skulls", "heads", "faces", "hands", "arms", "legs", "feet", "tails", "tusks",
+    "whiskers", "webs", "statues", "sculptures", "figurines", "toys", "masks", "costumes", "tracks",
+    "prints", "footprints", "motifs", "patterns", "lights", "shaped", "themed", "sized", "inspired",
+    "printed", "headed",
+))  # fmt: skip
+# An eagle may go on as "the bird"; a grizzly, which is not among the beings, as "the bear".
+_GENERAL = frozenset(("bird", "beast", "creature", "fish", "insect", "person"))
+_COMMON = frozenset(
+    ("dog", "cat", "bear", "horse", "monkey", "man", "woman", "boy", "girl", "child")
+)
 _VIEWS = frozenset(("first", "second", "third"))  # person
 _CROWD = frozenset(("crowd", "crowds", "group"))
 _EXCLUSIVES = tuple(
@@ -76,13 +92,14 @@ _EXCLUSIVES = tuple(
 _EXCLUSIVE_WORDS = frozenset[str]().union(*(group for _, groups in _EXCLUSIVES for group in groups))
 
 
-def contradiction(asked: Text, phrase: str, said: str = "") -> str | None:
+def contradiction(asked: Text, phrase: str, said: str = "", *, prose: bool = False) -> str | None:
     """Why a phrase does not go with a prompt, or with what was `said` after it.
 
     A second subject, another colour of the same thing, another count, something that was
-    ruled out, another medium, time of day, season or weather.
+    ruled out, another medium, time of day, season or weather. A sentence of `prose` may speak of
+    some of the things that the prompt counts.
     """
-    text = _read(phrase)
+    text = _read(phrase, prose)
     return (
         _ruled_out(asked, text)
         or _other_count(asked, text)
@@ -109,9 +126,19 @@ def _ruled_out(asked: Text, text: Text) -> str | None:
 def _other_count(asked: Text, text: Text) -> str | None:
     for number, root, _ in text.counts:
         numbers = {n for n, other, _ in asked.counts if other == root}
-        if number not in numbers and (numbers or root in asked.stem_set):
+        if number in numbers or not (numbers or root in asked.stem_set):
+            continue
+        if not text.prose or number > _most(asked, root, numbers):
             return f"another number of {root}"
     return None
+
+
+def _most(asked: Text, root: str, numbers: set[int]) -> float:
+    """How many of a thing a prompt allows: what it counts, one each time it names it, or any."""
+    if numbers:
+        return max(numbers)
+    named = [word for word, other in zip(asked.words, asked.stems, strict=True) if other == root]
+    return math.inf if any(map(is_plural, named)) else len(named)
 
 
 def _other_colour(asked: Text, text: Text) -> str | None:
@@ -127,11 +154,30 @@ def _second_subject(asked: Text, text: Text) -> str | None:
     for place, root in enumerate(text.stems):
         if root not in beings or root in asked.stem_set:
             continue
+        if text.prose and _is_the_subject(asked, text, place):
+            continue
         # The head of a noun phrase: dragon scales are no dragon, third person is nobody.
-        head = len(text.run(place)) == 1 and text.words[max(0, place - 1)] not in _VIEWS
-        if head and all(root != other for other, _ in text.negated):
+        head = len(text.run(place)) == 1 or (text.prose and _is_subject(text, place))
+        viewed = text.words[max(0, place - 1)] in _VIEWS
+        if head and not viewed and all(root != other for other, _ in text.negated):
             return f"a second subject: {root}"
     return None
+
+
+def _is_the_subject(asked: Text, text: Text, place: int) -> bool:
+    """Whether a being in prose is another name of what the prompt has."""
+    root = text.stems[place]
+    if "the" not in text.words[max(0, place - 2) : place] or is_plural(text.words[place]):
+        return False
+    return root in _GENERAL or (root in _COMMON and _beings() & asked.stem_set <= {"person"})
+
+
+def _is_subject(text: Text, place: int) -> bool:
+    """Whether a being in prose is one: dogs, a dog's, a dog sleeps, but no dog house."""
+    word, following = text.words[place], text.words[place + 1]
+    owns = word.endswith(("'s", "s'"))
+    does = _VERB.search(following) is not None and following not in _NOUNS
+    return owns or is_plural(word) or does
 
 
 def _exclusive(source: Text, said: str, text: Text) -> str | None:

@@ -94,17 +94,21 @@ class Intent:
         """All that is asked for."""
         return tuple(_find(self.text))
 
-    def lost(self, result: str) -> tuple[Want, ...]:
-        """What a result no longer says."""
-        text = Text(result)
+    def lost(self, result: str, *, prose: bool = False) -> tuple[Want, ...]:
+        """What a result, of phrases or in `prose`, no longer says."""
+        text = Text(result, prose)
         return tuple(want for want in self.wants if not _said(want, text))
 
 
 class Text:
-    """The words of a text, and which of them belong together."""
+    """The words of a text, and which of them belong together.
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    In `prose` a verb may follow a noun, "a red cat sleeps", and nothing tells it from a noun: a
+    number, colour or negation is then that of each word in the noun phrase, not of the last alone.
+    """
+
+    def __init__(self, text: str, prose: bool = False) -> None:
+        self.text, self.prose = text, prose
         found = list(_WORD.finditer(text))
         self.words = [match[0].lower().replace("’", "'") for match in found]
         self.written = [match[0] for match in found]
@@ -141,6 +145,9 @@ class Text:
                 break
         return stems
 
+    def _heads(self, run: list[str]) -> list[str]:
+        return run if self.prose else run[-1:]
+
     def behind_article(self, place: int) -> int:
         """The first place from here on that is no article or the like."""
         while place < len(self.words) and self.words[place] in _ARTICLES:
@@ -161,9 +168,9 @@ class Text:
             while first < len(self.words) and self.words[first] in ("of", "the", "these", "those"):
                 first += 1
             run = self.run(first)
-            plural = [s for i, s in enumerate(run) if _is_plural(self.words[first + i])]
-            if number == 1 and run and word == "one":
-                found.append((1, run[-1], place))
+            plural = [s for i, s in enumerate(run) if is_plural(self.words[first + i])]
+            if number == 1 and word == "one":
+                found += [(1, root, place) for root in self._heads(run)]
             elif number > 1 and plural:
                 found.append((number, plural[0], place))
         return found
@@ -188,7 +195,7 @@ class Text:
             if not self.ends[last]:
                 run = [stem for stem in self.run(last + 1) if stem not in _COLOURS]
                 if run:
-                    found.append((colour, run[-1], place))
+                    found += [(colour, root, place) for root in self._heads(run)]
                     continue
             if place > 1 and self.words[place - 1] in ("is", "are", "in", "painted"):
                 found.append((colour, self.stems[place - 2], place))
@@ -201,8 +208,8 @@ class Text:
         for place, word in enumerate(self.words):
             if word in _NEGATIONS and not self.ends[place]:
                 first = place + 1
-                if run := self.run(self.behind_article(first)):
-                    found.append((run[-1], place))
+                run = self.run(self.behind_article(first))
+                found += [(root, place) for root in self._heads(run)]
         return found
 
 
@@ -317,5 +324,6 @@ def _said(want: Want, text: Text) -> bool:
     return False
 
 
-def _is_plural(word: str) -> bool:
+def is_plural(word: str) -> bool:
+    """Whether a word has the form of a plural."""
     return word in _PLURALS or (stem(word) != word and not word.endswith("'s"))

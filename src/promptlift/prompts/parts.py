@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from promptlift.prompts.syntax import Span
+from promptlift.prompts.units import CLAUSE, Unit
 
 # Additions go before these where they close a part.
 _BEFORE = frozenset(("tag", "weight", "flag", "negative", "comment", "frame", "aside"))
@@ -79,22 +80,15 @@ def main_part(parts: Sequence[Part]) -> Part | None:
     return next((part for part in parts if part.end is not None and _has_words(part.words)), None)
 
 
-def insert(prompt: str, part: Part, phrases: Sequence[str]) -> str:
-    """The prompt with phrases in a part, joined as one would write them."""
+def insert(prompt: str, part: Part, phrases: Sequence[str], unit: Unit = CLAUSE) -> str:
+    """The prompt with phrases, or other units, in a part, joined as one would write them."""
     if not phrases or part.end is None:
         return prompt
-    head, tail, added = prompt[: part.end], prompt[part.end :], ", ".join(phrases)
+    head, tail = prompt[: part.end], prompt[part.end :]
     if part.before:
-        return head + " " * (head[-1:].strip() != "") + added + ", " + tail
-    return append(head, phrases) + " " * (tail[:1].strip() not in _FOLLOWS) + tail
-
-
-def append(text: str, phrases: Sequence[str]) -> str:
-    """Words, and phrases after them."""
-    if not text or not phrases:
-        return text + ", ".join(phrases)
-    separator = " " if text[-1] in ",;:|.!?" and not text.endswith("::") else ", "
-    return text + separator + ", ".join(phrases)
+        added = unit.between.join((*phrases, tail))
+        return head + " " * (head[-1:].strip() != "") + added
+    return unit.append(head, phrases) + " " * (tail[:1].strip() not in _FOLLOWS) + tail
 
 
 def _has_words(text: str) -> bool:

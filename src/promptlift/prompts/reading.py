@@ -1,6 +1,6 @@
 """A prompt as the user wrote it, read once: its syntax, its tokens, what it asks for."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -9,8 +9,9 @@ from promptlift.prompts.clip_tokens import count_clip_tokens, count_parts
 from promptlift.prompts.intent import Intent, Want
 from promptlift.prompts.language import foreign_language
 from promptlift.prompts.lexicon.terms import Term, find_terms
-from promptlift.prompts.parts import Part, append, insert, main_part, parts_of
+from promptlift.prompts.parts import Part, insert, main_part, parts_of
 from promptlift.prompts.syntax import parse
+from promptlift.prompts.units import CLAUSE, Unit, continuation
 
 # A prompt that names so many of these is detailed; nine in ten real heads name none.
 _DETAIL = ("style", "medium", "filler", "light", "camera")
@@ -67,18 +68,21 @@ class Reading:
         found = (term for phrase in phrases for term in _terms(phrase) if term.kind in kinds)
         return [term.text.lower() for term in found if term.text.lower() not in self.terms]
 
-    def lost(self, result: str, parts: Iterable[Part] | None = None) -> tuple[Want, ...]:
+    def lost(
+        self, result: str, parts: Iterable[Part] | None = None, *, prose: bool = False
+    ) -> tuple[Want, ...]:
         """What the prompt asks for and a result no longer says.
 
         Args:
             result: with its syntax.
             parts: of the result, where they are known.
+            prose: whether it is a paragraph.
         """
         end = self.part.end if self.part and self.part.end is not None else len(self.prompt)
         if result.startswith(self.prompt[:end]) and result.endswith(self.prompt[end:]):
             return ()  # word for word
         parts = parts_of(parse(result)) if parts is None else parts
-        return self.intent.lost(", ".join(part.words for part in parts))
+        return self.intent.lost(", ".join(part.words for part in parts), prose=prose)
 
     @property
     def improved(self) -> tuple[Part, ...]:
@@ -89,18 +93,23 @@ class Reading:
             return (self.part,)
         return tuple(part for part in self.parts if part.words and part.end is not None)
 
-    def extended(self, phrases: list[str]) -> str:
-        """The prompt with phrases after the words that are improved."""
+    def extended(self, phrases: Sequence[str], unit: Unit = CLAUSE) -> str:
+        """The prompt with phrases, or other units, after the words that are improved."""
         prompt = self.prompt
         for part in reversed(self.improved):
-            prompt = insert(prompt, part, phrases)
+            prompt = insert(prompt, part, phrases, unit)
         return prompt
+
+    def continued(self, text: str) -> list[str]:
+        """The units of a paragraph that goes on from the words that are improved."""
+        before = "." if self.part is None or self.part.before else self.prompt[: self.part.end]
+        return continuation(text, before)
 
     def tokens_with(self, phrases: list[str]) -> int:
         """CLIP tokens of the part that is improved, with phrases after its words."""
         return max(
             (
-                count_clip_tokens(append(part.seen.rstrip(), phrases)) + part.embeddings
+                count_clip_tokens(CLAUSE.append(part.seen.rstrip(), phrases)) + part.embeddings
                 for part in self.improved
             ),
             default=0,

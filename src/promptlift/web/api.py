@@ -42,6 +42,7 @@ class Model(BaseModel):
     note: str | None = Field(description="Why it is not ready.")
     notice: str | None = Field(description="What is always said of its pictures.")
     modes: list[str] = Field(description="What an improver has learned.")
+    forms: list[str] = Field(description="The forms that it writes.")
     defaults: dict[str, Any] = Field(description="Options where a request leaves them out.")
 
 
@@ -186,6 +187,7 @@ def _models_router(service: Service) -> APIRouter:
                 "note": None,
                 "notice": None,
                 "modes": list(improver.card.modes),
+                "forms": list(improver.card.forms),
                 "defaults": {**asdict(decoding), **asdict(control)},
             }
         ]
@@ -199,6 +201,7 @@ def _models_router(service: Service) -> APIRouter:
                     "note": reason,
                     "notice": pictures.notice,
                     "modes": [],
+                    "forms": [],
                     "defaults": {},
                 }
             )

@@ -142,10 +142,11 @@ def _options(body: ImproveRequest, service: Service) -> Options:
         name: value for name in names if (value := getattr(body, name)) is not None or name in nulls
     }
     improver, most = service.batcher.improver, service.config.max_new_tokens
-    improver.card.mode(body.mode)
+    mode = improver.card.mode(body.mode)
     if (reference := given.get("reference")) is not None:
         check_length("reference", reference, service.config.max_prompt_chars)
     decoding, control = resolve_options(improver.card.decoding, body.preset, given)
+    improver.card.prefix(mode, control.form)
     if decoding.max_new_tokens > most:
         raise ConfigError(f"max_new_tokens is {decoding.max_new_tokens}; this server allows {most}")
     return decoding, control

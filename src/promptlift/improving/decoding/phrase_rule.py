@@ -116,7 +116,8 @@ class PhraseRule:
         by: the token of "by", which introduces painters in no list, where it is to be lowered.
         by_weight: the value to add to its logit.
         after: tokens after which "by" is no credit ("lit by") and is not lowered.
-        commas: tokens that end a phrase; raised phrases begin after them, or at the start.
+        commas: tokens that end a phrase; raised phrases begin after them.
+        opens: whether raised phrases begin at the start too.
         continues: bool [vocabulary], tokens that continue a word. They are banned too where the
             likeliest token is: it would have ended the word, which must not grow instead.
         named: for each row a tree of phrases that its prompt names: they are not lowered.
@@ -131,13 +132,15 @@ class PhraseRule:
         by_weight: float = 0.0,
         after: frozenset[int] = frozenset(),
         commas: frozenset[int] = frozenset(),
+        opens: bool = True,
         continues: BoolArray | None = None,
         named: Sequence[PhraseTree | None] | None = None,
     ) -> None:
         self.trees = [list(row) for row in trees]
         self.vocab_size = vocab_size
         self.boosts = any(tree.boosts for row in trees for tree in row)
-        self.by, self.by_weight, self.after, self.commas = by, by_weight, after, commas
+        self.by, self.by_weight, self.after = by, by_weight, after
+        self.commas, self.opens = commas, opens
         self._continues = continues
         self._within: list[list[tuple[PhraseTree, Node]]] = [[] for _ in trees]
         self._last: list[int | None] = [None] * len(trees)
@@ -191,7 +194,8 @@ class PhraseRule:
     def _begin(self, row: int) -> list[PhraseTree]:
         """The trees whose phrases may begin here."""
         last = self._last[row]
-        if not self.boosts or last is None or last in self.commas:
+        begins = self.opens if last is None else last in self.commas
+        if begins or not self.boosts:
             return self.trees[row]
         return [tree for tree in self.trees[row] if not tree.boosts]
 

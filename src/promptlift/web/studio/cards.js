@@ -20,7 +20,8 @@ export class Card {
     this.removed = new Set([removed].flat().filter((one) => Number.isInteger(one) && one >= 0 && one < last));
     this.explained = false;
     this.page = page;
-    this.room = (receipt.settings.max_prompt_tokens || 75) * (receipt.settings.chunks || 1);
+    const { max_prompt_tokens: limit, chunks, form } = receipt.settings;
+    this.room = form === "paragraph" ? null : (limit || 75) * (chunks || 1);
     this.ownTokens = 0;
     this.turn = 0;
     this.editing = null;
@@ -159,7 +160,9 @@ export class Card {
 
   #measure() {
     const tokens = this.edited.clip_tokens;
-    this.find(".tokens").textContent = `${tokens} of ${this.room} CLIP tokens`;
+    this.find(".meter").hidden = this.room === null; // a paragraph is bound by its own length
+    this.find(".tokens").textContent = `${tokens} ${this.room ? `of ${this.room} ` : ""}CLIP tokens`;
+    if (this.room === null) return;
     this.find(".meter").classList.toggle("over", tokens > this.room);
     const share = (part) => `${Math.min(100, (100 * part) / this.room)}%`;
     const own = Math.min(this.ownTokens, tokens);

@@ -9,7 +9,7 @@ const at = (id) => document.getElementById(id);
 const PAUSE_MS = 350; // of typing, before the prompt is improved
 const KEEP_MS = 2000; // before a result enters the history
 const RETRY_S = [1, 2, 4, 8];
-const FIELDS = ["prompt", "seed", "n", "mode", "chunks", "include", "avoid", "negative"];
+const FIELDS = ["prompt", "seed", "n", "mode", "form", "chunks", "include", "avoid", "negative"];
 const RANGES = ["artists", "styles", "diversity"];
 
 const steps = new Steps();
@@ -90,6 +90,7 @@ function request(found) {
     artists: strength(found.artists), styles: strength(found.styles),
     chunks: Number(found.chunks), diversity: found.diversity / 100,
   };
+  if (found.form === "paragraph") body.form = found.form;
   if (found.length) body.length = found.length;
   if (found.negative.trim()) body.negative = found.negative;
   for (const name of ["include", "avoid"]) {
@@ -229,8 +230,13 @@ async function notice() {
 async function readModels() {
   const { models } = await (await ask("/v1/models")).json();
   said = models.find((model) => model.kind === "illustrate")?.notice || "";
-  const { modes } = models.find((model) => model.kind === "improve");
+  const { modes, forms } = models.find((model) => model.kind === "improve");
   for (const option of at("mode").options) option.disabled = !modes.includes(option.value);
+  at("form").parentElement.hidden = forms.length < 2;
+  if (!forms.includes(at("form").value)) { // of another model, before
+    at("form").value = forms[0];
+    later(0);
+  }
 }
 
 // --- steps and history
@@ -376,6 +382,7 @@ function fromReceipt({ source, seed, variant, mode, negative, settings, checks }
   removed[variant] = checks.removed || [];
   return {
     prompt: source, seed: String(seed), n: String(n || variant + 1), mode, removed,
+    form: settings.form || "tags",
     negative: negative || "", length: settings.length || "", chunks: String(settings.chunks || 1),
     artists: allowed(settings.artists, 0), styles: allowed(settings.styles, 100),
     diversity: Math.round(100 * (settings.diversity || 0)), force: Boolean(settings.force),
@@ -397,7 +404,7 @@ at("prompt").addEventListener("input", () => {
 });
 for (const name of ["seed", "include", "avoid", "negative"]) at(name).addEventListener("input", () => later());
 for (const name of RANGES) at(name).addEventListener("input", () => { say(); later(); });
-for (const name of ["n", "mode", "chunks"]) at(name).addEventListener("change", () => improve());
+for (const name of ["n", "mode", "form", "chunks"]) at(name).addEventListener("change", () => improve());
 for (const one of document.querySelectorAll("[name=length]")) one.addEventListener("change", () => improve());
 at("options").addEventListener("submit", (event) => event.preventDefault());
 at("dice").addEventListener("click", dice);
