@@ -60,7 +60,9 @@ def one_subject(text: str, source: str) -> bool:
     """Whether a text brings no being that the source does not name, and nothing it rules out."""
     asked = Intent(source).text
     return not any(
-        (contradiction(asked, part) or "").startswith(("a second subject", "the prompt says"))
+        (contradiction(asked, part, prose=True) or "").startswith(
+            ("a second subject", "the prompt says")
+        )
         for part in re.split(r"[.,;] ", text)
     )
 
