@@ -166,6 +166,17 @@ def test_the_improver_runs_it_and_the_manifest_names_its_family(quantized: Path)
     assert together == [improver.improve(prompt, seed=1)[0].prompt for prompt in prompts]
 
 
+def test_large_weights_lie_in_a_file_of_their_own(
+    llama_folder: Path, own_words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("promptlift.export.export.MAX_INLINE_BYTES", 1000)
+    manifest = export_model(llama_folder, tmp_path / "out", calibration=own_words)
+    assert set(manifest.files) == {"decoder.onnx", "decoder.onnx.data", "tokenizer.json"}
+    (tmp_path / "out" / "decoder.onnx.data").unlink()
+    with pytest.raises(ModelError, match=r"decoder\.onnx\.data is missing"):
+        load_model(tmp_path / "out")
+
+
 def test_a_family_that_is_not_known_is_refused(quantized: Path, copy_of: CopyOf) -> None:
     folder = copy_of(quantized)
     values = json.loads((folder / MANIFEST_FILE).read_text())
