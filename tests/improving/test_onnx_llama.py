@@ -141,6 +141,24 @@ def test_rows_do_not_depend_on_the_batch(quantized: Path, threads: int) -> None:
             np.testing.assert_array_equal(logits(rows), whole[rows])
 
 
+@pytest.mark.parametrize(("own_head", "smallest"), [(False, 0.05), (False, 2.0), (True, 0.05)])
+def test_int8_is_close_to_transformers_however_its_table_is_stored(
+    tmp_path: Path, own_words: Path, monkeypatch: pytest.MonkeyPatch, own_head: bool,
+    smallest: float,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("promptlift.export.llama.SMALLEST_GAIN", smallest)
+    trained = make_llama(tmp_path / "llama", own_head=own_head)
+    model = LlamaForCausalLM.from_pretrained(trained)
+    model.model.norm.weight.data.clamp_(min=0.3)
+    model.save_pretrained(trained)
+    export_model(trained, tmp_path / "out", calibration=own_words)
+    state = onnx_engine(tmp_path / "out", "llama", threads=1).start(*padded(SOURCES))
+    found = torch.tensor(state.step(np.zeros(4, dtype=np.int64)).all()).log_softmax(-1).numpy()
+    for row, source in enumerate(SOURCES):
+        wanted = expected(trained, source, np.array([0]))[0]
+        assert np.abs(found[row] - wanted).mean() < 0.1
+
+
 def test_a_row_is_the_same_after_others_left_and_after_the_cache_grew(quantized: Path) -> None:
     engine = onnx_engine(quantized, "llama", threads=1)
     tokens = np.random.default_rng(2).integers(3, engine.vocab_size, size=(len(SOURCES), STEPS))

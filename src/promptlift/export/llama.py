@@ -6,7 +6,7 @@ keys by their positions, and writes keys and values into a row's buffer at that 
 A row's attention then never sees how long its neighbours are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,10 @@ from onnx import TensorProto
 
 from promptlift.errors import ModelError
 from promptlift.export.builder import CONTRIB, GraphBuilder, Weights
-from promptlift.export.quantize import Array, Blocks, by_block
+from promptlift.export.quantize import Array, by_block
 
 BITS = {"int8": 8, "int4": 4}
+SMALLEST_GAIN = 0.05  # of the largest; undoing a smaller one would enlarge errors of rounding
 # Sources take up to 1,024 tokens and results fewer. The angles of each position are computed when
 # the model is loaded.
 MAX_POSITIONS = 4096
@@ -71,14 +72,18 @@ def graphs(shape: LlamaShape, model: Any, precision: str) -> Iterator[tuple[str,
         key.removeprefix("model."): value.to("cpu", torch.float32).numpy()
         for key, value in model.state_dict().items()
     }
+    if shape.tie_word_embeddings:
+        weights["lm_head.weight"] = weights["embed_tokens.weight"]
     rotary = model.model.rotary_emb
     if rotary.attention_scaling != 1:
         raise ModelError("a Llama whose rotary positions scale attention cannot be exported.")
     weights["frequencies"] = rotary.inv_freq.to("cpu", torch.float32).numpy()
-    yield "decoder.onnx", decoder_graph(shape, weights, BITS.get(precision))
+    if precision == "int8":
+        weights = rotated(shape, weights)
+    yield "decoder.onnx", decoder_graph(shape, weights, precision)
 
 
-def decoder_graph(shape: LlamaShape, weights: Weights, bits: int | None) -> onnx.ModelProto:
+def decoder_graph(shape: LlamaShape, weights: Weights, precision: str) -> onnx.ModelProto:
     """The tokens of each row that come next; a source, or one token.
 
     Inputs: `tokens` int64 [batch, tokens], sources padded at the right; `last` int32 [batch], the
@@ -89,10 +94,9 @@ def decoder_graph(shape: LlamaShape, weights: Weights, bits: int | None) -> onnx
     `top_ids` int64 [batch, 128], the largest of them; `key_i`, `value_i`, the caches with these
     tokens. An output bound to its input's memory is written in place.
 
-    Weights are in blocks of `bits` bits, or float32 where it is None.
     """
     graph = GraphBuilder(epsilon=shape.rms_norm_eps)
-    layers = _Layers(graph, shape, weights, bits)
+    layers = _Layers(graph, shape, weights, BITS.get(precision))
     graph.input("tokens", TensorProto.INT64, ["batch", "tokens"])
     graph.input("last", TensorProto.INT32, ["batch"])
     graph.input("total", TensorProto.INT32, [])
@@ -102,18 +106,50 @@ def decoder_graph(shape: LlamaShape, weights: Weights, bits: int | None) -> onnx
             graph.input(f"past_{name}_{index}", TensorProto.FLOAT, cache)
             graph.output(f"{name}_{index}", cache)
 
-    table = layers.stored(weights["embed_tokens.weight"])
-    head = table if shape.tie_word_embeddings else layers.stored(weights["lm_head.weight"])
-    hidden, update = layers.embed(table), ""
+    (hidden, make_logits), update = layers.embed_and_head(), ""
     angles = layers.angles()
     for index in range(shape.num_hidden_layers):
         hidden, update = layers.attention(index, hidden, update, angles)
         hidden, update = layers.feed_forward(index, hidden, update)
     normal, _ = graph.normalize(hidden, update, weights["norm.weight"])
     newest = graph.op("Gather", normal, graph.constant(np.array(-1)), axis=1)
-    logits = layers.product(newest, head, output="logits")
+    logits = make_logits(newest)
     graph.candidates(logits, shape.vocab_size)
     return graph.model("decoder")
+
+
+def rotated(shape: LlamaShape, weights: Weights) -> Weights:
+    """The same model with its hidden state turned at random, as QuaRot has it (Ashkboos et al.,
+    2024, section 4.1): norms then have no gain, and outliers spread over the whole row.
+
+    Activations then round better: 8 bits cost nothing that can be measured. Weights round worse,
+    which only 4 bits notice. The head takes its norm's gain in, which the embedding does not:
+    `unembed` [width, width] makes a token's embedding of its row of the head.
+    """
+    width = shape.hidden_size
+    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(width, width)))
+    found: dict[str, Any] = dict(weights)
+    for index in range(shape.num_hidden_layers):
+        layer = f"layers.{index}"
+        for norm, names in (
+            ("input_layernorm", ("self_attn.q", "self_attn.k", "self_attn.v")),
+            ("post_attention_layernorm", ("mlp.gate", "mlp.up")),
+        ):
+            gain = weights[f"{layer}.{norm}.weight"]
+            found[f"{layer}.{norm}.weight"] = np.ones(width)
+            for name in names:
+                key = f"{layer}.{name}_proj.weight"
+                found[key] = (weights[key] * gain) @ turn
+        for name in ("self_attn.o", "mlp.down"):
+            key = f"{layer}.{name}_proj.weight"
+            found[key] = turn.T @ weights[key]
+    gain = weights["norm.weight"]
+    found["norm.weight"] = np.ones(width)
+    found["lm_head.weight"] = (weights["lm_head.weight"] * gain) @ turn
+    found["embed_tokens.weight"] = weights["embed_tokens.weight"] @ turn
+    if shape.tie_word_embeddings and np.abs(gain).min() > SMALLEST_GAIN * np.abs(gain).max():
+        found["unembed"] = (turn.T / gain) @ turn
+    return {key: np.asarray(value, dtype=np.float32) for key, value in found.items()}
 
 
 @dataclass(frozen=True)
@@ -125,23 +161,32 @@ class _Layers:
     weights: Weights
     bits: int | None
 
-    def stored(self, matrix: Array) -> Blocks | Array:
-        return matrix if self.bits is None else by_block(matrix, self.bits)
-
-    def product(self, hidden: str, matrix: Blocks | Array, *, output: str = "") -> str:
-        if isinstance(matrix, Blocks):
-            return self.graph.block_linear(hidden, matrix, output=output)
-        return self.graph.op("MatMul", hidden, self.graph.constant(matrix.T), output=output)
+    def product(self, hidden: str, matrix: Array, *, output: str = "") -> str:
+        if self.bits is None:
+            return self.graph.op("MatMul", hidden, self.graph.constant(matrix.T), output=output)
+        return self.graph.block_linear(hidden, by_block(matrix, self.bits), output=output)
 
     def linear(self, hidden: str, *names: str) -> str:
         """Product with the named weights, side by side."""
-        matrix = np.concatenate([self.weights[f"{name}.weight"] for name in names])
-        return self.product(hidden, self.stored(matrix))
+        return self.product(
+            hidden, np.concatenate([self.weights[f"{name}.weight"] for name in names])
+        )
 
-    def embed(self, table: Blocks | Array) -> str:
-        if isinstance(table, Blocks):
-            return self.graph.block_embed("tokens", table)
-        return self.graph.op("Gather", self.graph.constant(table), "tokens")
+    def embed_and_head(self) -> tuple[str, Callable[[str], str]]:
+        """The hidden state of the tokens, and what makes logits of the last hidden state."""
+        table, head = self.weights["embed_tokens.weight"], self.weights["lm_head.weight"]
+        if self.bits is None:
+            embedded = self.graph.op("Gather", self.graph.constant(table), "tokens")
+            return embedded, lambda hidden: self.product(hidden, head, output="logits")
+        stored = by_block(head, self.bits)
+        # A tied table is stored once: as it is, or as the head has it.
+        if "unembed" in self.weights:
+            unembed = self.graph.constant(self.weights["unembed"])
+            embedded = self.graph.op("MatMul", self.graph.block_embed("tokens", stored), unembed)
+        else:
+            source = stored if table is head else by_block(table, self.bits)
+            embedded = self.graph.block_embed("tokens", source)
+        return embedded, lambda hidden: self.graph.block_linear(hidden, stored, output="logits")
 
     def angles(self) -> tuple[str, str]:
         """Cosine and sine of each position and frequency, which ONNX Runtime computes once."""
