@@ -125,8 +125,9 @@ def t5_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_llama(
-    folder: Path, *, own_head: bool = False, heads: int = 4, key_heads: int = 2, seed: int = 0
-) -> Path:
+    folder: Path, *, own_head: bool = False, heads: int = 4, key_heads: int = 2,
+    head_dim: int = 16, seed: int = 0,
+) -> Path:  # fmt: skip
     """A small Llama with random weights and a byte-level BPE, without a padding token."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -151,12 +152,12 @@ def make_llama(
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=backend.get_vocab_size(),
-            hidden_size=8 * heads,
+            hidden_size=16 * heads,
             intermediate_size=48,
             num_hidden_layers=2,
             num_attention_heads=heads,
             num_key_value_heads=key_heads,
-            head_dim=16,  # ONNX Runtime rotates multiples of 16
+            head_dim=head_dim,  # ONNX Runtime rotates multiples of 16
             tie_word_embeddings=not own_head,
             bos_token_id=0,
             eos_token_id=1,
@@ -172,7 +173,7 @@ def make_llama(
 
 @pytest.fixture(scope="session")
 def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two layers, width 32, four heads, two of keys, tied head."""
+    """Two layers, width 64, four heads, two of keys, tied head."""
     return make_llama(tmp_path_factory.mktemp("models") / "llama")
 
 

@@ -62,7 +62,7 @@ def theirs(trained: Path, dtype: torch.dtype) -> Run:
 
 
 def llama_cpp(gguf: Path, threads: int) -> Run:
-    from llama_cpp import Llama
+    from llama_cpp import Llama  # type: ignore[import-not-found]
 
     model = Llama(str(gguf), n_ctx=256, n_threads=threads, n_threads_batch=threads, verbose=False)
 

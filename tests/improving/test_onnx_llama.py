@@ -20,8 +20,8 @@ from promptlift.improving.loading import load_model
 from promptlift.improving.manifest import MANIFEST_FILE, Manifest
 from tests.conftest import CopyOf, make_llama
 
-# Heads, heads of keys and values, and whether the head is its own.
-SHAPES = [(4, 4, True), (4, 2, False), (6, 2, True), (3, 1, False)]
+# Heads, heads of keys and values, their size, and whether the table of logits is its own.
+SHAPES = [(4, 4, 16, True), (4, 2, 16, False), (6, 2, 16, True), (3, 1, 32, False)]
 SOURCES = [list(range(5, 24)), [7, 8], [30 + i for i in range(11)], [300]]
 STEPS = ROOM + 20  # the cache has to grow
 
@@ -31,11 +31,12 @@ def folders(
     request: pytest.FixtureRequest, own_words: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path]:
     """A trained folder, and its export in float32."""
-    heads, key_heads, own_head = request.param
+    heads, key_heads, head_dim, own_head = request.param
     trained = make_llama(
         tmp_path_factory.mktemp("models") / "llama",
         heads=heads,
         key_heads=key_heads,
+        head_dim=head_dim,
         own_head=own_head,
     )
     exported = trained.with_name("exported")
