@@ -124,7 +124,10 @@ def t5_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_t5(tmp_path_factory.mktemp("models") / "t5", own_head=False)
 
 
-def make_llama(folder: Path, *, own_head: bool = False, seed: int = 0) -> Path:
+def make_llama(
+    folder: Path, *, own_head: bool = False, heads: int = 4, key_heads: int = 2,
+    head_dim: int = 16, seed: int = 0,
+) -> Path:  # fmt: skip
     """A small Llama with random weights and a byte-level BPE, without a padding token."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -149,11 +152,12 @@ def make_llama(folder: Path, *, own_head: bool = False, seed: int = 0) -> Path:
     model = LlamaForCausalLM(
         LlamaConfig(
             vocab_size=backend.get_vocab_size(),
-            hidden_size=32,
+            hidden_size=16 * heads,
             intermediate_size=48,
             num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
+            num_attention_heads=heads,
+            num_key_value_heads=key_heads,
+            head_dim=head_dim,  # ONNX Runtime rotates multiples of 16
             tie_word_embeddings=not own_head,
             bos_token_id=0,
             eos_token_id=1,
@@ -169,7 +173,7 @@ def make_llama(folder: Path, *, own_head: bool = False, seed: int = 0) -> Path:
 
 @pytest.fixture(scope="session")
 def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two layers, width 32, four heads, two of keys, tied head."""
+    """Two layers, width 64, four heads, two of keys, tied head."""
     return make_llama(tmp_path_factory.mktemp("models") / "llama")
 
 

@@ -28,7 +28,7 @@ from transformers import T5Config, T5ForConditionalGeneration
 from promptlift.export.export import export_model
 from promptlift.improving.config import DecodingConfig
 from promptlift.improving.decoding.loop import generate
-from promptlift.improving.engines.onnx import OnnxEngine
+from promptlift.improving.engines.onnx_t5 import T5Engine
 from promptlift.improving.manifest import ModelCard
 from promptlift.training.config import POCKET_MODES
 from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
@@ -57,11 +57,11 @@ from pathlib import Path
 import numpy as np
 from promptlift.improving.config import DecodingConfig
 from promptlift.improving.decoding.loop import generate
-from promptlift.improving.engines.onnx import OnnxEngine
+from promptlift.improving.engines.onnx_t5 import T5Engine
 ids = np.full(({size}, {source}), 5)
 config = DecodingConfig(min_new_tokens={new}, max_new_tokens={new}, **{rules})
 streams = [np.random.default_rng(row) for row in range({size})]
-generate(OnnxEngine(Path(sys.argv[1])), ids, np.ones_like(ids), config, streams)
+generate(T5Engine(Path(sys.argv[1])), ids, np.ones_like(ids), config, streams)
 """,
     "transformers": """
 import sys
@@ -107,7 +107,7 @@ def batch_of(size: int) -> np.ndarray:
 
 
 def ours(exported: Path) -> Callable[[int], Any]:
-    engine = OnnxEngine(exported)
+    engine = T5Engine(exported)
     config = DecodingConfig(min_new_tokens=NEW_TOKENS, max_new_tokens=NEW_TOKENS, **RULES)
 
     def run(size: int) -> Any:

@@ -12,8 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertModel, T5ForConditionalGeneration
 
 from promptlift.errors import ConfigError, InputError, ModelError
-from promptlift.export import builder as graph_builder
-from promptlift.export import graphs
+from promptlift.export import builder, quantize, t5
 from promptlift.export.export import export_model
 from promptlift.files import sha256_of_file
 from promptlift.improving.improver import Improver
@@ -44,13 +43,13 @@ def test_a_wrong_head_scale_is_refused_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
     precision: str,
 ) -> None:
-    build = graphs.decoder_graph
+    build = t5.decoder_graph
 
-    def wrong(shape: graph_builder.T5Shape, *rest: Any, **options: Any) -> Any:
+    def wrong(shape: t5.T5Shape, *rest: Any, **options: Any) -> Any:
         flipped = not shape.scale_decoder_outputs
         return build(replace(shape, scale_decoder_outputs=flipped), *rest, **options)
 
-    monkeypatch.setattr(graphs, "decoder_graph", wrong)
+    monkeypatch.setattr(t5, "decoder_graph", wrong)
     with pytest.raises(ModelError, match="disagrees with PyTorch"):
         export_model(either_t5, tmp_path / "out", precision=precision, calibration=own_words)
     assert list(tmp_path.iterdir()) == []
@@ -63,7 +62,7 @@ def test_int8_is_refused_when_it_costs_too_much(
         scales = np.abs(matrix).max(axis=axis, keepdims=True) / 1
         return np.rint(matrix / scales).astype(np.int8), scales.astype(np.float32)
 
-    monkeypatch.setattr(graph_builder, "_quantize", coarse)
+    monkeypatch.setattr(builder, "by_vector", coarse)
     model = T5ForConditionalGeneration.from_pretrained(t5v11_folder)
     # The model's own greedy answers: likely under it, so a coarse copy must lose.
     loaded = Improver.load(str(t5v11_folder), threads=1)
@@ -116,17 +115,19 @@ def test_a_faulty_calibration_file_is_named_with_its_line(t5_folder: Path, tmp_p
     path.write_text('{"source": "a", "target": "b"}\n{"source": "a", "target": ""}\n')
     with pytest.raises(InputError, match=r"calibration\.jsonl line 2: `target` is empty"):
         export_model(t5_folder, tmp_path / "out", calibration=path)
-    with pytest.raises(ConfigError, match="int4"):
+    with pytest.raises(ConfigError, match="'int3' and must be one of int4, int8, fp32"):
+        export_model(t5_folder, tmp_path / "out", precision="int3")
+    with pytest.raises(ConfigError, match="a t5 model can be exported in int8, fp32"):
         export_model(t5_folder, tmp_path / "out", precision="int4")
 
 
 def test_quantized_matrices_are_close_and_symmetric() -> None:
     matrix = np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32)
-    values, scales = graph_builder._quantize(matrix, axis=0)
+    values, scales = quantize.by_vector(matrix, axis=0)
     assert values.dtype == np.int8
     assert np.abs(values).max() == 127
     assert (np.abs(values * scales - matrix) <= scales / 2 + 1e-7).all()
-    zeros, scale = graph_builder._quantize(np.zeros((2, 2), dtype=np.float32), axis=0)
+    zeros, scale = quantize.by_vector(np.zeros((2, 2), dtype=np.float32), axis=0)
     assert (zeros == 0).all() and np.isfinite(scale).all()
 
 

@@ -13,7 +13,7 @@ from promptlift.export.export import export_model
 from promptlift.improving.config import DecodingConfig
 from promptlift.improving.decoding.loop import generate
 from promptlift.improving.engines.engine import Engine
-from promptlift.improving.engines.onnx import OnnxEngine
+from promptlift.improving.engines.onnx import onnx_engine
 from promptlift.improving.engines.torch import load_torch
 from promptlift.improving.likelihood import token_log_probabilities
 from promptlift.improving.manifest import ModelCard
@@ -41,7 +41,7 @@ def engine(
         return load_torch(str(either_t5)).engine
     folder = tmp_path_factory.mktemp("fp32") / "export"
     export_model(either_t5, folder, precision="fp32", calibration=own_words)
-    return OnnxEngine(folder, threads=1)
+    return onnx_engine(folder, "t5", threads=1)
 
 
 def test_logits_equal_those_of_transformers(engine: Engine, either_t5: Path) -> None:
@@ -117,7 +117,7 @@ def test_log_probabilities_equal_those_of_transformers(engine: Engine, either_t5
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("size", [1, 7, 64])
 def test_int8_rows_do_not_depend_on_the_batch(exported: Path, size: int, threads: int) -> None:
-    engine = OnnxEngine(exported, threads=threads)
+    engine = onnx_engine(exported, "t5", threads=threads)
     generator = np.random.default_rng(1)
     input_ids = generator.integers(3, engine.vocab_size, size=(64, 16))
     mask = np.ones_like(input_ids)

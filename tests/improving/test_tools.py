@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from promptlift.errors import ConfigError, ModelError
-from promptlift.improving.engines.onnx import OnnxEngine
+from promptlift.improving.engines.onnx_t5 import T5Engine
 from promptlift.improving.improver import Improver
 from promptlift.improving.loading import bundled_model_path
 from promptlift.improving.tokenizer_file import in_old_format, read_tokenizer
@@ -23,7 +23,7 @@ def test_each_prompt_has_its_own_seed_and_blank_ones_none(bundled: Improver) -> 
 
 def test_the_engine_runs_on_the_processor_alone() -> None:
     engine = bundled_improver().model.engine
-    assert isinstance(engine, OnnxEngine)
+    assert isinstance(engine, T5Engine)
     for session in (engine.encoder, engine.decoder):
         assert session.get_providers() == ["CPUExecutionProvider"]
 

@@ -10,9 +10,9 @@ from promptlift.cli.parameters import arg, opt
 
 
 def export(
-    model_folder: Annotated[Path, arg("T5 or FLAN-T5 as trained.")],
+    model_folder: Annotated[Path, arg("T5, FLAN-T5 or Llama as trained.")],
     output: Annotated[Path, opt("Folder to write.", "--output", "-o")],
-    precision: Annotated[str, typer.Option(help="int8 or fp32.")] = "int8",
+    precision: Annotated[str, typer.Option(help="int8, fp32 or, for a Llama, int4.")] = "int8",
     calibration: Annotated[
         Path | None, opt("Pairs to compare with PyTorch on [a packaged file].")
     ] = None,

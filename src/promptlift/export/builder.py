@@ -1,8 +1,9 @@
-"""Pieces that ONNX graphs of a T5 are put together from, in float32 or int8.
+"""Pieces that ONNX graphs are put together from, in float32 or quantized.
 
-int8: weights are symmetric, with a scale an output column. Activations are scaled BY ROW
-(their maximum maps to the edge of the range), since a scale for the whole tensor, as ONNX
-Runtime's own dynamic quantization has it, lets a row's result depend on its batch.
+Activations of quantized products are scaled BY ROW, or by blocks of a row, since a scale for the
+whole tensor, as ONNX Runtime's own dynamic quantization has it, lets a row's result depend on its
+batch. `linear` has weights in int8 with a scale an output column; `block_linear` has them in 4 or
+8 bits with a scale for each block of a row.
 """
 
 from dataclasses import dataclass
@@ -13,9 +14,9 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from promptlift.errors import ModelError
+from promptlift.export.quantize import BLOCK_SIZES, Array, Blocks, by_vector
+from promptlift.improving.engines.engine import CANDIDATES
 
-Array = npt.NDArray[Any]
 Weights = dict[str, npt.NDArray[np.float32]]
 
 OPSET, CONTRIB_OPSET, IR_VERSION = 20, 1, 10
@@ -23,41 +24,6 @@ CONTRIB = "com.microsoft"
 # Activations take 7 bits, 1..127 around 64. Processors without VNNI add two products
 # of unsigned by signed bytes in 16 bits: 2 * 127 * 127 fits, 2 * 255 * 127 would saturate.
 HIGHEST, ZERO_POINT = 63, 64
-
-
-@dataclass(frozen=True, kw_only=True)
-class T5Shape:
-    """The sizes of a T5, named as in `transformers.T5Config`."""
-
-    vocab_size: int
-    d_model: int
-    d_kv: int
-    d_ff: int
-    num_layers: int
-    num_decoder_layers: int
-    num_heads: int
-    relative_attention_num_buckets: int
-    relative_attention_max_distance: int
-    layer_norm_epsilon: float
-    dense_act_fn: str
-    is_gated_act: bool
-    # T5 shares its head with the embedding and scales the decoder's output by d_model^-0.5;
-    # T5 1.1 and FLAN-T5 do neither. `tie_word_embeddings` does not tell which.
-    scale_decoder_outputs: bool
-
-    def __post_init__(self) -> None:
-        if self.dense_act_fn not in _ACTIVATIONS:
-            raise ModelError(
-                f"feed-forward activation {self.dense_act_fn!r} cannot be exported; "
-                f"these can: {', '.join(_ACTIVATIONS)}"
-            )
-
-
-_ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {
-    "relu": ("Relu", {}),
-    "gelu": ("Gelu", {}),
-    "gelu_new": ("Gelu", {"approximate": "tanh"}),
-}
 
 
 @dataclass(frozen=True)
@@ -71,10 +37,11 @@ class Rows:
 class GraphBuilder:
     """Collects nodes and constants; each method adds what its name says, returns its output."""
 
-    def __init__(self, shape: T5Shape, int8: bool) -> None:
-        self.shape, self.int8 = shape, int8
+    def __init__(self, *, epsilon: float, int8: bool = False) -> None:
+        self.epsilon, self.int8 = epsilon, int8
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, onnx.TensorProto] = {}
+        self._kept: dict[int, tuple[Array, str]] = {}
         self.inputs: list[onnx.ValueInfoProto] = []
         self.outputs: list[onnx.ValueInfoProto] = []
 
@@ -97,7 +64,10 @@ class GraphBuilder:
         key = f"constant_{len(self.constants)}"
         if array.size <= 8:  # small ones recur in every layer
             key = f"constant_{array.dtype}_{array.shape}_{array.tolist()}"
-        self.constants.setdefault(key, numpy_helper.from_array(np.ascontiguousarray(array), key))
+        elif isinstance(value, np.ndarray):  # a table that is used twice is stored once
+            key = self._kept.setdefault(id(value), (value, key))[1]
+        whole = np.ascontiguousarray(array).reshape(array.shape)  # a scalar stays one
+        self.constants.setdefault(key, numpy_helper.from_array(whole, key))
         return key
 
     def input(self, name: str, kind: int, dims: list[Any]) -> None:
@@ -109,13 +79,13 @@ class GraphBuilder:
     def embed(self, ids: str, table: Array) -> str:
         if not self.int8:
             return self.op("Gather", self.constant(table), ids)
-        rows, scales = _quantize(table, axis=1)
+        rows, scales = by_vector(table, axis=1)
         picked = self.op("Cast", self.op("Gather", self.constant(rows), ids), to=TensorProto.FLOAT)
         return self.op("Mul", picked, self.op("Gather", self.constant(scales), ids))
 
     def normalize(self, hidden: str, update: str, weight: Array) -> tuple[str, str]:
         """RMS norm of hidden + update; returns it and the sum."""
-        epsilon = self.shape.layer_norm_epsilon
+        epsilon = self.epsilon
         gain = self.constant(weight)
         if not update:
             normal = self.op(
@@ -152,7 +122,7 @@ class GraphBuilder:
         matrix = np.concatenate(weights).T
         if not self.int8:
             return self.op("MatMul", rows.values, self.constant(matrix), output=output)
-        columns, scales = _quantize(matrix, axis=0)
+        columns, scales = by_vector(matrix, axis=0)
         product = self.op(
             "MatMulIntegerToFloat",
             rows.values,
@@ -164,43 +134,65 @@ class GraphBuilder:
         )
         return self.op("Mul", product, rows.scale, output=output)
 
+    def block_linear(self, hidden: str, weights: Blocks, *, output: str = "") -> str:
+        """Product with weights [out, in] in blocks.
+
+        Activations become int8 with a scale for each block of a row (accuracy level 4).
+        """
+        return self.op(
+            "MatMulNBits",
+            hidden,
+            self.constant(weights.values),
+            self.op("Cast", self.constant(weights.scales), to=TensorProto.FLOAT),
+            output=output,
+            domain=CONTRIB,
+            K=weights.columns,
+            N=len(weights.values),
+            bits=weights.bits,
+            block_size=BLOCK_SIZES[weights.bits],
+            accuracy_level=4,
+        )
+
+    def block_embed(self, ids: str, weights: Blocks) -> str:
+        """Rows of a table in blocks, float32 [batch, tokens, columns]."""
+        picked = self.op("Gather", self.constant(weights.values), ids)
+        if weights.bits == 4:
+            low = self.op("BitwiseAnd", picked, self.constant(np.uint8(15)))
+            high = self.op("BitShift", picked, self.constant(np.uint8(4)), direction="RIGHT")
+            last = self.constant(np.array([-1]))
+            both = [self.op("Unsqueeze", half, last) for half in (low, high)]
+            pairs = self.op("Concat", *both, axis=-1)
+            shape = self.constant(np.array([0, 0, 0, -1]))
+            picked = self.op("Reshape", pairs, shape)
+        middle = self.constant(np.float32(1 << (weights.bits - 1)))
+        centred = self.op("Sub", self.op("Cast", picked, to=TensorProto.FLOAT), middle)
+        scales = self.op("Gather", self.constant(weights.scales[:, :, None]), ids)
+        rows = self.op("Mul", centred, self.op("Cast", scales, to=TensorProto.FLOAT))
+        joined = self.op("Reshape", rows, self.constant(np.array([0, 0, -1])))
+        if weights.columns % BLOCK_SIZES[weights.bits] == 0:
+            return joined
+        ends = [self.constant(np.array([end])) for end in (0, weights.columns, 2)]
+        return self.op("Slice", joined, *ends)
+
+    def candidates(self, logits: str, vocab_size: int) -> None:
+        """The graph's outputs: logits [batch, vocabulary], and the largest of them in order."""
+        count = min(CANDIDATES, vocab_size)
+        self.add(
+            "TopK",
+            [logits, self.constant(np.array([count]))],
+            ["top_values", "top_ids"],
+            axis=1,
+            largest=1,
+            sorted=1,
+        )
+        self.output(logits, ["batch", vocab_size])
+        self.output("top_values", ["batch", count])
+        self.output("top_ids", ["batch", count], TensorProto.INT64)
+
     def split(self, joined: str, parts: int) -> list[str]:
         names = [f"split_{len(self.nodes)}_{part}" for part in range(parts)]
         self.add("Split", [joined], names, axis=-1, num_outputs=parts)
         return names
-
-    def attend(
-        self, query: str, key: str, value: str, bias: str, *, cache: int | None = None
-    ) -> str:
-        """Attention, not scaled, as T5 has it; with `cache` over that layer's past too."""
-        inputs = [query, key, value, "", "", bias]
-        mixed = f"mixed_{len(self.nodes)}"
-        outputs = [mixed]
-        if cache is not None:
-            inputs += [f"past_key_{cache}", f"past_value_{cache}"]
-            outputs += [f"key_{cache}", f"value_{cache}"]
-        self.add(
-            "MultiHeadAttention",
-            inputs,
-            outputs,
-            CONTRIB,
-            num_heads=self.shape.num_heads,
-            scale=1.0,
-        )
-        return mixed
-
-    def feed_forward(self, normal: str, weights: Weights, name: str) -> str:
-        kind, attributes = _ACTIVATIONS[self.shape.dense_act_fn]
-        rows = self.quantize(normal)
-        if self.shape.is_gated_act:
-            joined = self.linear(
-                rows, weights[f"{name}.wi_0.weight"], weights[f"{name}.wi_1.weight"]
-            )
-            gate, plain = self.split(joined, 2)
-            inner = self.op("Mul", self.op(kind, gate, **attributes), plain)
-        else:
-            inner = self.op(kind, self.linear(rows, weights[f"{name}.wi.weight"]), **attributes)
-        return self.linear(self.quantize(inner), weights[f"{name}.wo.weight"])
 
     def model(self, name: str) -> onnx.ModelProto:
         graph = helper.make_graph(
@@ -210,10 +202,3 @@ class GraphBuilder:
         return helper.make_model(
             graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="promptlift"
         )
-
-
-def _quantize(matrix: Array, axis: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
-    """Symmetric int8 with a scale a column (axis 0) or a row (axis 1)."""
-    largest = np.abs(matrix).max(axis=axis, keepdims=True)
-    scales = np.where(largest > 0, largest / 127, 1).astype(np.float32)
-    return np.rint(matrix / scales).astype(np.int8), scales

@@ -1,4 +1,4 @@
-"""Loading a model: the bundled one, an exported folder, or a T5 with PyTorch."""
+"""Loading a model: the bundled one, an exported folder, or any other with PyTorch."""
 
 from pathlib import Path
 
@@ -28,10 +28,10 @@ def bundled_model_path() -> Path:
 
 
 def _load_exported(folder: Path, threads: int | None) -> LoadedModel:
-    from promptlift.improving.engines.onnx import OnnxEngine
+    from promptlift.improving.engines.onnx import onnx_engine
     from promptlift.improving.tokenizer_file import read_tokenizer
 
     manifest = Manifest.read(folder)
-    engine = OnnxEngine(folder, threads=threads)
+    engine = onnx_engine(folder, manifest.family, threads=threads)
     codec = Codec(read_tokenizer(folder / "tokenizer.json"), SpecialTokens(**manifest.tokens))
     return LoadedModel(engine, codec, manifest.card, manifest.model_id)

@@ -1,7 +1,7 @@
 """Model folders, trained (PyTorch) and exported (ONNX), and their metadata.
 
 A trained folder is what `transformers` saves, with `promptlift.json` beside it. An exported
-folder holds `manifest.json`, `encoder.onnx`, `decoder.onnx` and `tokenizer.json`.
+folder holds `manifest.json`, `tokenizer.json` and its family's graphs, such as `decoder.onnx`.
 docs/formats.md lists the fields.
 """
 
@@ -18,7 +18,6 @@ from promptlift.schema import upgraded
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
 CARD_FILE = "promptlift.json"
-ENGINE_FILES = ("encoder.onnx", "decoder.onnx", "tokenizer.json")
 
 # The prefix of the paper; a T5 without a card is taken to rewrite with it.
 PAPER_PREFIX = "translate basic prompt to detailed longer prompt: "
@@ -95,8 +94,9 @@ class Manifest:
 
     Attributes:
         card: the model's metadata, see `ModelCard`.
-        precision: "int8" or "fp32".
-        architecture: the T5's sizes, named as in `transformers.T5Config`.
+        precision: "int8", "int4" or "fp32".
+        architecture: `model_type`, "t5" where it is absent or "llama", and the model's sizes,
+            named as in the configurations of `transformers`.
         tokens: ids of `pad`, `eos`, `unk` and `decoder_start`.
         check: how the export compared with PyTorch.
         files: SHA-256 of each file by name.
@@ -110,6 +110,11 @@ class Manifest:
     check: dict[str, Any]
     files: dict[str, str]
     promptlift_version: str
+
+    @property
+    def family(self) -> str:
+        """What `transformers` calls the kind of model: "t5" or "llama"."""
+        return str(self.architecture.get("model_type", "t5"))
 
     @property
     def model_id(self) -> str:

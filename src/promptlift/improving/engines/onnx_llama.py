@@ -1,0 +1,103 @@
+"""Llama in ONNX Runtime: the source at once, then a token at a time."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from promptlift.improving.engines.engine import IntArray, StepLogits
+from promptlift.improving.engines.onnx_session import load_graph
+
+_LOGITS = ["logits", "top_values", "top_ids"]
+ROOM = 64  # tokens that a cache gets at a time, beyond those it holds
+
+
+class LlamaEngine:
+    """Runs the graph of an exported folder.
+
+    Args:
+        folder: holds `decoder.onnx`.
+        threads: processor threads; all physical cores where None.
+
+    Raises:
+        ModelError: ONNX Runtime cannot load the graph.
+    """
+
+    libraries: tuple[str, ...] = ("onnxruntime",)
+
+    def __init__(self, folder: Path, *, threads: int | None = None) -> None:
+        self.session = load_graph(folder / "decoder.onnx", threads)
+        inputs = {item.name: item.shape for item in self.session.get_inputs()}
+        self.layers = sum(name.startswith("past_key_") for name in inputs)
+        self.heads, self.head_dim = inputs["past_key_0"][1], inputs["past_key_0"][3]
+        [logits] = [item for item in self.session.get_outputs() if item.name == "logits"]
+        self.vocab_size = int(logits.shape[1])
+
+    def start(self, input_ids: IntArray, attention_mask: IntArray) -> "LlamaState":
+        """Read sources, see `Engine.start`."""
+        return LlamaState(self, input_ids, attention_mask)
+
+
+class LlamaState:
+    """Keys and values of each row, in buffers that a step writes to in place.
+
+    A row's own lie together from its first token on, whatever its neighbours' lengths: its next
+    token overwrites what padding left there.
+    """
+
+    def __init__(self, engine: LlamaEngine, input_ids: IntArray, attention_mask: IntArray) -> None:
+        self._session = engine.session
+        batch, tokens = input_ids.shape
+        self._lengths = attention_mask.sum(axis=1, dtype=np.int32)
+        size = (engine.layers, 2, batch, engine.heads, tokens + ROOM, engine.head_dim)
+        self._hold(np.empty(size, dtype=np.float32))
+        self._run(input_ids, self._lengths - 1, tokens)
+
+    def step(self, tokens: IntArray) -> StepLogits:
+        """Feed a token of each row, see `DecoderState.step`."""
+        longest = int(self._lengths.max())
+        if longest == self._caches.shape[4]:
+            self._move(np.arange(len(self._lengths)))
+        logits, top_values, top_ids = self._run(tokens[:, None], self._lengths, longest + 1)
+        self._lengths = self._lengths + 1
+        return StepLogits(top_values.numpy(), top_ids.numpy(), logits.numpy)
+
+    def keep(self, rows: IntArray) -> None:
+        """Keep only these rows, see `DecoderState.keep`."""
+        self._lengths = self._lengths[rows]
+        self._move(rows)
+
+    def _move(self, rows: IntArray) -> None:
+        """Take these rows over to a new buffer, which has room again."""
+        used = int(self._lengths.max())
+        layers, two, _, heads, _, head_dim = self._caches.shape
+        size = (layers, two, len(rows), heads, used + ROOM, head_dim)
+        moved = np.empty(size, dtype=np.float32)
+        moved[..., :used, :] = self._caches[:, :, rows, :, :used]
+        self._hold(moved)
+
+    def _hold(self, caches: Any) -> None:
+        """Bind each layer's part as input and output alike; ONNX Runtime then copies nothing."""
+        self._caches = caches
+        self._binding = self._session.io_binding()
+        for index, layer in enumerate(caches):
+            for name, part in zip(("key", "value"), layer, strict=True):
+                value = onnxruntime.OrtValue.ortvalue_from_numpy(part)
+                self._binding.bind_ortvalue_input(f"past_{name}_{index}", value)
+                self._binding.bind_ortvalue_output(f"{name}_{index}", value)
+
+    def _run(self, tokens: IntArray, last: Any, total: int) -> list[Any]:
+        # Held until the next run: ONNX Runtime reads the arrays' own memory.
+        self._inputs = {
+            "tokens": np.ascontiguousarray(tokens),
+            "last": last,
+            "total": np.array(total, dtype=np.int32),
+        }
+        for name, value in self._inputs.items():
+            self._binding.bind_cpu_input(name, value)
+        for name in _LOGITS:
+            self._binding.bind_output(name, "cpu")
+        self._session.run_with_iobinding(self._binding)
+        outputs: list[Any] = self._binding.get_outputs()[-len(_LOGITS) :]
+        return outputs
