@@ -14,6 +14,9 @@ from benchmarks.improving.processors import _packed, compare
 from benchmarks.improving.prompt_sets import examine, repeats_endlessly, unsafe_share
 from benchmarks.improving.said_twice import beginnings, share, signs
 from benchmarks.improving.side_by_side import QUESTIONS, count
+from benchmarks.kills import jobs
+from benchmarks.kills.__main__ import share
+from benchmarks.kills.processes import Tally
 from promptlift.records import Improvement, Pair
 from promptlift.scoring.text.diversity import distinct
 
@@ -161,3 +164,29 @@ def test_processors_are_compared_part_by_part() -> None:
         "of": 12, "differ": 2, "largest": 255.0, "mean": 258 / 12, "pictures": 1,
     }  # fmt: skip
     assert found.keys() == {"improving", "drawing"}
+
+
+def test_kills_are_shared_by_weight_and_each_command_gets_one() -> None:
+    assert share(10, {"a": 6, "b": 3, "c": 1}) == {"a": 6, "b": 3, "c": 1}
+    assert share(2, {"a": 99, "b": 1}) == {"a": 2, "b": 1}
+
+
+def test_what_a_killed_job_lost_doubled_or_left_is_told(tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    for folder in (whole, killed):
+        (folder / "run").mkdir(parents=True)
+        (folder / "run" / "times.jsonl").write_text(folder.name)  # seconds are no promise
+        (folder / "run" / "a.jsonl").write_text("1\n2\n")
+        (folder / "run" / "b.json").write_text("{}")
+    tally = Tally("x")
+    jobs.compare(killed, jobs.contents(whole), jobs.rows_in(whole), tally)
+    assert (tally.jobs, tally.compared, tally.rows, tally.faults) == (1, 3, 2, [])
+    (killed / "run" / "a.jsonl").write_text("1\n2\n2\n")
+    (killed / "run" / "b.json").rename(killed / "run" / ".b.json.new.json")
+    jobs.compare(killed, jobs.contents(whole), jobs.rows_in(whole), tally)
+    assert [fault.partition(": ")[2] for fault in tally.faults] == [
+        "run/.b.json.new.json was left behind",
+        "run/a.jsonl differs",
+        "run/b.json is missing",
+        "3 rows, not 2",
+    ]

@@ -1,6 +1,9 @@
 """Errors of writing name the file."""
 
 import errno
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,38 @@ def test_errors_of_writing_name_the_path(tmp_path: Path) -> None:
     with pytest.raises(OSError) as caught, writing(path):
         raise OSError(errno.EACCES, "no", "another")
     assert caught.value.filename == "another"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from promptlift.files import atomic_path
+with atomic_path(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="replaces no open file")
+def test_what_killed_writers_leave_does_not_pile_up(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", KILLED, path])
+        assert done.returncode == -signal.SIGKILL
+        assert [left.read_text() for left in tmp_path.iterdir()] == ["half"]
+    with atomic_path(path) as temporary:
+        assert temporary.read_text() == ""
+        temporary.write_text("whole")
+    assert [left.name for left in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_two_writers_at_once_do_not_share_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    with atomic_path(path) as first, atomic_path(path) as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert path.read_text() == "first"  # the last to end
+    assert [left.name for left in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_what_libraries_raise_becomes_a_line(tmp_path: Path) -> None:

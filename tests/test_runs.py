@@ -3,6 +3,9 @@
 import errno
 import json
 import os
+import signal
+import subprocess
+import sys
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -88,6 +91,28 @@ def test_of_two_processes_the_second_is_told_and_a_killed_one_holds_nothing(
         with Run.open(run.folder).alone("scored"):
             assert (run.folder / ".lock").read_text().startswith("scored ")
     assert [*run.folder.iterdir()] == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from promptlift.runs import Run
+run = Run.open(Path(sys.argv[1]))
+os.replace = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
+with run.alone("trained"):
+    run.begin("training", {}, {})
+"""
+
+
+def test_a_kill_in_the_first_write_of_a_manifest_blocks_nobody(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    done = subprocess.run([sys.executable, "-c", KILLED, folder])
+    assert done.returncode == -signal.SIGKILL
+    assert len([*folder.iterdir()]) == 2  # the lock and half a manifest
+    run = Run.open(folder)
+    with run.alone("trained"):
+        run.begin("training", {}, {})
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "manifest.json"]
 
 
 def test_a_folder_is_held_as_long_as_the_block_and_free_behind_it(tmp_path: Path) -> None:

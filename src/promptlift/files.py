@@ -25,12 +25,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with writing(path):
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent
-        )
-        os.close(handle)
-        temporary = Path(name)
+    with writing(path), _beside(path) as temporary:
         try:
             yield temporary
             # mkstemp makes files private; results are as readable as any other file of the user.
@@ -41,6 +36,32 @@ def atomic_path(path: Path) -> Iterator[Path]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """An empty file beside `path`, for this block alone.
+
+    Its name is always the same, so that the next writer takes over what a killed process left. A
+    second writer at the same time gets another name; so does everyone on Windows, which replaces
+    no open file.
+    """
+    same = path.with_name(f".{path.name}.new{path.suffix}")
+    file = None
+    with suppress(LockedError):
+        file = None if sys.platform == "win32" else _take(same)
+    if file is None:
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent
+        )
+        os.close(handle)
+        yield Path(name)
+        return
+    try:
+        os.ftruncate(file, 0)
+        yield same
+    finally:
+        os.close(file)
 
 
 @contextmanager

@@ -187,7 +187,9 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a run folder, or that of a run that was never begun."""
     path = folder / _MANIFEST
     if not path.exists():
-        if folder.exists() and any(inside.name != _LOCK for inside in folder.iterdir()):
+        # A kill may have come while the manifest was written for the first time.
+        ours = (_LOCK, f".{_MANIFEST}.")
+        if folder.exists() and not all(one.name.startswith(ours) for one in folder.iterdir()):
             raise InputError(f"{folder} is not empty and not a run folder; name another one.")
         return {"schema_version": SCHEMA_VERSION, "stages": {}}
     try:

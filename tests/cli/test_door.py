@@ -68,6 +68,23 @@ def test_runs_as_a_module() -> None:
     assert done.stdout == "promptlift 0.1.0\n"
 
 
+LOADING = """
+import os, signal, sys
+class Interrupt:
+    def find_spec(self, name, *given):
+        if name == "promptlift.cli.judge":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+from promptlift.__main__ import main
+main()
+"""
+
+
+def test_ctrl_c_while_the_commands_load_is_one_line() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "promptlift: interrupted\n")
+
+
 def test_a_pipe_that_lacks_a_letter_gets_a_question_mark(exported: Path) -> None:
     done = spawn(
         "improve", "a café 猫", "--model", exported, "--threads", 1, "--max-new-tokens", 1,

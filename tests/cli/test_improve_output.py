@@ -132,6 +132,37 @@ def test_a_killed_job_goes_on_to_the_same_bytes(
     assert parts.read_bytes() == whole.read_bytes()
 
 
+KILLED_AT_THE_END = """
+import os, signal
+from pathlib import Path
+Path.unlink = lambda *given, **options: os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_a_job_killed_between_its_output_and_the_end_of_its_journal_goes_on(
+    improve: Run, tiny: list[str], many: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.jsonl"
+    args = ["--input", many, "--seed", 1, "--output", output]
+    killed = spawn("improve", *args, *tiny, before=KILLED_AT_THE_END)
+    assert killed.returncode == -signal.SIGKILL
+    whole = output.read_bytes()
+    assert rows_of(output) == 60 and len([*tmp_path.iterdir()]) == 2
+    assert improve(*args, "--resume").exit_code == 1
+    assert output.read_bytes() == whole
+    assert [*tmp_path.iterdir()] == [output]
+
+
+def test_a_journal_without_a_whole_header_is_begun_anew(improve: Run, tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    journal.journal_of(output).write_text('{"input": {"fi')  # a full disk, or a kill
+    result = improve("a cat", "--output", output)
+    assert result.exit_code == 2 and "--resume" in error_line(result)
+    assert improve("a cat", "--output", output, "--resume").exit_code == 0
+    assert rows_of(output) == 1
+
+
 def test_ctrl_c_says_how_to_go_on(
     improve: Run, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,7 +82,7 @@ def test_a_faulty_pair_stops_training_before_it_begins(run: Run, tmp_path: Path)
     [
         (["train", "--pairs", "p.csv", "--output", "r", "--preset", "huge"], "there is: pocket"),
         (["train", "--pairs", "p.csv", "--output", "r", "--epochs", "0"], "epochs is 0.0"),
-        (["export", "m", "--output", "e", "--precision", "int4"], "int8, fp32"),
+        (["export", "m", "--output", "e", "--precision", "int3"], "int8, fp32"),
     ],
 )
 def test_wrong_settings_end_with_2(run: Run, args: list[str], words: str) -> None:

@@ -125,7 +125,7 @@ def test_a_journal_of_another_job_is_refused(
     prompts.write_text("castle\n")
     with pytest.raises(ConfigError, match="was begun with input"):
         run(improver, prompts, output, resume=True)
-    journal_of(output).write_text("{")
+    journal_of(output).write_text("{}\n")
     with pytest.raises(ConfigError, match="has no header"):
         run(improver, prompts, output, resume=True)
 

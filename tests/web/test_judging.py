@@ -1,8 +1,11 @@
 """The judging server: what it answers, and that nothing of it unblinds."""
 
 import io
+import os
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -195,3 +198,41 @@ def test_the_page_does_not_know_the_sides(study: Study, client: TestClient) -> N
     page = client.get(f"{link(study)}/").text + client.get("/files/judge.js").text
     assert "improved" not in page.lower()
     assert "original" not in page.lower()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
+def test_a_vote_that_finds_the_disk_full_is_counted_once_there_is_room(study: Study) -> None:
+    said: list[str] = []
+    with TestClient(judging_app(study, said.append)) as client:
+        base = link(study)
+        state = vote(client, base, client.get(f"{base}/state").json(), "left")
+        size = (study.folder / "judging" / "votes.sqlite-wal").stat().st_size
+        body = {**state, "answer": "tie", "seconds": 1.0, "key": "key-of-the-vote"}
+        body = {name: body[name] for name in ("position", "question", "answer", "seconds", "key")}
+        with file_limit(size):
+            for _ in range(2):
+                refused = client.post(f"{base}/votes", json=body)
+                assert refused.status_code == 507
+                assert refused.text.startswith("Not saved yet")
+        assert len(study.store.votes()) == 1
+        for _ in range(2):  # the page sends a vote again that was not answered
+            assert client.post(f"{base}/votes", json=body).status_code == 200
+        assert [one.answer for one in study.store.votes()] == ["left", "tie"]
+    [full, again] = said
+    assert "votes.sqlite cannot be written (is the disk full?)" in full
+    assert again == "votes are saved again"
+
+
+@contextmanager
+def file_limit(size: int) -> Iterator[None]:
+    """No file of this process can be longer, as on a full disk."""
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    kept = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, kept)

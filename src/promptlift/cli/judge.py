@@ -66,7 +66,7 @@ def judge(
             if not no_open and len(links) == 1 and host in LOOPBACK:
                 webbrowser.open(links[0][1])
 
-        serve(judging_app(study), host, port, ready)
+        serve(judging_app(study, say), host, port, ready)
         say("stopped; every vote is saved")
 
 

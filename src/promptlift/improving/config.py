@@ -63,11 +63,6 @@ class DecodingConfig:
 class ControlConfig:
     """What is asked of a result, whichever tokens the model would choose."""
 
-    form: str = option(
-        "tags",
-        "tags: phrases after your words; paragraph: sentences, bound by their own length.",
-        choices=FORMS,
-    )
     artists: float | str = option(
         "never", "Artists that the prompt does not name: free, never, or a strength from 0 to 1."
     )
@@ -99,6 +94,11 @@ class ControlConfig:
         True,
         "Drop additions that say again, in other words, what the prompt or an earlier one says, "
         "and those that exclude an earlier one.",
+    )
+    form: str = option(
+        "tags",
+        "tags: phrases after your words; paragraph: sentences, bound by their own length.",
+        choices=FORMS,
     )
 
     def __post_init__(self) -> None:

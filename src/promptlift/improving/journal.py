@@ -103,8 +103,10 @@ class _Journal:
         check_output_ending(output)
         self.output, self.path = output, journal_of(output)
         self.done = self.failed = 0
-        check_new([output], overwrite=overwrite)
-        if not self.path.exists():
+        is_begun = self.path.exists() and not (resume and _is_torn(self.path))
+        # A kill may have come between the output and the end of its journal.
+        check_new([output], overwrite=overwrite or (resume and is_begun))
+        if not is_begun:
             output.parent.mkdir(parents=True, exist_ok=True)
             with writing(self.path):
                 self.path.write_text(_line(header), "utf-8")
@@ -144,7 +146,7 @@ class _Journal:
 
     def _check(self, header: dict[str, Any]) -> None:
         earlier = _header(self.path)
-        if not earlier:  # a kill came before it was written
+        if not earlier:
             raise ConfigError(f"{self.path} has no header. Delete it to begin anew.")
         differing = [
             f"{name} {earlier.get(name)!r}, now it is {value!r}"
@@ -172,6 +174,12 @@ class _Journal:
                     whole = place
         with self.path.open("r+b") as file:
             file.truncate(whole)
+
+
+def _is_torn(journal: Path) -> bool:
+    """Whether the disk was full, or a kill came, before the header was whole."""
+    with journal.open("rb") as file:
+        return not file.readline().endswith(b"\n")
 
 
 def _header(journal: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Addresses name a rater's link, the position and the side as shown. Both pictures
 same length and no text, and both are ready before one is sent (`judging.collecting.blinding`).
 """
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from fastapi import Depends, FastAPI, HTTPException, Response
@@ -12,7 +13,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from promptlift import __version__
-from promptlift.errors import InputError
+from promptlift.errors import InputError, PromptliftError
 from promptlift.judging.collecting.blinding import ShownPictures
 from promptlift.judging.collecting.store import Conflict
 from promptlift.judging.collecting.study import Study
@@ -21,6 +22,7 @@ from promptlift.web.serving import SafeHeaders, send_file
 
 PAGE_VERSION = f"judge-1 ({__version__})"
 _AHEAD = 2  # pairs that the page may load before it shows them
+_UNSAVED = "Not saved yet: the server cannot write; its disk may be full. Trying again…"
 _NOWHERE = "This link belongs to no rater. Open the link that you were given."
 
 
@@ -42,8 +44,13 @@ class Undo(BaseModel):
     key: str = Field(min_length=8, max_length=64)
 
 
-def judging_app(study: Study) -> FastAPI:
-    """The server of a study."""
+def judging_app(study: Study, report: Callable[[str], None] = lambda line: None) -> FastAPI:
+    """The server of a study.
+
+    Args:
+        study: its pairs, raters and votes.
+        report: takes a line when votes can no longer be written, and when they can again.
+    """
     app = FastAPI(title="promptlift judge", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(SafeHeaders)
     store, questions = study.store, study.questions
@@ -61,6 +68,22 @@ def judging_app(study: Study) -> FastAPI:
     @app.exception_handler(HTTPException)
     async def refused(request: object, error: HTTPException) -> Response:
         return Response(str(error.detail), error.status_code, media_type="text/plain")
+
+    is_full = False
+
+    @app.exception_handler(PromptliftError)
+    async def unsaved(request: object, error: PromptliftError) -> Response:
+        nonlocal is_full
+        if not is_full:  # each rater's page asks again and again
+            report(f"{error}; no vote is saved until it can be")
+        is_full = True
+        return Response(_UNSAVED, 507, media_type="text/plain")
+
+    def saved() -> None:
+        nonlocal is_full
+        if is_full:
+            report("votes are saved again")
+        is_full = False
 
     @app.get("/r/{token}/", dependencies=[known])
     async def page() -> Response:
@@ -82,11 +105,13 @@ def judging_app(study: Study) -> FastAPI:
             place = store.vote(rater, questions, page_version=PAGE_VERSION, **answer.model_dump())
         except Conflict:
             return _state(study, rater, store.place(rater, questions), 409)
+        saved()
         return _state(study, rater, place)
 
     @app.post("/r/{token}/undo")
     async def undo(sent: Undo, rater: Rater = known) -> JSONResponse:
         place = store.undo(rater, questions, page_version=PAGE_VERSION, key=sent.key)
+        saved()
         return _state(study, rater, place)
 
     @app.get("/r/{token}/pairs/{position}/{side}")

@@ -36,6 +36,7 @@ const newKey = () => Array.from(crypto.getRandomValues(new Uint8Array(16)),
 // server counts it once.
 async function ask(address, body) {
   for (let tries = 0; ; tries += 1) {
+    let why = "Not saved yet: the server does not answer. Trying again…";
     try {
       const response = await fetch(address, body && {
         method: "POST",
@@ -52,10 +53,11 @@ async function ask(address, body) {
         problem(await response.text());
         return null;
       }
+      if (response.status === 507) why = await response.text();
     } catch {
       // no connection; said below
     }
-    problem("Not saved yet: the server does not answer. Trying again…");
+    problem(why);
     await wait(RETRY_MS[Math.min(tries, RETRY_MS.length - 1)]);
   }
 }
