@@ -15,7 +15,7 @@ from benchmarks.improving.prompt_sets import examine, repeats_endlessly, unsafe_
 from benchmarks.improving.said_twice import beginnings, share, signs
 from benchmarks.improving.side_by_side import QUESTIONS, count
 from benchmarks.kills import jobs
-from benchmarks.kills.__main__ import share
+from benchmarks.kills.__main__ import kills_of_each
 from benchmarks.kills.processes import Tally
 from promptlift.records import Improvement, Pair
 from promptlift.scoring.text.diversity import distinct
@@ -167,8 +167,8 @@ def test_processors_are_compared_part_by_part() -> None:
 
 
 def test_kills_are_shared_by_weight_and_each_command_gets_one() -> None:
-    assert share(10, {"a": 6, "b": 3, "c": 1}) == {"a": 6, "b": 3, "c": 1}
-    assert share(2, {"a": 99, "b": 1}) == {"a": 2, "b": 1}
+    assert kills_of_each(10, {"a": 6, "b": 3, "c": 1}) == {"a": 6, "b": 3, "c": 1}
+    assert kills_of_each(2, {"a": 99, "b": 1}) == {"a": 2, "b": 1}
 
 
 def test_what_a_killed_job_lost_doubled_or_left_is_told(tmp_path: Path) -> None:

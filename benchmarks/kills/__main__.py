@@ -50,7 +50,7 @@ def load_libraries() -> None:
     gc.freeze()  # no fork copies what all share
 
 
-def share(kills: int, weights: dict[str, int]) -> dict[str, int]:
+def kills_of_each(kills: int, weights: dict[str, int]) -> dict[str, int]:
     """So many kills, divided by weight; every command gets one at least."""
     total = sum(weights.values())
     return {name: max(1, round(kills * weight / total)) for name, weight in weights.items()}
@@ -84,7 +84,9 @@ def main() -> None:
     home = Path(tempfile.mkdtemp(prefix="kills-", dir=given.folder))
     make_inputs(home / "inputs")
     found = []
-    for name, kills in share(given.kills, {name: weights[name] for name in given.only}).items():
+    for name, kills in kills_of_each(
+        given.kills, {name: weights[name] for name in given.only}
+    ).items():
         rng = random.Random(f"{given.seed} {name}")
         is_judge = name == "judge"
         found.append(

@@ -124,7 +124,7 @@ def line_plot(
         else:
             low, high = thinned(line.x, line.low)[1], thinned(line.x, line.high)[1]
             axes.fill_between(steps, low, high, color=colour, alpha=0.2, linewidth=0)
-    if log and any(value > 0 for line in lines for value in line.y):
+    if log and any(0 < value < math.inf for line in lines for value in line.y):
         axes.set_yscale("log")
     axes.xaxis.set_major_formatter("{x:,g}")
     if all(float(value).is_integer() for line in lines for value in line.x):
