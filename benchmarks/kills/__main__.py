@@ -23,7 +23,6 @@ import random
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
@@ -81,6 +80,8 @@ def main() -> None:
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     load_libraries()
+    if given.folder:
+        given.folder.mkdir(parents=True, exist_ok=True)
     home = Path(tempfile.mkdtemp(prefix="kills-", dir=given.folder))
     make_inputs(home / "inputs")
     found = []
@@ -94,7 +95,7 @@ def main() -> None:
         )
         print(table(found[-1:]), file=sys.stderr, flush=True)
         if given.output:  # after each: the whole takes long
-            whole = {"seed": given.seed, "commands": [asdict(one) for one in found]}
+            whole = {"seed": given.seed, "commands": [vars(one) for one in found]}
             given.output.write_text(json.dumps(whole, indent=2) + "\n")
     print(table(found))
     print(f"jobs with faults are in {home}" if any(one.faults for one in found) else "no fault")

@@ -121,7 +121,10 @@ def kill(
     os.kill(process.pid, number)
     status = process.wait()
     tally.kills[number.name] += counts
-    wanted = (0, _INTERRUPTED) if number is signal.SIGINT else (0, -number)
+    # On SIGTERM `train` saves a checkpoint and ends as on Ctrl-C.
+    wanted = {0, _INTERRUPTED if number is signal.SIGINT else -number}
+    if tally.command == "train" and number is signal.SIGTERM:
+        wanted.add(_INTERRUPTED)
     if status not in wanted:
         tally.faults.append(f"{label}: {number.name} ended it with {status}")
     errors = process.new_errors()

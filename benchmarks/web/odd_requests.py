@@ -148,7 +148,7 @@ def send(address: tuple[str, int], rng: random.Random) -> tuple[bytes, list[int]
         except TimeoutError:
             if not found:
                 return sent, [-1], time.monotonic() - began
-        except (ConnectionResetError, BrokenPipeError):
+        except OSError:  # the server has closed the connection
             pass
     statuses = [int(one) for one in re.findall(rb"(?:^|\n)HTTP/1\.1 (\d{3}) ", found)]
     return sent, statuses, time.monotonic() - began
