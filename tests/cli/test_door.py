@@ -70,6 +70,7 @@ def test_runs_as_a_module() -> None:
 
 LOADING = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 class Interrupt:
     def find_spec(self, name, *given):
         if name == "promptlift.cli.judge":
