@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 # brings 21% of them, 6 brings 72% and 8 brings 84%; phrases that do not fit still stay away.
 GAIN = 6.0
 _MOST_LIKE = 6  # phrases of a reference prompt that are preferred
+# What a piece begins with that begins a word. Byte-level pieces (SmolLM2, Llama 3) have the blank
+# itself, so that the first word of a text is made of other pieces than the same word within it.
+_BLANK = "Ġ"
+_MARKS = ("▁", _BLANK)
 
 
 class Constraints:
@@ -50,15 +54,16 @@ class Constraints:
             liked += rest
         prose = control.form == "paragraph"
         opening = f", {style}." if prose else f"{style},"
-        self.forced = self._encode([opening])[0] if style else None
-        self._wanted = [PhraseTree(self._encode) for _ in liked]
+        pieces = tokenizer.get_vocab()
+        self._mark = next((mark for mark in _MARKS if any(p.startswith(mark) for p in pieces)), "")
+        self.forced = self._encode_opening([opening])[0] if style else None
+        self._wanted = [self._tree() for _ in liked]
         for tree, phrase in zip(self._wanted, liked, strict=True):
             tree.raise_([phrase], GAIN)
-        pieces = tokenizer.get_vocab()
-        ends = (",", ";", "|", ".")
-        self._commas = frozenset(i for piece, i in pieces.items() if piece.strip("▁") in ends)
+        bare = {id: piece.strip("".join(_MARKS)) for piece, id in pieces.items()}
+        self._commas = frozenset(id for id, piece in bare.items() if piece in (",", ";", "|", "."))
         # A wanted phrase makes no sentence, and none goes on from the prompt's own words.
-        stops = {i for piece, i in pieces.items() if piece.strip("▁") == "."} if prose else set()
+        stops = {id for id, piece in bare.items() if piece == "."} if prose else set()
         self._before_wanted, self._opens = self._commas - stops, not prose
         self._continues = self._tokens_within_words(pieces)
         within = self._continues
@@ -80,7 +85,7 @@ class Constraints:
         for _, used in rows:
             row = [*([self._unwanted] if self._unwanted else []), *self._wanted]
             if used:
-                before = PhraseTree(self._encode, continues=self._continues, ends_only=True)
+                before = self._tree(continues=self._continues, ends_only=True)
                 before.lower(used, self.control.diversity)
                 row.append(before)
             trees.append(row)
@@ -109,25 +114,35 @@ class Constraints:
         ]
         if not any(strength > 0 and names for names, strength in unwanted):
             return None
-        ordinary = beginnings(self._encode, _ordinary(control.style_strength > 0))
-        tree = PhraseTree(self._encode, ordinary, continues=self._continues)
+        usual = _ordinary(control.style_strength > 0)
+        ordinary = beginnings(self._encode, usual) | beginnings(self._encode_opening, usual)
+        tree = self._tree(ordinary, continues=self._continues)
         for names, strength in unwanted:
             tree.lower(names, strength)
         return tree
 
     def _make_named_tree(self, named: frozenset[str]) -> PhraseTree:
-        tree = PhraseTree(self._encode)
+        tree = self._tree()
         tree.lower(named, 1.0)
         return tree
 
+    def _tree(self, ordinary: frozenset[tuple[int, ...]] = frozenset(), **how: Any) -> PhraseTree:
+        opening = self._encode_opening if self._mark == _BLANK else None
+        return PhraseTree(self._encode, ordinary, opening=opening, **how)
+
     def _tokens_within_words(self, pieces: dict[str, int]) -> frozenset[int] | None:
         """Tokens that continue a word; None for a vocabulary that does not mark word beginnings."""
-        if not any(piece.startswith("▁") for piece in pieces):
+        if not self._mark:
             return None
         others = self._commas.union(self.tokenizer.get_added_tokens_decoder())
-        return frozenset(i for piece, i in pieces.items() if not piece.startswith("▁")) - others
+        return frozenset(i for p, i in pieces.items() if not p.startswith(self._mark)) - others
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokens of texts as they stand within another text."""
+        return self._encode_opening([f" {t}" if self._mark == _BLANK else t for t in texts])
+
+    def _encode_opening(self, texts: Sequence[str]) -> list[list[int]]:
+        """Tokens of texts as they stand at the beginning."""
         encoded = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [item.ids for item in encoded]
 

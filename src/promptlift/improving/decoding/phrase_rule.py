@@ -52,6 +52,7 @@ class PhraseTree:
 
     Args:
         encode: tokens of texts, without special ones.
+        opening: the same for phrases that begin the whole text, where that makes a difference.
         ordinary: beginnings of phrases that must stay as likely, as `beginnings` gives them: only
             the token at which an unwanted phrase differs from them is lowered.
         continues: tokens that continue a word; where they are not known, all of a phrase is
@@ -64,11 +65,15 @@ class PhraseTree:
         encode: Encode,
         ordinary: frozenset[tuple[int, ...]] = frozenset(),
         *,
+        opening: Encode | None = None,
         continues: frozenset[int] | None = None,
         ends_only: bool = False,
     ) -> None:
         self.root = Node()
-        self.encode = encode
+        self.opening = self.root if opening is None else Node()
+        self._ways = [(self.root, encode)]
+        if opening is not None:
+            self._ways.append((self.opening, opening))
         self.boosts = False
         self.ends_only = ends_only
         self._ordinary, self._continues = ordinary, continues
@@ -77,20 +82,23 @@ class PhraseTree:
         """Make phrases less likely; `strength` from 0, no change, to 1, never."""
         if strength > 0:
             weight = -math.inf if strength >= 1 else math.log(1 - strength)
-            for tokens in self.encode(_as_written(phrases)):
-                self._add(tokens, weight)
+            texts = _as_written(phrases)
+            for root, encode in self._ways:
+                for tokens in encode(texts):
+                    self._add(root, tokens, weight)
 
     def raise_(self, phrases: Iterable[str], gain: float) -> None:
         """Make phrases more likely: `gain` is added where one begins, twice as much inside."""
         self.boosts = True
-        for tokens in self.encode(list(phrases)):
-            node = self.root
-            for place, token in enumerate(tokens):
-                node = node.children.setdefault(token, Node())
-                node.weight = max(node.weight, gain * (1 + (place > 0)))
+        texts = list(phrases)
+        for root, encode in self._ways:
+            for tokens in encode(texts):
+                node = root
+                for place, token in enumerate(tokens):
+                    node = node.children.setdefault(token, Node())
+                    node.weight = max(node.weight, gain * (1 + (place > 0)))
 
-    def _add(self, tokens: Sequence[int], weight: float) -> None:
-        node = self.root
+    def _add(self, node: Node, tokens: Sequence[int], weight: float) -> None:
         for size, token in enumerate(tokens, 1):
             node = node.children.setdefault(token, Node())
             within = not self.ends_only and tuple(tokens[:size]) not in self._ordinary
@@ -150,27 +158,29 @@ class PhraseRule:
     def adjust(self, scores: FloatArray, ids: IntArray, rows: IntArray) -> BoolArray:
         """Change logits in place and say which candidates were changed, bool as `scores`."""
         change = np.zeros_like(scores)
-        beginning: dict[int, tuple[PhraseTree, list[int]]] = {}
+        beginning: dict[int, tuple[Node, list[int]]] = {}
         order = rows.tolist()
         for place, row in enumerate(order):
             for tree in self._begin(row):
-                beginning.setdefault(id(tree), (tree, []))[1].append(place)
+                root = self._root(tree, row)
+                beginning.setdefault(id(root), (root, []))[1].append(place)
             for _, node in self._within[row]:
                 change[place] += node.weights(self.vocab_size).take(ids[place])
         if self.by is not None:
             unlit = np.array([self._last[row] not in self.after for row in order])
             change[unlit[:, None] & (ids == self.by)] += np.float32(self.by_weight)
-        for tree, places in beginning.values():
+        for root, places in beginning.values():
             part = slice(None) if len(places) == len(order) else places
-            change[part] += tree.root.weights(self.vocab_size).take(ids[part])
+            change[part] += root.weights(self.vocab_size).take(ids[part])
         for place, row in enumerate(order):
             if (named := self._named[row]) is not None:
-                for node in (named.root, *self._within_named[row]):
+                for node in (self._root(named, row), *self._within_named[row]):
                     free = node.weights(self.vocab_size).take(ids[place]) < 0
                     change[place, free & (change[place] < 0)] = 0.0
         if self._continues is not None:
             best = scores.argmax(axis=1)[:, None]
             ends = np.isneginf(np.take_along_axis(change, best, axis=1))
+            ends &= np.array([[not self._opens_apart(row)] for row in order])
             if ends.any():
                 change[ends & self._continues[ids]] = -np.inf
         scores += change
@@ -179,7 +189,9 @@ class PhraseRule:
 
     def advance(self, row: int, token: int) -> None:
         """Take note of the token that a row was given."""
-        places = self._within[row] + [(tree, tree.root) for tree in self._begin(row)]
+        named = self._named[row]
+        named_root = None if named is None else self._root(named, row)
+        places = self._within[row] + [(tree, self._root(tree, row)) for tree in self._begin(row)]
         self._last[row], self._within[row] = token, []
         for tree, node in places:
             child = node.children.get(token)
@@ -187,9 +199,17 @@ class PhraseRule:
                 self._within[row].append((tree, child))
             elif child is not None and tree.boosts:
                 self.trees[row].remove(tree)  # said once is enough
-        if (named := self._named[row]) is not None:
-            nodes = [node.children.get(token) for node in (named.root, *self._within_named[row])]
+        if named_root is not None:
+            nodes = [node.children.get(token) for node in (named_root, *self._within_named[row])]
             self._within_named[row] = [node for node in nodes if node is not None]
+
+    def _root(self, tree: PhraseTree, row: int) -> Node:
+        return tree.opening if self._last[row] is None else tree.root
+
+    def _opens_apart(self, row: int) -> bool:
+        """Whether the next token begins the text, where its pieces are not those of other words."""
+        begins = self._last[row] is None
+        return begins and any(tree.opening is not tree.root for tree in self.trees[row])
 
     def _begin(self, row: int) -> list[PhraseTree]:
         """The trees whose phrases may begin here."""
