@@ -5,8 +5,9 @@
         --system pocket=pocket.jsonl --sheets FOLDER --key key.json
     python -m benchmarks.improving.reading count --key key.json reader1.tsv reader2.tsv ...
 
-The first system is compared with each other one on every prompt. A system is a file of improvements
-(`promptlift improve --input ... -o`, or rows `source` and `prompt`), `raw` for the prompts alone,
+The first system is compared with each other one, on every prompt for which their texts differ. A
+system is a file of improvements (`promptlift improve --input ... -o`, or rows `source` and
+`prompt`), `raw` for the prompts alone,
 or NAME=, WORDS for the same words after each. Sheets have columns number, wanted, A and B: which
 system stands at which side is drawn for each row, and only the key knows. A reader adds the
 column `better`: A, B or = for neither. The question: which of the two would draw the picture that

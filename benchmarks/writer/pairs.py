@@ -3,8 +3,8 @@
     python -m benchmarks.writer.pairs --data FOLDER --output pairs.jsonl
 
 FOLDER holds `prompts.parquet` (columns prompt, source), `modern/prompts.parquet` (text) and
-`modern/pairs.parquet` (short, long), and `eval/*.txt`, whose prompts are never learned from;
-docs/models/writer.md says where they come from. It needs the package textblob.
+`modern/pairs.parquet` (short, long), and `eval/*.txt`, whose prompts are never learned from. It
+needs the package textblob.
 """
 
 import argparse
@@ -227,6 +227,11 @@ def capped(pairs: list[Pair], generator: random.Random) -> list[Pair]:
     return result
 
 
+def without_articles(text: str) -> str:
+    """The words of a text without a, an and the."""
+    return re.sub(r"\b(?:an?|the) ", "", plain_words(text))
+
+
 def rows_of(path: Path) -> Iterator[Mapping[str, Any]]:
     """The rows of a table."""
     for row in read_rows(path):
@@ -241,7 +246,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     held = {
-        plain_words(line)
+        without_articles(line)
         for path in sorted((args.data / "eval").glob("*.txt"))
         for line in path.read_text(encoding="utf-8").splitlines()
     }
@@ -263,7 +268,8 @@ def main() -> None:
     found, counts = list[Pair](), Counter[str]()
     for name, several in sources.items():
         for pair in (pair for some in several for pair in some):
-            known = plain_words(pair.source) in held
+            parts = (pair.source, pair.source.split(", ")[0], pair.source.split(" of ", 1)[-1])
+            known = any(without_articles(part) in held for part in parts)
             counts[f"{name}: in an evaluation set" if known else f"{name}: {pair.form}"] += 1
             if pair.source and not known:
                 found.append(pair)

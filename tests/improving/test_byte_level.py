@@ -38,7 +38,8 @@ def likeliest_change(
     before = scores.copy()
     rule.adjust(scores, ids, np.array([0]))
     change = (scores - before)[0]
-    return {tokenizer.id_to_token(i): float(change[i]) for i in np.flatnonzero(change)}
+    changed = np.flatnonzero(change).tolist()
+    return {str(tokenizer.id_to_token(i)): float(change[i]) for i in changed}
 
 
 def test_a_word_to_be_avoided_is_banned_as_a_word_alone(tokenizer: Tokenizer) -> None:

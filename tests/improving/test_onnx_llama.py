@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from promptlift.errors import ModelError
+from promptlift.errors import ConfigError, ModelError
 from promptlift.export.export import export_model
 from promptlift.improving.config import DecodingConfig
 from promptlift.improving.decoding.loop import generate
@@ -226,3 +226,16 @@ def test_parts_without_a_counterpart_are_refused(
     with pytest.raises(ModelError, match=part):
         export_model(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_text_beyond_the_last_position_is_one_line(quantized: Path) -> None:
+    improver = Improver.load(quantized, threads=1)
+    assert isinstance(improver.model.engine, LlamaEngine)
+    most = improver.model.engine.positions
+    with pytest.raises(ConfigError, match=f"more than the {most} tokens"):
+        improver.improve("a cat", min_new_tokens=most, max_new_tokens=most)
+
+
+def test_an_export_is_not_exported_again(quantized: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="is exported already"):
+        export_model(quantized, tmp_path / "again")

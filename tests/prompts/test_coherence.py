@@ -116,3 +116,18 @@ def test_what_the_prompt_has_of_both_excludes_nothing() -> None:
     assert opposition("blue ball", ["red ball"], asked) is None
     assert opposition("white background", [], asked) is None
     assert opposition("black background", [], asked) == "another background"
+
+
+@pytest.mark.parametrize(
+    ("said", "phrase"),
+    [("shot on 35mm film", "85mm lens"), ("at 12:30", "16:9"), ("an f16 jet", "f 22 fighter jet")],
+)
+def test_numbers_that_only_look_like_a_lens_a_ratio_or_an_aperture(said: str, phrase: str) -> None:
+    assert opposition(phrase, [said], Text("a sky")) is None
+
+
+def test_two_lenses_ratios_or_apertures_exclude_each_other() -> None:
+    for said, phrase, topic in (
+        ("35mm lens", "85mm", "lens"), ("16:9", "4:3", "aspect ratio"), ("f1.8", "f/16", "aperture"),
+    ):  # fmt: skip
+        assert opposition(phrase, [said], Text("a sky")) == f"another {topic}"

@@ -102,6 +102,8 @@ def _load(folder: Path, precision: str) -> "tuple[Any, Family]":
         raise MissingExtraError("Exporting a model", "train") from error
     if not folder.is_dir():
         raise ModelError(f"{folder} is no folder. Give the folder of a trained model.")
+    if is_exported(folder):
+        raise ModelError(f"{folder} is exported already. Give the folder of the trained model.")
     loaded = load_torch(str(folder))
     name = loaded.engine.model.config.model_type
     family = FAMILIES[name]  # load_torch knows no other

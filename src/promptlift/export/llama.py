@@ -17,6 +17,7 @@ from onnx import TensorProto
 from promptlift.errors import ModelError
 from promptlift.export.builder import CONTRIB, GraphBuilder, Weights
 from promptlift.export.quantize import Array, by_block
+from promptlift.improving.engines.onnx_llama import POSITIONS
 
 BITS = {"int8": 8, "int4": 4}
 SMALLEST_GAIN = 0.05  # of the largest; undoing a smaller one would enlarge errors of rounding
@@ -62,6 +63,11 @@ class LlamaShape:
         if found := [name for name, is_so in faults.items() if is_so]:
             raise ModelError(f"a Llama with {' and '.join(found)} cannot be exported.")
         return cls(**{key: getattr(config, key) for key in cls.__dataclass_fields__})
+
+    @property
+    def positions(self) -> int:
+        """Tokens that a source and its result may have together."""
+        return min(self.max_position_embeddings, MAX_POSITIONS)
 
 
 def graphs(shape: LlamaShape, model: Any, precision: str) -> Iterator[tuple[str, onnx.ModelProto]]:
@@ -115,7 +121,9 @@ def decoder_graph(shape: LlamaShape, weights: Weights, precision: str) -> onnx.M
     newest = graph.op("Gather", normal, graph.constant(np.array(-1)), axis=1)
     logits = make_logits(newest)
     graph.candidates(logits, shape.vocab_size)
-    return graph.model("decoder")
+    model = graph.model("decoder")
+    onnx.helper.set_model_props(model, {POSITIONS: str(shape.positions)})
+    return model
 
 
 def rotated(shape: LlamaShape, weights: Weights) -> Weights:
@@ -190,8 +198,7 @@ class _Layers:
 
     def angles(self) -> tuple[str, str]:
         """Cosine and sine of each position and frequency, which ONNX Runtime computes once."""
-        count = min(self.shape.max_position_embeddings, MAX_POSITIONS)
-        places = self.graph.constant(np.arange(count, dtype=np.float32)[:, None])
+        places = self.graph.constant(np.arange(self.shape.positions, dtype=np.float32)[:, None])
         frequencies = self.graph.constant(self.weights["frequencies"][None, :])
         angles = self.graph.op("Mul", places, frequencies)
         return self.graph.op("Cos", angles), self.graph.op("Sin", angles)

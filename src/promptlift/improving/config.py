@@ -97,7 +97,7 @@ class ControlConfig:
     )
     form: str = option(
         "tags",
-        "tags: phrases after your words; paragraph: sentences, bound by their own length.",
+        "tags: phrases after your words; paragraph: sentences, which CLIP's tokens do not limit.",
         choices=FORMS,
     )
 

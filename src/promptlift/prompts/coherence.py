@@ -118,9 +118,12 @@ _OPPOSED: tuple[tuple[str, tuple[str, ...]], ...] = (
 # Of each of these a picture has one.
 _SINGLE = (
     ("background", re.compile(r"\b(?:\w+ )?(?:background|backdrop)\b")),
-    ("aspect ratio", re.compile(r"\b\d+ ?: ?\d+\b")),
-    ("lens", re.compile(r"\b\d{2,3} ?mm\b")),
-    ("aperture", re.compile(r"\bf ?/? ?\d+\b")),
+    (
+        "aspect ratio",
+        re.compile(r"\b(?:1:1|[23]:[23]|[34]:[34]|[45]:[45]|16:9|9:16|16:10|21:9)(?!\w)"),
+    ),
+    ("lens", re.compile(r"\b\d{2,3} ?mm\b(?! film)")),
+    ("aperture", re.compile(r"\bf ?/? ?\d+\b(?! (?:fighter|jet|plane|series))")),
     ("decade", re.compile(r"\b1\d\d0s\b")),
 )
 # With these alone a phrase says nothing new.

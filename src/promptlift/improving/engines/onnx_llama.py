@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from promptlift.errors import ConfigError
 from promptlift.improving.engines.engine import IntArray, StepLogits
 from promptlift.improving.engines.onnx_session import load_graph
 
+_POSITIONS = 4096  # of graphs that do not say it
 _LOGITS = ["logits", "top_values", "top_ids"]
+POSITIONS = "positions"  # among the graph's properties: tokens of a source and its result together
 ROOM = 64  # tokens that a cache gets at a time, beyond those it holds
 
 
@@ -33,6 +36,8 @@ class LlamaEngine:
         self.heads, self.head_dim = inputs["past_key_0"][1], inputs["past_key_0"][3]
         [logits] = [item for item in self.session.get_outputs() if item.name == "logits"]
         self.vocab_size = int(logits.shape[1])
+        found = self.session.get_modelmeta().custom_metadata_map
+        self.positions = int(found.get(POSITIONS, _POSITIONS))
 
     def start(self, input_ids: IntArray, attention_mask: IntArray) -> "LlamaState":
         """Read sources, see `Engine.start`."""
@@ -47,7 +52,7 @@ class LlamaState:
     """
 
     def __init__(self, engine: LlamaEngine, input_ids: IntArray, attention_mask: IntArray) -> None:
-        self._session = engine.session
+        self._session, self._positions = engine.session, engine.positions
         batch, tokens = input_ids.shape
         self._lengths = attention_mask.sum(axis=1, dtype=np.int32)
         size = (engine.layers, 2, batch, engine.heads, tokens + ROOM, engine.head_dim)
@@ -88,6 +93,11 @@ class LlamaState:
                 self._binding.bind_ortvalue_output(f"{name}_{index}", value)
 
     def _run(self, tokens: IntArray, last: Any, total: int) -> list[Any]:
+        if total > self._positions:
+            raise ConfigError(
+                f"the prompt and what is added have more than the {self._positions} tokens that "
+                "this model has places for. Shorten the prompt, or lower --max-new-tokens."
+            )
         # Held until the next run: ONNX Runtime reads the arrays' own memory.
         self._inputs = {
             "tokens": np.ascontiguousarray(tokens),
