@@ -128,6 +128,8 @@ def test_numbers_that_only_look_like_a_lens_a_ratio_or_an_aperture(said: str, ph
 
 def test_two_lenses_ratios_or_apertures_exclude_each_other() -> None:
     for said, phrase, topic in (
-        ("35mm lens", "85mm", "lens"), ("16:9", "4:3", "aspect ratio"), ("f1.8", "f/16", "aperture"),
-    ):  # fmt: skip
+        ("35mm lens", "85mm", "lens"),
+        ("16:9", "4:3", "aspect ratio"),
+        ("f1.8", "f/16", "aperture"),
+    ):
         assert opposition(phrase, [said], Text("a sky")) == f"another {topic}"
