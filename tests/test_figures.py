@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.improving import side_by_side, strengths, trust
+from benchmarks.improving import reading, side_by_side, strengths, trust
 from benchmarks.prompts import intent_cases
 from benchmarks.world import answers as world_answers
 from benchmarks.world import metrics as world_metrics
@@ -339,7 +339,7 @@ def test_figures_of_the_comparison() -> None:
         for name in ("first", "second")
     )
     assert tables_of(text) == [side_by_side.table(first)]
-    shares = [f"{name} {side_by_side.percent(second[name]['share_second'])}" for name in QUESTIONS]
+    shares = [f"{name} {reading.percent(second[name]['share_second'])}" for name in QUESTIONS]
     both = readings()
     alike = [sum(one == other for one, other in pairs) / len(pairs) for pairs in both.values()]
     kappas = [kappa(pairs) for pairs in both.values()]

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.writer.fitting import fitting, may_be_added
+from benchmarks.writer.fitting import MOST_CLIP_TOKENS, fitting, may_be_added
 from benchmarks.writer.pairs import Maker, capped, describing_adjectives
 from benchmarks.writer.prose import heads, phrases, sentences
+from promptlift.prompts.clip_tokens import count_clip_tokens
 from promptlift.prompts.intent import Intent
 from promptlift.records import Pair
 
@@ -16,7 +17,7 @@ from promptlift.records import Pair
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 CABIN = (
     "A cozy wooden cabin nestled in a snowy forest, with smoke rising from the chimney. The walls "
-    "are decorated with old lanterns. The lighting is soft, and tall pine trees stand behind the "
+    "are decorated with old lanterns. The lighting is soft, and tall pine trees surround the "
     "cabin. The overall mood of the image evokes nostalgia. A narrow path leads to a carved door, "
     "dusted with fresh powder, and warm light glows in the small windows of the porch."
 )
@@ -94,6 +95,18 @@ def test_no_phrase_is_too_common_after_capping(seed: int) -> None:
 
 
 def test_targets_stay_within_what_clip_reads() -> None:
-    many = [f"{word} on the {place}" for word in ("snow", "moss", "rain") for place in
-            ("roof", "porch", "door", "wall", "window", "path", "fence", "gate")]  # fmt: skip
-    assert fitting(many, "a cabin", most=20) == fitting(many, "a cabin", most=99)[:20]
+    many = [
+        f"{what} {where}"
+        for what, where in zip(
+            ("snow", "moss", "rain", "ivy", "dust", "leaves", "frost", "sand", "flowers", "grass",
+             "lanterns", "candles", "books", "bottles", "apples", "pumpkins", "curtains", "rugs"),
+            ("roof", "porch", "door", "wall", "window", "path", "fence", "gate", "table", "chair",
+             "stairs", "shelf", "bed", "floor", "bench", "steps", "stones", "beams"),
+            strict=True,
+        )
+    ]  # fmt: skip
+    source = "a cabin" + " far away" * 18
+    kept = fitting(many, source, most=99)
+    assert 3 < len(kept) < len(fitting(many, "a cabin", most=99))
+    assert count_clip_tokens(", ".join([source, *kept])) <= MOST_CLIP_TOKENS
+    assert fitting(many, source, most=3) == kept[:3]

@@ -17,6 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from benchmarks.improving.reading import percent
 from promptlift import Improver
 from promptlift.statistics import wilson
 
@@ -60,11 +61,6 @@ def count(sheet: Path, key: Path) -> dict[str, Any]:
             round(value, 3) for value in (answers["second"] / max(1, decided), low, high)
         ]}  # fmt: skip
     return found
-
-
-def percent(share: list[float]) -> str:
-    """A share with its interval."""
-    return "{:.0f}% ({:.0f} to {:.0f})".format(*(100 * value for value in share))
 
 
 def table(found: dict[str, Any]) -> str:

@@ -51,8 +51,8 @@ def load_pairs(
     Columns are those of `COLUMN_NAMES`, in any letter case, that the first row with such columns
     has, unless named; for one that is named alone, the other is its partner there. A column `mode`
     says "extend" or "rewrite"; without it all pairs are for `mode`. A column `form` says "tags" or
-    "paragraph"; without it all are "tags". `report` is told which columns
-    were taken. A text that UTF-8 cannot hold is a `Fault`; with `check` a row that is too short or
+    "paragraph"; without it all are "tags". `report` takes a line that names the
+    columns. A text that UTF-8 cannot hold is a `Fault`; with `check` a row that is too short or
     long, damaged by a wrong encoding, or equal on both sides is one too. Without `keep_unfit` a row
     whose target, or source, is no prompt to learn is `Unfit`.
 

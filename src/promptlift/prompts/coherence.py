@@ -1,4 +1,4 @@
-"""Whether additions go together: none says again what was said, none excludes another."""
+"""Whether additions go together: none repeats what stands already, and none excludes another."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,9 +9,9 @@ from promptlift.prompts.clauses import split_clauses
 from promptlift.prompts.contradictions import excluded
 from promptlift.prompts.intent import STOP, Text, stem
 
-# Words of one row, in either number, say the same thing, and it is said once. In a prompt those of
-# the first column say it wherever they stand, those of the second only in clauses that say nothing
-# else: "sharp" asks for a sharp picture, "sharp teeth" do not.
+# Words in a row, singular or plural, mean the same thing, and a result has only one of them. In a
+# prompt, a word of the first column counts wherever it stands; one of the second counts only in a
+# clause of its own: "sharp" asks for a sharp picture, "sharp teeth" does not.
 _SAME: tuple[tuple[str, str], ...] = (
     (
         "4k 8k 16k 4-k 8-k 16-k hd uhd fhd 4k-uhd 8k-uhd 4k-resolution 8k-resolution "

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.files import write_json
-from promptlift.improving.codec import Codec, SpecialTokens
 from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
 from promptlift.improving.manifest import ModelCard
 from promptlift.improving.model import LoadedModel
@@ -113,7 +112,7 @@ class EpochEvaluation:
             self.options[form] = options
         from promptlift.improving.engines.torch import torch_engine
 
-        codec = Codec(start.tokenizer, SpecialTokens(**start.tokens))
+        codec = start.codec
         engine = torch_engine(start.unwrapped, codec.special.decoder_start)
         self.model = LoadedModel(engine, codec, card, f"{card.name}@training")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptlift.errors import MissingExtraError
+from promptlift.improving.codec import Codec, SpecialTokens
 from promptlift.improving.manifest import CARD_FILE, PAPER_PREFIX, ModelCard
 from promptlift.records import Pair
 from promptlift.training.config import POCKET_DECODING, POCKET_MODES, TrainingConfig
@@ -37,8 +38,12 @@ class Start:
 
     def encode_targets(self, targets: list[str]) -> list[list[int]]:
         """Token ids of targets, the end included."""
-        rows = self.tokenizer.encode_batch(targets, add_special_tokens=False)
-        return [[*row.ids, self.tokens["eos"]] for row in rows]
+        return self.codec.encode_targets(targets)
+
+    @property
+    def codec(self) -> Codec:
+        """The tokenizer as improving uses it."""
+        return Codec(self.tokenizer, SpecialTokens(**self.tokens))
 
     @property
     def unwrapped(self) -> "PreTrainedModel":

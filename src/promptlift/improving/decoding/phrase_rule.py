@@ -180,8 +180,8 @@ class PhraseRule:
         if self._continues is not None:
             best = scores.argmax(axis=1)[:, None]
             ends = np.isneginf(np.take_along_axis(change, best, axis=1))
-            ends &= np.array([[not self._opens_apart(row)] for row in order])
             if ends.any():
+                ends &= np.array([[not self._opens_apart(row)] for row in order])
                 change[ends & self._continues[ids]] = -np.inf
         scores += change
         touched: BoolArray = change != 0
