@@ -18,14 +18,28 @@ from promptlift.prompts.lexicon.words import may_be_taught, unsafe_words
 MOST_CLIP_TOKENS = 68
 _MANNER = {"painter", "style", "medium", "filler"}
 _NOT_OFFERED = _MANNER | {"name", "mood", "detail"}
+
+
+def _any_of(file: str) -> str:
+    text = (Path(__file__).parent / "words" / file).read_text(encoding="utf-8")
+    return f"(?:{'|'.join(text.splitlines())})"
+
+
 # Heard, smelt or thought, not seen; or no thing at all.
-_UNSEEN = re.compile(
-    r"\b(?:{})\b".format(
-        "|".join(
-            (Path(__file__).parent / "words" / "unseen.txt").read_text(encoding="utf-8").split("\n")
-        ).strip("|")
-    )
+_UNSEEN = re.compile(rf"\b{_any_of('unseen.txt')}\b")
+# Without its sentence, "on the neck" says nothing. "in the rain" does.
+_BARE_PLACE = re.compile(
+    rf"(?:{'|'.join(sorted(PLACES))}|from|to|onto|into|over|around|of|for|with) "
+    rf"(?:(?:an?|the|its|their|his|her|one) )?(?!{_any_of('surroundings.txt')}$)[\w-]+"
 )
+SOMEBODY = re.compile(
+    r"(?:m[ae]n|boy|girl|child(?:ren)?|people|person|couple|lad(?:y|ies)|actor|actress|worker|"
+    r"player|dancer|singer|teacher|student|farmer|soldier|warrior|wizard|witch|queen|king|prince|"
+    r"princess|chef|baby|kid|family|bride|groom|model|monk|nun|friend|crowd|group|portrait|"
+    r"\w+(?:er|or|ist|ian))s?\b",
+    re.IGNORECASE,
+)
+_WORN = re.compile(rf"\b{_any_of('clothes.txt')}\b")
 # Talk of the picture.
 META = re.compile(
     r"\b(?:image|photo(?:graph)?|picture|viewers?|camera|composition|shot|scene|frame|"
@@ -72,6 +86,10 @@ def may_be_added(phrase: str, asked: Intent, said: Sequence[str]) -> bool:
     if not may_be_taught(phrase) or unsafe_words() & {*phrase.lower().split()}:
         return False
     if _UNSEEN.search(phrase) or META.search(phrase) or manner(phrase):
+        return False
+    if _BARE_PLACE.fullmatch(phrase) or (
+        _WORN.search(phrase) and not SOMEBODY.search(asked.text.text)
+    ):
         return False
     known = known_phrases().get(phrase.lower())
     if (known and known.kind in _NOT_OFFERED) or phrase.endswith("'s") or len(phrase) < 4:

@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.writer.fitting import META, fitting, manner, one_subject, plain, sound
-from benchmarks.writer.prose import heads, phrases, sentences, tagged
+from benchmarks.writer.fitting import META, SOMEBODY, fitting, manner, one_subject, plain, sound
+from benchmarks.writer.prose import heads, is_thing, phrases, sentences, tagged
 from promptlift.pairs.load import write_pairs
 from promptlift.pairs.plain import plain_head
 from promptlift.prompts.clauses import cut_prompt, plain_words, split_clauses
@@ -52,9 +52,6 @@ _WISHES = (
         "concept art", "a close-up", "an illustration", "a children's book illustration",
     )),
 )  # fmt: skip
-_SOMEBODY = re.compile(
-    r"(?:man|men|boy|girl|child|people|person|player|group|couple|lady|er|or)s?\b"
-)
 _KEPT_ADJECTIVES = {
     "red", "blue", "green", "yellow", "white", "black", "orange", "purple", "pink", "brown", "grey",
     "gray", "golden", "gold", "silver", "wooden", "stone", "metal", "glass", "old", "young",
@@ -117,7 +114,8 @@ class Maker:
         pair = cut_prompt(prompt)
         head = plain_head(pair.source) if pair else ""
         if pair and may_be_taught(head) and not manner(head):
-            found = (clause.strip(" .") for clause in split_clauses(pair.target))
+            clauses = (clause.strip(" .") for clause in split_clauses(pair.target))
+            found = (clause for clause in clauses if is_thing(clause))
             kept = fitting(found, head, self._most())
             if len(kept) >= FEWEST:
                 yield Pair(source=head, target=", ".join(kept), mode="extend")
@@ -159,7 +157,7 @@ class Maker:
     def _with_wish(self, source: str, kept: list[str]) -> str:
         """At times with a style, a light or a "no", where the target goes with it."""
         wish = self.random.choice(_WISHES)
-        if self.random.random() > 0.15 or ("no people" in wish and _SOMEBODY.search(source)):
+        if self.random.random() > 0.15 or ("no people" in wish and SOMEBODY.search(source)):
             return source
         longer = wish.format(source)
         asked = Intent(longer).text

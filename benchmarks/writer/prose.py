@@ -128,6 +128,12 @@ def phrases(text: str) -> Iterator[str]:
         yield from _phrases_of(words)
 
 
+def is_thing(phrase: str) -> bool:
+    """Whether a phrase of a list has two words or more and ends with a noun."""
+    words = tagged(phrase)
+    return len(words) > 1 and words[-1].letter == "N" and words[-1].text.lower() not in _TALK
+
+
 def _phrases_of(words: list[Word]) -> Iterator[str]:
     letters = "".join(word.letter for word in words)
     place = 0

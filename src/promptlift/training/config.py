@@ -79,6 +79,12 @@ class TrainingConfig:
     lora_alpha: float = option(
         32.0, "Scale of the LoRA update, which is divided by the rank.", above=0
     )
+    rounding: str = option(
+        "none",
+        "none or int4: read weights as `export --precision int4` will round them, so that LoRA "
+        "learns around the errors. For Llamas.",
+        choices=("none", "int4"),
+    )
     optimizer: str = option(
         "muon", "muon or adamw. Muon learns more in each step.", choices=("muon", "adamw")
     )
@@ -141,6 +147,7 @@ class TrainingConfig:
             if self.lora and self.model is None
             else "",
             "lora and compile exclude each other" if self.lora and self.compile else "",
+            "rounding needs lora" if self.rounding != "none" and not self.lora else "",
         )
 
     @classmethod

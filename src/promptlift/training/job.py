@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from promptlift.errors import ConfigError
 from promptlift.files import write_json, writing
 from promptlift.improving.manifest import ModelCard
 from promptlift.pairs.load import write_pairs
@@ -42,6 +43,9 @@ from promptlift.training.models import (
 )
 from promptlift.training.preflight import LONG_RUN, Preflight, measure
 from promptlift.training.unknown import unknown_characters
+
+if TYPE_CHECKING:
+    from promptlift.training.rounding import Rounding
 
 PREFLIGHT_FILE = "preflight.json"
 _PREFLIGHT_SCHEMA = 1
@@ -94,13 +98,18 @@ class Job:
             use_gradient_checkpointing(start.unwrapped)
         with memory_errors_explained(self.config, checkpointing):
             trainer, follow = self._trainer(start, validation, training)
+            rounding = self._rounding(start)
+            if rounding is not None:
+                trainer.add_callback(rounding)
             with _signals(follow.handle_signal):
                 try:
-                    self._learn(trainer)
+                    self._learn(trainer, rounding)
                 except Stopped:
                     return None
         if follow.stop_asked and trainer.state.global_step < trainer.state.max_steps:
             return None
+        if rounding is not None:
+            rounding.undo()
         return self._finish(trainer, start)
 
     def start(self) -> Start:
@@ -193,7 +202,17 @@ class Job:
         trainer.remove_callback(ProgressCallback)
         return trainer, follow
 
-    def _learn(self, trainer: Any) -> None:
+    def _rounding(self, start: Start) -> "Rounding | None":
+        if self.config.rounding == "none":
+            return None
+        if not start.decoder_only:
+            raise ConfigError(f"rounding {self.config.rounding} is for Llamas, and this is a T5.")
+        from promptlift.export.llama import BITS
+        from promptlift.training.rounding import Rounding
+
+        return Rounding(start.model, BITS[self.config.rounding])
+
+    def _learn(self, trainer: Any, rounding: "Rounding | None") -> None:
         """All steps that are left, and the evaluation that a stop may have cut off."""
         checkpoints = complete_checkpoints(self.output)
         if not checkpoints:
@@ -215,6 +234,8 @@ class Job:
         trainer.state = TrainerState.load_from_json(str(last / STATE_FILE))
         load_weights(trainer.model, last)
         if unmeasured:
+            if rounding is not None:
+                rounding.refresh()
             trainer.evaluate()
 
     def _finish(self, trainer: Any, start: Start) -> dict[str, Any]:
