@@ -8,9 +8,9 @@ import pytest
 from promptlift.errors import ConfigError, ModelError
 from promptlift.improving.engines.onnx_t5 import T5Engine
 from promptlift.improving.improver import Improver
-from promptlift.improving.loading import bundled_model_path
 from promptlift.improving.tokenizer_file import in_old_format, read_tokenizer
 from promptlift.improving.tools import ToolOptions, bundled_improver, improve_in_tool
+from tests.conftest import POCKET
 
 
 def test_each_prompt_has_its_own_seed_and_blank_ones_none(bundled: Improver) -> None:
@@ -38,7 +38,7 @@ def test_numbers_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_a_tokenizer_reads_the_same_in_the_old_format(tmp_path: Path) -> None:
-    path = bundled_model_path() / "tokenizer.json"
+    path = POCKET / "tokenizer.json"
     old = tmp_path / "old.json"
     old.write_text(in_old_format(path.read_text("utf-8")))
     assert '"add_prefix_space": true' in old.read_text() and "prepend_scheme" not in old.read_text()
