@@ -13,7 +13,6 @@ from benchmarks.improving.diversity import measure
 from benchmarks.improving.processors import _packed, compare
 from benchmarks.improving.prompt_sets import examine, repeats_endlessly, unsafe_share
 from benchmarks.improving.said_twice import beginnings, share, signs
-from benchmarks.improving.side_by_side import QUESTIONS, count
 from benchmarks.kills import jobs
 from benchmarks.kills.__main__ import kills_of_each
 from benchmarks.kills.processes import Tally
@@ -90,19 +89,6 @@ def test_distinct_counts_by_hand() -> None:
     assert distinct(texts, 1, limit=2) == 1.0
     found = measure([["Soft light"], ["soft light", "4k"], []])
     assert found["share_with_top_10"][0] == 0.667
-
-
-def test_wins_are_counted_for_the_model_behind_the_side(tmp_path: Path) -> None:
-    sheet, key = tmp_path / "sheet.tsv", tmp_path / "key.json"
-    # In row 0 the second model is at B, in row 1 at A, in row 2 at B.
-    key.write_text(json.dumps({"models": ["old", "new"], "first_is_B": [0, 1, 0]}))
-    columns = "\t".join(["number", "prompt", "A", "B", *QUESTIONS])
-    rows = ["0\tp\ta\tb\tB\tB\t=\t=", "1\tp\ta\tb\tA\tB\t=\t=", "2\tp\ta\tb\t=\tB\t=\t="]
-    sheet.write_text("\n".join([columns, *rows]) + "\n")
-    found = count(sheet, key)
-    assert (found["fit"]["second"], found["fit"]["same"]) == (2, 1)
-    assert (found["useful"]["second"], found["useful"]["first"]) == (2, 1)
-    assert found["english"]["share_second"] == [0.0, 0.0, 1.0]
 
 
 def test_blind_reading_counts_by_majority_and_shows_who_is_who_to_the_key_alone(

@@ -14,24 +14,25 @@ from typer.testing import CliRunner
 import promptlift
 from promptlift.cli import app
 from promptlift.improving import improver
-from promptlift.improving.loading import bundled_model_path
-from promptlift.improving.manifest import is_exported
+from promptlift.improving.loading import MODEL_VARIABLE
+from tests.conftest import NEEDS_BUNDLED
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND = typer.main.get_command(app)
-BUNDLED = pytest.mark.skipif(not is_exported(bundled_model_path()), reason="no bundled model yet")
 
 
-@BUNDLED
+@NEEDS_BUNDLED
 @pytest.mark.parametrize("module", [promptlift, improver], ids=["promptlift", "improver"])
-def test_doctests(module: object) -> None:
+def test_doctests(module: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(MODEL_VARIABLE)
     found = doctest.testmod(module)  # type: ignore[arg-type]
     assert found.attempted and not found.failed
 
 
-@BUNDLED
-def test_the_readmes_first_example_prints_what_it_shows() -> None:
+@NEEDS_BUNDLED
+def test_the_readmes_first_example_prints_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(MODEL_VARIABLE)
     [block] = re.findall(r"```console\n\$ (.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     command, shown = block.split("\n", 1)
     result = CliRunner().invoke(app, shlex.split(command)[1:])

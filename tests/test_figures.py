@@ -5,10 +5,8 @@ an interval, and each bare one with two decimals or more, stands in the file at 
 is printed; what was computed from several is computed again here.
 """
 
-import csv
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.improving import reading, side_by_side, strengths, trust
+from benchmarks.improving import strengths, trust
 from benchmarks.prompts import intent_cases
 from benchmarks.world import answers as world_answers
 from benchmarks.world import metrics as world_metrics
@@ -304,54 +302,6 @@ def test_bare_figures_are_those_of_the_files(text: str, figures: list[str]) -> N
         text = text.replace(figure, "")
     text = WITH_INTERVAL.sub("", text)
     assert [text[max(0, m.start() - 40) : m.end()] for m in BARE.finditer(text)] == []
-
-
-COMPARISON = DOCS / "comparison"
-QUESTIONS = side_by_side.QUESTIONS
-
-
-def readings() -> dict[str, list[tuple[str, str]]]:
-    """What the two readers of the same rows said, by question."""
-    rows = []
-    for name in ("first", "second"):
-        with (COMPARISON / f"{name}.tsv").open(encoding="utf-8", newline="") as file:
-            rows.append({row["number"]: row for row in csv.DictReader(file, delimiter="\t")})
-    first, second = rows
-    assert all(first[number]["A"] == second[number]["A"] for number in second)
-    return {
-        question: [(first[number][question], second[number][question]) for number in second]
-        for question in QUESTIONS
-    }
-
-
-def kappa(pairs: list[tuple[str, str]]) -> float:
-    """Cohen's kappa."""
-    alike = sum(one == other for one, other in pairs) / len(pairs)
-    ones, others = (Counter(side) for side in zip(*pairs, strict=True))
-    chance = sum(ones[said] * others[said] for said in ones) / len(pairs) ** 2
-    return (alike - chance) / (1 - chance)
-
-
-def test_figures_of_the_comparison() -> None:
-    text = (COMPARISON / "README.md").read_text("utf-8")
-    first, second = (
-        side_by_side.count(COMPARISON / f"{name}.tsv", COMPARISON / "key.json")
-        for name in ("first", "second")
-    )
-    assert tables_of(text) == [side_by_side.table(first)]
-    shares = [f"{name} {reading.percent(second[name]['share_second'])}" for name in QUESTIONS]
-    both = readings()
-    alike = [sum(one == other for one, other in pairs) / len(pairs) for pairs in both.values()]
-    kappas = [kappa(pairs) for pairs in both.values()]
-    count = len(both["fit"])
-    agreement = (
-        f"On those {count} the two agree in {min(alike):.0%} to {max(alike):.0%} of answers "
-        f"(Cohen's kappa {min(kappas):.2f} to {max(kappas):.2f}) and never say the opposite"
-    )
-    assert not any({*pair} == {"A", "B"} for pairs in both.values() for pair in pairs)
-    figures = [agreement, f"The {count} rows of the second reading: {', '.join(shares)}."]
-    assert [figure for figure in figures if figure not in text] == []
-    assert f"{100 * min(alike):.0f} to {max(alike):.0%}" in (DOCS / "intent.md").read_text("utf-8")
 
 
 def test_figures_of_intent() -> None:

@@ -1,7 +1,8 @@
 """How good the checker of intent is, on cases that were labelled by reading them.
 
-    python -m benchmarks.prompts.intent_cases draw --heldout heldout_pairs.parquet \
-        --prompts parti_prompts.txt --expanded expanded.jsonl --model TWIN -o cases.jsonl
+    PROMPTLIFT_MODEL=tests/data/pocket python -m benchmarks.prompts.intent_cases draw \
+        --heldout heldout_pairs.parquet --prompts parti_prompts.txt \
+        --expanded expanded.jsonl --model TWIN -o cases.jsonl
     python -m benchmarks.prompts.intent_cases measure
 
 A case is a prompt and a result or a phrase. 180 cases ask which kinds of wants the result lost: 90

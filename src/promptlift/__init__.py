@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from promptlift.scoring.text.config import TextConfig
     from promptlift.training.config import TrainingConfig
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "ConfigError",
     "ControlConfig",

@@ -9,8 +9,9 @@ import pytest
 
 from promptlift.cli import doctor
 from promptlift.improving import loading
+from promptlift.improving.loading import MODEL_VARIABLE
 from tests.cli.conftest import Run
-from tests.conftest import CopyOf
+from tests.conftest import POCKET, CopyOf
 
 
 @pytest.fixture
@@ -18,6 +19,7 @@ def bundled(exported: Path, copy_of: CopyOf, monkeypatch: pytest.MonkeyPatch) ->
     """A copy of the tiny model in the bundled one's place."""
     folder = copy_of(exported)
     monkeypatch.setattr(loading, "bundled_model_path", lambda: folder)
+    monkeypatch.delenv(MODEL_VARIABLE)
     return folder
 
 
@@ -29,7 +31,7 @@ def test_says_that_all_is_ready(run: Run, bundled: Path) -> None:
     assert "ready    train\n" in result.stdout
     assert "missing" not in result.stdout
     [packages] = [line for line in result.stdout.splitlines() if line.startswith("packages: ")]
-    assert "promptlift 0.1.0, " in packages
+    assert "promptlift 0.2.0, " in packages
 
 
 def test_packages_that_are_absent_have_a_dash(
@@ -44,7 +46,7 @@ def test_json_has_the_same(run: Run, bundled: Path) -> None:
     found = json.loads(result.stdout)
     assert found["schema_version"] == 1
     assert found["ready"] is True
-    assert found["packages"]["promptlift"] == "0.1.0"
+    assert found["packages"]["promptlift"] == "0.2.0"
     assert found["model"]["modes"] == ["extend", "rewrite"]
     assert found["model"]["forms"] == ["tags"]
     assert {"improve", "train"} <= found["stages"].keys()
@@ -76,3 +78,21 @@ def test_a_damaged_model_is_told(run: Run, bundled: Path) -> None:
     assert "is damaged" in result.stdout
     found = json.loads(run("doctor", "--json").stdout)
     assert found["ready"] is False
+
+
+def test_the_model_that_the_variable_names_is_shown(
+    run: Run, t5_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert f", PROMPTLIFT_MODEL={POCKET}, int8, " in run("doctor").stdout
+    found = json.loads(run("doctor", "--json").stdout)["model"]
+    assert (found["place"], found["named_by"]) == (str(POCKET), "PROMPTLIFT_MODEL")
+    monkeypatch.setenv(MODEL_VARIABLE, str(t5_folder))
+    result = run("doctor")
+    assert result.exit_code == 0
+    assert f"model: PROMPTLIFT_MODEL={t5_folder}, not exported; PyTorch runs it\n" in result.stdout
+    monkeypatch.setenv(MODEL_VARIABLE, "owner/name")
+    assert "owner/name, no folder, so a name on the Hub; PyTorch" in run("doctor").stdout
+    monkeypatch.setenv(MODEL_VARIABLE, "pocket")
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "model: PROMPTLIFT_MODEL: the model pocket is not in this release" in result.stdout

@@ -54,7 +54,7 @@ def test_our_own_mistakes_are_not_hidden() -> None:
 
 
 def test_help_and_version(run: Run) -> None:
-    assert run("--version").stdout == "promptlift 0.1.0\n"
+    assert run("--version").stdout == "promptlift 0.2.0\n"
     for args in ([], ["improve"], ["train"], ["export"], ["doctor"], ["pairs", "build"]):
         result = run(*args, "--help")
         assert result.exit_code == 0
@@ -65,7 +65,7 @@ def test_help_and_version(run: Run) -> None:
 def test_runs_as_a_module() -> None:
     line = [sys.executable, "-m", "promptlift", "--version"]
     done = subprocess.run(line, capture_output=True, text=True, check=True)
-    assert done.stdout == "promptlift 0.1.0\n"
+    assert done.stdout == "promptlift 0.2.0\n"
 
 
 LOADING = """

@@ -15,8 +15,7 @@ from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.improving.batch import PromptSource, improve_items
 from promptlift.improving.improver import Improver
 from promptlift.improving.keywords import Settings
-from promptlift.improving.loading import bundled_model_path
-from promptlift.improving.manifest import Manifest, ModelCard, is_exported
+from promptlift.improving.manifest import Manifest, ModelCard
 from promptlift.prompts.clip_tokens import count_clip_tokens
 from promptlift.prompts.syntax import parse
 from promptlift.schema import OPTIONS
@@ -173,8 +172,7 @@ def test_older_names_of_options_are_no_aliases(improver: Improver, old: str) -> 
         improver.improve("a cat", **{old: "never"})  # type: ignore[call-overload]
 
 
-@pytest.mark.skipif(not is_exported(bundled_model_path()), reason="no bundled model yet")
-def test_the_bundled_model_improves_a_real_prompt() -> None:
+def test_a_real_model_improves_real_prompts() -> None:
     improver = Improver.load(threads=1)
     prompts = ["a cat in armor", "a lighthouse", "two dogs playing chess"] * 4
     results = improver.improve(prompts, seed=1)

@@ -9,9 +9,8 @@ import pytest
 from promptlift.improving.config import resolve_options
 from promptlift.improving.decoding.loop import GivenUp
 from promptlift.improving.improver import Improver
-from promptlift.improving.loading import bundled_model_path
 from promptlift.improving.session import Ask, Session
-from tests.conftest import HEADS
+from tests.conftest import HEADS, POCKET
 
 WORDS = ("red", "old", "quiet", "glass", "cat", "tower", "river", "owl", "boat", "robot")
 
@@ -41,8 +40,8 @@ def test_500_prompts_give_the_same_in_any_order_batch_and_thread(exported: Path)
 
 
 @pytest.mark.slow
-def test_500_prompts_of_the_bundled_model_are_the_same_everywhere() -> None:
-    one, two = (Improver.load(bundled_model_path(), threads=count) for count in (1, 2))
+def test_500_prompts_of_a_real_model_are_the_same_everywhere() -> None:
+    one, two = (Improver.load(POCKET, threads=count) for count in (1, 2))
     same_everywhere(one, two, prompts(500))
 
 

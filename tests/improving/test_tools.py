@@ -1,5 +1,6 @@
 """What plug-ins share, and what keeps them off the graphics card."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,9 @@ import pytest
 from promptlift.errors import ConfigError, ModelError
 from promptlift.improving.engines.onnx_t5 import T5Engine
 from promptlift.improving.improver import Improver
-from promptlift.improving.loading import bundled_model_path
 from promptlift.improving.tokenizer_file import in_old_format, read_tokenizer
 from promptlift.improving.tools import ToolOptions, bundled_improver, improve_in_tool
+from tests.conftest import POCKET
 
 
 def test_each_prompt_has_its_own_seed_and_blank_ones_none(bundled: Improver) -> None:
@@ -37,14 +38,22 @@ def test_numbers_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
         ToolOptions(**wrong)
 
 
-def test_a_tokenizer_reads_the_same_in_the_old_format(tmp_path: Path) -> None:
-    path = bundled_model_path() / "tokenizer.json"
-    old = tmp_path / "old.json"
+def reads_the_same(folder: Path, old: Path) -> str:
+    """The old format of a model's tokenizer, once it is seen to cut texts alike."""
+    path = folder / "tokenizer.json"
     old.write_text(in_old_format(path.read_text("utf-8")))
-    assert '"add_prefix_space": true' in old.read_text() and "prepend_scheme" not in old.read_text()
     texts = ["extend: a cat in armor", "  two  spaces ", "naïve 猫", ""]
     new = [item.ids for item in read_tokenizer(path).encode_batch(texts)]
     assert [item.ids for item in read_tokenizer(old).encode_batch(texts)] == new
+    return old.read_text()
+
+
+def test_a_tokenizer_reads_the_same_in_the_old_format(llama_folder: Path, tmp_path: Path) -> None:
+    unigram = reads_the_same(POCKET, tmp_path / "unigram.json")
+    assert '"add_prefix_space": true' in unigram and "prepend_scheme" not in unigram
+    bpe = json.loads(reads_the_same(llama_folder, tmp_path / "bpe.json"))
+    merges = bpe["model"]["merges"]
+    assert merges and all(isinstance(one, str) and one.count(" ") == 1 for one in merges)
 
 
 def test_a_tokenizer_that_cannot_be_read_is_said(tmp_path: Path) -> None:

@@ -10,12 +10,11 @@ import pytest
 from axe_core_python.base import AXE_FILE_PATH
 
 from promptlift import Improver
-from promptlift.improving.loading import bundled_model_path
 from promptlift.improving.receipts import receipt_text
 from promptlift.png_text import read_png_text, write_png_text
 from promptlift.records import Improvement
 from tests.browser import CHROMIUM, Browser
-from tests.conftest import with_forms
+from tests.conftest import POCKET, with_forms
 from tests.web.studio_process import Studio
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
@@ -453,7 +452,7 @@ def test_a_model_with_two_forms_offers_both(
     one = open_page(address)
     ask(one, "a cat")
     assert one.run("document.getElementById('form').parentElement.hidden") is True
-    studio = Studio("--model", str(with_forms(bundled_model_path(), tmp_path / "model")))
+    studio = Studio("--model", str(with_forms(POCKET, tmp_path / "model")))
     try:
         browser = open_page(studio.address)
         browser.wait("!document.getElementById('form').parentElement.hidden")

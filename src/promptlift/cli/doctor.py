@@ -4,6 +4,7 @@ import json
 import os
 import platform
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -18,10 +19,11 @@ PACKAGES = (
     "pyarrow", "torch", "transformers", "accelerate", "onnx", "peft", "nltk", "diffusers",
     "fastapi", "uvicorn", "scipy", "psutil", "httpx",
 )  # fmt: skip
+NOT_EXPORTED = "improve with a model that is not exported"
 # What each stage imports, and the extra that brings it.
 STAGES: dict[str, tuple[tuple[str, ...], str | None]] = {
     "improve": (("onnxruntime", "tokenizers", "numpy"), None),
-    "improve with a model that is not exported": (("torch", "transformers"), "train"),
+    NOT_EXPORTED: (("torch", "transformers"), "train"),
     "read and write Parquet": (("pyarrow",), "parquet"),
     "load pairs from the Hub": (("huggingface_hub", "pyarrow"), "hub"),
     "draw pages of plots": (("matplotlib", "scipy"), "report"),
@@ -58,6 +60,7 @@ def examine() -> dict[str, Any]:
         command = f"pip install '{what}'" if missing else None
         stages[stage] = {"ready": not missing, "missing": missing, "command": command}
     model = _model()
+    engine = "improve" if model["id"] or model["error"] else NOT_EXPORTED
     versions = versions_of(PACKAGES)
     affinity = getattr(os, "sched_getaffinity", None)
     return {
@@ -69,46 +72,63 @@ def examine() -> dict[str, Any]:
         "packages": {name: versions.get(name) for name in PACKAGES},
         "model": model,
         "stages": stages,
-        "ready": bool(stages["improve"]["ready"] and model["error"] is None),
+        "ready": bool(stages[engine]["ready"] and model["error"] is None),
     }
 
 
 def _model() -> dict[str, Any]:
+    """What is known of the default model without loading it."""
     try:
-        from promptlift.improving.loading import bundled_model_path
-        from promptlift.improving.manifest import Manifest
+        from promptlift.improving.loading import MODEL_VARIABLE, bundled_model_path, default_model
+        from promptlift.improving.manifest import Manifest, ModelCard, is_exported
 
-        folder = bundled_model_path()
-        manifest = Manifest.read(folder, verify=True)
+        place = default_model()
+        folder = Path(place)
+        named_by = None if folder == bundled_model_path() else MODEL_VARIABLE
+        exported = named_by is None or is_exported(folder)
+        manifest = Manifest.read(folder, verify=True) if exported else None
+        card = manifest.card if manifest else ModelCard.read(folder)
     except ImportError as error:
         return {"id": None, "error": f"{error.name} is missing"}
     except PromptliftError as error:
         return {"id": None, "error": str(error)}
-    size = sum((folder / name).stat().st_size for name in manifest.files)
+    size = sum((folder / name).stat().st_size for name in manifest.files) if manifest else None
     return {
-        "id": manifest.model_id,
-        "precision": manifest.precision,
-        "modes": list(manifest.card.modes),
-        "forms": list(manifest.card.forms),
-        "licence": manifest.card.licence,
-        "megabytes": round(size / 1e6, 1),
+        "id": manifest.model_id if manifest else None,
+        "place": place,
+        "named_by": named_by,
+        "precision": manifest.precision if manifest else None,
+        "modes": list(card.modes),
+        "forms": list(card.forms),
+        "licence": card.licence,
+        "megabytes": round(size / 1e6, 1) if size is not None else None,
         "error": None,
     }
 
 
-def _text(found: dict[str, Any]) -> str:
-    model = found["model"]
-    about = model["error"] or (
-        f"{model['id']}, bundled, {model['precision']}, {model['megabytes']} MB, "
+def _about(model: dict[str, Any]) -> str:
+    if model["error"]:
+        return str(model["error"])
+    origin = f"{model['named_by']}={model['place']}" if model["named_by"] else "bundled"
+    if model["id"] is None:
+        what = (
+            "not exported" if Path(model["place"]).is_dir() else "no folder, so a name on the Hub"
+        )
+        return f"{origin}, {what}; PyTorch runs it"
+    return (
+        f"{model['id']}, {origin}, {model['precision']}, {model['megabytes']} MB, "
         f"modes {', '.join(model['modes'])}, forms {', '.join(model['forms'])}, "
         f"licence {model['licence']}"
     )
+
+
+def _text(found: dict[str, Any]) -> str:
     packages = (f"{name} {number or '-'}" for name, number in found["packages"].items())
     return "\n".join(
         [
             f"Python {found['python']} on {found['platform']}, {found['cores']} cores",
             "packages: " + ", ".join(packages),
-            f"model: {about}",
+            f"model: {_about(found['model'])}",
             *(
                 f"ready    {stage}"
                 if state["ready"]

@@ -31,7 +31,7 @@ def illustrate(
     sample_seed: Annotated[int, opt("Which prompts --sample chooses [0].")] = 0,
     improver: Annotated[
         str | None,
-        opt("Model that improves plain prompts [the run's own, or the bundled one]."),
+        opt("Model that improves plain prompts [the run's own, or that of `improve`]."),
     ] = None,
     n: Annotated[int, opt("Variants of each plain prompt [1].", "-n", "--n")] = 1,
     mode: Annotated[

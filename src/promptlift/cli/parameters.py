@@ -24,7 +24,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing --output.")]
 ModelName = Annotated[
     str | None,
-    opt("Exported folder, T5 or Llama folder or Hub name [the bundled model].", "--model", "-m"),
+    opt(
+        "Exported folder, T5 or Llama folder or Hub name [PROMPTLIFT_MODEL, or the bundled one].",
+        "--model",
+        "-m",
+    ),
 ]
 TorchThreads = Annotated[
     int | None, opt("Processor threads [those of the run, or those that are free].", "--threads")

@@ -16,7 +16,7 @@ from promptlift.files import check_new
 def replay(
     receipt: Annotated[Path, arg("JSON of `improve --json`, or a PNG that carries a receipt.")],
     model: Annotated[
-        str | None, opt("The model that made it [the bundled one].", "--model", "-m")
+        str | None, opt("The model that made it [the default one].", "--model", "-m")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:

@@ -31,7 +31,11 @@ def score(
     only: Annotated[str | None, opt("texts or pictures [what the run holds].")] = None,
     model: Annotated[
         str | None,
-        opt("Instead of a run: a model's folder or name [pocket].", "--model", "-m"),
+        opt(
+            "Instead of a run: a model's folder or name; writer is the bundled one.",
+            "--model",
+            "-m",
+        ),
     ] = None,
     pairs: Annotated[Path | None, opt("Pairs to improve and compare with [the run's].")] = None,
     predictions: Annotated[
@@ -63,7 +67,7 @@ def score(
 
       promptlift score runs/pocket
 
-      promptlift score --model pocket --pairs pairs.jsonl --output runs/scored
+      promptlift score --model writer --pairs pairs.jsonl --output runs/scored
 
       promptlift score --predictions improved.jsonl --output runs/other
 

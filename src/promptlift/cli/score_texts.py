@@ -9,7 +9,6 @@ from promptlift.cli.showing import aligned
 from promptlift.errors import ConfigError, InputError
 from promptlift.scoring.text.config import TextConfig
 
-_BUNDLED = "pocket"
 # The tables, by what a prompt is held against.
 _TABLES = {
     "against the target": ("meteor_target", "bertscore_{}_target"),
@@ -50,7 +49,7 @@ def score_texts(
     improver = None
     if predictions is None and not asked:
         name = str(_model_of(run)) if run is not None and model is None else model
-        improver = Improver.load(None if name == _BUNDLED else name, threads=threads)
+        improver = Improver.load(name, threads=threads)
     examples = (
         read_predictions(file, config.mode)
         if predictions is not None

@@ -14,7 +14,7 @@ from promptlift.scoring.text.config import TextConfig
 from promptlift.training.config import TrainingConfig
 
 _PRESETS = (
-    "pocket: the bundled model's settings; writer: LoRA of a Llama, SmolLM2-135M-Instruct unless "
+    "pocket: a small T5 from scratch; writer: LoRA of a Llama, SmolLM2-135M-Instruct unless "
     "--model names another; pocket-world: a small rewriter for the pocket picture world, in "
     "minutes; paper: the paper's; paper-exact: evaluated as its script does, cut, greedy and with "
     "roberta-large, too."

@@ -32,8 +32,7 @@ class ImprovingChoice:
     """How prompts without improvements are improved before they are drawn.
 
     Attributes:
-        improver: exported folder, T5 folder or Hub name; of a run its own model, else the
-            bundled one.
+        improver: as in `Improver.load`; None for a run's own model, else for the default one.
         n: variants of each prompt.
         mode: "extend" or "rewrite"; of a run that of each pair, else what the model has
             learned.

@@ -1,5 +1,6 @@
 """Loading a model: the bundled one, an exported folder, or any other with PyTorch."""
 
+import os
 from pathlib import Path
 
 from promptlift.errors import ModelError
@@ -8,23 +9,89 @@ from promptlift.improving.manifest import Manifest, is_exported
 from promptlift.improving.model import LoadedModel
 from promptlift.threads import check_threads
 
+BUNDLED = "writer"
+# Names the model to use where none is asked for.
+MODEL_VARIABLE = "PROMPTLIFT_MODEL"
+# Models that the package carried once, each with the last release that did.
+EARLIER = {"pocket@74b781a023d3": "0.1.0"}
+
 
 def load_model(model: str | Path | None = None, *, threads: int | None = None) -> LoadedModel:
     """Load a model; `Improver.load` describes the parameters and the errors."""
     check_threads(threads)
-    folder = bundled_model_path() if model is None else Path(model)
-    if is_exported(folder):
-        return _load_exported(folder, threads)
-    if model is None:
-        raise ModelError(f"{folder} holds no bundled model. Reinstall promptlift.")
-    from promptlift.improving.engines.torch import load_torch
+    place = default_model() if model is None else place_of(model)
+    try:
+        return _load(place, threads)
+    except ModelError as error:
+        if model is None and os.environ.get(MODEL_VARIABLE):
+            raise _named_by_variable(error) from error
+        raise
 
-    return load_torch(str(model), threads=threads)
+
+def default_model() -> str:
+    """Folder or Hub name of the model to use where none is asked for.
+
+    Raises:
+        ModelError: an earlier release carried it.
+    """
+    named = os.environ.get(MODEL_VARIABLE)
+    if not named:
+        return str(bundled_model_path())
+    try:
+        return place_of(named)
+    except ModelError as error:
+        raise _named_by_variable(error) from error
+
+
+def place_of(model: str | Path) -> str:
+    """Folder or Hub name of a model as asked for: a folder comes before the bundled model's name.
+
+    Args:
+        model: folder, Hub name, or "writer" for the bundled model, whatever the default is.
+
+    Raises:
+        ModelError: an earlier release carried it.
+    """
+    if Path(model).exists():
+        return str(model)
+    if line := earlier_release(str(model)):
+        raise ModelError(f"the model {model} {line}")
+    return str(bundled_model_path()) if str(model) == BUNDLED else str(model)
+
+
+def earlier_release(model: str) -> str | None:
+    """For a model that an earlier release carried, what to do; otherwise None.
+
+    Args:
+        model: its name, "pocket", or its id, "pocket@74b781a023d3".
+    """
+    for model_id, release in EARLIER.items():
+        if model in (model_id, model_id.partition("@")[0]):
+            return (
+                f"is not in this release; promptlift {release} carries it: "
+                f"pip install promptlift=={release}, or name its folder with --model"
+            )
+    return None
 
 
 def bundled_model_path() -> Path:
     """The folder of the model that the package carries."""
-    return Path(__file__).parents[1] / "models" / "pocket"
+    return Path(__file__).parents[1] / "models" / BUNDLED
+
+
+def _named_by_variable(error: ModelError) -> ModelError:
+    return ModelError(f"{MODEL_VARIABLE}: {error}")
+
+
+def _load(place: str, threads: int | None) -> LoadedModel:
+    folder = Path(place)
+    if is_exported(folder):
+        return _load_exported(folder, threads)
+    if folder == bundled_model_path():
+        raise ModelError(f"{folder} holds no bundled model. Reinstall promptlift.")
+    from promptlift.improving.engines.torch import load_torch
+
+    return load_torch(place, threads=threads)
 
 
 def _load_exported(folder: Path, threads: int | None) -> LoadedModel:

@@ -192,7 +192,7 @@ _PAPER: dict[str, Any] = {
     "keep_checkpoints": 5,
     "best": True,
 }
-# The bundled model's settings are the defaults above. "paper-exact" computes and
+# "pocket", a small T5 from scratch, has the defaults above. "paper-exact" computes and
 # evaluates as the paper's script does, cut and greedy, for figures that compare with its own.
 PRESETS: dict[str, dict[str, Any]] = {
     "pocket": {},
