@@ -14,8 +14,8 @@ from promptlift.improving.receipts import replay
 from tests.conftest import POCKET
 
 RELEASE = (
-    "is not in this release; promptlift 0.1.0 carries it: pip install promptlift==0.1.0, or name "
-    "its folder with --model"
+    "is not in this release; promptlift 0.1.0 carries it: install that release, or name the "
+    "model's folder with --model"
 )
 
 

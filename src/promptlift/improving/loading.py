@@ -68,8 +68,8 @@ def earlier_release(model: str) -> str | None:
     for model_id, release in EARLIER.items():
         if model in (model_id, model_id.partition("@")[0]):
             return (
-                f"is not in this release; promptlift {release} carries it: "
-                f"pip install promptlift=={release}, or name its folder with --model"
+                f"is not in this release; promptlift {release} carries it: install that release, "
+                "or name the model's folder with --model"
             )
     return None
 
