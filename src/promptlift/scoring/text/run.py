@@ -270,5 +270,5 @@ def _decoding(improver: "Improver", config: TextConfig) -> dict[str, Any]:
     """All options of improving, the model's own defaults included."""
     from promptlift.improving.config import resolve_options
 
-    decoding, control = resolve_options(improver.card.decoding, config.preset, {})
+    decoding, control = resolve_options(improver.card, config.preset, {})
     return {"preset": config.preset, **asdict(decoding), **asdict(control)}
