@@ -291,7 +291,7 @@ def test_where_no_form_is_named_a_model_writes_its_own(
         novelist.log_probability(["a cat"], ["fog"], form=form) for form in (None, "paragraph")
     ]
     assert scores[0] == scores[1]
-    [tags] = writer.improve("a cat", seed=1, form=None, **options)
+    [tags] = writer.improve("a cat", seed=1, **{**options, "form": None})
     assert tags.settings["form"] == "tags"
     with pytest.raises(ConfigError, match="has not learned form 'tags'; it has: paragraph"):
         novelist.session(form="tags")
