@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -250,11 +250,14 @@ def writer_folder(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return with_forms(exported, tmp_path_factory.mktemp("writer") / "writer")
 
 
-def with_forms(exported: Path, folder: Path) -> Path:
-    """A copy of an exported folder whose card has both forms."""
+def with_forms(
+    exported: Path, folder: Path, forms: Collection[str] = ("tags", "paragraph")
+) -> Path:
+    """A copy of an exported folder whose card has these forms."""
     shutil.copytree(exported, folder)
     manifest = json.loads((folder / MANIFEST_FILE).read_text("utf-8"))
-    manifest["card"]["forms"] = {"tags": "", "paragraph": "in prose: "}
+    prefixes = {"tags": "", "paragraph": "in prose: "}
+    manifest["card"]["forms"] = {form: prefixes[form] for form in forms}
     (folder / MANIFEST_FILE).write_text(json.dumps(manifest), "utf-8")
     return folder
 

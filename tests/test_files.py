@@ -1,6 +1,7 @@
 """Errors of writing name the file."""
 
 import errno
+import os
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from promptlift.errors import InputError, PromptliftError
-from promptlift.files import atomic_path, writing
+from promptlift.files import atomic_path, locked, writing
 from promptlift.judging.collecting.store import VoteStore
 
 
@@ -58,6 +59,34 @@ def test_two_writers_at_once_do_not_share_a_file(tmp_path: Path) -> None:
         second.write_text("second")
     assert path.read_text() == "first"  # the last to end
     assert [left.name for left in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has other locks")
+def test_nor_do_they_where_the_file_system_has_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsupported(*args: object) -> None:
+        raise OSError(errno.ENOTSUP, "no locks")
+
+    monkeypatch.setattr("fcntl.flock", unsupported)
+    test_two_writers_at_once_do_not_share_a_file(tmp_path)
+    with pytest.raises(KeyError), atomic_path(tmp_path / "b.json"):
+        raise KeyError
+    assert [left.name for left in tmp_path.iterdir()] == ["a.json"]
+    with locked(tmp_path / ".lock", "drawn"):  # where nothing is held
+        assert (tmp_path / ".lock").read_text() == "drawn"
+
+
+@pytest.mark.skipif(not hasattr(os, "O_NOFOLLOW"), reason="follows every link")
+def test_a_link_at_the_temporary_name_is_not_followed(tmp_path: Path) -> None:
+    other, path = tmp_path / "other", tmp_path / "a.json"
+    other.write_text("of somebody else")
+    (tmp_path / ".a.json.new.json").symlink_to(other)
+    with atomic_path(path) as temporary:
+        assert not temporary.is_symlink()
+        temporary.write_text("mine")
+    assert (path.read_text(), other.read_text()) == ("mine", "of somebody else")
+    assert not path.is_symlink()
 
 
 def test_what_libraries_raise_becomes_a_line(tmp_path: Path) -> None:

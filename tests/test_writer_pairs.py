@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from benchmarks.writer.fitting import MOST_CLIP_TOKENS, fitting, may_be_added
 from benchmarks.writer.pairs import Maker, capped, describing_adjectives
-from benchmarks.writer.prose import heads, phrases, sentences
+from benchmarks.writer.prose import heads, phrases
 from promptlift.prompts.clip_tokens import count_clip_tokens
 from promptlift.prompts.intent import Intent
+from promptlift.prompts.units import split_sentences
 from promptlift.records import Pair
 
 # TextBlob leaves the file of its lexicon open.
@@ -33,7 +34,7 @@ def test_things_are_found_in_sentences() -> None:
 
 
 def test_a_subject_may_be_cut_short_but_not_before_of() -> None:
-    [first, *_] = sentences(CABIN)
+    [first, *_] = split_sentences(CABIN)
     assert [first[:end] for end in heads(first)] == [
         "A cozy wooden cabin",
         "A cozy wooden cabin nestled in a snowy forest",

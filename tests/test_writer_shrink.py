@@ -13,7 +13,8 @@ from tests.conftest import make_llama
 def logits(folder: Path) -> torch.Tensor:
     network = load_torch(str(folder)).engine.model
     with torch.no_grad():
-        return network(torch.arange(3, 23)[None]).logits
+        found: torch.Tensor = network(torch.arange(3, 23)[None]).logits
+    return found
 
 
 @pytest.mark.parametrize("dropped", [0, 1])

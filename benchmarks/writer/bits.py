@@ -17,8 +17,9 @@ from pathlib import Path
 
 from benchmarks.improving.bits_per_character import ORDER, interval, ngram_bits
 from benchmarks.writer.pairs import rows_of
-from benchmarks.writer.prose import heads, sentences
+from benchmarks.writer.prose import heads
 from promptlift import Improver
+from promptlift.prompts.units import split_sentences
 from promptlift.records import Pair
 from promptlift.scoring.text.bits import characters_of, target_bits
 from promptlift.training.config import DEFAULT_FORMS, POCKET_MODES
@@ -32,7 +33,7 @@ def heldout(folder: Path) -> dict[str, list[Pair]]:
     ]
     rest = []
     for row in rows_of(folder / "heldout_prompts.parquet"):
-        if ends := heads(sentences(row["text"])[0]):
+        if ends := heads(split_sentences(row["text"])[0]):
             source, target = row["text"][: ends[0]], row["text"][ends[0] :]
             rest.append(Pair(source=source, target=target, mode="extend", form="paragraph"))
     return {"long given short": long, "rest given subject": rest}

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.writer.fitting import META, SOMEBODY, fitting, manner, one_subject, plain, sound
-from benchmarks.writer.prose import heads, is_thing, phrases, sentences, tagged
+from benchmarks.writer.prose import heads, is_thing, phrases, tagged
 from promptlift.pairs.load import write_pairs
 from promptlift.pairs.plain import plain_head
 from promptlift.prompts.clauses import cut_prompt, plain_words, split_clauses
 from promptlift.prompts.contradictions import contradiction
 from promptlift.prompts.intent import Intent
 from promptlift.prompts.lexicon.words import may_be_taught
+from promptlift.prompts.units import split_sentences
 from promptlift.records import Pair
 from promptlift.tables import Fault, read_rows
 
@@ -72,7 +73,7 @@ class Maker:
 
     def of_description(self, text: str) -> Iterator[Pair]:
         """Tags and paragraphs, to extend and to rewrite, from the subject of its first sentence."""
-        parts = sentences(text)
+        parts = split_sentences(text)
         first = parts[0]
         ends = heads(first)
         if not ends or not _begins_well(first):
@@ -97,7 +98,7 @@ class Maker:
     def of_pair(self, short: str, long: str) -> Iterator[Pair]:
         """The same from a short prompt and the long one that was written for it."""
         source = self._typed(short.rstrip(" ."))
-        parts = sentences(long)
+        parts = split_sentences(long)
         yield from self._tags(source, phrases(long))
         whole = self._paragraph(long)
         if _begins_well(whole) and one_subject(whole, source) and not Intent(source).lost(whole):
@@ -144,7 +145,7 @@ class Maker:
     def _paragraph(self, text: str, *, taken: int = 0) -> str:
         """The first sentences of a text, without talk of the picture; empty where too short."""
         most, kept, count = self.random.randint(55, LONGEST) - taken, list[str](), 0
-        for sentence in sentences(text):
+        for sentence in split_sentences(text):
             if kept and (META.search(sentence) or not plain(sentence)):
                 continue
             count += len(sentence.split())
@@ -184,7 +185,7 @@ def _begins_well(text: str) -> bool:
     """Whether a text is sound, and its first sentence a plain one about the subject."""
     if not sound(text):
         return False
-    first = sentences(text)[0]
+    first = split_sentences(text)[0]
     return plain(first) and not META.search(first) and not _STOCK.match(first)
 
 

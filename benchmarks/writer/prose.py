@@ -12,8 +12,9 @@ from pathlib import Path
 
 from textblob.en import tag
 
+from promptlift.prompts.units import split_sentences
+
 _TOKEN = re.compile(r"[^\W_]+(?:['’\-/.][^\W_]+)*|[^\w\s]")
-_SENTENCE = re.compile(r"(?<=[.!?])[\"”]?\s+(?=[A-Z\"“])")
 _LETTERS = {
     "DT": "D", "PRP$": "D", "JJ": "J", "JJR": "J", "JJS": "J", "NN": "N", "NNS": "N", "IN": "P",
     "TO": "P", "VBG": "G", "VBN": "V", "VBD": "V", "VBZ": "F", "VBP": "F", "VB": "F", "MD": "F",
@@ -79,11 +80,6 @@ class Word:
     end: int
 
 
-def sentences(text: str) -> list[str]:
-    """The sentences of a text."""
-    return [part.strip() for part in _SENTENCE.split(text) if part.strip()]
-
-
 def tagged(sentence: str) -> list[Word]:
     """Its words with a letter each: D for determiners, J adjectives, N nouns, and so on."""
     found = list(_TOKEN.finditer(sentence))
@@ -123,7 +119,7 @@ def heads(sentence: str) -> list[int]:
 
 def phrases(text: str) -> Iterator[str]:
     """Its things to be seen, as phrases of two to nine words in lower case, in their order."""
-    for sentence in sentences(text):
+    for sentence in split_sentences(text):
         words = tagged(sentence)
         yield from _phrases_of(words)
 

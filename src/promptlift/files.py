@@ -43,13 +43,13 @@ def _beside(path: Path) -> Iterator[Path]:
     """An empty file beside `path`, for this block alone.
 
     Its name is always the same, so that the next writer takes over what a killed process left. A
-    second writer at the same time gets another name; so does everyone on Windows, which replaces
-    no open file.
+    second writer at the same time gets another name; so does everyone where the file system has no
+    locks or a link has the name, and on Windows, which replaces no open file.
     """
     same = path.with_name(f".{path.name}.new{path.suffix}")
     file = None
     with suppress(LockedError):
-        file = None if sys.platform == "win32" else _take(same)
+        file = None if sys.platform == "win32" else _take(same, alone=True)
     if file is None:
         handle, name = tempfile.mkstemp(
             prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent
@@ -159,17 +159,32 @@ def locked(path: Path, note: str) -> Iterator[None]:
                 path.unlink()
 
 
-def _take(path: Path) -> int | None:
-    """Open and lock a file that is still the one at its path: its last holder may remove it."""
+def _take(path: Path, *, alone: bool = False) -> int | None:
+    """Open and lock a file that is still the one at its path: its last holder may remove it.
+
+    Args:
+        path: of the file.
+        alone: follow no link, and take nothing without a lock.
+
+    Returns:
+        None where it cannot be taken.
+    """
+    flags, refused = os.O_RDWR | os.O_CREAT, [errno.EACCES, errno.EPERM, errno.EROFS]
+    if alone:
+        flags |= getattr(os, "O_NOFOLLOW", 0)  # which Windows lacks
+        refused += [errno.ELOOP, errno.EMLINK]
     while True:
         try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            file = os.open(path, flags, 0o666)
         except OSError as error:
-            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            if error.errno in refused:
                 return None
             raise
         try:
-            _lock(file)
+            if not _lock(file) and alone:
+                os.close(file)
+                path.unlink(missing_ok=True)
+                return None
             if os.path.samestat(os.fstat(file), os.stat(path)):
                 return file
         except FileNotFoundError:
@@ -183,8 +198,8 @@ def _take(path: Path) -> int | None:
         os.close(file)
 
 
-def _lock(file: int) -> None:
-    """Lock an open file or raise OSError; without locks in the file system do nothing."""
+def _lock(file: int) -> bool:
+    """Lock an open file or raise OSError; False where the file system has no locks."""
     if sys.platform == "win32":
         import msvcrt
 
@@ -202,6 +217,8 @@ def _lock(file: int) -> None:
         except OSError as error:
             if error.errno in _TAKEN:
                 raise
+            return False
+    return True
 
 
 def sha256_of_file(path: Path) -> str:

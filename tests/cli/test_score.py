@@ -98,6 +98,38 @@ def test_other_settings_are_refused_and_keep_the_prompts(
     assert predictions.stat().st_mtime_ns != before
 
 
+def test_each_pair_keeps_its_form(
+    run: Run, writer_folder: Path, pairs_file: Path, options: list[str], tmp_path: Path
+) -> None:
+    forms = ["paragraph", "tags", "paragraph", "tags"]
+    pairs = objects(pairs_file.read_text())
+    rows = [{**pair, "form": form} for pair, form in zip(pairs, forms, strict=True)]
+    pairs_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    output, scores = tmp_path / "run", tmp_path / "run" / "scores"
+    line = ["score", "--model", writer_folder, "--pairs", pairs_file, "-o", output, *options]
+    done = run(*line, "--no-bertscore")
+    assert done.exit_code == 0, done.stderr
+    predictions = (scores / "predictions.jsonl").read_bytes()
+    receipts = objects(predictions.decode())
+    assert [row["index"] for row in receipts] == [0, 1, 2, 3]
+    assert [row["settings"]["form"] for row in receipts] == forms
+    found = json.loads((scores / "text.json").read_text())
+    assert {form: own["form"] for form, own in found["decoding"].items()} == {
+        form: form for form in forms
+    }
+    table = pyarrow.parquet.read_table(scores / "text.parquet").to_pylist()
+    assert [row["form"] for row in table[:4]] == forms
+    # As a kill leaves the folder when one form is done.
+    tags = [json.dumps(row) + "\n" for row in receipts if row["settings"]["form"] == "tags"]
+    (scores / "predictions.tags.jsonl").write_text("".join(tags))
+    for name in ("predictions.jsonl", "text.json"):
+        (scores / name).unlink()
+    again = run(*line, "--no-bertscore")
+    assert again.exit_code == 0, again.stderr
+    assert (scores / "predictions.jsonl").read_bytes() == predictions
+    assert len(list(scores.glob("predictions.*"))) == 2
+
+
 @pytest.mark.slow
 def test_a_killed_run_goes_on_from_its_journal(
     run: Run, exported: Path, pairs_file: Path, options: list[str], tmp_path: Path

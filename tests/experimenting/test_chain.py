@@ -18,6 +18,7 @@ from promptlift.experimenting.stages import stages_of
 from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
 from promptlift.runs import Run
+from promptlift.schema import ADDED
 from tests.cli.conftest import command
 from tests.illustrating.models import DIFFUSERS_WARNS
 from tests.waiting import Said
@@ -219,3 +220,22 @@ def test_the_pocket_experiment_ends_within_its_time(tmp_path: Path) -> None:
         for one, other in [(wanted_of(row["source"]), wanted_of(row["prompt"]))]
     )
     assert same == len(kept) == 100
+
+
+def test_a_run_begun_before_additions_had_to_agree_goes_on_so(
+    config: ExperimentConfig, tmp_path: Path
+) -> None:
+    def begin(folder: Path) -> bool | None:
+        with pytest.raises(KeyboardInterrupt):
+            run_experiment(config, folder, interrupted_at("stage 1"))
+        begun = Run.open(folder).stage("experimenting")["config"]
+        return config.improve.as_begun(begun, "improve.").coherent
+
+    assert begin(tmp_path / "new") is None and begin(tmp_path / "new") is None
+    older = tmp_path / "older"
+    begin(older)
+    manifest = json.loads((older / "manifest.json").read_text())
+    for name in ADDED:
+        del manifest["stages"]["experimenting"]["config"][f"improve.{name}"]
+    (older / "manifest.json").write_text(json.dumps(manifest))
+    assert begin(older) is False and begin(older) is False

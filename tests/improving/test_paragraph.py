@@ -13,13 +13,14 @@ from promptlift.improving.editing import without
 from promptlift.improving.explain import reasons
 from promptlift.improving.improver import Improver
 from promptlift.improving.journal import improve_to_file, journal_of
+from promptlift.improving.manifest import ModelCard
 from promptlift.improving.receipts import parse_receipt, receipt_text, replay
 from promptlift.improving.repair import repair, rewriting
 from promptlift.improving.selection import select
 from promptlift.prompts.reading import read
 from promptlift.prompts.units import SENTENCE
 from promptlift.records import Dropped
-from tests.conftest import HEADS
+from tests.conftest import HEADS, with_forms
 from tests.prompts.test_dialects import CASES
 
 PROSE = ControlConfig(form="paragraph")
@@ -156,7 +157,9 @@ def test_no_token_limit_binds_a_paragraph(writer: Improver) -> None:
     ],
 )
 def test_lengths(options: dict[str, Any], preset: str | None, expected: tuple[int, int]) -> None:
-    card = {"min_new_tokens": 3, "max_new_tokens": 32, "temperature": 0.7}
+    defaults = {"min_new_tokens": 3, "max_new_tokens": 32, "temperature": 0.7}
+    forms = {"tags": "", "paragraph": ""}
+    card = ModelCard(name="m", modes={"extend": ""}, forms=forms, decoding=defaults)
     decoding, _ = resolve_options(card, preset, {"form": "paragraph", **options})
     assert (decoding.min_new_tokens, decoding.max_new_tokens) == expected
     assert preset or decoding.temperature == 0.7
@@ -272,6 +275,32 @@ def test_a_model_without_paragraphs_says_so_before_any_work(improver: Improver) 
         improver.improve_stream(iter(()), form="paragraph")
     with pytest.raises(ConfigError, match="form is 'prose' and must be tags or paragraph"):
         improver.session(form="prose")
+
+
+@pytest.mark.parametrize("preset", [None, "paper"])
+def test_where_no_form_is_named_a_model_writes_its_own(
+    exported: Path, tmp_path: Path, writer: Improver, preset: str | None
+) -> None:
+    novelist = Improver.load(with_forms(exported, tmp_path / "novelist", ["paragraph"]), threads=1)
+    options: dict[str, Any] = {"preset": preset, "max_new_tokens": 8, "min_new_tokens": 0}
+    [result] = novelist.improve("a cat", seed=1, **options)
+    assert [result] == novelist.improve("a cat", seed=1, form="paragraph", **options)
+    assert result.settings["form"] == "paragraph"
+    assert replay(parse_receipt(receipt_text(result), "here"), novelist).same
+    scores = [
+        novelist.log_probability(["a cat"], ["fog"], form=form) for form in (None, "paragraph")
+    ]
+    assert scores[0] == scores[1]
+    [tags] = writer.improve("a cat", seed=1, **{**options, "form": None})
+    assert tags.settings["form"] == "tags"
+    with pytest.raises(ConfigError, match="has not learned form 'tags'; it has: paragraph"):
+        novelist.session(form="tags")
+
+
+def test_a_paragraph_of_the_models_own_has_a_paragraphs_length() -> None:
+    card = ModelCard(name="m", modes={"extend": ""}, forms={"paragraph": ""})
+    decoding, control = resolve_options(card, None, {})
+    assert control.form == "paragraph" and decoding.max_new_tokens == 150
 
 
 @pytest.mark.parametrize("options", [{}, {"mode": "rewrite"}, {"n": 2, "diversity": 0.5}])

@@ -98,7 +98,7 @@ def test_a_negative_prompt_is_given_back_as_it_is(improver: Improver) -> None:
 
 @pytest.mark.parametrize("diversity", [0.0, 1.0])
 def test_what_is_given_up_ends_at_the_next_token(improver: Improver, diversity: float) -> None:
-    decoding, control = resolve_options(improver.card.decoding, None, {"diversity": diversity})
+    decoding, control = resolve_options(improver.card, None, {"diversity": diversity})
     asked = iter([False, False, True])
     session = Session(
         improver.model,
@@ -118,7 +118,7 @@ def test_asks_of_other_seeds_and_counts_share_a_batch_and_nothing_else(
     improver: Improver, mode: str, options: dict[str, Any]
 ) -> None:
     options = {"max_new_tokens": 8, **options}
-    decoding, control = resolve_options(improver.card.decoding, None, options)
+    decoding, control = resolve_options(improver.card, None, options)
     asks = [
         Ask(prompt=prompt, seed=5 + place % 2, mode=mode, n=1 + place % 3, negative=f"not {place}")
         for place, prompt in enumerate(prompts(12) + HEADS)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +79,19 @@ def test_options_come_in_their_order_and_as_a_slider_gives_them(
     assert picture.prompt == expected.prompt
 
 
+def test_the_form_is_the_last_of_them(
+    script: Any, writer_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = Improver.load(writer_folder, threads=1)
+    monkeypatch.setattr("promptlift.improving.tools.bundled_improver", lambda: writer)
+    assert DEFAULTS[-1] == "tags"
+    [picture] = drawn(Processing("a cat"), script, *DEFAULTS[:-1], "paragraph")
+    [expected] = writer.improve("a cat", seed=100, form="paragraph")
+    assert picture.prompt == expected.prompt
+    [older] = drawn(Processing("a cat"), script, *DEFAULTS[:-1])  # a call without a form
+    assert older.prompt == writer.improve("a cat", seed=100)[0].prompt
+
+
 def test_variations_of_a_picture_share_its_prompt(script: Any) -> None:
     first, second = drawn(Processing("a cat", batch_size=2, subseed_strength=0.3), script)
     assert first.prompt == second.prompt
@@ -134,7 +148,14 @@ def test_a_failure_half_way_leaves_the_job_as_it_was(
     assert p.main_prompt == "a cat in armor" and "promptlift" not in picture.parameters
 
 
-@pytest.mark.parametrize("values", [("extend", 1, 0, "any", 0, 0), ("sing", 1, 0, "any", 75, 0)])
+@pytest.mark.parametrize(
+    "values",
+    [
+        ("extend", 1, 0, "any", 0, 0),
+        ("sing", 1, 0, "any", 75, 0),
+        ("extend", 1, 0, "any", 75, 0, "prose"),
+    ],
+)
 def test_what_goes_wrong_is_one_line_and_the_prompt_stays(
     script: Any, capsys: pytest.CaptureFixture[str], values: tuple[Any, ...]
 ) -> None:

@@ -68,3 +68,16 @@ def test_a_blank_prompt_stays_and_a_wrong_option_is_said(module: Any) -> None:
         run(module, "a cat", 7, max_prompt_tokens=0)
     with pytest.raises(ConfigError, match="artists is"):
         run(module, "a cat", 7, artists=2.0)
+
+
+def test_it_writes_the_form_that_was_asked_for(
+    module: Any, improver: Improver, writer_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("promptlift.improving.tools.bundled_improver", lambda: improver)
+    with pytest.raises(ConfigError, match="has not learned form 'paragraph'; it has: tags"):
+        run(module, "a cat", 7, form="paragraph")
+    writer = Improver.load(writer_folder, threads=1)
+    monkeypatch.setattr("promptlift.improving.tools.bundled_improver", lambda: writer)
+    prompt, receipt = run(module, "a cat", 7, form="paragraph")
+    assert json.loads(receipt)["settings"]["form"] == "paragraph"
+    assert prompt == writer.improve("a cat", seed=7, form="paragraph")[0].prompt

@@ -77,6 +77,88 @@ def test_units_are_what_the_result_holds(text: str, words: str) -> None:
     assert all(unit == unit.strip() and unit for unit in units)
 
 
+ENDINGS = (
+    "",
+    *",:;.!?…",
+    "...",
+    " -",
+    " —",
+    ", ",
+    ".\n",
+    "，",
+    "。",
+    "'s",
+    " (wet)",
+    ' "Go"',
+    ' "Go."',
+)
+PLACES = (
+    "{}", "({}:1.2)", "[{}]", "1.2::{}::", "(({})), <lora:x:1>", "{} <lora:x:1>", "{} --ar 16:9",
+    "{}\nBREAK a red ball", "{} AND a ball:0.5", "masterpiece, {}", "{}, tag#tag, a hat",
+    '("{}", "a dog").and()', '("a dog.", "{}").blend(1, 1)', '("a dog,", "{}").and()',
+    '{{"scene": "{}", "style": "photo"}}', '--prompt "{}" --steps 20', "--prompt {} --steps 20",
+    "{}\nNegative prompt: fog\nSteps: 20, Sampler: Euler, Seed: 1",
+)  # fmt: skip
+JOINERS = ("", " ", ". ", ", ", "; ", ": ", ".", ",", " . ", ", . ", "... ", "'s ", ". 's ")
+BODIES = ("the sloth hangs there.", "The sloth hangs there. Rain falls.", "Rain", "3 birds sit!")
+_DOUBLED = re.compile(r"[,;:.!?…][\s)\]}'“’]*[,;.!?…]|'s\W*'s")
+
+
+def doubled(text: str) -> list[str]:
+    """Marks that follow another."""
+    return _DOUBLED.findall(text.replace("::", ""))  # which is a weight
+
+
+@given(
+    *map(st.sampled_from, (ENDINGS, PLACES, JOINERS, BODIES)),
+    st.sets(st.integers(0, 1), max_size=1),
+)
+def test_the_joint_doubles_no_mark_and_keeps_the_words(
+    ending: str, place: str, joiner: str, body: str, dropped: set[int]
+) -> None:
+    prompt = place.format(f"a cat{ending}".replace('"', "“" if '"' in place else '"'))
+    reading = read(prompt)
+    assume(reading.part is not None)
+    units = [unit for i, unit in enumerate(reading.continued(joiner + body)) if i not in dropped]
+    longer = reading.extended(units, SENTENCE)
+    fitted = reading.fitted(units, SENTENCE)
+    assert reading.extended(fitted, SENTENCE) == longer
+    assert reading.fitted(fitted, SENTENCE) == fitted
+    assert all(unit.rstrip(".!") in longer for unit in fitted)
+    assert len(doubled(longer)) <= len(doubled(prompt))
+    if reading.frame != "call":
+        assert reading.part is not None and reading.part.end is not None
+        assert longer.startswith(prompt[: reading.part.end])
+        assert longer.endswith(prompt[reading.part.end :])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text", "result"),
+    [
+        ("a cat,", ". The cat sits.", "a cat, the cat sits."),
+        ("a cat,", ". Paris glows.", "a cat, Paris glows."),
+        ("a cat:", ". The cat sits.", "a cat: The cat sits."),
+        ("a cat —", ", its fur damp.", "a cat — its fur damp."),
+        ("a cat.", "'s fur is damp.", "a cat. Fur is damp."),
+        ("(a cat.:1.2)", " sits. Rain falls.", "(a cat.:1.2) Sits. Rain falls."),
+        ('a sign "Go."', ", its paint worn.", 'a sign "Go." Its paint worn.'),
+        ("1.2::a cat.::", ". It sits.", "1.2::a cat.:: It sits."),
+        ("a cat, tag#tag", " sits. Rain falls.", "a cat sits. Rain falls, tag#tag"),
+        ('("a cat", "a dog.").and()', " sits.", '("a cat sits.", "a dog. Sits.").and()'),
+        ('("a cat.", "a dog").and()', ", wet.", '("a cat. Wet.", "a dog, wet.").and()'),
+        (
+            '("a cat.", "a dog,").and()',
+            ". It sits.",
+            '("a cat. It sits.", "a dog, it sits.").and()',
+        ),
+        ('--prompt "a cat," --steps 20', ", wet.", '--prompt "a cat, wet." --steps 20'),
+    ],
+)
+def test_marks_of_the_users_words_stand(prompt: str, text: str, result: str) -> None:
+    reading = read(prompt)
+    assert reading.extended(reading.continued(text), SENTENCE) == result
+
+
 @pytest.mark.parametrize("prompt", sorted({case[1] for case in CASES}))
 def test_every_dialect_keeps_its_prompt(prompt: str) -> None:
     reading = read(prompt)
@@ -92,8 +174,9 @@ def test_every_dialect_keeps_its_prompt(prompt: str) -> None:
         )
         left = longer
         for unit in units:
+            unit = unit.rstrip(".!")  # before a separator of the prompt's own it goes
             left = left.replace(unit, "", 1 if reading.frame != "call" else -1)
-        assert re.sub(r"[\s.,]", "", left) == re.sub(r"[\s.,]", "", prompt)
+        assert re.sub(r"[\s.,!]", "", left) == re.sub(r"[\s.,!]", "", prompt)
         assert marks(longer) == marks(prompt)
 
 

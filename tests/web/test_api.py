@@ -28,7 +28,7 @@ from promptlift.web.config import ServeConfig
 from promptlift.web.improving import ImproveRequest, Result
 from promptlift.web.logs import JsonLines
 from promptlift.web.service import Service
-from tests.conftest import HEADS
+from tests.conftest import HEADS, with_forms
 
 TOKEN = "a-token-of-some-length"
 SHORT = {"max_new_tokens": 6}
@@ -341,6 +341,14 @@ def test_a_form_is_written_or_refused(client: TestClient, writer_folder: Path) -
         [result] = writer.post("/v1/improve", json=body).json()["results"]
         assert result["settings"]["form"] == "paragraph"
         assert result["prompt"].startswith("a cat")
+
+
+def test_a_model_of_paragraphs_alone_writes_them(exported: Path, tmp_path: Path) -> None:
+    model = with_forms(exported, tmp_path / "model", ["paragraph"])
+    service = Service.load(ServeConfig(), model=str(model), threads=1)
+    with TestClient(create_app(service), base_url="http://localhost") as writer:
+        answer = writer.post("/v1/improve", json={"prompts": "a cat", **SHORT}).json()
+        assert [one["settings"]["form"] for one in answer["results"]] == ["paragraph"]
 
 
 def test_a_full_queue_says_when_to_come_back(make: Make) -> None:

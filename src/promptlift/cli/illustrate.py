@@ -10,6 +10,7 @@ from promptlift.cli.door import go_offline, guarded, say
 from promptlift.cli.parameters import TorchThreads, arg, opt
 from promptlift.errors import ConfigError, InputError
 from promptlift.illustrating.config import IllustrationConfig
+from promptlift.improving.config import ControlConfig
 from promptlift.options import takes
 from promptlift.progress import progress
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from promptlift.illustrating.job import IllustrationJob
 
 
+@takes(
+    ControlConfig,
+    "control",
+    only=["form", "coherent"],
+    defaults={"coherent": "as the run was begun; on in a new one"},
+)
 @takes(IllustrationConfig, "drawing")
 def illustrate(
     run: Annotated[
@@ -38,9 +45,9 @@ def illustrate(
         str | None,
         opt("extend or rewrite [that of a run's pairs, otherwise what the model has learned]."),
     ] = None,
-    form: Annotated[str, opt("Form of the improvements: tags or paragraph [tags].")] = "tags",
     threads: TorchThreads = None,
     improver_seed: Annotated[int, opt("Seed of the improvements [0].")] = 0,
+    control: Any = None,
     drawing: Any = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line a picture.")] = False,
 ) -> None:
@@ -77,8 +84,8 @@ def illustrate(
             raise InputError(f"{run} does not exist or is no folder.")
         opened = Run.open(run or output or Path())
         choice = ImprovingChoice(
-            improver=improver, n=n, mode=mode, form=form, seed=improver_seed, sample=sample,
-            sample_seed=sample_seed,
+            improver=improver, n=n, mode=mode, seed=improver_seed, sample=sample,
+            sample_seed=sample_seed, **control,
         )  # fmt: skip
         with opened.alone("drawn"), torch_threads(threads, opened.threads, STAGE, say):
             improvements = improvements_of(opened, prompts, choice, report=say)

@@ -38,6 +38,8 @@ def run_experiment(config: ExperimentConfig, folder: Path, report: Report) -> "C
         KeyboardInterrupt: a signal stopped it; the same call goes on.
     """
     run = Run.open(folder)
+    begun = run.stage(STAGE).get("config")
+    config = replace(config, improve=config.improve.as_begun(begun, "improve."))
     run.check(STAGE, config.settings(), {})
     with run.alone("set up"):
         kept = run.threads

@@ -1,6 +1,6 @@
 """The improvements that a run draws: those it has, or made now from its pairs or from a file."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from promptlift.illustrating.inputs import (
 from promptlift.improving.batch import Item, PromptSource
 from promptlift.improving.improver import Improver
 from promptlift.improving.journal import improve_to_file
+from promptlift.improving.session import Session
 from promptlift.pairs.load import load_pairs
 from promptlift.progress import progress
 from promptlift.records import Pair
@@ -36,7 +37,9 @@ class ImprovingChoice:
         n: variants of each prompt.
         mode: "extend" or "rewrite"; of a run that of each pair, else what the model has
             learned.
-        form: "tags" or "paragraph".
+        form: "tags" or "paragraph"; None for "tags", or the first that the model has learned.
+        coherent: drop additions that do not go together; None for what a run was begun with, or
+            for the model's or preset's own where it is new.
         preset: "paper" for the paper's decoding, in place of the model's own.
         seed: of the improvements.
         sample: prompts to take, at random; all where None.
@@ -46,7 +49,8 @@ class ImprovingChoice:
     improver: str | None = None
     n: int = 1
     mode: str | None = None
-    form: str = "tags"
+    form: str | None = None
+    coherent: bool | None = None
     preset: str | None = None
     seed: int = 0
     sample: int | None = None
@@ -56,6 +60,21 @@ class ImprovingChoice:
         """The settings as files have them: those that came later only where they say something."""
         found = asdict(self)
         return {name: found[name] for name in found if (name, found[name]) not in ADDED.items()}
+
+    def options(self) -> dict[str, Any]:
+        """What is asked of each result, as `Improver.session` takes it."""
+        return {name: value for name in ADDED if (value := getattr(self, name)) is not None}
+
+    def as_begun(self, config: Mapping[str, Any] | None, prefix: str = "") -> "ImprovingChoice":
+        """The choice with `coherent` as a run was begun, unless it says itself.
+
+        Args:
+            config: settings that a stage of the run was begun with; None where it was not.
+            prefix: of the names of improving's settings among them.
+        """
+        if self.coherent is not None or config is None:
+            return self
+        return replace(self, coherent=config.get(f"{prefix}coherent", ADDED["coherent"]))
 
 
 def improvements_of(
@@ -99,12 +118,15 @@ def improvements_of(
             run.finish(STAGE, {})
         return output
     improver = Improver.load(choice.improver or _own_model(run, prompts))
+    choice = choice.as_begun(run.stage(STAGE).get("config"))
+    session = improver.session(preset=choice.preset, **choice.options())
+    choice = replace(choice, form=session.control.form, coherent=session.control.coherent)
     config = {**choice.settings(), "improver": improver.model_id}
     run.check(STAGE, config, inputs)
     if not output.exists():
         run.begin(STAGE, config, inputs)
         is_pairs = prompts is None
-        failed = _improve(improver, source, output, choice, inputs, report, is_pairs=is_pairs)
+        failed = _improve(session, source, output, choice, inputs, report, is_pairs=is_pairs)
         run.finish(STAGE, {"failed": failed})
     return output
 
@@ -152,7 +174,7 @@ def _copy(path: Path, output: Path, choice: ImprovingChoice, report: Callable[[s
 
 
 def _improve(
-    improver: Improver,
+    session: Session,
     source: Path,
     output: Path,
     choice: ImprovingChoice,
@@ -164,7 +186,7 @@ def _improve(
     """Improve the prompts of a file into another, and return how many failed."""
     count = sum(1 for _ in _items(source, is_pairs=is_pairs))
     chosen = sample_of(count, choice.sample, choice.sample_seed)
-    report(f"improving {len(chosen)} of {count} prompts of {source} with {improver.model_id}")
+    report(f"improving {len(chosen)} of {count} prompts of {source} with {session.model.model_id}")
     items = (
         replace(item, mode=choice.mode or item.mode)
         for place, item in enumerate(_items(source, is_pairs=is_pairs))
@@ -172,7 +194,7 @@ def _improve(
     )
     with progress("prompts improved", report=report) as show:
         return improve_to_file(
-            improver.session(preset=choice.preset, form=choice.form),
+            session,
             items,
             output,
             source={**choice.settings(), "files": inputs},

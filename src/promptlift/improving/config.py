@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from promptlift.errors import ConfigError
+from promptlift.improving.manifest import ModelCard
 from promptlift.options import check, option
 from promptlift.prompts.clip_tokens import CLIP_BUDGET
 from promptlift.prompts.units import UNITS, Unit
@@ -99,6 +100,7 @@ class ControlConfig:
         "tags",
         "tags: phrases after your words; paragraph: sentences, which CLIP's tokens do not limit.",
         choices=FORMS,
+        shown="what the model has learned",  # so `resolve_options` decides
     )
 
     def __post_init__(self) -> None:
@@ -143,9 +145,11 @@ class ControlConfig:
 
 
 def resolve_options(
-    defaults: dict[str, Any], preset: str | None, options: dict[str, Any]
+    card: ModelCard, preset: str | None, options: dict[str, Any]
 ) -> tuple[DecodingConfig, ControlConfig]:
     """The model's defaults, or a preset in their place, overridden by what the caller gave.
+
+    Where no form is named, it is the model's own, see `ModelCard.form`.
 
     Raises:
         ConfigError: an option or preset is unknown, or a value cannot be used.
@@ -158,11 +162,13 @@ def resolve_options(
             raise ConfigError(f"unknown option {name!r}; there is: {known}")
     if preset is not None and preset not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r}; there is: {', '.join(PRESETS)}")
-    base = defaults if preset is None else PRESETS[preset]
+    base = card.decoding if preset is None else PRESETS[preset]
     asked = {name: value for name, value in {**base, **options}.items() if name in control}
     for name in ("avoid", "include"):
         if isinstance(asked.get(name), list):  # as JSON has it
             asked[name] = tuple(asked[name])
+    if asked.get("form") is None:
+        asked["form"] = card.form(None)
     wanted = ControlConfig(**asked)
     given = {name: value for name, value in options.items() if name in decoding}
     prose = wanted.form == "paragraph"

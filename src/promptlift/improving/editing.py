@@ -30,6 +30,7 @@ def without(improvement: Improvement, removed: Collection[int]) -> Improvement:
     reading = read(improvement.source)
     unit = SENTENCE if improvement.settings.get("form") == "paragraph" else CLAUSE
     if improvement.prompt == reading.extended(additions, unit):
+        kept = tuple(reading.fitted(kept, unit))
         prompt = reading.extended(kept, unit)
     else:
         prompt = _cut(improvement.prompt, gone, unit)

@@ -152,7 +152,7 @@ class Improver:
         Raises:
             ConfigError: an option cannot be used, or the model has not learned the form.
         """
-        decoding, control = resolve_options(self.card.decoding, preset, dict(settings))
+        decoding, control = resolve_options(self.card, preset, dict(settings))
         return Session(self.model, decoding=decoding, control=control, batch_size=batch_size)
 
     def log_probability(
@@ -161,7 +161,7 @@ class Improver:
         targets: Sequence[str],
         *,
         mode: str | None = None,
-        form: str = "tags",
+        form: str | None = None,
     ) -> npt.NDArray[np.float64]:
         """Natural-log probability of each target given its source, the end token included.
 

@@ -20,7 +20,7 @@ def log_probabilities(
     targets: Sequence[str],
     *,
     mode: str,
-    form: str = "tags",
+    form: str | None = None,
 ) -> list[FloatArray]:
     """Natural-log probability of each target's tokens given its source, the end token's last.
 

@@ -7,6 +7,7 @@ docs/formats.md lists the fields.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,28 +62,39 @@ class ModelCard:
         return cls(**{**values, "decoding": upgraded(values.get("decoding", {}))})
 
     def mode(self, asked: str | None) -> str:
-        """The mode that was asked for; where none was, "extend", or the only one it has learned.
+        """The mode that was asked for; where none was, "extend", or the first that it has learned.
 
         Raises:
             ConfigError: the model has not learned the mode.
         """
-        if asked is None:
-            return "extend" if "extend" in self.modes else next(iter(self.modes))
-        self.prefix(asked)
-        return asked
+        return self._learned("mode", self.modes, asked, usual="extend")
 
-    def prefix(self, mode: str, form: str = "tags") -> str:
+    def form(self, asked: str | None) -> str:
+        """The form that was asked for; where none was, "tags", or the first that it has learned.
+
+        Raises:
+            ConfigError: the model has not learned the form.
+        """
+        return self._learned("form", self.forms, asked, usual="tags")
+
+    def prefix(self, mode: str, form: str | None = None) -> str:
         """The text that the model expects before a source.
 
         Raises:
             ConfigError: the model has not learned the mode or the form.
         """
-        for what, asked, learned in (("mode", mode, self.modes), ("form", form, self.forms)):
-            if asked not in learned:
-                raise ConfigError(
-                    f"{self.name} has not learned {what} {asked!r}; it has: {', '.join(learned)}"
-                )
-        return self.forms[form] + self.modes[mode]
+        return self.forms[self.form(form)] + self.modes[self.mode(mode)]
+
+    def _learned(
+        self, what: str, learned: Mapping[str, str], asked: str | None, *, usual: str
+    ) -> str:
+        if asked is None:
+            return usual if usual in learned else next(iter(learned))
+        if asked not in learned:
+            raise ConfigError(
+                f"{self.name} has not learned {what} {asked!r}; it has: {', '.join(learned)}"
+            )
+        return asked
 
     def write(self, folder: Path) -> None:
         write_json(folder / CARD_FILE, {"schema_version": SCHEMA_VERSION, **asdict(self)})

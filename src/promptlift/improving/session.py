@@ -178,7 +178,8 @@ class Session:
             chosen = select(units, row.reading, self.control, ended=ended, used=used)
             chosen = fit(chosen, row.reading, self.control.max_tokens)
             row.dropped += chosen.dropped
-            self._finish(row, row.reading.extended(chosen.kept, unit), chosen.kept)
+            kept = row.reading.fitted(chosen.kept, unit)
+            self._finish(row, row.reading.extended(kept, unit), kept)
 
     def _rewrite(self, rows: list[_Row]) -> None:
         """Rewrite; repair a rewriting that lost something, draw it again, or extend instead."""

@@ -13,7 +13,7 @@ from promptlift.improving.config import LENGTHS
 from promptlift.improving.improver import Improver
 from promptlift.options import option
 from promptlift.prompts.clip_tokens import CLIP_BUDGET
-from promptlift.records import MODES, Improvement
+from promptlift.records import FORMS, MODES, Improvement
 
 ANY_LENGTH = "any"
 MOST_TOKENS = 10 * CLIP_BUDGET
@@ -55,6 +55,12 @@ class ToolOptions:
     variant: int = option(
         0, "Another result for the same seed, counted from 0.", least=0, most=MOST_VARIANTS - 1
     )
+    form: str = option(
+        "tags",
+        "tags: phrases after your words; paragraph: sentences, for picture models that read more "
+        "than CLIP's tokens, which do not limit it.",
+        choices=FORMS,
+    )
 
     def __post_init__(self) -> None:
         wrong = [
@@ -77,6 +83,7 @@ class ToolOptions:
             "styles": self.styles,
             "length": None if self.length == ANY_LENGTH else self.length,
             "max_prompt_tokens": int(self.max_prompt_tokens),
+            "form": self.form,
         }
 
 

@@ -88,7 +88,10 @@ def insert(prompt: str, part: Part, phrases: Sequence[str], unit: Unit = CLAUSE)
     if part.before:
         added = unit.between.join((*phrases, tail))
         return head + " " * (head[-1:].strip() != "") + added
-    return unit.append(head, phrases) + " " * (tail[:1].strip() not in _FOLLOWS) + tail
+    added = unit.append(head, phrases)
+    if tail.startswith(_SEPARATORS[1:]):
+        added = added.rstrip(unit.ends)
+    return added + " " * (tail[:1].strip() not in _FOLLOWS) + tail
 
 
 def _has_words(text: str) -> bool:

@@ -11,7 +11,7 @@ from promptlift.prompts.language import foreign_language
 from promptlift.prompts.lexicon.terms import Term, find_terms
 from promptlift.prompts.parts import Part, insert, main_part, parts_of
 from promptlift.prompts.syntax import parse
-from promptlift.prompts.units import CLAUSE, Unit, continuation
+from promptlift.prompts.units import CLAUSE, Unit, continuation, openness
 
 # A prompt that names so many of these is detailed; nine in ten real heads name none.
 _DETAIL = ("style", "medium", "filler", "light", "camera")
@@ -100,10 +100,19 @@ class Reading:
             prompt = insert(prompt, part, phrases, unit)
         return prompt
 
+    @cached_property
+    def _before(self) -> str:
+        """The words that a paragraph goes on from; of several those that end least."""
+        heads = ("." if part.before else self.prompt[: part.end] for part in self.improved)
+        return min(heads, key=openness, default=".")
+
     def continued(self, text: str) -> list[str]:
         """The units of a paragraph that goes on from the words that are improved."""
-        before = "." if self.part is None or self.part.before else self.prompt[: self.part.end]
-        return continuation(text, before)
+        return continuation(text, self._before)
+
+    def fitted(self, units: Sequence[str], unit: Unit) -> list[str]:
+        """Units as they stand after the words that are improved."""
+        return unit.fitted(self._before, units)
 
     def tokens_with(self, phrases: list[str]) -> int:
         """CLIP tokens of the part that is improved, with phrases after its words."""

@@ -51,7 +51,7 @@ Evaluator = Callable[
 
 
 def decoding_of(
-    config: TrainingConfig, card: ModelCard, form: str = "tags"
+    config: TrainingConfig, card: ModelCard, form: str | None = None
 ) -> tuple[DecodingConfig, ControlConfig] | None:
     """The options that predictions of a form are generated with; None where none are.
 
@@ -62,11 +62,9 @@ def decoding_of(
     """
     if config.evaluation_decoding == "none":
         return None
-    options: dict[str, Any] = {"force": True}
-    if form != "tags":
-        options["form"] = form
+    options: dict[str, Any] = {"force": True, "form": form}
     if config.evaluation_decoding == "model":
-        return resolve_options(card.decoding, None, options)
+        return resolve_options(card, None, options)
     if config.evaluation_decoding == "paper-exact":
         options |= {
             "do_sample": False,
@@ -74,7 +72,7 @@ def decoding_of(
             "max_new_tokens": 19,
             "repetition_penalty": 1.0,
         }
-    return resolve_options({}, "paper", options)
+    return resolve_options(card, "paper", options)
 
 
 class EpochEvaluation:

@@ -168,7 +168,7 @@ def _either(lines: list[str]) -> str:
 def _models_router(service: Service) -> APIRouter:
     router = APIRouter(tags=["models"])
     improver, pictures, config = service.batcher.improver, service.pictures, service.config
-    decoding, control = resolve_options(improver.card.decoding, None, {})
+    decoding, control = resolve_options(improver.card, None, {})
     limits = (
         "max_body", "max_queue", "max_results", "max_prompt_chars", "max_new_tokens",
         "max_jobs", "max_pictures", "timeout_s",

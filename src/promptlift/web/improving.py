@@ -145,7 +145,7 @@ def _options(body: ImproveRequest, service: Service) -> Options:
     mode = improver.card.mode(body.mode)
     if (reference := given.get("reference")) is not None:
         check_length("reference", reference, service.config.max_prompt_chars)
-    decoding, control = resolve_options(improver.card.decoding, body.preset, given)
+    decoding, control = resolve_options(improver.card, body.preset, given)
     improver.card.prefix(mode, control.form)
     if decoding.max_new_tokens > most:
         raise ConfigError(f"max_new_tokens is {decoding.max_new_tokens}; this server allows {most}")

@@ -12,6 +12,7 @@ from transformers.generation import logits_process as reference
 from promptlift.errors import ConfigError
 from promptlift.improving.config import DecodingConfig, resolve_options
 from promptlift.improving.decoding.rules import History, choose, enough_candidates, penalize_and_ban
+from promptlift.improving.manifest import ModelCard
 
 NEVER = np.zeros(0, dtype=np.int64)
 EOS = 1
@@ -136,17 +137,20 @@ def test_all_problems_of_a_config_are_reported_together() -> None:
 
 
 def test_a_default_length_gives_way_to_a_given_one() -> None:
-    defaults = {"min_new_tokens": 12, "max_new_tokens": 64}
-    short, _ = resolve_options(defaults, None, {"max_new_tokens": 3})
-    long, _ = resolve_options(defaults, None, {"min_new_tokens": 100})
+    card = ModelCard(
+        name="m", modes={"extend": ""}, decoding={"min_new_tokens": 12, "max_new_tokens": 64}
+    )
+    short, _ = resolve_options(card, None, {"max_new_tokens": 3})
+    long, _ = resolve_options(card, None, {"min_new_tokens": 100})
     assert (short.min_new_tokens, short.max_new_tokens) == (3, 3)
     assert (long.min_new_tokens, long.max_new_tokens) == (100, 100)
     with pytest.raises(ConfigError, match="at most max_new_tokens"):
-        resolve_options(defaults, None, {"min_new_tokens": 9, "max_new_tokens": 3})
+        resolve_options(card, None, {"min_new_tokens": 9, "max_new_tokens": 3})
 
 
 def test_unknown_options_and_presets_name_the_known_ones() -> None:
+    card = ModelCard(name="m", modes={"extend": ""})
     with pytest.raises(ConfigError, match=r"'temprature'; there is: do_sample, temperature"):
-        resolve_options({}, None, {"temprature": 1})
+        resolve_options(card, None, {"temprature": 1})
     with pytest.raises(ConfigError, match=r"'papr'; there is: paper"):
-        resolve_options({}, "papr", {})
+        resolve_options(card, "papr", {})

@@ -6,7 +6,11 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from promptlift.improving.engines.engine import IntArray, StepLogits
-from promptlift.improving.engines.torch_steps import cache_name, step_logits
+from promptlift.improving.engines.torch_steps import (
+    cache_name,
+    log_probabilities_of,
+    step_logits,
+)
 
 
 class LlamaEngine:
@@ -33,9 +37,7 @@ class LlamaEngine:
         device = self.model.device
         ids = torch.tensor([[*source[0].tolist(), self.decoder_start, *target[:-1]]], device=device)
         logits = self.model(input_ids=ids, logits_to_keep=len(target)).logits
-        chosen = torch.tensor(target, device=device)[None, :, None]
-        found: list[float] = logits.double().log_softmax(-1).gather(2, chosen)[0, :, 0].tolist()
-        return found
+        return log_probabilities_of(target, logits)
 
 
 class LlamaState:

@@ -14,6 +14,13 @@ def cache_name(model: Any) -> str:
     return "cache" if "cache" in known else "past_key_values"
 
 
+def log_probabilities_of(target: list[int], logits: torch.Tensor) -> list[float]:
+    """Natural-log probability of each token of a target; logits [1, tokens, vocabulary]."""
+    chosen = torch.tensor(target, device=logits.device)[None, :, None]
+    found: list[float] = logits.double().log_softmax(-1).gather(2, chosen)[0, :, 0].tolist()
+    return found
+
+
 def step_logits(logits: torch.Tensor) -> StepLogits:
     """Logits of the next token [batch, vocabulary], and the largest of them in order."""
     logits = logits.float().cpu()

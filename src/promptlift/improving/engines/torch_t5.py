@@ -7,7 +7,11 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from promptlift.improving.engines.engine import IntArray, StepLogits
-from promptlift.improving.engines.torch_steps import cache_name, step_logits
+from promptlift.improving.engines.torch_steps import (
+    cache_name,
+    log_probabilities_of,
+    step_logits,
+)
 
 
 class T5Engine:
@@ -36,9 +40,7 @@ class T5Engine:
             input_ids=torch.tensor(source, device=device),
             decoder_input_ids=torch.tensor([[start, *target[:-1]]], device=device),
         ).logits
-        chosen = torch.tensor(target, device=device)[None, :, None]
-        found: list[float] = logits.double().log_softmax(-1).gather(2, chosen)[0, :, 0].tolist()
-        return found
+        return log_probabilities_of(target, logits)
 
 
 class T5State:

@@ -36,6 +36,11 @@ class TextInputs:
     def targets(self) -> bool:
         return all(pair.target for pair in self.pairs)
 
+    @property
+    def forms(self) -> list[str]:
+        """The forms of the pairs."""
+        return [form for form in FORMS if any(pair.form == form for pair in self.pairs)]
+
     def chosen(self, limit: int | None, seed: int) -> "TextInputs":
         """At most so many random ones, in their order."""
         if limit is None or limit >= len(self.pairs):

@@ -76,6 +76,7 @@ class TextScores:
                     "source": pair.source,
                     "target": pair.target or None,
                     "mode": pair.mode,
+                    "form": pair.form,
                     "prediction": prediction,
                     **{name: _plain(values[index]) for name, values in columns.items()},
                 }

@@ -1,15 +1,16 @@
 """Scoring as a stage of a run folder: predictions are made or read, scores and rows written."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from promptlift.errors import ConfigError, InputError
 from promptlift.files import sha256_of_file, write_json
-from promptlift.pairs.load import load_pairs
+from promptlift.pairs.load import load_pairs, pair_columns
 from promptlift.progress import progress
 from promptlift.records import Pair
 from promptlift.runs import Run, versions_of
@@ -118,7 +119,7 @@ def _score(
         "schema_version": SCHEMA_VERSION,
         "model": model,
         "pairs": {**file, "n": len(examples.pairs)},
-        "decoding": {} if improver is None else _decoding(improver, config),
+        "decoding": {} if improver is None else _decoding(improver, config, examples.forms),
         "seed": config.seed,
         "versions": versions_of(_VERSIONED),
         **found.to_dict(),
@@ -144,13 +145,10 @@ def predict(
     rest on. A stopped job goes on where it was.
 
     Raises:
-        ConfigError: the file is of another model, other pairs or settings.
+        ConfigError: the file is of another model, other pairs or settings, or the model has not
+            learned the mode or form of a pair.
         InputError: a source cannot be improved.
     """
-    from promptlift.improving.batch import Item
-    from promptlift.improving.improver import BATCH_SIZE
-    from promptlift.improving.journal import improve_to_file, journal_of
-
     output, note = folder / "predictions.jsonl", folder / "predictions.json"
     header = {
         "options": {"n": 1, "preset": config.preset},
@@ -164,26 +162,14 @@ def predict(
                 f"{output} is of another model, other pairs or settings. Pass --overwrite to "
                 "improve anew, or name another folder."
             )
-        for path in (output, journal_of(output), note):
-            path.unlink(missing_ok=True)
+        for path in folder.glob(f"{output.stem}.*"):
+            path.unlink()
     if not output.exists():
-        for mode in sorted({pair.mode for pair in examples.pairs}):
-            improver.card.prefix(mode)
+        for mode, form in sorted({(pair.mode, pair.form) for pair in examples.pairs}):
+            improver.card.prefix(mode, form)
         write_json(note, header)
-        total = len(examples.pairs)
         with progress("prompts improved", report=report) as show:
-            improve_to_file(
-                improver.session(preset=config.preset, batch_size=batch_size or BATCH_SIZE),
-                (
-                    Item(index=index, prompt=pair.source, mode=pair.mode)
-                    for index, pair in enumerate(examples.pairs)
-                ),
-                output,
-                source=examples.identity(),
-                seed=config.seed,
-                resume=True,
-                progress=lambda done: show(done, total),
-            )
+            _improve(improver, examples, output, config, batch_size, show)
     found: dict[int, str] = {}
     with output.open(encoding="utf-8") as file:
         for row in map(json.loads, file):
@@ -191,6 +177,51 @@ def predict(
                 raise InputError(f"{examples.file} row {row['index'] + 1}: {row['error']}")
             found[row["index"]] = row["prompt"]
     return [found[index] for index in range(len(examples.pairs))]
+
+
+def _improve(
+    improver: "Improver",
+    examples: TextInputs,
+    output: Path,
+    config: TextConfig,
+    batch_size: int | None,
+    show: Callable[[int, int], None],
+) -> None:
+    """Improve the sources, each in its pair's form; pairs of each form have a journal."""
+    from promptlift.improving.batch import Item
+    from promptlift.improving.improver import BATCH_SIZE
+    from promptlift.improving.journal import improve_to_file
+
+    pairs, forms, before = examples.pairs, examples.forms, 0
+
+    def shown(before: int, done: int) -> None:
+        show(before + done, len(pairs))
+
+    parts = [output if len(forms) == 1 else output.with_suffix(f".{form}.jsonl") for form in forms]
+    for form, part in zip(forms, parts, strict=True):
+        items = [
+            Item(index=index, prompt=pair.source, mode=pair.mode)
+            for index, pair in enumerate(pairs)
+            if pair.form == form
+        ]
+        if not part.exists():
+            improve_to_file(
+                improver.session(
+                    preset=config.preset, batch_size=batch_size or BATCH_SIZE, form=form
+                ),
+                items,
+                part,
+                source=examples.identity(),
+                seed=config.seed,
+                resume=True,
+                progress=partial(shown, before),
+            )
+        before += len(items)
+    if len(parts) > 1:
+        lines = (line for part in parts for line in part.read_text("utf-8").splitlines())
+        write_rows(output, sorted(map(json.loads, lines), key=lambda row: row["index"]), ())
+        for part in parts:
+            part.unlink()
 
 
 def load_scorer(config: TextConfig, report: Report) -> "TextScorer":
@@ -228,7 +259,7 @@ def load_scorer(config: TextConfig, report: Report) -> "TextScorer":
 def _write(run: Run, examples: TextInputs, found: "TextScores", result: dict[str, Any]) -> None:
     scores = run.folder / "scores"
     columns = list(dict.fromkeys(name for each in found.columns.values() for name in each))
-    names = ["index", "system", "source", "target", "mode", "prediction", *columns]
+    names = ["index", "system", *pair_columns(examples.pairs), "prediction", *columns]
     write_rows(scores / "text.parquet", found.rows(examples.pairs), names)
     write_json(scores / "text.json", result)
     first = result["systems"][0]
@@ -266,9 +297,12 @@ def _training_pairs(path: Path, examples: TextInputs, mode: str) -> list[Pair]:
     return [pair for pair in pairs if pair not in scored]
 
 
-def _decoding(improver: "Improver", config: TextConfig) -> dict[str, Any]:
-    """All options of improving, the model's own defaults included."""
+def _decoding(improver: "Improver", config: TextConfig, forms: Sequence[str]) -> dict[str, Any]:
+    """All options of improving, the model's own defaults included; by form if they are several."""
     from promptlift.improving.config import resolve_options
 
-    decoding, control = resolve_options(improver.card.decoding, config.preset, {})
-    return {"preset": config.preset, **asdict(decoding), **asdict(control)}
+    found = {}
+    for form in forms:
+        decoding, control = resolve_options(improver.card, config.preset, {"form": form})
+        found[form] = {"preset": config.preset, **asdict(decoding), **asdict(control)}
+    return found if len(forms) > 1 else found[forms[0]]
