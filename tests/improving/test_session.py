@@ -9,6 +9,7 @@ import pytest
 from promptlift.improving.config import resolve_options
 from promptlift.improving.decoding.loop import GivenUp
 from promptlift.improving.improver import Improver
+from promptlift.improving.keywords import Settings
 from promptlift.improving.loading import bundled_model_path
 from promptlift.improving.session import Ask, Session
 from tests.conftest import HEADS
@@ -132,3 +133,31 @@ def test_asks_of_other_seeds_and_counts_share_a_batch_and_nothing_else(
         for ask in asks
     ]
     assert list(session.improve(asks)) == alone
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"style": "oil painting"},
+        {"reference": "a dog, oil painting, soft light"},
+        {"include": ["oil painting"]},
+    ],
+)
+def test_a_style_that_is_asked_for_is_no_uninvited_one(
+    bundled: Improver, options: Settings
+) -> None:
+    results = bundled.improve("a castle on a hill", seed=0, n=8, **options)
+    having = [one for one in results if "oil painting" in one.additions]
+    assert len(having) > 4
+    assert not any(one.checks["styles"] for one in results)
+
+
+def test_styles_come_where_they_are_named_or_let_in_alone(bundled: Improver) -> None:
+    results = [one for [one] in bundled.improve(["a cat", "a castle", "a fox"] * 5, seed=0)]
+    assert not any(one.checks["styles"] for one in results)
+    free = [one for [one] in bundled.improve(["a cat", "a castle", "a fox"], seed=0, styles="free")]
+    assert any(one.checks["styles"] for one in free)
+    paper = bundled.session(preset="paper").control
+    assert (paper.styles, paper.artists) == ("free", "free")
+    [painted] = bundled.improve("an oil painting of a cat", seed=0)
+    assert painted.prompt.startswith("an oil painting of a cat") and not painted.checks["lost"]

@@ -67,7 +67,7 @@ class ControlConfig:
         "never", "Artists that the prompt does not name: free, never, or a strength from 0 to 1."
     )
     styles: float | str = option(
-        "free", "Styles and mediums that it does not name: free, never, or a strength from 0 to 1."
+        "never", "Styles and mediums that it does not name: free, never, or a strength from 0 to 1."
     )
     avoid: tuple[str, ...] = option((), "Words or phrases that are never added.")
     include: tuple[str, ...] = option((), "Words or phrases that are added where they fit.")
@@ -190,6 +190,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "max_new_tokens": 999,
         "repetition_penalty": 1.4,
         "artists": "free",
+        "styles": "free",
         "safe": False,
         "keep_intent": False,
         "coherent": False,

@@ -14,6 +14,7 @@ from promptlift.prompts.clauses import split_clauses
 from promptlift.prompts.lexicon.offers import may_be_offered
 from promptlift.prompts.lexicon.terms import KINDS, find_terms, names_of, phrases
 from promptlift.prompts.lexicon.words import target_words, unsafe_words, words_before_by
+from promptlift.prompts.reading import named_terms
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -30,6 +31,8 @@ _MARKS = ("▁", _BLANK)
 
 class Constraints:
     """Trees of phrases for a model and options. Making them takes 50 ms.
+
+    `asked` are the painters, styles and mediums that the options ask for, in lower case.
 
     Args:
         tokenizer: the model's.
@@ -52,6 +55,9 @@ class Constraints:
                 )
             style = style or first
             liked += rest
+        wishes = [style, *liked] if style else liked
+        # What is asked for is not unasked, wherever it comes.
+        self.asked = named_terms(term for text in wishes for term in find_terms(text))
         prose = control.form == "paragraph"
         opening = f", {style}." if prose else f"{style},"
         pieces = tokenizer.get_vocab()
