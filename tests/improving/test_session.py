@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from promptlift.improving.config import resolve_options
+from promptlift.improving.config import WISHED_TOKENS, resolve_options
 from promptlift.improving.decoding.loop import GivenUp
 from promptlift.improving.improver import Improver
 from promptlift.improving.keywords import Settings
@@ -161,3 +161,20 @@ def test_styles_come_where_they_are_named_or_let_in_alone(bundled: Improver) -> 
     assert (paper.styles, paper.artists) == ("free", "free")
     [painted] = bundled.improve("an oil painting of a cat", seed=0)
     assert painted.prompt.startswith("an oil painting of a cat") and not painted.checks["lost"]
+
+
+@pytest.mark.parametrize(
+    ("options", "bounds"),
+    [
+        ({}, (8, 64)),
+        ({"style": "ink"}, (WISHED_TOKENS, 64)),
+        ({"include": ["fog"], "max_new_tokens": 10}, (10, 10)),
+        ({"reference": "a cat, ink", "length": "short"}, (3, 12)),
+        ({"style": "ink", "min_new_tokens": 0}, (0, 64)),
+    ],
+)
+def test_what_is_asked_for_comes_beside_the_models_own(
+    options: dict[str, Any], bounds: tuple[int, int]
+) -> None:
+    decoding, _ = resolve_options({"min_new_tokens": 8, "max_new_tokens": 64}, None, options)
+    assert (decoding.min_new_tokens, decoding.max_new_tokens) == bounds

@@ -24,6 +24,9 @@ PARAGRAPH_LENGTHS: dict[str, dict[str, Any]] = {
     "long": {"min_new_tokens": 108, "max_new_tokens": 176},
 }
 PARAGRAPH = {"min_new_tokens": 40, "max_new_tokens": 150}
+# Tags that `style`, `reference` and `include` ask for come beside the model's own, not in their
+# place: a writer that ends after two phrases added "ink drawing, low angle" and nothing else.
+WISHED_TOKENS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +174,8 @@ def resolve_options(
     values = {name: value for name, value in base.items() if name in decoding}
     if prose and preset is None:  # a card's lengths are those of its tags
         values |= PARAGRAPH
+    elif preset is None and (wanted.style or wanted.reference or wanted.include):
+        values["min_new_tokens"] = max(values.get("min_new_tokens", 0), WISHED_TOKENS)
     values |= given
     # Of two bounds that exclude each other, a default gives way to the one that was given.
     shortest, longest = values.get("min_new_tokens", 0), values.get("max_new_tokens")
