@@ -56,6 +56,7 @@ def dropped(prompt: str, text: str, *, ended: bool = True, **options: Any) -> di
         ("a cat", "Birds circle overhead.", "a second subject: bird", {}),
         ("a cat", "A dog's toy lies there.", "a second subject: dog", {}),
         ("a cat", "A dog house stands in the yard.", None, {}),
+        ("an ink drawing of a kitchen", "A blender stands there.", None, {}),
         ("an eagle", "The bird spreads its wings.", None, {}),
         ("an eagle", "The zebra looks up.", "a second subject: zebra", {}),
         ("a grizzly", "The bear sniffs the air.", None, {}),
