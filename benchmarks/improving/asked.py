@@ -4,7 +4,7 @@
         [--option styles=free] [--lexicon lexicon] [--heldout heldout_pairs.parquet] \
         [--runs extend rewrite_alone]
 
-Prompts are drawn from the files, one a line (or FILE:COLUMN of a table), in a random order; one
+Prompts are drawn from the files, one a line (or TABLE:COLUMN:N), in a random order; one
 result each in up to six runs: `extend`, `rewrite`, and `rewrite_alone` without the check of
 intent and so without repair, each for tags and, with a model that writes them, for paragraphs.
 Results are written to FOLDER/RUN.jsonl as they come; the same command goes on where it stopped.
@@ -14,9 +14,10 @@ with 95% intervals (Wilson's; medians and differences of corpora by resampling):
 
 - `style`, `painter`: the result adds one, by the project's lexicon (`checks`).
 - `listed_style`, `listed_painter`: it adds one of a list that decoding never sees: mediums,
-  movements and flavours that end in "style" of clip-interrogator, those left out in which the
-  lexicon finds a style or medium; and its artists of two names or more. A word that is a thing in
-  one prompt ("a poster on the wall") counts too, so `listed` has what was found, for reading.
+  movements and flavours that end in "style" of clip-interrogator, those left out that
+  the lexicon has, or in which it finds a style or medium; and its artists of two names or more. A
+  word that is a thing in one prompt ("a hologram of a ship") counts too, so `..._found` has what
+  was found, for reading.
 - `common_head`: it adds one of the ten commonest additions by head noun, the last word of a phrase.
 - `distinct_2`: of the first words, as many as the smaller of both sides has; beside people's
   targets for the held-out heads.
@@ -81,7 +82,10 @@ def draw(
     improver: Improver, prompts: Sequence[str], path: Path, seed: int, options: dict[str, Any]
 ) -> list[Improvement]:
     """One result a prompt, each written to `path` as it comes; those that are there are read."""
-    results = read_receipts(path) if path.exists() and path.stat().st_size else []
+    lines = path.read_bytes() if path.exists() else b""
+    whole = lines[: lines.rfind(b"\n") + 1]  # a kill may leave half a line
+    path.write_bytes(whole)
+    results = read_receipts(path) if whole else []
     asked = {"model": improver.model_id, "seed": seed, **options}
     for one, prompt in zip(results, prompts, strict=False):
         had = {**one.settings, **vars(one)}
@@ -108,7 +112,9 @@ def listed_styles(lexicon: Path) -> Listed:
     return _finder(
         name
         for name in named
-        if not any(term.kind in ("style", "medium") for term in find_terms(name))
+        if not any(
+            term.kind in ("style", "medium") or term.text == name for term in find_terms(name)
+        )
     )
 
 
