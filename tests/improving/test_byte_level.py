@@ -70,7 +70,7 @@ def test_wanted_phrases_begin_at_the_start_and_after_commas(tokenizer: Tokenizer
 
 
 def test_common_words_that_unwanted_names_begin_with_can_be_said() -> None:
-    # The lexicon has "and greg rutkowski", "street art", "a digital painting" and "digital".
+    # The lexicon has "and greg rutkowski", "street art", "a digital rendering" and "digital".
     tokenizer = trained_on(
         ["a fox and a street, digital, Greg and digital Street. A street. A fox"]
     )
