@@ -1,5 +1,6 @@
 """The benchmarks' own arithmetic, by hand."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.improving import reading
+from benchmarks.improving import asked, reading
 from benchmarks.improving.bits_per_character import cleaned, interval, ngram_bits
 from benchmarks.improving.diversity import measure
 from benchmarks.improving.processors import _packed, compare
@@ -16,6 +17,7 @@ from benchmarks.improving.said_twice import beginnings, share, signs
 from benchmarks.kills import jobs
 from benchmarks.kills.__main__ import kills_of_each
 from benchmarks.kills.processes import Tally
+from promptlift.errors import ConfigError
 from promptlift.records import Improvement, Pair
 from promptlift.scoring.text.diversity import distinct
 
@@ -176,3 +178,56 @@ def test_what_a_killed_job_lost_doubled_or_left_is_told(tmp_path: Path) -> None:
         "run/b.json is missing",
         "3 rows, not 2",
     ]
+
+
+def test_what_was_asked_for_and_what_was_not_is_counted(
+    writer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lexicon, prompts, out = tmp_path / "lexicon", tmp_path / "prompts.txt", tmp_path / "out"
+    lexicon.mkdir()
+    (lexicon / "mediums.txt").write_text("an oil painting\na marble sculpture\na jigsaw puzzle\n")
+    (lexicon / "movements.txt").write_text("tachisme\n")
+    (lexicon / "flavors.txt").write_text("highly detailed\nchess style\n")
+    (lexicon / "artists.txt").write_text("Prince\nIvan Shishkin\n")
+    styles, painters = asked.listed_styles(lexicon), asked.listed_painters(lexicon / "artists.txt")
+    assert styles("Tachisme, oil painting; a jigsaw puzzle") == ["jigsaw puzzle", "tachisme"]
+    assert painters("prince, by ivan shishkin") == ["ivan shishkin"]
+    made = [
+        result("a cat", "oil painting", "in tachisme"),
+        result("tachisme of a cat", "soft tachisme light", "near a wall"),
+        dataclasses.replace(result("a red car"), notes=("left alone: it is long",)),
+    ]
+    settings = {"form": "tags"}
+    checks: list[dict[str, list[str]]] = [{"styles": ["oil painting"], "painters": []}]
+    checks += [{"styles": [], "painters": []}] * 2
+    found = asked.figures(
+        [
+            dataclasses.replace(one, settings=settings, checks=check)
+            for one, check in zip(made, checks, strict=True)
+        ],
+        styles,
+        painters,
+    )
+    assert (found["results"], found["left_alone"]) == (3, 1)
+    assert (found["style"][0], found["listed_style"][0]) == (0.5, 0.5)
+    assert found["listed_style_found"] == {"tachisme": 1}
+    assert (found["kept"][0], found["verbatim"][0]) == (1.0, 1.0)
+    assert found["new_words"][0] == 3.0  # oil, painting, tachisme; soft, light, wall
+    same = asked.sameness([["near a Wall", "soft light"], ["white wall"], ["fog"]], limit=8)
+    assert (same["common_head"][0], same["top_heads"]["wall"]) == (1.0, 2)
+
+    prompts.write_text("a cat in armor\na castle\na dragon\n")
+    command = ["asked", str(prompts), "-o", str(out), "--model", str(writer_folder), "--threads",
+               "1", "--lexicon", str(lexicon), "--option", "force=true"]  # fmt: skip
+    monkeypatch.setattr("sys.argv", command)
+    asked.main()
+    first = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert {"rewrite_alone_paragraph.jsonl", "extend.tsv"} < first.keys()
+    assert json.loads(first["figures.json"])["extend"]["kept"][0] == 1.0
+    path = out / "extend.jsonl"  # killed while it wrote the second
+    path.write_bytes(path.read_bytes()[: path.read_bytes().index(b"\n") + 9])
+    asked.main()
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == first
+    monkeypatch.setattr("sys.argv", [*command, "--seed", "1"])
+    with pytest.raises(ConfigError, match="other prompts, options or another model"):
+        asked.main()

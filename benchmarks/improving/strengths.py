@@ -12,13 +12,13 @@ prompts. Writes strengths.json and strengths.svg.
 import argparse
 import json
 import random
-import re
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.improving.asked import Listed, added, listed_painters
 from benchmarks.improving.diversity import measure
 from benchmarks.improving.expand import prompts_of
 from promptlift import Improvement, Improver
@@ -36,7 +36,7 @@ def share(values: list[bool]) -> list[float]:
     return [round(value, 4) for value in mean_interval(np.array(values, dtype=np.float64))]
 
 
-def figures(results: list[Improvement], artists: re.Pattern[str] | None) -> dict[str, Any]:
+def figures(results: list[Improvement], artists: Listed | None) -> dict[str, Any]:
     """The figures of one setting."""
     found = measure([result.additions for result in results])
     texts = [" ".join(result.additions).lower().split() for result in results]
@@ -51,11 +51,7 @@ def figures(results: list[Improvement], artists: re.Pattern[str] | None) -> dict
     }
     if artists is not None:
         row["listed_artist"] = share(
-            [
-                any(name not in result.source.lower() for name in artists.findall(text))
-                for result in results
-                for text in [", ".join(result.additions).lower()]
-            ]
+            [bool(added(artists, one.source, one.additions)) for one in results]
         )
     return row
 
@@ -138,11 +134,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
     improver = Improver.load(args.model)
-    artists = None
-    if args.artists:
-        names = args.artists.read_text(encoding="utf-8").lower().splitlines()
-        several = sorted({re.escape(name.strip()) for name in names if " " in name.strip()})
-        artists = re.compile(rf"\b(?:{'|'.join(several)})\b")
+    artists = listed_painters(args.artists) if args.artists else None
     sets = {
         "held-out heads": prompts_of(f"{args.heldout}:source:{PROMPTS}"),
         "PartiPrompts": random.Random(0).sample(prompts_of(args.prompts), PROMPTS),

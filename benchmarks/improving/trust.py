@@ -15,7 +15,6 @@ bootstrap over prompts. Prints the tables of docs/trust.md.
 
 import argparse
 import json
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.improving.asked import Listed, added, listed_painters, median
 from benchmarks.improving.expand import prompts_of, read_expanded
 from benchmarks.improving.strengths import share
 from promptlift import Improver
@@ -61,7 +61,7 @@ def kept(pairs: list[tuple[str, str]]) -> dict[str, list[float]]:
     return {**found, "none lost": share(none)}
 
 
-def figures(pairs: list[tuple[str, str]], artists: re.Pattern[str] | None) -> dict[str, Any]:
+def figures(pairs: list[tuple[str, str]], artists: Listed | None) -> dict[str, Any]:
     """The figures of one system on one set."""
     readings = [(read(source), source, result) for source, result in pairs]
     clauses = [new_clauses(result, source) for _, source, result in readings]
@@ -75,10 +75,7 @@ def figures(pairs: list[tuple[str, str]], artists: re.Pattern[str] | None) -> di
     )
     if artists is not None:
         row["listed_artist"] = share(
-            [
-                any(name not in source.lower() for name in artists.findall(result.lower()))
-                for source, result in pairs
-            ]
+            [bool(added(artists, source, [result])) for source, result in pairs]
         )
     row["over_75"] = share([longest_part(result) > CLIP_BUDGET for _, result in pairs])
     row["repeats"] = share([repeats(result) for _, result in pairs])
@@ -86,14 +83,6 @@ def figures(pairs: list[tuple[str, str]], artists: re.Pattern[str] | None) -> di
     row["distinct_2_of_2000_words"] = round(distinct(words, 2, 2000), 3)
     row["self_bleu"] = round(self_bleu(words), 3) if any(words) else None
     return row
-
-
-def median(values: list[float]) -> list[float]:
-    """Median, and its 95% interval, bootstrap."""
-    array = np.array(values)
-    draws = np.random.default_rng(0).integers(0, len(array), size=(2000, len(array)))
-    low, high = np.quantile(np.median(array[draws], axis=1), [0.025, 0.975])
-    return [round(float(value), 4) for value in (np.median(array), low, high)]
 
 
 def seconds_each(improve: Callable[[str], object], prompts: list[str]) -> list[float]:
@@ -150,11 +139,7 @@ def main() -> None:
     parser.add_argument("--artists", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
-    artists = None
-    if args.artists:
-        names = args.artists.read_text(encoding="utf-8").lower().splitlines()
-        several = sorted({re.escape(name.strip()) for name in names if " " in name.strip()})
-        artists = re.compile(rf"\b(?:{'|'.join(several)})\b")
+    artists = listed_painters(args.artists) if args.artists else None
     improver = Improver.load()
     modes: dict[str, dict[str, Any]] = {
         "promptlift, extend": {},

@@ -85,6 +85,8 @@ def arms_of(sources: Sequence[str], improver: Improver, own: Improver) -> dict[s
     """The prompts of each arm, in the order of the sources."""
 
     def results(rewriter: Improver = improver, **options: Any) -> list[Improvement]:
+        # Styles are what some arms are about; by default they would stay out.
+        options = {"styles": "free", **options}
         return [result for [result] in rewriter.improve(sources, seed=0, **options)]
 
     def behind(parts: Sequence[Sequence[str]]) -> list[str]:

@@ -61,7 +61,8 @@ class Improvement:
             lost and how that was mended, that the prompt alone is over the budget.
         negative: the negative prompt, as it was given.
         checks: what was found in the result: `lost` (what the source asks for and it does not
-            say), `painters` and `styles` (added, and not named in the source), `over_budget`.
+            say), `painters` and `styles` (added, and named neither in the source nor by the
+            options `style`, `reference` and `include`), `over_budget`.
         settings: every option that decides the result, and the `versions` of packages.
     """
 

@@ -14,12 +14,16 @@ TEXTS = ["a red fox, soft light, thick fog", "muted reds, drapes by the sea, lit
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
+    return trained_on(TEXTS)
+
+
+def trained_on(texts: list[str]) -> Tokenizer:
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False)
-    backend.train_from_iterator(TEXTS * 9, trainer)
+    backend.train_from_iterator(texts * 9, trainer)
     return backend
 
 
@@ -63,3 +67,16 @@ def test_wanted_phrases_begin_at_the_start_and_after_commas(tokenizer: Tokenizer
     after = [tokenizer.encode(f" {text}").tokens[0] for text in control.include]
     assert {*likeliest_change(tokenizer, control, "a red fox,")} == {*after}
     assert not likeliest_change(tokenizer, control, "a red")
+
+
+def test_common_words_that_unwanted_names_begin_with_can_be_said() -> None:
+    # The lexicon has "and greg rutkowski", "street art", "a digital rendering" and "digital".
+    tokenizer = trained_on(
+        ["a fox and a street, digital, Greg and digital Street. A street. A fox"]
+    )
+    found = likeliest_change(tokenizer, ControlConfig(safe=False, styles="never"), "a")
+    assert found.get("Ġdigital") == -math.inf
+    assert found.keys().isdisjoint(("Ġand", "Ġstreet", "ĠA"))
+    assert {"Ġand", "Ġstreet", "ĠA"} <= tokenizer.get_vocab().keys()
+    free = likeliest_change(tokenizer, ControlConfig(safe=False, styles="free"), "a")
+    assert "Ġdigital" not in free

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from promptlift.improving.config import resolve_options
+from promptlift.improving.config import WISHED_TOKENS, resolve_options
 from promptlift.improving.decoding.loop import GivenUp
 from promptlift.improving.improver import Improver
+from promptlift.improving.keywords import Settings
+from promptlift.improving.manifest import ModelCard
 from promptlift.improving.session import Ask, Session
 from tests.conftest import HEADS, POCKET
 
@@ -131,3 +133,51 @@ def test_asks_of_other_seeds_and_counts_share_a_batch_and_nothing_else(
         for ask in asks
     ]
     assert list(session.improve(asks)) == alone
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"style": "oil painting"},
+        {"reference": "a dog, oil painting, soft light"},
+        {"include": ["oil painting"]},
+    ],
+)
+def test_a_style_that_is_asked_for_is_no_uninvited_one(
+    bundled: Improver, options: Settings
+) -> None:
+    results = bundled.improve("a castle on a hill", seed=0, n=8, **options)
+    having = [one for one in results if "oil painting" in one.additions]
+    assert len(having) > 4
+    assert not any(one.checks["styles"] for one in results)
+
+
+def test_styles_come_where_they_are_named_or_let_in_alone(bundled: Improver) -> None:
+    results = [one for [one] in bundled.improve(["a cat", "a castle", "a fox"] * 5, seed=0)]
+    assert not any(one.checks["styles"] for one in results)
+    free = [one for [one] in bundled.improve(["a cat", "a castle", "a fox"], seed=0, styles="free")]
+    assert any(one.checks["styles"] for one in free)
+    paper = bundled.session(preset="paper").control
+    assert (paper.styles, paper.artists) == ("free", "free")
+    [painted] = bundled.improve("an oil painting of a cat", seed=0)
+    assert painted.prompt.startswith("an oil painting of a cat") and not painted.checks["lost"]
+
+
+@pytest.mark.parametrize(
+    ("options", "bounds"),
+    [
+        ({}, (8, 64)),
+        ({"style": "ink"}, (WISHED_TOKENS, 64)),
+        ({"include": ["fog"], "max_new_tokens": 10}, (10, 10)),
+        ({"reference": "a cat, ink", "length": "short"}, (3, 12)),
+        ({"style": "ink", "min_new_tokens": 0}, (0, 64)),
+    ],
+)
+def test_what_is_asked_for_comes_beside_the_models_own(
+    options: dict[str, Any], bounds: tuple[int, int]
+) -> None:
+    card = ModelCard(
+        name="m", modes={"extend": ""}, decoding={"min_new_tokens": 8, "max_new_tokens": 64}
+    )
+    decoding, _ = resolve_options(card, None, options)
+    assert (decoding.min_new_tokens, decoding.max_new_tokens) == bounds

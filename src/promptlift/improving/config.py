@@ -25,6 +25,9 @@ PARAGRAPH_LENGTHS: dict[str, dict[str, Any]] = {
     "long": {"min_new_tokens": 108, "max_new_tokens": 176},
 }
 PARAGRAPH = {"min_new_tokens": 40, "max_new_tokens": 150}
+# Tags that `style`, `reference` and `include` ask for come beside the model's own, not in their
+# place: a writer that ends after two phrases added "ink drawing, low angle" and nothing else.
+WISHED_TOKENS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +71,7 @@ class ControlConfig:
         "never", "Artists that the prompt does not name: free, never, or a strength from 0 to 1."
     )
     styles: float | str = option(
-        "free", "Styles and mediums that it does not name: free, never, or a strength from 0 to 1."
+        "never", "Styles and mediums that it does not name: free, never, or a strength from 0 to 1."
     )
     avoid: tuple[str, ...] = option((), "Words or phrases that are never added.")
     include: tuple[str, ...] = option((), "Words or phrases that are added where they fit.")
@@ -177,6 +180,8 @@ def resolve_options(
     values = {name: value for name, value in base.items() if name in decoding}
     if prose and preset is None:  # a card's lengths are those of its tags
         values |= PARAGRAPH
+    elif preset is None and (wanted.style or wanted.reference or wanted.include):
+        values["min_new_tokens"] = max(values.get("min_new_tokens", 0), WISHED_TOKENS)
     values |= given
     # Of two bounds that exclude each other, a default gives way to the one that was given.
     shortest, longest = values.get("min_new_tokens", 0), values.get("max_new_tokens")
@@ -196,6 +201,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "max_new_tokens": 999,
         "repetition_penalty": 1.4,
         "artists": "free",
+        "styles": "free",
         "safe": False,
         "keep_intent": False,
         "coherent": False,

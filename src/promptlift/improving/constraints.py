@@ -1,7 +1,7 @@
 """Constraints on additions, compiled into a decoding rule for one model's tokens."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ from promptlift.improving.decoding.phrase_rule import PhraseRule, PhraseTree, be
 from promptlift.prompts.clauses import split_clauses
 from promptlift.prompts.lexicon.offers import may_be_offered
 from promptlift.prompts.lexicon.terms import KINDS, find_terms, names_of, phrases
-from promptlift.prompts.lexicon.words import unsafe_words, words_before_by
+from promptlift.prompts.lexicon.words import target_words, unsafe_words, words_before_by
+from promptlift.prompts.reading import named_terms
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -30,6 +31,8 @@ _MARKS = ("▁", _BLANK)
 
 class Constraints:
     """Trees of phrases for a model and options. Making them takes 50 ms.
+
+    `asked` are the painters, styles and mediums that the options ask for, in lower case.
 
     Args:
         tokenizer: the model's.
@@ -52,6 +55,9 @@ class Constraints:
                 )
             style = style or first
             liked += rest
+        wishes = [style, *liked] if style else liked
+        # What is asked for is not unasked, wherever it comes.
+        self.asked = named_terms(term for text in wishes for term in find_terms(text))
         prose = control.form == "paragraph"
         opening = f", {style}." if prose else f"{style},"
         pieces = tokenizer.get_vocab()
@@ -114,7 +120,11 @@ class Constraints:
         ]
         if not any(strength > 0 and names for names, strength in unwanted):
             return None
-        usual = _ordinary(control.style_strength > 0)
+        usual = [*_ordinary(control.style_strength > 0)]
+        # Tags of the T5s use such words for little else, and their receipts must come again.
+        if self._mark == _BLANK or control.form == "paragraph":
+            banned = {name for names, strength in unwanted[:2] if strength >= 1 for name in names}
+            usual += _common_beginnings(banned)
         ordinary = beginnings(self._encode, usual) | beginnings(self._encode_opening, usual)
         tree = self._tree(ordinary, continues=self._continues)
         for names, strength in unwanted:
@@ -165,3 +175,12 @@ def _ordinary(without_styles: bool) -> tuple[str, ...]:
     unwanted = {"painter", "style", "medium"} if without_styles else {"painter"}
     assert unwanted <= set(KINDS)
     return tuple(name for name, phrase in phrases().items() if phrase.kind not in unwanted)
+
+
+def _common_beginnings(names: Iterable[str]) -> set[str]:
+    """Common words that names of several words begin with: "and greg rutkowski", "street art".
+
+    They can still be said; a name that goes on from one is written out and dropped.
+    """
+    firsts = {name.partition(" ")[0] for name in names if " " in name}
+    return {text for word in firsts & target_words() for text in (word, word.capitalize())}

@@ -148,7 +148,7 @@ class Session:
 
     def _rows_of(self, ask: Ask) -> list[_Row]:
         """The variants of a prompt; if it is better left alone, they have their results already."""
-        reading = read(ask.prompt)
+        reading = read(ask.prompt, self.generator.constraints.asked)
         reason = reading.reason_to_leave(limit=self.control.max_tokens, force=self.control.force)
         mode = self.model.card.mode(ask.mode)
         rows = [_Row(ask, reading, mode, variant) for variant in range(ask.n)]

@@ -37,7 +37,7 @@ class ToolOptions:
         most=1.0,
     )
     styles: float = option(
-        0.0,
+        1.0,
         "How firmly styles and mediums that it does not name are kept out: 0 free, 1 never.",
         least=0.0,
         most=1.0,

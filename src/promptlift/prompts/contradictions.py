@@ -215,6 +215,8 @@ def mediums(text: "Text | str") -> frozenset[str]:
         found.discard("oil")
     if "digital" in found and not read.word_set & {"art", "painting", "illustration", "artwork"}:
         found.discard("digital")
+    if read.word_set & {"a-blender", "the-blender"}:  # of a kitchen; "blender render" is none
+        found.discard("render")
     if found & {"oil", "watercolour", "acrylic", "gouache", "digital"}:
         found.discard("painting")
     return frozenset(found)

@@ -34,6 +34,7 @@ class Reading:
         has_syntax: whether anything in it is more than words.
         frame: what its words stand in, within quotation marks: "frame" for JSON and the like,
             "call" for a function of compel, "" for nothing.
+        asked: terms that count as named though the prompt does not have them, in lower case.
     """
 
     prompt: str
@@ -41,6 +42,7 @@ class Reading:
     part: Part | None
     has_syntax: bool
     frame: str = ""
+    asked: frozenset[str] = frozenset()
 
     @property
     def words(self) -> str:
@@ -58,10 +60,8 @@ class Reading:
 
     @cached_property
     def terms(self) -> frozenset[str]:
-        """Painters, styles and mediums that it names, in lower case."""
-        return frozenset(
-            term.text.lower() for term in self._found if term.kind in ("painter", "style", "medium")
-        )
+        """Painters, styles and mediums that it names or that are asked for, in lower case."""
+        return self.asked | named_terms(self._found)
 
     def new_terms(self, phrases: Iterable[str], kinds: Collection[str]) -> list[str]:
         """Terms of some kinds in phrases that the prompt does not name, in lower case."""
@@ -146,8 +146,15 @@ class Reading:
         return None
 
 
-def read(prompt: str) -> Reading:
-    """Read a prompt."""
+def named_terms(terms: Iterable[Term]) -> frozenset[str]:
+    """Those that are painters, styles or mediums, in lower case."""
+    return frozenset(
+        term.text.lower() for term in terms if term.kind in ("painter", "style", "medium")
+    )
+
+
+def read(prompt: str, asked: frozenset[str] = frozenset()) -> Reading:
+    """Read a prompt; `asked` are terms that count as named."""
     spans = parse(prompt)
     parts = tuple(parts_of(spans))
     kinds = {span.kind for span in spans}
@@ -157,6 +164,7 @@ def read(prompt: str) -> Reading:
         main_part(parts),
         has_syntax=not kinds <= {"text", "doubt"},
         frame=next((kind for kind in ("call", "frame") if kind in kinds), ""),
+        asked=asked,
     )
 
 

@@ -158,20 +158,24 @@ class PhraseRule:
     def adjust(self, scores: FloatArray, ids: IntArray, rows: IntArray) -> BoolArray:
         """Change logits in place and say which candidates were changed, bool as `scores`."""
         change = np.zeros_like(scores)
-        beginning: dict[int, tuple[Node, list[int]]] = {}
+        # Apart: what a prompt names is not lowered, but may be raised.
+        raised = np.zeros_like(scores) if self.boosts else change
+        beginning: dict[int, tuple[PhraseTree, Node, list[int]]] = {}
         order = rows.tolist()
         for place, row in enumerate(order):
             for tree in self._begin(row):
                 root = self._root(tree, row)
-                beginning.setdefault(id(root), (root, []))[1].append(place)
-            for _, node in self._within[row]:
-                change[place] += node.weights(self.vocab_size).take(ids[place])
+                beginning.setdefault(id(root), (tree, root, []))[2].append(place)
+            for tree, node in self._within[row]:
+                part = raised if tree.boosts else change
+                part[place] += node.weights(self.vocab_size).take(ids[place])
         if self.by is not None:
             unlit = np.array([self._last[row] not in self.after for row in order])
             change[unlit[:, None] & (ids == self.by)] += np.float32(self.by_weight)
-        for root, places in beginning.values():
-            part = slice(None) if len(places) == len(order) else places
-            change[part] += root.weights(self.vocab_size).take(ids[part])
+        for tree, root, places in beginning.values():
+            part = raised if tree.boosts else change
+            rows_of = slice(None) if len(places) == len(order) else places
+            part[rows_of] += root.weights(self.vocab_size).take(ids[rows_of])
         for place, row in enumerate(order):
             if (named := self._named[row]) is not None:
                 for node in (self._root(named, row), *self._within_named[row]):
@@ -183,6 +187,8 @@ class PhraseRule:
             if ends.any():
                 ends &= np.array([[not self._opens_apart(row)] for row in order])
                 change[ends & self._continues[ids]] = -np.inf
+        if self.boosts:
+            change += raised
         scores += change
         touched: BoolArray = change != 0
         return touched
