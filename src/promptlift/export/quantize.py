@@ -37,20 +37,30 @@ class Blocks:
     bits: int
     columns: int
 
+    def matrix(self) -> npt.NDArray[np.float32]:
+        """What stands for the matrix, [rows, columns]."""
+        values = self.values
+        if self.bits == 4:
+            values = np.stack([values & 15, values >> 4], axis=3).reshape(*values.shape[:2], -1)
+        centred = values.astype(np.float32) - (1 << (self.bits - 1))
+        found = (centred * self.scales[:, :, None].astype(np.float32)).reshape(len(values), -1)
+        return found[:, : self.columns]
+
 
 def by_block(matrix: Array, bits: int) -> Blocks:
     """Symmetric 4 or 8 bits with a scale for each block of a row.
 
     Each block's largest weight is kept as it is, whatever its sign: the range has one step more
-    below its middle, and a smaller scale, which rounds the others better, cost more bits.
+    below its middle, and a smaller scale, which rounds the others better, cost more bits. What
+    was rounded so once is rounded to itself. `training.rounding` does the same with tensors.
     """
     rows, columns = matrix.shape
     size = BLOCK_SIZES[bits]
     padded = np.pad(matrix.astype(np.float32), ((0, 0), (0, -columns % size)))
     groups = padded.reshape(rows, -1, size)
-    place = np.abs(groups).argmax(axis=2, keepdims=True)
+    lowest, highest = (ends(axis=2, keepdims=True) for ends in (groups.min, groups.max))
     middle = 1 << (bits - 1)
-    scales = (np.take_along_axis(groups, place, axis=2) / -middle).astype(np.float16)
+    scales = (np.where(highest > -lowest, highest, lowest) / -middle).astype(np.float16)
     scales[scales == 0] = 1  # a block of zeros, or of less than half precision can hold
     whole = np.rint(groups / scales.astype(np.float32)) + middle
     values = np.clip(whole, 0, 2 * middle - 1).astype(np.uint8)
