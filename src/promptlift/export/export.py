@@ -75,7 +75,7 @@ def export_model(
         loaded.codec.tokenizer.no_truncation()
         with writing(output, Exception):
             _write_graphs(family.graphs(shape, model, precision), folder)
-            loaded.codec.tokenizer.save(str(folder / "tokenizer.json"))
+            loaded.codec.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
         check = compare(loaded, card, folder, pairs, precision)
         manifest = Manifest(
             card=card,
