@@ -18,11 +18,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.improving.bounds import Clock, bytes_a_second, int8_products_a_second
+if TYPE_CHECKING:
+    from benchmarks.improving.bounds import Clock
 
 SOURCE_TOKENS, FEW, MANY = 16, 2, 34
 SIZES = (1, 16, 64)
@@ -131,7 +132,7 @@ def write_gguf(trained: Path, path: Path) -> None:
     writer.close()
 
 
-def step_ms(run: Run, size: int, clock: Clock) -> float:
+def step_ms(run: Run, size: int, clock: "Clock") -> float:
     def seconds(new: int) -> float:
         started = clock()
         run(size, new)
@@ -144,13 +145,14 @@ def peak_megabytes(side: Side, threads: int, size: int) -> int:
     """Of a process of its own, which imports no more than that side needs."""
     make, folder, *more = side
     script = (
-        f"import resource; from pathlib import Path; import {__spec__.name} as sides\n"
+        f"from pathlib import Path; import {__spec__.name} as sides\n"
         f"sides.{make.__name__}(Path({str(folder)!r}), {threads}, *{more!r})({size}, {MANY})\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        # ru_maxrss would count the process that started it.
+        "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
     )
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return int(done.stdout.split()[-1])
+    return int(done.stdout.split()[-1]) // 1024
 
 
 def bound_ms(exported: Path, size: int, bandwidth: float, rate: float) -> tuple[float, float]:
@@ -189,7 +191,9 @@ def main() -> None:
         compare(sides, args.threads, args.rounds, clock)
 
 
-def compare(sides: dict[str, Side], threads: int, rounds: int, clock: Clock) -> None:
+def compare(sides: dict[str, Side], threads: int, rounds: int, clock: "Clock") -> None:
+    from benchmarks.improving.bounds import bytes_a_second, int8_products_a_second
+
     bandwidth, rate = bytes_a_second(clock), int8_products_a_second(threads, clock)
     print(f"memory {bandwidth / 1e9:.1f} GB/s, int8 {rate / 1e9:.0f} billion products/s")
     runs = {name: make(folder, threads, *more) for name, (make, folder, *more) in sides.items()}
