@@ -17,7 +17,7 @@ FLOOR = {
     "picture_files", "picture_texts", "text_files", "delimited", "statistics", "progress",
     "options", "schema", "threads"}  # fmt: skip
 ROOMS = [
-    "prompts", "pairs", "improving", "training", "export", "world", "illustrating", "scoring",
+    "prompts", "pairs", "improving", "export", "training", "world", "illustrating", "scoring",
     "picking", "judging", "reporting", "experimenting",
 ]  # fmt: skip
 DOORS = {"cli", "web"}

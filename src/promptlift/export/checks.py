@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from promptlift.errors import ModelError
-from promptlift.export.llama import round_weights
+from promptlift.export.quantize import BITS, TABLE_BITS, by_block
 from promptlift.improving.likelihood import token_log_probabilities
 from promptlift.improving.manifest import ModelCard
 from promptlift.records import Pair
@@ -53,7 +53,7 @@ def compare(
     expected = in_pytorch()
     losses = {"loss_pytorch": _loss(expected)}
     if precision == "int4":
-        round_weights(loaded.engine.model)
+        _round_weights(loaded.engine.model)
         expected = in_pytorch()
         losses["loss_rounded"] = _loss(expected)
     losses["loss_exported"] = _loss(found)
@@ -79,3 +79,15 @@ def compare(
 
 def _loss(log_probabilities: list[float]) -> float:
     return -float(np.mean(log_probabilities))
+
+
+def _round_weights(model: Any) -> None:
+    """Give a Llama, in place, the weights that its "int4" export has."""
+    import torch
+
+    tables = (model.get_input_embeddings(), model.get_output_embeddings())
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Embedding):
+            bits = TABLE_BITS if module in tables else BITS["int4"]
+            matrix = module.weight.data
+            matrix.copy_(torch.from_numpy(by_block(matrix.float().cpu().numpy(), bits).matrix()))

@@ -16,11 +16,9 @@ from onnx import TensorProto
 
 from promptlift.errors import ModelError
 from promptlift.export.builder import CONTRIB, GraphBuilder, Weights
-from promptlift.export.quantize import Array, by_block
+from promptlift.export.quantize import BITS, TABLE_BITS, Array, by_block
 from promptlift.improving.engines.onnx_llama import POSITIONS
 
-BITS = {"int8": 8, "int4": 4}  # of the layers' weights
-TABLE_BITS = 8  # of the embedding and the head: 4 cost 0.032 bits a character, 8 nothing
 SMALLEST_GAIN = 0.05  # of the largest; undoing a smaller one would enlarge errors of rounding
 # Sources take up to 1,024 tokens and results fewer. The angles of each position are computed when
 # the model is loaded.
@@ -88,18 +86,6 @@ def graphs(shape: LlamaShape, model: Any, precision: str) -> Iterator[tuple[str,
     if precision == "int8":
         weights = rotated(shape, weights)
     yield "decoder.onnx", decoder_graph(shape, weights, precision)
-
-
-def round_weights(model: Any) -> None:
-    """Give a Llama, in place, the weights that its "int4" export has."""
-    import torch
-
-    tables = (model.get_input_embeddings(), model.get_output_embeddings())
-    for module in model.modules():
-        if isinstance(module, torch.nn.Linear | torch.nn.Embedding):
-            bits = TABLE_BITS if module in tables else BITS["int4"]
-            matrix = module.weight.data
-            matrix.copy_(torch.from_numpy(by_block(matrix.float().cpu().numpy(), bits).matrix()))
 
 
 def decoder_graph(shape: LlamaShape, weights: Weights, precision: str) -> onnx.ModelProto:

@@ -11,6 +11,8 @@ Array = npt.NDArray[Any]
 # Weights of a row that share a scale, by their bits. At 8 bits 64 read a tenth less memory than 32
 # and cost little; at 4 bits every one counts (docs/decisions/0020).
 BLOCK_SIZES = {8: 64, 4: 32}
+BITS = {"int8": 8, "int4": 4}  # of the weights of a Llama's layers
+TABLE_BITS = 8  # of the embedding and the head: 4 cost 0.032 bits a character, 8 nothing
 
 
 def by_vector(matrix: Array, axis: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:
