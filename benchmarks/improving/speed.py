@@ -22,9 +22,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 from transformers import T5Config, T5ForConditionalGeneration
 
+from benchmarks.improving.bounds import bytes_a_second, int8_products_a_second
 from promptlift.export.export import export_model
 from promptlift.improving.config import DecodingConfig
 from promptlift.improving.decoding.loop import generate
@@ -195,11 +196,7 @@ def bounds(exported: Path, sizes: tuple[int, ...], measured: dict[int, float]) -
     )
     # The embedding is of the head's size, and of it one row a token is read.
     read = weights - FLAN_T5_SMALL["vocab_size"] * FLAN_T5_SMALL["d_model"]
-    block = np.ones(64 << 20, dtype=np.float32)
-    target = np.empty_like(block)
-    copy = min(_timed(lambda: np.copyto(target, block)) for _ in range(5))
-    bandwidth = 2 * block.nbytes / copy
-    rate = _int8_products_a_second()
+    bandwidth, rate = bytes_a_second(), int8_products_a_second()
     found: dict[str, Any] = {
         "weight_bytes_a_step": read,
         "memory_gb_a_second": round(bandwidth / 1e9, 1),
@@ -215,32 +212,6 @@ def bounds(exported: Path, sizes: tuple[int, ...], measured: dict[int, float]) -
             "times_the_bound": round(step / max(traffic, arithmetic), 1),
         }
     return found
-
-
-def _int8_products_a_second() -> float:
-    """Rate of ONNX Runtime's own int8 matrix product at a size that suits it."""
-    size = 2048
-    weight = np.random.default_rng(0).integers(-127, 127, size=(size, size)).astype(np.int8)
-    graph = helper.make_graph(
-        [helper.make_node("MatMulInteger", ["x", "w"], ["y"])],
-        "product",
-        [helper.make_tensor_value_info("x", TensorProto.UINT8, [size, size])],
-        [helper.make_tensor_value_info("y", TensorProto.INT32, [size, size])],
-        [numpy_helper.from_array(weight, "w")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    x = np.random.default_rng(1).integers(0, 127, size=(size, size)).astype(np.uint8)
-    best = min(_timed(lambda: session.run(None, {"x": x})) for _ in range(5))
-    return size**3 / best
-
-
-def _timed(call: Callable[[], Any]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
 
 
 def main() -> None:

@@ -185,14 +185,17 @@ def test_the_improver_runs_it_and_the_manifest_names_its_family(quantized: Path)
     assert together == [improver.improve(prompt, seed=1)[0].prompt for prompt in prompts]
 
 
-def test_large_weights_lie_in_a_file_of_their_own(
+def test_large_weights_lie_in_files_of_their_own(
     llama_folder: Path, own_words: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("promptlift.export.export.MAX_INLINE_BYTES", 1000)
+    monkeypatch.setattr("promptlift.export.export.MAX_FILE_BYTES", 100_000)
     manifest = export_model(llama_folder, tmp_path / "out", calibration=own_words)
-    assert set(manifest.files) == {"decoder.onnx", "decoder.onnx.data", "tokenizer.json"}
-    (tmp_path / "out" / "decoder.onnx.data").unlink()
-    with pytest.raises(ModelError, match=r"decoder\.onnx\.data is missing"):
+    weights = {"decoder.onnx.1", "decoder.onnx.2"}
+    assert set(manifest.files) == {"decoder.onnx", "tokenizer.json", *weights}
+    sizes = [(tmp_path / "out" / name).stat().st_size for name in weights]
+    assert max(sizes) < 1.5 * min(sizes)
+    (tmp_path / "out" / "decoder.onnx.2").unlink()
+    with pytest.raises(ModelError, match=r"decoder\.onnx\.2 is missing"):
         load_model(tmp_path / "out")
 
 

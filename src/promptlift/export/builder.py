@@ -154,17 +154,9 @@ class GraphBuilder:
         )
 
     def block_embed(self, ids: str, weights: Blocks) -> str:
-        """Rows of a table in blocks, float32 [batch, tokens, columns]."""
+        """Rows of a table in blocks of 8 bits, float32 [batch, tokens, columns]."""
         picked = self.op("Gather", self.constant(weights.values), ids)
-        if weights.bits == 4:
-            low = self.op("BitwiseAnd", picked, self.constant(np.uint8(15)))
-            high = self.op("BitShift", picked, self.constant(np.uint8(4)), direction="RIGHT")
-            last = self.constant(np.array([-1]))
-            both = [self.op("Unsqueeze", half, last) for half in (low, high)]
-            pairs = self.op("Concat", *both, axis=-1)
-            shape = self.constant(np.array([0, 0, 0, -1]))
-            picked = self.op("Reshape", pairs, shape)
-        middle = self.constant(np.float32(1 << (weights.bits - 1)))
+        middle = self.constant(np.float32(128))
         centred = self.op("Sub", self.op("Cast", picked, to=TensorProto.FLOAT), middle)
         scales = self.op("Gather", self.constant(weights.scales[:, :, None]), ids)
         rows = self.op("Mul", centred, self.op("Cast", scales, to=TensorProto.FLOAT))

@@ -16,10 +16,9 @@ from onnx import TensorProto
 
 from promptlift.errors import ModelError
 from promptlift.export.builder import CONTRIB, GraphBuilder, Weights
-from promptlift.export.quantize import Array, by_block
+from promptlift.export.quantize import BITS, TABLE_BITS, Array, by_block
 from promptlift.improving.engines.onnx_llama import POSITIONS
 
-BITS = {"int8": 8, "int4": 4}
 SMALLEST_GAIN = 0.05  # of the largest; undoing a smaller one would enlarge errors of rounding
 # Sources take up to 1,024 tokens and results fewer. The angles of each position are computed when
 # the model is loaded.
@@ -186,13 +185,13 @@ class _Layers:
         if self.bits is None:
             embedded = self.graph.op("Gather", self.graph.constant(table), "tokens")
             return embedded, lambda hidden: self.product(hidden, head, output="logits")
-        stored = by_block(head, self.bits)
+        stored = by_block(head, TABLE_BITS)
         # A tied table is stored once: as it is, or as the head has it.
         if "unembed" in self.weights:
             unembed = self.graph.constant(self.weights["unembed"])
             embedded = self.graph.op("MatMul", self.graph.block_embed("tokens", stored), unembed)
         else:
-            source = stored if table is head else by_block(table, self.bits)
+            source = stored if table is head else by_block(table, TABLE_BITS)
             embedded = self.graph.block_embed("tokens", source)
         return embedded, lambda hidden: self.graph.block_linear(hidden, stored, output="logits")
 

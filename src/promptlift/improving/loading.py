@@ -1,6 +1,7 @@
 """Loading a model: the bundled one, an exported folder, or any other with PyTorch."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from promptlift.errors import ModelError
@@ -99,6 +100,7 @@ def _load_exported(folder: Path, threads: int | None) -> LoadedModel:
     from promptlift.improving.tokenizer_file import read_tokenizer
 
     manifest = Manifest.read(folder)
-    engine = onnx_engine(folder, manifest.family, threads=threads)
-    codec = Codec(read_tokenizer(folder / "tokenizer.json"), SpecialTokens(**manifest.tokens))
-    return LoadedModel(engine, codec, manifest.card, manifest.model_id)
+    with ThreadPoolExecutor(1) as pool:  # loading a graph leaves Python to others
+        loading = pool.submit(onnx_engine, folder, manifest.family, threads=threads)
+        codec = Codec(read_tokenizer(folder / "tokenizer.json"), SpecialTokens(**manifest.tokens))
+    return LoadedModel(loading.result(), codec, manifest.card, manifest.model_id)

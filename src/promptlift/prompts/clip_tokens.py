@@ -45,10 +45,12 @@ def _tokenizer() -> "Tokenizer":
 
     packed = (files("promptlift.prompts") / "clip_merges.txt.gz").read_bytes()
     lines = gzip.decompress(packed).decode("utf-8").splitlines()
-    merges = [(left, right) for left, _, right in (line.partition(" ") for line in lines)]
+    pairs = (line.split(" ") for line in lines)
+    merges = [(left, right) for left, right in pairs]
     # Ids differ from CLIP's own order of the alphabet; a count does not depend on them.
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    pieces = [*alphabet, *(char + "</w>" for char in alphabet), *(a + b for a, b in merges)]
+    pieces = [*alphabet, *(char + "</w>" for char in alphabet)]
+    pieces += [line.replace(" ", "") for line in lines]
     tokenizer = Tokenizer(
         models.BPE(
             vocab={piece: index for index, piece in enumerate(pieces)},

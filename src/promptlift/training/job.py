@@ -207,7 +207,7 @@ class Job:
             return None
         if not start.decoder_only:
             raise ConfigError(f"rounding {self.config.rounding} is for Llamas, and this is a T5.")
-        from promptlift.export.llama import BITS
+        from promptlift.export.quantize import BITS
         from promptlift.training.rounding import Rounding
 
         return Rounding(start.model, BITS[self.config.rounding])

@@ -41,11 +41,15 @@ class Rounding(TrainerCallback):  # type: ignore[misc]
         self.bits = bits
         self.layers = [item for item in model.modules() if isinstance(item, LoraLayer)]
         self.exact = [layer.base_layer.weight.detach().clone() for layer in self.layers]
-        # The rounded weights hold what LoRA adds: it passes gradients on, and no value.
-        self.hooks = [
-            layer.lora_B["default"].register_forward_hook(lambda _, __, out: out - out.detach())
-            for layer in self.layers
-        ]
+        # The rounded weights hold what LoRA adds: it gets gradients, and adds no value. To what
+        # comes before, the weights pass gradients on already.
+        self.hooks = []
+        for layer in self.layers:
+            first, second = layer.lora_A["default"], layer.lora_B["default"]
+            self.hooks += [
+                first.register_forward_pre_hook(lambda _, inputs: inputs[0].detach()),
+                second.register_forward_hook(lambda _, __, output: output - output.detach()),
+            ]
 
     @torch.no_grad()
     def refresh(self) -> None:

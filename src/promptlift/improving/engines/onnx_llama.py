@@ -11,7 +11,7 @@ from promptlift.improving.engines.engine import IntArray, StepLogits
 from promptlift.improving.engines.onnx_session import load_graph
 
 _POSITIONS = 4096  # of graphs that do not say it
-_LOGITS = ["logits", "top_values", "top_ids"]
+_OUTPUTS = {"logits": np.float32, "top_values": np.float32, "top_ids": np.int64}
 POSITIONS = "positions"  # among the graph's properties: tokens of a source and its result together
 ROOM = 64  # tokens that a cache gets at a time, beyond those it holds
 
@@ -34,8 +34,9 @@ class LlamaEngine:
         inputs = {item.name: item.shape for item in self.session.get_inputs()}
         self.layers = sum(name.startswith("past_key_") for name in inputs)
         self.heads, self.head_dim = inputs["past_key_0"][1], inputs["past_key_0"][3]
-        [logits] = [item for item in self.session.get_outputs() if item.name == "logits"]
-        self.vocab_size = int(logits.shape[1])
+        outputs = {item.name: item.shape for item in self.session.get_outputs()}
+        self.sizes = {name: int(outputs[name][1]) for name in _OUTPUTS}
+        self.vocab_size = self.sizes["logits"]
         found = self.session.get_modelmeta().custom_metadata_map
         self.positions = int(found.get(POSITIONS, _POSITIONS))
 
@@ -53,6 +54,7 @@ class LlamaState:
 
     def __init__(self, engine: LlamaEngine, input_ids: IntArray, attention_mask: IntArray) -> None:
         self._session, self._positions = engine.session, engine.positions
+        self._sizes = engine.sizes
         batch, tokens = input_ids.shape
         self._lengths = attention_mask.sum(axis=1, dtype=np.int32)
         size = (engine.layers, 2, batch, engine.heads, tokens + ROOM, engine.head_dim)
@@ -64,9 +66,9 @@ class LlamaState:
         longest = int(self._lengths.max())
         if longest == self._caches.shape[4]:
             self._move(np.arange(len(self._lengths)))
-        logits, top_values, top_ids = self._run(tokens[:, None], self._lengths, longest + 1)
+        found = self._run(tokens[:, None], self._lengths, longest + 1)
         self._lengths = self._lengths + 1
-        return StepLogits(top_values.numpy(), top_ids.numpy(), logits.numpy)
+        return StepLogits(found["top_values"], found["top_ids"], lambda: found["logits"])
 
     def keep(self, rows: IntArray) -> None:
         """Keep only these rows, see `DecoderState.keep`."""
@@ -92,7 +94,7 @@ class LlamaState:
                 self._binding.bind_ortvalue_input(f"past_{name}_{index}", value)
                 self._binding.bind_ortvalue_output(f"{name}_{index}", value)
 
-    def _run(self, tokens: IntArray, last: Any, total: int) -> list[Any]:
+    def _run(self, tokens: IntArray, last: Any, total: int) -> dict[str, Any]:
         if total > self._positions:
             raise ConfigError(
                 f"the prompt and what is added have more than the {self._positions} tokens that "
@@ -106,8 +108,13 @@ class LlamaState:
         }
         for name, value in self._inputs.items():
             self._binding.bind_cpu_input(name, value)
-        for name in _LOGITS:
-            self._binding.bind_output(name, "cpu")
+        # Memory of our own: to ask the binding for its outputs wraps those of all layers too.
+        found = {
+            name: np.empty((len(tokens), size), dtype=_OUTPUTS[name])
+            for name, size in self._sizes.items()
+        }
+        for name, array in found.items():
+            value = onnxruntime.OrtValue.ortvalue_from_numpy(array)
+            self._binding.bind_ortvalue_output(name, value)
         self._session.run_with_iobinding(self._binding)
-        outputs: list[Any] = self._binding.get_outputs()[-len(_LOGITS) :]
-        return outputs
+        return found
