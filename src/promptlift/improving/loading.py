@@ -10,11 +10,11 @@ from promptlift.improving.manifest import Manifest, is_exported
 from promptlift.improving.model import LoadedModel
 from promptlift.threads import check_threads
 
-BUNDLED = "writer"
+BUNDLED = "pocket"
 # Names the model to use where none is asked for.
 MODEL_VARIABLE = "PROMPTLIFT_MODEL"
-# Models that the package carried once, each with the last release that did.
-EARLIER = {"pocket@74b781a023d3": "0.1.0"}
+# Ids of models that the package carried once, each with the last release that did.
+EARLIER: dict[str, str] = {}
 
 
 def load_model(model: str | Path | None = None, *, threads: int | None = None) -> LoadedModel:
@@ -48,7 +48,7 @@ def place_of(model: str | Path) -> str:
     """Folder or Hub name of a model as asked for: a folder comes before the bundled model's name.
 
     Args:
-        model: folder, Hub name, or "writer" for the bundled model, whatever the default is.
+        model: folder, Hub name, or "pocket" for the bundled model, whatever the default is.
 
     Raises:
         ModelError: an earlier release carried it.
@@ -64,7 +64,7 @@ def earlier_release(model: str) -> str | None:
     """For a model that an earlier release carried, what to do; otherwise None.
 
     Args:
-        model: its name, "pocket", or its id, "pocket@74b781a023d3".
+        model: its id, or the name before the id's "@".
     """
     for model_id, release in EARLIER.items():
         if model in (model_id, model_id.partition("@")[0]):
