@@ -3,10 +3,11 @@
     python -m benchmarks.writer.judged --pairs pairs.jsonl --model MODEL --output kept.jsonl
 
 Of the phrases that rules cut out of descriptions, about half belong to the prompt they stand
-after, and one in five does not ("dark jacket" for a landscape). Readers judged 3,600 of them:
-`labels.tsv` has a letter for each, g good, n neutral, b bad, by a hash of prompt and phrase. A
-ridge regression learns these from the hidden states of a writer that read both, and from how
-likely it found the phrase; each phrase then gets a score, and the best share of them stays.
+after, and one in five does not ("dark jacket" for a landscape). Eight readers, runs of a language
+model, judged 3,598 of them, each by one: `labels.tsv` has a letter for each, g good, n neutral, b
+bad, by a hash of prompt and phrase. A ridge regression learns these from the hidden states of a
+writer that read both, and from how likely it found the phrase; each phrase then gets a score, and
+the best share of them stays.
 Figures of the regression are those of five folds.
 """
 

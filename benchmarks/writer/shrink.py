@@ -22,7 +22,7 @@ def texts_of(files: Sequence[Path]) -> Iterator[str]:
     for form in DEFAULT_FORMS.values():
         yield from (form + mode for mode in POCKET_MODES.values())
     for file in files:
-        for line in file.read_text(encoding="utf-8").splitlines():
+        for line in file.read_text(encoding="utf-8").rstrip("\n").split("\n"):
             if file.suffix == ".jsonl":
                 row = json.loads(line)
                 yield from (row["source"], row["target"])

@@ -104,6 +104,7 @@ def test_each_pair_keeps_its_form(
     forms = ["paragraph", "tags", "paragraph", "tags"]
     pairs = objects(pairs_file.read_text())
     rows = [{**pair, "form": form} for pair, form in zip(pairs, forms, strict=True)]
+    rows[0]["source"] += "\x85at sea"  # separates lines for Python, not for JSON
     pairs_file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     output, scores = tmp_path / "run", tmp_path / "run" / "scores"
     line = ["score", "--model", writer_folder, "--pairs", pairs_file, "-o", output, *options]

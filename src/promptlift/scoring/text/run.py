@@ -151,11 +151,12 @@ def predict(
     """
     output, note = folder / "predictions.jsonl", folder / "predictions.json"
     header = {
-        "options": {"n": 1, "preset": config.preset},
+        "options": {"n": 1, **_decoding(improver, config, examples.forms)},
         "seed": config.seed,
         "model": improver.model_id,
         "input": examples.identity(),
     }
+    header = json.loads(json.dumps(header))  # as the file has it, lists for tuples
     if note.exists() and json.loads(note.read_text(encoding="utf-8")) != header:
         if not overwrite:
             raise ConfigError(
@@ -163,7 +164,8 @@ def predict(
                 "improve anew, or name another folder."
             )
         for path in folder.glob(f"{output.stem}.*"):
-            path.unlink()
+            if path.name.endswith((".json", ".jsonl", ".part")):
+                path.unlink()
     if not output.exists():
         for mode, form in sorted({(pair.mode, pair.form) for pair in examples.pairs}):
             improver.card.prefix(mode, form)
@@ -218,7 +220,8 @@ def _improve(
             )
         before += len(items)
     if len(parts) > 1:
-        lines = (line for part in parts for line in part.read_text("utf-8").splitlines())
+        # Not splitlines: a prompt may hold other separators of lines than "\n".
+        lines = (line for part in parts for line in part.read_text("utf-8").split("\n") if line)
         write_rows(output, sorted(map(json.loads, lines), key=lambda row: row["index"]), ())
         for part in parts:
             part.unlink()
