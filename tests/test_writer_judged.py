@@ -23,6 +23,7 @@ from benchmarks.writer.judged import (
 from promptlift.records import Pair
 from tests.conftest import make_llama
 
+KEY = "8e6f9554889ef27e"  # of another hash no label would be found
 PAIRS = [
     Pair(source="a lighthouse", target="rocky cliff, dark jacket, crashing waves", mode="extend"),
     Pair(source="a cat", target="a grey cat, on a wall, made of matte, soft fur", mode="rewrite"),
@@ -56,6 +57,7 @@ def test_bad_phrases_go_and_a_target_of_one_goes_whole() -> None:
 def test_the_labels_are_letters_by_hash() -> None:
     labels = read_labels(LABELS)
     assert len(labels) > 3000 and set(labels.values()) == set(WORTH)
+    assert key_of("a cat", "on a wall") == KEY
     items = [("a lighthouse", "rocky cliff"), ("a lighthouse", "dark jacket")]
     places, letters = labelled(items, {key_of(*items[1]): "b"})
     assert places.tolist() == [1] and letters.tolist() == ["b"]

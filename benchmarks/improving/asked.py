@@ -204,7 +204,9 @@ def figures(
         row["extended_instead"] = share(sum(given_up), n)
     else:
         plain = [one for one in written if not read(one.source).has_syntax]
-        row["verbatim"] = share(sum(one.prompt.startswith(one.source) for one in plain), len(plain))
+        if plain:
+            verbatim = sum(one.prompt.startswith(one.source) for one in plain)
+            row["verbatim"] = share(verbatim, len(plain))
     return row
 
 

@@ -90,8 +90,8 @@ def llama_cpp(gguf: Path, threads: int) -> Run:
     return run
 
 
-def write_gguf(trained: Path, path: Path) -> None:
-    """A trained model as llama.cpp reads it, matrices in Q8_0."""
+def write_gguf(trained: Path, path: Path, precision: str = "Q8_0") -> None:
+    """A trained model as llama.cpp reads it, matrices in Q8_0 or F32."""
     import gguf
     from transformers import AutoTokenizer, LlamaForCausalLM
 
@@ -111,6 +111,7 @@ def write_gguf(trained: Path, path: Path) -> None:
     writer.add_token_list(tokenizer.convert_ids_to_tokens(range(config.vocab_size)))
     merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
     writer.add_token_merges([" ".join(pair) for pair in merges])
+    writer.add_bos_token_id(config.bos_token_id)
     writer.add_eos_token_id(config.eos_token_id)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
     for key, value in model.state_dict().items():
@@ -124,7 +125,7 @@ def write_gguf(trained: Path, path: Path) -> None:
         if matrix.ndim == 1:
             writer.add_tensor(name, matrix)
         else:
-            kind = gguf.GGMLQuantizationType.Q8_0
+            kind = gguf.GGMLQuantizationType[precision]
             writer.add_tensor(name, gguf.quants.quantize(matrix, kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

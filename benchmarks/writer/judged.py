@@ -39,7 +39,7 @@ FEWEST = 2  # phrases of a target
 # Shares of all phrases that are the same, or end with the same word.
 MOST_PHRASE, MOST_HEAD = 0.0025, 0.02
 _BATCH = 64
-_MOST_TOKENS = 84
+_SOURCE_TOKENS, _PHRASE_TOKENS = 60, 24  # at most
 
 
 def key_of(source: str, phrase: str) -> str:
@@ -76,7 +76,7 @@ def features(model: str, items: Sequence[tuple[str, str]]) -> FloatArray:
     sources = codec.encode([prefix + source for source, _ in items])
     targets = codec.encode([f"{phrase}, " for _, phrase in items])
     rows = [
-        ([*source[: _MOST_TOKENS - 24], start], target[:24])
+        ([*source[:_SOURCE_TOKENS], start], target[:_PHRASE_TOKENS])
         for source, target in zip(sources, targets, strict=True)
     ]
     order = sorted(range(len(rows)), key=lambda row: sum(map(len, rows[row])))
@@ -125,7 +125,7 @@ def scores_of(values: FloatArray, weights: npt.NDArray[np.float64]) -> npt.NDArr
 
 
 def figures(values: FloatArray, letters: npt.NDArray[Any], share: float) -> dict[str, float]:
-    """How well folds that were not learned from are told apart, and what the best share holds."""
+    """How well cross-validated scores separate good from bad, and what the kept share contains."""
     worth = np.array([WORTH[letter] for letter in letters])
     order, expected = np.random.default_rng(0).permutation(len(worth)), np.zeros(len(worth))
     for fold in range(5):

@@ -8,37 +8,21 @@ import pytest
 from promptlift.errors import ModelError
 from promptlift.improving import loading
 from promptlift.improving.improver import Improver
-from promptlift.improving.loading import BUNDLED, EARLIER, MODEL_VARIABLE
+from promptlift.improving.loading import BUNDLED, MODEL_VARIABLE
 from promptlift.improving.manifest import Manifest
-from promptlift.improving.receipts import replay
 from tests.conftest import POCKET
-
-ONCE = "talker@0123456789ab"  # as if 0.1.0 had carried it
-RELEASE = (
-    "is not in this release; promptlift 0.1.0 carries it: install that release, or name the "
-    "model's folder with --model"
-)
-
-
-def test_a_model_that_an_earlier_release_carried_is_named_with_the_release(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(EARLIER, ONCE, "0.1.0")
-    for name in ("talker", ONCE):
-        with pytest.raises(ModelError) as caught:
-            Improver.load(name)
-        assert str(caught.value) == f"the model {name} {RELEASE}"
 
 
 def test_a_folder_of_that_name_is_loaded(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = Manifest.read(exported).model_id
-    monkeypatch.setitem(EARLIER, ONCE, "0.1.0")
     monkeypatch.chdir(tmp_path)
-    for name in ("talker", BUNDLED):
-        shutil.copytree(exported, tmp_path / name)
-        assert Improver.load(name).model_id == expected
+    (tmp_path / BUNDLED).touch()  # a file is no model
+    assert Improver.load(BUNDLED).model_id == Manifest.read(POCKET).model_id
+    (tmp_path / BUNDLED).unlink()
+    shutil.copytree(exported, tmp_path / BUNDLED)
+    assert Improver.load(BUNDLED).model_id == expected
 
 
 def test_the_variable_names_the_default_and_its_faults(
@@ -50,10 +34,6 @@ def test_the_variable_names_the_default_and_its_faults(
     assert Improver.load(POCKET).model_id == Manifest.read(POCKET).model_id
     monkeypatch.setenv(MODEL_VARIABLE, str(tmp_path / "none"))
     with pytest.raises(ModelError, match=r"^PROMPTLIFT_MODEL: model '.*none' is no folder"):
-        Improver.load()
-    monkeypatch.setitem(EARLIER, ONCE, "0.1.0")
-    monkeypatch.setenv(MODEL_VARIABLE, "talker")
-    with pytest.raises(ModelError, match=r"^PROMPTLIFT_MODEL: the model talker is not in this rel"):
         Improver.load()
 
 
@@ -75,14 +55,3 @@ def test_the_bundled_model_is_the_default_and_has_a_name(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(MODEL_VARIABLE)
     assert Improver.load().model_id == expected
-
-
-def test_a_receipt_of_an_earlier_release_says_which(
-    bundled: Improver, exported: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    [receipt] = bundled.improve("a lighthouse", seed=1)
-    monkeypatch.setitem(EARLIER, receipt.model, "0.1.0")
-    assert replay(receipt, Improver.load(POCKET)).same
-    with pytest.raises(ModelError) as caught:
-        replay(receipt, Improver.load(exported))
-    assert str(caught.value) == f"the receipt is of {receipt.model}, which {RELEASE}"

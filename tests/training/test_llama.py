@@ -121,15 +121,17 @@ def test_checkpoints_of_lora_hold_the_adapter_alone(whole: Path) -> None:
         assert not (path / "model.safetensors").exists()
 
 
+def stop_in_step_6(line: str) -> None:
+    """Ctrl-C when the log has that step."""
+    if line.startswith("step 6 of") and "loss" in line:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_a_stopped_run_ends_with_the_same_bytes(
     whole: Path, llama_folder: Path, tmp_path: Path
 ) -> None:
-    def stop(line: str) -> None:
-        if line.startswith("step 6 of") and "loss" in line:
-            os.kill(os.getpid(), signal.SIGINT)
-
     run, config = tmp_path / "parts", settings(llama_folder, lora=True)
-    assert train(PAIRS + PROSE, run, config, report=stop) is None
+    assert train(PAIRS + PROSE, run, config, report=stop_in_step_6) is None
     assert train(PAIRS + PROSE, run, config) == run / "model"
     file = Path("model") / "model.safetensors"
     assert (run / file).read_bytes() == (whole / file).read_bytes()

@@ -1,7 +1,5 @@
 """Training with rounded weights: what it reads is what the export writes."""
 
-import os
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +18,7 @@ from promptlift.training.examples import collate, tokenized
 from promptlift.training.models import start_model
 from promptlift.training.rounding import Rounding, rounded
 from promptlift.training.train import train
-from tests.training.test_llama import prefix, settings
+from tests.training.test_llama import prefix, settings, stop_in_step_6
 from tests.training.test_train import PAIRS
 
 SHAPES = [(3, 64), (5, 70), (4, 31), (2, 1)]  # columns that fill a block, and that do not
@@ -103,12 +101,8 @@ def test_a_run_learns_and_its_export_has_the_loss_that_it_measured(
 def test_a_stopped_run_ends_with_the_same_bytes(
     whole: Path, llama_folder: Path, tmp_path: Path
 ) -> None:
-    def stop(line: str) -> None:
-        if line.startswith("step 6 of") and "loss" in line:
-            os.kill(os.getpid(), signal.SIGINT)
-
     run, config = tmp_path / "parts", settings(llama_folder, lora=True, rounding="int4")
-    assert train(PAIRS, run, config, report=stop) is None
+    assert train(PAIRS, run, config, report=stop_in_step_6) is None
     assert train(PAIRS, run, config) == run / "model"
     found, expected = (load_file(path / "model" / "model.safetensors") for path in (run, whole))
     assert all(torch.equal(found[name], expected[name]) for name in expected)

@@ -1,7 +1,6 @@
 """Loading a model: the bundled one, an exported folder, or any other with PyTorch."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from promptlift.errors import ModelError
@@ -13,8 +12,6 @@ from promptlift.threads import check_threads
 BUNDLED = "pocket"
 # Names the model to use where none is asked for.
 MODEL_VARIABLE = "PROMPTLIFT_MODEL"
-# Ids of models that the package carried once, each with the last release that did.
-EARLIER: dict[str, str] = {}
 
 
 def load_model(model: str | Path | None = None, *, threads: int | None = None) -> LoadedModel:
@@ -25,23 +22,14 @@ def load_model(model: str | Path | None = None, *, threads: int | None = None) -
         return _load(place, threads)
     except ModelError as error:
         if model is None and os.environ.get(MODEL_VARIABLE):
-            raise _named_by_variable(error) from error
+            raise ModelError(f"{MODEL_VARIABLE}: {error}") from error
         raise
 
 
 def default_model() -> str:
-    """Folder or Hub name of the model to use where none is asked for.
-
-    Raises:
-        ModelError: an earlier release carried it.
-    """
+    """Folder or Hub name of the model to use where none is asked for."""
     named = os.environ.get(MODEL_VARIABLE)
-    if not named:
-        return str(bundled_model_path())
-    try:
-        return place_of(named)
-    except ModelError as error:
-        raise _named_by_variable(error) from error
+    return place_of(named) if named else str(bundled_model_path())
 
 
 def place_of(model: str | Path) -> str:
@@ -49,39 +37,14 @@ def place_of(model: str | Path) -> str:
 
     Args:
         model: folder, Hub name, or "pocket" for the bundled model, whatever the default is.
-
-    Raises:
-        ModelError: an earlier release carried it.
     """
-    if Path(model).exists():
-        return str(model)
-    if line := earlier_release(str(model)):
-        raise ModelError(f"the model {model} {line}")
-    return str(bundled_model_path()) if str(model) == BUNDLED else str(model)
-
-
-def earlier_release(model: str) -> str | None:
-    """For a model that an earlier release carried, what to do; otherwise None.
-
-    Args:
-        model: its id, or the name before the id's "@".
-    """
-    for model_id, release in EARLIER.items():
-        if model in (model_id, model_id.partition("@")[0]):
-            return (
-                f"is not in this release; promptlift {release} carries it: install that release, "
-                "or name the model's folder with --model"
-            )
-    return None
+    is_name = str(model) == BUNDLED and not Path(model).is_dir()
+    return str(bundled_model_path()) if is_name else str(model)
 
 
 def bundled_model_path() -> Path:
     """The folder of the model that the package carries."""
     return Path(__file__).parents[1] / "models" / BUNDLED
-
-
-def _named_by_variable(error: ModelError) -> ModelError:
-    return ModelError(f"{MODEL_VARIABLE}: {error}")
 
 
 def _load(place: str, threads: int | None) -> LoadedModel:
@@ -100,7 +63,6 @@ def _load_exported(folder: Path, threads: int | None) -> LoadedModel:
     from promptlift.improving.tokenizer_file import read_tokenizer
 
     manifest = Manifest.read(folder)
-    with ThreadPoolExecutor(1) as pool:  # loading a graph leaves Python to others
-        loading = pool.submit(onnx_engine, folder, manifest.family, threads=threads)
-        codec = Codec(read_tokenizer(folder / "tokenizer.json"), SpecialTokens(**manifest.tokens))
-    return LoadedModel(loading.result(), codec, manifest.card, manifest.model_id)
+    engine = onnx_engine(folder, manifest.family, threads=threads)
+    codec = Codec(read_tokenizer(folder / "tokenizer.json"), SpecialTokens(**manifest.tokens))
+    return LoadedModel(engine, codec, manifest.card, manifest.model_id)

@@ -85,6 +85,7 @@ class Job:
         checkpointing = self._checkpointing(preflight)
         set_seed(self.config.seed)
         start = self.start()
+        rounding = self._rounding(start)
         self._tell_unknown(start)
         if self.processes.main:
             copy_tokenizer(self.config, self.tokenizer_folder)
@@ -98,7 +99,6 @@ class Job:
             use_gradient_checkpointing(start.unwrapped)
         with memory_errors_explained(self.config, checkpointing):
             trainer, follow = self._trainer(start, validation, training)
-            rounding = self._rounding(start)
             if rounding is not None:
                 trainer.add_callback(rounding)
             with _signals(follow.handle_signal):
