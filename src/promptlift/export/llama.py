@@ -17,6 +17,7 @@ from onnx import TensorProto
 from promptlift.errors import ModelError
 from promptlift.export.builder import CONTRIB, GraphBuilder, Weights
 from promptlift.export.quantize import BITS, TABLE_BITS, Array, by_block
+from promptlift.improving.engines.onnx_llama import BITS as BITS_PROPERTY
 from promptlift.improving.engines.onnx_llama import POSITIONS
 
 SMALLEST_GAIN = 0.05  # of the largest; undoing a smaller one would enlarge errors of rounding
@@ -121,7 +122,10 @@ def decoder_graph(shape: LlamaShape, weights: Weights, precision: str) -> onnx.M
     logits = make_logits(newest)
     graph.candidates(logits, shape.vocab_size)
     model = graph.model("decoder")
-    onnx.helper.set_model_props(model, {POSITIONS: str(shape.positions)})
+    properties = {POSITIONS: str(shape.positions)}
+    if layers.bits is not None:
+        properties[BITS_PROPERTY] = str(layers.bits)
+    onnx.helper.set_model_props(model, properties)
     return model
 
 

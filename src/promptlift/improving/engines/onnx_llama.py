@@ -12,7 +12,8 @@ from promptlift.improving.engines.onnx_session import load_graph
 
 _POSITIONS = 4096  # of graphs that do not say it
 _OUTPUTS = {"logits": np.float32, "top_values": np.float32, "top_ids": np.int64}
-POSITIONS = "positions"  # among the graph's properties: tokens of a source and its result together
+# Among the graph's properties: tokens of a source and its result together, bits of a weight.
+POSITIONS, BITS = "positions", "bits"
 ROOM = 64  # tokens that a cache gets at a time, beyond those it holds
 
 
@@ -39,39 +40,64 @@ class LlamaEngine:
         self.vocab_size = self.sizes["logits"]
         found = self.session.get_modelmeta().custom_metadata_map
         self.positions = int(found.get(POSITIONS, _POSITIONS))
+        self.pairs_up = False
+        self.pairs_up = found.get(BITS) == "4" and self._sums_one_row_otherwise()
 
     def start(self, input_ids: IntArray, attention_mask: IntArray) -> "LlamaState":
         """Read sources, see `Engine.start`."""
         return LlamaState(self, input_ids, attention_mask)
+
+    def _sums_one_row_otherwise(self) -> bool:
+        """Whether a row alone gets other last bits than beside others.
+
+        Without VNNI, ONNX Runtime multiplies a single row by 4-bit weights in an order of its own.
+        """
+        rows = np.ones((2, 8), dtype=np.int64)
+        token = np.ones(2, dtype=np.int64)
+        alone, beside = (
+            self.start(rows[:count], rows[:count]).step(token[:count]).all() for count in (1, 2)
+        )
+        return not np.array_equal(alone[0], beside[0])
 
 
 class LlamaState:
     """Keys and values of each row, in buffers that a step writes to in place.
 
     A row's own lie together from its first token on, whatever its neighbours' lengths: its next
-    token overwrites what padding left there.
+    token overwrites what padding left there. Where the engine pairs up, a row that is alone has a
+    copy beside it.
     """
 
     def __init__(self, engine: LlamaEngine, input_ids: IntArray, attention_mask: IntArray) -> None:
         self._session, self._positions = engine.session, engine.positions
-        self._sizes = engine.sizes
+        self._sizes, self._pairs_up = engine.sizes, engine.pairs_up
         batch, tokens = input_ids.shape
         self._lengths = attention_mask.sum(axis=1, dtype=np.int32)
         size = (engine.layers, 2, batch, engine.heads, tokens + ROOM, engine.head_dim)
         self._hold(np.empty(size, dtype=np.float32))
         self._run(input_ids, self._lengths - 1, tokens)
+        self._count = batch
+        if self._pairs_up and batch == 1:
+            self.keep(np.zeros(1, dtype=np.int64))
 
     def step(self, tokens: IntArray) -> StepLogits:
         """Feed a token of each row, see `DecoderState.step`."""
         longest = int(self._lengths.max())
         if longest == self._caches.shape[4]:
             self._move(np.arange(len(self._lengths)))
-        found = self._run(tokens[:, None], self._lengths, longest + 1)
+        fed = np.resize(tokens, len(self._lengths))
+        found = self._run(fed[:, None], self._lengths, longest + 1)
         self._lengths = self._lengths + 1
-        return StepLogits(found["top_values"], found["top_ids"], lambda: found["logits"])
+        values, ids, logits = (
+            found[name][: self._count] for name in ("top_values", "top_ids", "logits")
+        )
+        return StepLogits(values, ids, lambda: logits)
 
     def keep(self, rows: IntArray) -> None:
         """Keep only these rows, see `DecoderState.keep`."""
+        self._count = len(rows)
+        if self._pairs_up and self._count == 1:
+            rows = np.repeat(rows, 2)
         self._lengths = self._lengths[rows]
         self._move(rows)
 

@@ -1,0 +1,168 @@
+"""Answers of an OpenAI-compatible chat endpoint, and what its errors mean."""
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from promptlift import __version__
+from promptlift.errors import ConfigError, MissingExtraError, ModelError
+from promptlift.llm.config import base_of
+
+_MAX_RESPONSE_BYTES = 1 << 20
+_RETRIED = {408, 409, 425, 429, *range(500, 600)}
+_ADDRESS = "the address, which usually ends with /v1, and the name of the model"
+_TO_CHECK = {  # after statuses that every request would meet
+    401: "the API key", 402: "the account's credit", 403: "what the API key allows",
+    404: _ADDRESS, 405: _ADDRESS, **dict.fromkeys(range(300, 400), "the address: it redirects"),
+}  # fmt: skip
+_NOT_UNDERSTOOD = {400, 415, 422, 501}
+_FORMAT = "response_format"
+
+
+class NoAnswer(Exception):
+    """A request without an answer.
+
+    Attributes:
+        wait_s: how long to wait before it is repeated; infinite where that is of no use.
+    """
+
+    def __init__(self, message: str, wait_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+class ChatEndpoint:
+    """An endpoint, which several threads may ask at once.
+
+    Args:
+        url: its address, which usually ends with /v1.
+        api_key: sent as a bearer token; no error repeats it.
+        timeout_s: seconds after which a request has failed.
+
+    Raises:
+        MissingExtraError: the extra `llm` is not installed.
+        ConfigError: the environment names a proxy that cannot be used.
+    """
+
+    def __init__(self, url: str, api_key: str | None, timeout_s: float) -> None:
+        try:
+            import httpx
+        except ImportError as error:
+            raise MissingExtraError("Asking a language model", "llm") from error
+        self.base, self._api_key, self._timeout_s = base_of(url), api_key, timeout_s
+        self._knows_formats = True
+        headers = {"Content-Type": "application/json", "User-Agent": f"promptlift/{__version__}"}
+        if api_key is not None:
+            headers["Authorization"] = f"Bearer {api_key}"
+        # No connection outlives its request: threads that nobody waits for could not close it.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        try:
+            # Redirects are not followed: that would take the key elsewhere.
+            self._client = httpx.Client(headers=headers, timeout=timeout_s, limits=limits)
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            raise ConfigError(f"the proxy that the environment names: {error}") from error
+
+    def ask(self, messages: Sequence[Mapping[str, str]], **options: Any) -> str:
+        """The answer to messages.
+
+        Args:
+            messages: role and content of each.
+            options: of the request, such as `model` and `max_tokens`. A server that does not
+                understand `response_format` is asked without it, from then on.
+
+        Raises:
+            NoAnswer: there is none this time.
+            ModelError: the endpoint refuses every request.
+        """
+        if not self._knows_formats:
+            options.pop(_FORMAT, None)
+        status, data, headers = self._sent(
+            "POST", "/chat/completions", {**options, "messages": list(messages)}
+        )
+        if status in _NOT_UNDERSTOOD and _FORMAT in options:
+            self._knows_formats = False
+            return self.ask(messages, **options)
+        if status != 200:
+            said = f"HTTP {status} {self._said(data)}".strip()
+            if what := _TO_CHECK.get(status):
+                raise ModelError(f"{self.base} refuses: {said}. Check {what}.")
+            again = status in _RETRIED
+            raise NoAnswer(said, _wait_s(headers.get("Retry-After")) if again else math.inf)
+        return self._text(data, options.get("max_tokens"))
+
+    def models(self) -> list[str]:
+        """The names of the models that the server offers.
+
+        Raises:
+            ModelError: it does not say.
+        """
+        try:
+            status, data, _ = self._sent("GET", "/models")
+            if status != 200:
+                raise NoAnswer(f"HTTP {status} {self._said(data)}".strip())
+            return [str(model["id"]) for model in json.loads(data)["data"]]
+        except NoAnswer as error:
+            raise ModelError(f"{self.base}/models: {error}") from error
+        except (ValueError, RecursionError, LookupError, TypeError) as error:
+            raise ModelError(f"{self.base}/models is no list of models") from error
+
+    def _sent(
+        self, method: str, path: str, body: Any = None
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        """Status, content and headers of the response to a request.
+
+        Raises:
+            NoAnswer: there is none, or it does not end in time.
+        """
+        import httpx
+
+        # As ASCII: JSON can name half a surrogate pair, which UTF-8 cannot.
+        content = None if body is None else json.dumps(body)
+        end, data = time.monotonic() + self._timeout_s, b""
+        try:
+            with self._client.stream(method, self.base + path, content=content) as response:
+                for part in response.iter_bytes():
+                    data += part
+                    if len(data) > _MAX_RESPONSE_BYTES:
+                        break
+                    if time.monotonic() > end:
+                        raise NoAnswer(f"no whole answer within {self._timeout_s:g} s")
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, OverflowError) as error:
+            raise NoAnswer(f"no answer: {self._said(repr(error).encode())}") from error
+        return response.status_code, data[:_MAX_RESPONSE_BYTES], response.headers
+
+    def _text(self, data: bytes, max_tokens: int | None) -> str:
+        """The text of a chat completion."""
+        try:
+            choice = json.loads(data)["choices"][0]
+            text, finish = choice["message"]["content"] or "", choice.get("finish_reason")
+            if isinstance(text, list):  # of parts
+                text = "".join(part["text"] for part in text if part.get("type") == "text")
+            if not isinstance(text, str):
+                raise TypeError
+        except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
+            raise NoAnswer(f"no chat completion: {self._said(data)}") from error
+        if finish in ("length", "content_filter"):
+            what = f"max_tokens, {max_tokens}" if finish == "length" else "a content filter"
+            raise NoAnswer(f"the answer was cut off by {what}", math.inf)
+        return text
+
+    def _said(self, data: bytes) -> str:
+        """What a server said, in one line and without the key, which some repeat."""
+        text = data.decode("utf-8", "replace")
+        with suppress(ValueError, RecursionError, LookupError, TypeError):
+            text = str(json.loads(text)["error"]["message"])
+        if self._api_key is not None:
+            text = text.replace(self._api_key, "***")
+        return "".join(char for char in " ".join(text.split()) if char.isprintable())[:200]
+
+
+def _wait_s(retry_after: str | None) -> float:
+    """The wait in seconds that a header `Retry-After` asks for; 0 where it names a date."""
+    try:
+        return max(0.0, float(retry_after or 0))
+    except ValueError:
+        return 0.0
