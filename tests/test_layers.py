@@ -17,8 +17,8 @@ FLOOR = {
     "picture_files", "picture_texts", "text_files", "delimited", "statistics", "progress",
     "options", "schema", "threads"}  # fmt: skip
 ROOMS = [
-    "prompts", "pairs", "improving", "export", "training", "world", "illustrating", "scoring",
-    "picking", "judging", "reporting", "experimenting",
+    "prompts", "llm", "pairs", "improving", "export", "training", "world", "illustrating",
+    "scoring", "picking", "judging", "reporting", "experimenting",
 ]  # fmt: skip
 DOORS = {"cli", "web"}
 

@@ -61,7 +61,7 @@ def improving(count: int, *, variants: int = 1, once: bool = False) -> dict[str,
     scores = improver.log_probability(sources, targets)
     found = {
         "prompts": kept,
-        "ids": improver.model.codec.encode_targets(kept),
+        "ids": improver.here.codec.encode_targets(kept),
         "log-probabilities": scores.tolist(),
     }
     if once:

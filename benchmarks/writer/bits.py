@@ -61,7 +61,7 @@ def main() -> None:
         if "paragraph" not in improver.card.forms:
             forms = {**DEFAULT_FORMS}
             improver.model = replace(
-                improver.model, card=replace(improver.card, modes=POCKET_MODES, forms=forms)
+                improver.here, card=replace(improver.card, modes=POCKET_MODES, forms=forms)
             )
         for name, pairs in sets.items():
             found = interval(

@@ -68,9 +68,9 @@ def test_int8_is_refused_when_it_costs_too_much(
     loaded = Improver.load(str(t5v11_folder), threads=1)
     rows = []
     for head in ("a cat", "a lighthouse", "an old castle"):
-        ids = torch.tensor([loaded.model.codec.tokenizer.encode(f"extend: {head}").ids])
+        ids = torch.tensor([loaded.here.codec.tokenizer.encode(f"extend: {head}").ids])
         answer = model.generate(ids, max_new_tokens=12, do_sample=False)[0].tolist()
-        text = loaded.model.codec.tokenizer.decode(answer) or "light"
+        text = loaded.here.codec.tokenizer.decode(answer) or "light"
         rows.append({"source": head, "target": text, "mode": "extend"})
     path = tmp_path / "own.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -28,7 +28,7 @@ def test_targets_of_like_length_share_a_batch(sources: list[list[int]]) -> None:
 
 
 def test_a_long_source_is_cut_and_still_ends(improver: Improver) -> None:
-    codec = improver.model.codec
+    codec = improver.here.codec
     text = "soft light, " * 600
     [whole], [cut] = codec.encode_targets([text]), codec.encode([text])
     assert len(whole) > MAX_SOURCE_TOKENS == len(cut)
@@ -36,7 +36,7 @@ def test_a_long_source_is_cut_and_still_ends(improver: Improver) -> None:
 
 
 def test_padding_is_masked(improver: Improver) -> None:
-    codec = improver.model.codec
+    codec = improver.here.codec
     rows = [[7, 8, 9], [5] * 11]
     input_ids, mask = codec.pad(rows)
     assert input_ids.shape == mask.shape == (2, 16)

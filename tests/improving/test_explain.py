@@ -25,10 +25,10 @@ def test_each_addition_has_a_reason(bundled: Improver) -> None:
 def test_the_lift_is_the_models_own_likelihood_over_that_after_others(bundled: Improver) -> None:
     [result] = bundled.improve("a lighthouse at night", seed=3)
     sources, target = [result.source, *OTHERS], ", ".join(result.additions)
-    rows = log_probabilities(bundled.model, sources, [target] * len(sources), mode="extend")
+    rows = log_probabilities(bundled.here, sources, [target] * len(sources), mode="extend")
     place = 0
     for phrase, reason in zip(result.additions, reasons(bundled, result), strict=True):
-        size = len(bundled.model.codec.tokenizer.encode(phrase, add_special_tokens=False).ids)
+        size = len(bundled.here.codec.tokenizer.encode(phrase, add_special_tokens=False).ids)
         own, *others = [np.exp(row[place : place + size].sum()) for row in rows]
         assert reason.lift == pytest.approx(own / np.mean(others), rel=1e-6)
         place += size + 1  # the comma

@@ -77,7 +77,7 @@ def test_rewriting_and_the_papers_decoding(improver: Improver) -> None:
         "a lighthouse", mode="rewrite", preset="paper", seed=1, max_new_tokens=60
     )
     assert result.mode == "rewrite"
-    [tokens] = improver.model.codec.encode([result.prompt])
+    [tokens] = improver.here.codec.encode([result.prompt])
     assert len(tokens) >= 20  # 39 at least were drawn
 
 
@@ -92,7 +92,7 @@ def test_log_probability_is_that_of_the_engine(improver: Improver) -> None:
 
 def test_long_targets_are_scored_whole(improver: Improver) -> None:
     long = "soft light, " * 150
-    assert len(improver.model.codec.tokenizer.encode(long)) > 512  # where prompts are cut
+    assert len(improver.here.codec.tokenizer.encode(long)) > 512  # where prompts are cut
     whole, longer = improver.log_probability(["a cat", "a cat"], [long, long + long])
     assert longer < 1.5 * whole
 

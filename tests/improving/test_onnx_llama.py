@@ -178,7 +178,7 @@ def test_the_improver_runs_it_and_the_manifest_names_its_family(quantized: Path)
     manifest = Manifest.read(quantized, verify=True)
     assert manifest.family == "llama"
     assert set(manifest.files) == {"decoder.onnx", "tokenizer.json"}
-    assert isinstance(load_model(quantized).engine, LlamaEngine)
+    assert isinstance(Improver.load(quantized).here.engine, LlamaEngine)
     improver = Improver.load(quantized, threads=1)
     prompts = ["a cat", "an old castle on a hill above the misty sea", "two dogs", "fruit"]
     together = [items[0].prompt for items in improver.improve_stream(prompts, seed=1)]
@@ -233,8 +233,8 @@ def test_parts_without_a_counterpart_are_refused(
 
 def test_a_text_beyond_the_last_position_is_one_line(quantized: Path) -> None:
     improver = Improver.load(quantized, threads=1)
-    assert isinstance(improver.model.engine, LlamaEngine)
-    most = improver.model.engine.positions
+    assert isinstance(improver.here.engine, LlamaEngine)
+    most = improver.here.engine.positions
     with pytest.raises(ConfigError, match=f"more than the {most} tokens"):
         improver.improve("a cat", min_new_tokens=most, max_new_tokens=most)
 

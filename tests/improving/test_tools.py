@@ -23,7 +23,7 @@ def test_each_prompt_has_its_own_seed_and_blank_ones_none(bundled: Improver) -> 
 
 
 def test_the_engine_runs_on_the_processor_alone() -> None:
-    engine = bundled_improver().model.engine
+    engine = bundled_improver().here.engine
     assert isinstance(engine, T5Engine)
     for session in (engine.encoder, engine.decoder):
         assert session.get_providers() == ["CPUExecutionProvider"]

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from promptlift.pairs.answers import check_answer, tidy_answer
+from promptlift.llm.answers import tidy_answer
+from promptlift.pairs.answers import check_answer
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from promptlift.errors import ConfigError, InputError, ModelError
+from promptlift.llm.config import base_of
 from promptlift.pairs import paraphrase as module
 from promptlift.pairs.config import ParaphraseConfig
 from promptlift.pairs.paraphrase import Paraphrase, paraphrase
@@ -175,7 +176,7 @@ def test_what_is_no_address_is_refused(url: str) -> None:
     "url", ["https://host/v1", "https://host/v1/", "https://host/v1/chat/completions"]
 )
 def test_the_endpoint_follows_from_any_form_of_the_address(url: str) -> None:
-    assert ParaphraseConfig(url=url, model="m").endpoint == "https://host/v1/chat/completions"
+    assert base_of(ParaphraseConfig(url=url, model="m").url) == "https://host/v1"
 
 
 def test_the_key_is_not_shown() -> None:
@@ -421,7 +422,7 @@ def test_a_refusal_of_the_service_stops_at_once(
     with pytest.raises(ModelError) as caught:
         list(ask(PROMPTS * 5, concurrency=2))
     text = str(caught.value)
-    assert text.startswith(f"{endpoint.url}/chat/completions refuses: HTTP {status} no way. Check ")
+    assert text.startswith(f"{endpoint.url} refuses: HTTP {status} no way. Check ")
     assert len(endpoint.asked) <= 4 and not ask.slept
 
 

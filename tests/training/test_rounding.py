@@ -93,7 +93,7 @@ def test_a_run_learns_and_its_export_has_the_loss_that_it_measured(
     assert manifest.check["loss_rounded"] != manifest.check["loss_pytorch"]
     improver = Improver.load(tmp_path / "out", threads=1)
     pairs = collect_pairs([calibration])
-    targets = improver.model.codec.encode_targets([pair.target for pair in pairs])
+    targets = improver.here.codec.encode_targets([pair.target for pair in pairs])
     loss = target_bits(improver, pairs).sum() / sum(map(len, targets)) * np.log(2)
     assert loss == pytest.approx(results["validation_loss"], rel=0.01)
 

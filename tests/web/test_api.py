@@ -476,8 +476,8 @@ class _Breaking:
     """The engine of a model, which fails over one prompt."""
 
     def __init__(self, improver: Improver) -> None:
-        self._engine = improver.model.engine
-        self._poison = improver.model.codec.encode([improver.card.prefix("extend") + "poison"])[0]
+        self._engine = improver.here.engine
+        self._poison = improver.here.codec.encode([improver.card.prefix("extend") + "poison"])[0]
         self.libraries, self.vocab_size = self._engine.libraries, self._engine.vocab_size
 
     def start(self, input_ids: Any, attention_mask: Any) -> Any:
@@ -493,7 +493,7 @@ def test_a_failure_is_500_for_its_own_request_alone(
 ) -> None:
     service = make(log_prompts=log_prompts)
     improver = service.batcher.improver
-    improver.model = replace(improver.model, engine=_Breaking(improver))
+    improver.model = replace(improver.here, engine=_Breaking(improver))
 
     async def ask_all() -> list[httpx.Response]:
         async with asking(service) as client:

@@ -11,6 +11,7 @@ from promptlift.cli.parameters import ModelName, Overwrite, Threads, arg, opt
 from promptlift.cli.showing import printer
 from promptlift.errors import ConfigError
 from promptlift.improving.config import ControlConfig, DecodingConfig
+from promptlift.llm.config import LLMConfig
 from promptlift.options import takes
 from promptlift.progress import progress
 from promptlift.tables import check_output_ending
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 @takes(DecodingConfig, "decoding", show_defaults=False)
 @takes(ControlConfig, "control")
+@takes(LLMConfig, "llm")
 def improve(
     prompts: Annotated[list[str] | None, arg("Prompts to improve.")] = None,
     input: Annotated[
@@ -37,6 +39,7 @@ def improve(
     ] = None,
     preset: Annotated[str | None, opt("paper: the paper's decoding.")] = None,
     model: ModelName = None,
+    llm: Any = None,
     decoding: Any = None,
     control: Any = None,
     negative: Annotated[str | None, opt("Negative prompt: given back, never improved.")] = None,
@@ -64,6 +67,8 @@ def improve(
       promptlift improve --input prompts.csv --column text --output improved.parquet
 
       cat prompts.txt | promptlift improve --input -
+
+      promptlift improve "a cat" --llm-url http://127.0.0.1:11434/v1 --model qwen3:4b
     """
     # A dash among the prompts reads standard input too, as elsewhere on a command line.
     files = [Path(name) for name in [*(input or []), *(p for p in prompts or [] if p == "-")]]
@@ -82,7 +87,7 @@ def improve(
         from promptlift.improving.batch import PromptSource
         from promptlift.improving.improver import Improver
 
-        improver = Improver.load(model, threads=threads)
+        improver = Improver.load(model, threads=threads, **llm)
         # Report wrong options now, not after reading a long file.
         session = improver.session(preset=preset, **options)
         mode = improver.card.mode(mode)

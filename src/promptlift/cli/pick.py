@@ -13,6 +13,7 @@ from promptlift.errors import ConfigError
 from promptlift.files import check_overwrites
 from promptlift.illustrating.config import IllustrationConfig
 from promptlift.improving.config import ControlConfig
+from promptlift.llm.config import LLMConfig
 from promptlift.options import takes
 from promptlift.picking.config import SEEDS, PickConfig
 from promptlift.scoring.pictures.config import PictureScoringConfig
@@ -25,6 +26,7 @@ _SCORES = ("clip", "preference", "aesthetic", "aesthetic_clip", "tie")
 
 
 @takes(PickConfig, "picking")
+@takes(LLMConfig, "llm")
 @takes(ControlConfig, "control", only=_CONTROLS)
 @takes(
     IllustrationConfig,
@@ -45,6 +47,7 @@ def pick(
         Path | None, opt("Also write the choices as pairs that train --pairs reads.")
     ] = None,
     model: ModelName = None,
+    llm: Any = None,
     threads: TorchThreads = None,
     score_device: Annotated[
         str | None, opt("Device of the metric's model [that of --device].")
@@ -91,7 +94,7 @@ def pick(
         from promptlift.scoring.pictures.preference_models import check_metrics
 
         check_metrics([config.metric], "clip")
-        improver = Improver.load(model, threads=threads)
+        improver = Improver.load(model, threads=threads, **llm)
         counts = pick_best(
             output,
             PromptSource(prompts=prompts or [], files=files, column=column, report=say),

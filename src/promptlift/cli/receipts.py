@@ -11,13 +11,17 @@ from promptlift.cli.door import FAILED, guarded, say
 from promptlift.cli.parameters import AsJson, Overwrite, arg, opt
 from promptlift.errors import InputError
 from promptlift.files import check_new
+from promptlift.llm.config import LLMConfig
+from promptlift.options import takes
 
 
+@takes(LLMConfig, "llm")
 def replay(
     receipt: Annotated[Path, arg("JSON of `improve --json`, or a PNG that carries a receipt.")],
     model: Annotated[
         str | None, opt("The model that made it [the default one].", "--model", "-m")
     ] = None,
+    llm: Any = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
     """Make an improvement again from its receipt, and say whether it is the same.
@@ -37,7 +41,7 @@ def replay(
         from promptlift.improving.receipts import replay as make_again
 
         receipts = read_receipts(receipt)
-        improver = Improver.load(model)
+        improver = Improver.load(model, **llm)
         for recorded in receipts:
             result = make_again(recorded, improver)
             different += not result.same
@@ -48,6 +52,8 @@ def replay(
             print(f"{'same' if result.same else 'DIFFERENT'}: {result.again.prompt}")
             if not result.same:
                 print(f"recorded:  {recorded.prompt}")
+                if improver.model.about:
+                    say("a server promises no answer twice; the cache repeats what it has kept")
             for name, (then, now) in result.versions.items():
                 say(f"{name} was {then} and is {now}")
     if different:

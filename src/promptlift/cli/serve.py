@@ -11,6 +11,7 @@ import typer
 from promptlift.cli.door import go_offline, guarded, say
 from promptlift.cli.parameters import ModelName, Port, Threads, opt
 from promptlift.errors import ConfigError, InputError, MissingExtraError
+from promptlift.llm.config import LLMConfig
 from promptlift.options import takes
 from promptlift.web.config import DEFAULT_IMAGE_MODEL, LOOPBACK, ServeConfig
 
@@ -27,6 +28,7 @@ Offline = Annotated[bool, typer.Option("--offline", help="Never reach for the ne
 
 
 @takes(ServeConfig, "settings", without=["token"])
+@takes(LLMConfig, "llm")
 def serve(
     port: Port = 8017,
     token_file: TokenFile = None,
@@ -37,6 +39,7 @@ def serve(
     image_size: Annotated[int | None, opt("Pixels of a picture's side [the model's].")] = None,
     offline: Offline = False,
     settings: Any = None,
+    llm: Any = None,
 ) -> None:
     """Serve the API: improved prompts and pictures over HTTP, described at /docs.
 
@@ -57,7 +60,7 @@ def serve(
         }  # fmt: skip
         listen(
             ServeConfig(token=read_token(token_file), **settings), port, image_model, drawing,
-            model=model, threads=threads,
+            model=model, threads=threads, llm=llm,
         )  # fmt: skip
 
 
@@ -69,6 +72,7 @@ def listen(
     *,
     model: str | None,
     threads: int | None,
+    llm: dict[str, Any],
     studio: bool = False,
     open_it: bool = False,
 ) -> None:
@@ -79,7 +83,7 @@ def listen(
         port: 0 for any that is free.
         image_model: what draws; "none" for no pictures.
         drawing: fields of `IllustrationConfig`.
-        model, threads: as in `Improver.load`.
+        model, threads, llm: as in `Improver.load`.
         studio: whether its pages are served too, and the log has warnings alone.
         open_it: whether a browser is to show them.
 
@@ -99,6 +103,7 @@ def listen(
         config,
         model=model,
         threads=threads,
+        llm=llm,
         image_model=None if image_model == "none" else image_model,
         drawing=drawing,
     )

@@ -5,11 +5,13 @@ from typing import Any
 from promptlift.cli.door import guarded
 from promptlift.cli.parameters import ModelName, NoOpen, Port, Threads
 from promptlift.cli.serve import ImageModel, Offline, TokenFile, listen, read_token
+from promptlift.llm.config import LLMConfig
 from promptlift.options import takes
 from promptlift.web.config import DEFAULT_IMAGE_MODEL, ServeConfig
 
 
 @takes(ServeConfig, "settings", only=["host", "allow_host"])
+@takes(LLMConfig, "llm")
 def studio(
     port: Port = 8016,
     token_file: TokenFile = None,
@@ -18,6 +20,7 @@ def studio(
     image_model: ImageModel = DEFAULT_IMAGE_MODEL,
     offline: Offline = False,
     settings: Any = None,
+    llm: Any = None,
     no_open: NoOpen = False,
 ) -> None:
     """Open the studio: improve prompts in the browser, while you type.
@@ -36,6 +39,7 @@ def studio(
             {"offline": offline},
             model=model,
             threads=threads,
+            llm=llm,
             studio=True,
             open_it=not no_open,
         )

@@ -45,19 +45,8 @@ class Constraints:
 
     def __init__(self, tokenizer: "Tokenizer", vocab_size: int, control: ControlConfig) -> None:
         self.tokenizer, self.vocab_size, self.control = tokenizer, vocab_size, control
-        style, liked = control.style, list(control.include)
-        if control.reference is not None:
-            first, rest = _manner(control.reference)
-            if not first and not rest:
-                raise ConfigError(
-                    f"reference is {control.reference!r}, which names no style, medium, light or "
-                    "other manner"
-                )
-            style = style or first
-            liked += rest
-        wishes = [style, *liked] if style else liked
-        # What is asked for is not unasked, wherever it comes.
-        self.asked = named_terms(term for text in wishes for term in find_terms(text))
+        style, liked = wishes_of(control)
+        self.asked = asked_terms(control)
         prose = control.form == "paragraph"
         opening = f", {style}." if prose else f"{style},"
         pieces = tokenizer.get_vocab()
@@ -155,6 +144,36 @@ class Constraints:
         """Tokens of texts as they stand at the beginning."""
         encoded = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [item.ids for item in encoded]
+
+
+def wishes_of(control: ControlConfig) -> tuple[str | None, list[str]]:
+    """The style that additions begin with, and the phrases that are wanted.
+
+    Raises:
+        ConfigError: `reference` names no style or manner.
+    """
+    style, liked = control.style, list(control.include)
+    if control.reference is not None:
+        first, rest = _manner(control.reference)
+        if not first and not rest:
+            raise ConfigError(
+                f"reference is {control.reference!r}, which names no style, medium, light or "
+                "other manner"
+            )
+        style = style or first
+        liked += rest
+    return style, liked
+
+
+def asked_terms(control: ControlConfig) -> frozenset[str]:
+    """Painters, styles and mediums that options ask for: they are not unasked, wherever they come.
+
+    Raises:
+        ConfigError: `reference` names no style or manner.
+    """
+    style, liked = wishes_of(control)
+    wishes = [style, *liked] if style else liked
+    return named_terms(term for text in wishes for term in find_terms(text))
 
 
 def _manner(prompt: str) -> tuple[str | None, list[str]]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from promptlift.improving.improver import Improver
 from promptlift.improving.likelihood import log_probabilities
+from promptlift.improving.model import LoadedModel
 from promptlift.prompts.lexicon.terms import find_terms, phrases
 from promptlift.prompts.reading import read
 from promptlift.prompts.units import SENTENCE, UNITS
@@ -66,7 +67,8 @@ def reasons(improver: Improver, improvement: Improvement) -> list[Reason]:
     additions, extends = improvement.additions, improvement.mode == "extend"
     form = "paragraph" if improvement.settings.get("form") == "paragraph" else "tags"
     learned = "extend" in improver.card.modes and form in improver.card.forms
-    weighed = extends and learned and bool(additions)
+    is_here = isinstance(improver.model, LoadedModel)  # a server gives no probabilities
+    weighed = extends and learned and is_here and bool(additions)
     lifts = _lifts(improver, improvement, form) if weighed else [None] * len(additions)
     asked = _asked_for(improvement)
     found = []
@@ -99,8 +101,8 @@ def _lifts(improver: Improver, improvement: Improvement, form: str) -> Sequence[
     target = unit.append(words, [added])[len(words) :] if unit is SENTENCE else added
     sources = [words, *OTHERS]
     targets = [target] * len(sources)
-    rows = log_probabilities(improver.model, sources, targets, mode="extend", form=form)
-    offsets = improver.model.codec.tokenizer.encode(target, add_special_tokens=False).offsets
+    rows = log_probabilities(improver.here, sources, targets, mode="extend", form=form)
+    offsets = improver.here.codec.tokenizer.encode(target, add_special_tokens=False).offsets
     logs = np.array(rows)  # [sources, tokens]
     result, start = [], len(target) - len(added)
     for phrase in improvement.additions:

@@ -1,59 +1,67 @@
 """Generation: what a model writes for prompts, in batches of one padded length."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from promptlift.improving.codec import batches
-from promptlift.improving.config import ControlConfig, DecodingConfig
+from promptlift.improving.codec import Codec, batches
+from promptlift.improving.config import DecodingConfig
+from promptlift.improving.constraints import Constraints
 from promptlift.improving.decoding.loop import Generated, generate
-from promptlift.improving.model import LoadedModel
+from promptlift.improving.engines.engine import Engine
+from promptlift.improving.manifest import ModelCard
+from promptlift.improving.writing import Source, Written
 
-
-@dataclass(frozen=True)
-class Source:
-    """What one result is generated from.
-
-    Attributes:
-        words: what the model reads, after the prefix of the mode.
-        terms: painters and styles that the prompt names, which are never banned.
-        used: phrases or words of earlier variants, which become less likely.
-        stream: its random numbers.
-    """
-
-    words: str
-    terms: frozenset[str]
-    used: tuple[str, ...]
-    stream: np.random.Generator
+# Batches of prompts that are sorted by length together: a larger window fills batches better.
+WINDOW_BATCHES = 16
 
 
 class Generator:
-    """A model with options that all its results share; `Session` describes the parameters."""
+    """A model on this machine with options that all its results share, as `Writer`.
+
+    Args:
+        engine, codec, card: the model's.
+        constraints: what the options ask for and ban.
+        decoding: how tokens are chosen.
+        batch_size: results that are decoded together.
+        given_up: called before each token; if it returns true, `GivenUp` is raised.
+    """
 
     def __init__(
         self,
-        model: LoadedModel,
+        engine: Engine,
+        codec: Codec,
+        card: ModelCard,
+        constraints: Constraints,
         decoding: DecodingConfig,
-        control: ControlConfig,
         *,
         batch_size: int,
         given_up: Callable[[], bool] | None = None,
     ) -> None:
-        self.model, self.decoding, self.given_up = model, decoding, given_up
-        self.form = control.form
-        self.batch_size, self.constraints = batch_size, model.constraints(control)
-        special = model.codec.special
+        self.engine, self.codec, self.card = engine, codec, card
+        self.constraints, self.decoding, self.given_up = constraints, decoding, given_up
+        self.batch_size, control = batch_size, constraints.control
+        self.form, special = control.form, codec.special
         # A model without padding or unknown pieces has its end token in their place.
         never = {special.pad, special.unk, special.decoder_start} - {special.eos}
         self._suppressed = np.array(sorted(never) if control.guards else [], dtype=np.int64)
 
-    def write(self, sources: Sequence[Source], mode: str) -> list[tuple[str, bool]]:
-        """A text for each source, and whether the model ended it itself."""
-        codec, prefix = self.model.codec, self.model.card.prefix(mode, self.form)
+    @property
+    def window(self) -> int:
+        """Results that are sorted by length together."""
+        return WINDOW_BATCHES * self.batch_size
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """Painters, styles and mediums that the options ask for."""
+        return self.constraints.asked
+
+    def write(self, sources: Sequence[Source], mode: str) -> list[Written]:
+        """A text for each source."""
+        codec, prefix = self.codec, self.card.prefix(mode, self.form)
         texts = [prefix + source.words for source in sources]
         encoded = codec.encode(texts)
-        results: dict[int, tuple[str, bool]] = {}
+        results: dict[int, Written] = {}
         for batch in batches(encoded, self.batch_size):
             # Each prompt is encoded once, however many of its variants are in the batch.
             distinct = {texts[place]: encoded[place] for place in batch}
@@ -65,7 +73,7 @@ class Generator:
                 self.constraints.forced if mode == "extend" else None,
             )
             for place, item in zip(batch, drawn, strict=True):
-                results[place] = (codec.decode(item.tokens), item.ended)
+                results[place] = Written(codec.decode(item.tokens), item.ended)
         return [results[place] for place in range(len(sources))]
 
     def _generate(
@@ -75,10 +83,10 @@ class Generator:
         sources: list[Source],
         forced: list[int] | None,
     ) -> list[Generated]:
-        special = self.model.codec.special
-        input_ids, mask = self.model.codec.pad(encoded)
+        special = self.codec.special
+        input_ids, mask = self.codec.pad(encoded)
         return generate(
-            self.model.engine,
+            self.engine,
             input_ids,
             mask,
             self.decoding,

@@ -4,18 +4,21 @@ import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from promptlift.errors import InputError
+from promptlift.errors import ConfigError, InputError
 from promptlift.improving.config import resolve_options
 from promptlift.improving.likelihood import log_probabilities
 from promptlift.improving.loading import load_model
 from promptlift.improving.manifest import ModelCard
 from promptlift.improving.model import LoadedModel
 from promptlift.improving.session import Ask, Session
+from promptlift.improving.writing import Model
+from promptlift.llm.config import LLMConfig
+from promptlift.options import known_in
 from promptlift.records import Improvement
 
 if TYPE_CHECKING:
@@ -35,25 +38,32 @@ class Improver:
     True
     """
 
-    def __init__(self, model: LoadedModel) -> None:
+    def __init__(self, model: Model) -> None:
         self.model = model
 
     @classmethod
-    def load(cls, model: str | Path | None = None, *, threads: int | None = None) -> "Improver":
+    def load(
+        cls, model: str | Path | None = None, *, threads: int | None = None, **llm: Any
+    ) -> "Improver":
         """Load a model.
 
         Args:
             model: an exported folder; a T5, FLAN-T5 or Llama as folder or Hub name (needs the
                 extra `train`); "pocket" for the bundled model; None for the one that the
-                environment variable PROMPTLIFT_MODEL names, or the bundled one.
+                environment variable PROMPTLIFT_MODEL names, or the bundled one. With `llm_url`
+                the name of a model on that server; "http://HOST/v1#NAME" says both at once.
             threads: processor threads to use; all cores where None.
+            llm: fields of `LLMConfig`: `llm_url`, the address of an OpenAI-compatible server whose
+                model is to write (needs the extra `llm`), `instruction` and the rest.
 
         Raises:
-            ConfigError: `threads` is below 1, or far above the number of processors.
+            ConfigError: `threads` is below 1, or far above the number of processors; the server has
+                several models and none is named, or an option of it cannot be used.
             ModelError: the model is missing, incomplete or of another kind.
             MissingExtraError: it is not exported, and PyTorch is not installed.
         """
-        return cls(load_model(model, threads=threads))
+        known_in(LLMConfig, llm, "loading a model")
+        return cls(load_model(model, threads=threads, llm=LLMConfig(**llm)))
 
     @property
     def card(self) -> ModelCard:
@@ -64,6 +74,17 @@ class Improver:
     def model_id(self) -> str:
         """`name@hash`, as records have it."""
         return self.model.model_id
+
+    @property
+    def here(self) -> LoadedModel:
+        """The model, where it is in this process.
+
+        Raises:
+            ConfigError: it is a server's.
+        """
+        if not isinstance(self.model, LoadedModel):
+            raise ConfigError(f"{self.model_id} is a server's model, which gives no probabilities")
+        return self.model
 
     @overload
     def improve(  # type: ignore[overload-overlap]  # a str is a sequence of them too
@@ -166,7 +187,10 @@ class Improver:
         """Natural-log probability of each target given its source, the end token included.
 
         This is the model's own probability, before temperature and other rules; float64 [targets].
+
+        Raises:
+            ConfigError: the model is a server's, which gives no probabilities.
         """
         mode = self.card.mode(mode)
-        found = log_probabilities(self.model, sources, targets, mode=mode, form=form)
+        found = log_probabilities(self.here, sources, targets, mode=mode, form=form)
         return np.array([tokens.sum() for tokens in found])

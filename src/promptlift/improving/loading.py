@@ -1,12 +1,15 @@
-"""Loading a model: the bundled one, an exported folder, or any other with PyTorch."""
+"""Loading a model: the bundled one, an exported folder, any other with PyTorch, or a server's."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from promptlift.errors import ModelError
 from promptlift.improving.codec import Codec, SpecialTokens
 from promptlift.improving.manifest import Manifest, is_exported
 from promptlift.improving.model import LoadedModel
+from promptlift.improving.writing import Model
+from promptlift.llm.config import URL_VARIABLE, LLMConfig
 from promptlift.threads import check_threads
 
 BUNDLED = "pocket"
@@ -14,8 +17,18 @@ BUNDLED = "pocket"
 MODEL_VARIABLE = "PROMPTLIFT_MODEL"
 
 
-def load_model(model: str | Path | None = None, *, threads: int | None = None) -> LoadedModel:
+def load_model(
+    model: str | Path | None = None,
+    *,
+    threads: int | None = None,
+    llm: LLMConfig = LLMConfig(),  # frozen
+) -> Model:
     """Load a model; `Improver.load` describes the parameters and the errors."""
+    if address := _address(model, llm):
+        from promptlift.improving.chat_model import ChatModel
+
+        url, name = address
+        return ChatModel(replace(llm, llm_url=url), name)
     check_threads(threads)
     place = default_model() if model is None else place_of(model)
     try:
@@ -24,6 +37,23 @@ def load_model(model: str | Path | None = None, *, threads: int | None = None) -
         if model is None and os.environ.get(MODEL_VARIABLE):
             raise ModelError(f"{MODEL_VARIABLE}: {error}") from error
         raise
+
+
+def _address(model: str | Path | None, llm: LLMConfig) -> tuple[str, str | None] | None:
+    """Address and name of a server's model, where one is asked for.
+
+    `http://HOST/v1#NAME` is one wherever a model is named. PROMPTLIFT_LLM_URL holds unless a model
+    of this machine is named.
+    """
+    name = os.environ.get(MODEL_VARIABLE) if model is None else str(model)
+    if name and "://" in name:
+        url, _, name = name.partition("#")
+        return url, name or None
+    if llm.llm_url:
+        return llm.llm_url, name
+    url = os.environ.get(URL_VARIABLE, "")
+    is_here = name is not None and (name == BUNDLED or Path(name).exists())
+    return (url, name) if url and not is_here else None
 
 
 def default_model() -> str:

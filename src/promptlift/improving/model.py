@@ -1,13 +1,15 @@
-"""A loaded model: every loader returns one, and everything that improves takes one."""
+"""A model that was loaded into this process: its engine, its tokenizer, its metadata."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
+from typing import Any
 
 from promptlift.improving.codec import Codec
-from promptlift.improving.config import ControlConfig
+from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.constraints import Constraints
 from promptlift.improving.engines.engine import Engine
+from promptlift.improving.generation import Generator
 from promptlift.improving.manifest import ModelCard
 
 _MOST_CONSTRAINTS = 8
@@ -34,3 +36,32 @@ class LoadedModel:
         """Makes the constraints for a config, and keeps those of the last few configs."""
         make = partial(Constraints, self.codec.tokenizer, self.engine.vocab_size)
         return lru_cache(_MOST_CONSTRAINTS)(make)
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Packages whose versions may change its results."""
+        return (*self.engine.libraries, "tokenizers")
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """Nothing: the id says all."""
+        return {}
+
+    def writer(
+        self,
+        decoding: DecodingConfig,
+        control: ControlConfig,
+        *,
+        batch_size: int,
+        given_up: Callable[[], bool] | None = None,
+    ) -> Generator:
+        """The model with options; `Generator` describes the parameters."""
+        return Generator(
+            self.engine,
+            self.codec,
+            self.card,
+            self.constraints(control),
+            decoding,
+            batch_size=batch_size,
+            given_up=given_up,
+        )

@@ -4,23 +4,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
+from typing import Any
 
 from promptlift.errors import ConfigError
 from promptlift.improving.checks import check_result
 from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.decoding.loop import random_stream
-from promptlift.improving.generation import Generator, Source
-from promptlift.improving.model import LoadedModel
 from promptlift.improving.repair import ATTEMPTS, others, repair, rewriting
 from promptlift.improving.selection import fit, select
+from promptlift.improving.writing import Model, Source
 from promptlift.prompts.clauses import new_clauses
 from promptlift.prompts.intent import Intent
 from promptlift.prompts.reading import Reading, check_prompt, read
 from promptlift.prompts.units import CLAUSE, SENTENCE, capitalized
 from promptlift.records import Dropped, Improvement
 
-# Batches of prompts that are sorted by length together: a larger window fills batches better.
-WINDOW_BATCHES = 16
 MOST_VARIANTS = 10_000  # of a prompt, all of which are held until the last one is there
 MOST_SEED = 2**64 - 1  # the largest of ComfyUI, whose seeds are the largest
 
@@ -65,6 +63,7 @@ class _Row:
     used: tuple[str, ...] = ()  # phrases or sentences of earlier variants
     notes: list[str] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
+    record: dict[str, Any] = field(default_factory=dict)  # of what was written
     result: Improvement | None = None
 
 
@@ -84,7 +83,7 @@ class Session:
 
     def __init__(
         self,
-        model: LoadedModel,
+        model: Model,
         *,
         decoding: DecodingConfig,
         control: ControlConfig,
@@ -96,11 +95,10 @@ class Session:
         self.model, self.batch_size = model, batch_size
         self.decoding, self.control = decoding, control
         model.card.prefix(model.card.mode(None), control.form)
-        self.generator = Generator(
-            model, decoding, control, batch_size=batch_size, given_up=given_up
-        )
+        self.writer = model.writer(decoding, control, batch_size=batch_size, given_up=given_up)
         self.settings = {
-            "versions": _versions(model.engine.libraries),
+            "versions": _versions(model.libraries),
+            **model.about,
             **asdict(decoding),
             **{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(control).items()},
         }
@@ -126,7 +124,7 @@ class Session:
         for ask in asks:
             window.append(ask)
             rows += ask.n
-            if rows >= WINDOW_BATCHES * self.batch_size:
+            if rows >= self.writer.window:
                 yield window
                 window, rows = [], 0
         if window:
@@ -148,7 +146,7 @@ class Session:
 
     def _rows_of(self, ask: Ask) -> list[_Row]:
         """The variants of a prompt; if it is better left alone, they have their results already."""
-        reading = read(ask.prompt, self.generator.constraints.asked)
+        reading = read(ask.prompt, self.writer.asked)
         reason = reading.reason_to_leave(limit=self.control.max_tokens, force=self.control.force)
         mode = self.model.card.mode(ask.mode)
         rows = [_Row(ask, reading, mode, variant) for variant in range(ask.n)]
@@ -212,7 +210,10 @@ class Session:
         self._extend(failed, "extend" if "extend" in self.model.card.modes else "rewrite")
 
     def _write(self, rows: list[_Row], mode: str, attempt: int = 0) -> list[tuple[_Row, str, bool]]:
-        """Each row with what the model writes for it, and whether the model ended the text."""
+        """Each row with what the model writes for it, and whether the model ended the text.
+
+        Rows for which it writes nothing are left as they are, with the reason.
+        """
         sources = [
             Source(
                 row.reading.words,
@@ -222,8 +223,15 @@ class Session:
             )
             for row in rows
         ]
-        written = self.generator.write(sources, mode)
-        return [(row, *found) for row, found in zip(rows, written, strict=True)]
+        found = []
+        for row, written in zip(rows, self.writer.write(sources, mode), strict=True):
+            row.notes += written.notes
+            row.record.update(written.record)
+            if written.text is None:
+                self._finish(row, row.ask.prompt, [])
+            else:
+                found.append((row, written.text, written.ended))
+        return found
 
     def _finish(self, row: _Row, prompt: str, additions: list[str]) -> None:
         control = self.control
@@ -243,7 +251,7 @@ class Session:
             notes=tuple(row.notes),
             negative=row.ask.negative,
             checks=checks,
-            settings=self.settings,
+            settings={**self.settings, **row.record},
         )
 
 
@@ -262,4 +270,4 @@ def _things(sentences: Sequence[str], reading: Reading) -> tuple[str, ...]:
 
 @lru_cache
 def _versions(libraries: tuple[str, ...]) -> Mapping[str, str]:
-    return {name: version(name) for name in ("promptlift", "numpy", "tokenizers", *libraries)}
+    return {name: version(name) for name in ("promptlift", "numpy", *libraries)}

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
+from promptlift.llm.config import wrong_url
 from promptlift.options import REQUIRED, check, option
 from promptlift.records import MODES
 
@@ -12,7 +13,6 @@ _UNFIT = (
 )
 FORMS = ("head", "bare")
 KEPT = ("offers", "words", "all")  # of targets
-_URL = re.compile(r"https?://(?:[\w.-]+|\[[\da-f:]+\])(?::\d{1,5})?(?:/[\w.~%/-]*)?", re.A)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,16 +99,9 @@ class ParaphraseConfig:
     def __post_init__(self) -> None:
         check(
             self,
-            ""
-            if _URL.fullmatch(self.url)
-            else f"url is {self.url!r} and must be like https://host/v1, without user or query",
+            wrong_url(self.url, "url"),
             "" if self.model.strip() else f"model is {self.model!r} and must be a name",
             ""
             if self.api_key is None or re.fullmatch(r"[!-~]+", self.api_key)
             else "api_key is empty or holds what no HTTP header may hold",
         )
-
-    @property
-    def endpoint(self) -> str:
-        """The address that requests go to."""
-        return self.url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"

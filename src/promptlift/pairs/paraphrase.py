@@ -1,23 +1,23 @@
 """Plain prompts from detailed ones, asked of any OpenAI-compatible chat endpoint."""
 
-import hashlib
 import json
 import logging
-import math
 import random
-import threading
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing.pool import AsyncResult, ThreadPool
+from multiprocessing.pool import AsyncResult
 from pathlib import Path
 from typing import Literal
 
-from promptlift.errors import InputError, ModelError
+from promptlift.errors import InputError
 from promptlift.files import writing
-from promptlift.pairs.answers import check_answer, tidy_answer
-from promptlift.pairs.chat import ChatEndpoint, NoAnswer
+from promptlift.llm.answers import tidy_answer
+from promptlift.llm.asking import Answer, Asker, Question
+from promptlift.llm.cache import key_of
+from promptlift.llm.endpoint import ChatEndpoint
+from promptlift.pairs.answers import check_answer
 from promptlift.pairs.config import ParaphraseConfig
 
 SCHEMA_VERSION = 1
@@ -29,8 +29,6 @@ INSTRUCTION = (
 )
 _WINDOW = 8  # prompts under way for each concurrent request
 _REPORT_EVERY = 500
-_MAX_FAILURES = 10  # prompts in succession, after which the endpoint is taken to be down
-_LONGEST_BACKOFF_S, _LONGEST_WAIT_S = 60.0, 600.0
 _LINE_START = b'{"schema_version": '
 _log = logging.getLogger(__name__)
 
@@ -83,139 +81,98 @@ def paraphrase(
             prompts in succession.
     """
     iterator, states = iter(prompts), Counter[str]()
-    window: deque[tuple[str, AsyncResult[Paraphrase]]] = deque()
-    under_way: dict[str, AsyncResult[Paraphrase]] = {}
-    workers = _Workers(config, journal, sleep, uniform)
+    window: deque[tuple[str, str, AsyncResult[Answer]]] = deque()
+    under_way: dict[str, AsyncResult[Answer]] = {}
+    kept = _Journal(journal, config)
+    asker = Asker(
+        ChatEndpoint(config.url, config.api_key, config.timeout_s),
+        kept,
+        concurrency=config.concurrency,
+        attempts=config.attempts,
+        max_requests=config.max_requests,
+        sleep=sleep,
+        uniform=uniform,
+    )
     try:
         while True:
             for prompt in islice(iterator, _WINDOW * config.concurrency - len(window)):
-                asked = [config.model, INSTRUCTION, config.max_words, prompt]
-                key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+                key = key_of([config.model, INSTRUCTION, config.max_words, prompt])
                 if key not in under_way:
-                    under_way[key] = workers.ask(prompt, key)
-                window.append((key, under_way[key]))
+                    kept.prompts[key] = prompt
+                    under_way[key] = asker.ask(_question(key, prompt, config))
+                window.append((key, prompt, under_way[key]))
             if window:
-                key, job = window.popleft()
-                result = workers.result(job)
+                key, prompt, job = window.popleft()
+                answer = asker.result(job)
+                assert answer is not None  # nobody gives up
+                result = _judged(prompt, answer, config)
                 under_way.pop(key, None)
                 states[result.state] += 1
                 yield result
             if not window or states.total() % _REPORT_EVERY == 0:
                 found = "".join(f", {count} {state}" for state, count in sorted(states.items()))
-                report(f"{states.total()} prompts{found}; {workers.requests} requests")
+                report(f"{states.total()} prompts{found}; {asker.requests} requests")
             if not window:
                 break
     finally:
-        workers.close()
+        asker.close()
 
 
-class _Workers:
-    """Threads that ask and keep the answers.
+def _question(key: str, prompt: str, config: ParaphraseConfig) -> Question:
+    """One message: the chat templates of some models know no system role."""
+    content = f"{INSTRUCTION.format(max_words=config.max_words)}\n\nPrompt: {prompt}"
+    return Question(
+        key,
+        [{"role": "user", "content": content}],
+        {
+            "model": config.model,
+            "max_tokens": config.max_tokens,
+            "temperature": config.temperature,
+        },
+    )
 
-    A pool of `multiprocessing`, whose threads are daemons: those of an executor would hold up the
-    exit of an interrupted program until their requests time out.
+
+def _judged(prompt: str, answer: Answer, config: ParaphraseConfig) -> Paraphrase:
+    """What an answer is worth."""
+    if answer.text is None:
+        state: Literal["failed", "not asked"] = "failed" if answer.asked else "not asked"
+        return Paraphrase(prompt=prompt, state=state, reason=answer.reason)
+    tidy = tidy_answer(answer.text)
+    reason = check_answer(prompt, tidy, config.max_words)
+    return Paraphrase(
+        prompt=prompt, state="refused" if reason else "accepted", answer=tidy, reason=reason
+    )
+
+
+class _Journal:
+    """A JSONL file of the answers, each appended when it arrives.
+
+    Attributes:
+        prompts: by the key of what is asked of each.
     """
 
-    def __init__(
-        self,
-        config: ParaphraseConfig,
-        journal: Path,
-        sleep: Callable[[float], object] | None,
-        uniform: Callable[[], float],
-    ) -> None:
-        self.requests = self._failures = 0
-        self._config, self._uniform = config, uniform
-        self._stop, self._lock = threading.Event(), threading.Lock()
-        self._sleep = sleep or self._stop.wait
-        self._fatal: BaseException | None = None  # after which asking on is of no use
-        self._endpoint = ChatEndpoint(config.endpoint, config.api_key, config.timeout_s)
-        self.answers = _read(journal)
-        self._file = journal.open("ab")
-        self._pool = ThreadPool(config.concurrency)
+    def __init__(self, path: Path, config: ParaphraseConfig) -> None:
+        self.prompts: dict[str, str] = {}
+        self._config, self._answers = config, _read(path)
+        self._file = path.open("ab")
 
-    def ask(self, prompt: str, key: str) -> "AsyncResult[Paraphrase]":
-        """Ask for a prompt as soon as a thread is free."""
-        return self._pool.apply_async(self._work, (prompt, key))
+    def get(self, key: str) -> str | None:
+        return self._answers.get(key)
 
-    def result(self, job: "AsyncResult[Paraphrase]") -> Paraphrase:
-        """Wait for a result, or raise what went wrong in any thread."""
-        while not (job.ready() or self._fatal):
-            job.wait(0.1)  # and then look again: another thread may have failed
-        if self._fatal:
-            raise self._fatal
-        return job.get()
-
-    def _judge(self, prompt: str, key: str) -> Paraphrase:
-        """What the answer kept under a key is worth."""
-        answer = tidy_answer(self.answers[key])
-        reason = check_answer(prompt, answer, self._config.max_words)
-        state: Literal["accepted", "refused"] = "refused" if reason else "accepted"
-        return Paraphrase(prompt=prompt, state=state, answer=answer, reason=reason)
+    def put(self, key: str, answer: str) -> None:
+        self._answers[key] = answer
+        prompt, config = self.prompts[key], self._config
+        row = {
+            "schema_version": SCHEMA_VERSION, "key": key, "model": config.model, "prompt": prompt,
+            "answer": answer, "reason": _judged(prompt, Answer(answer), config).reason,
+        }  # fmt: skip
+        # Plain ASCII: JSON can name half a surrogate pair, which UTF-8 cannot.
+        with writing(Path(self._file.name)):
+            self._file.write(json.dumps(row).encode() + b"\n")
+            self._file.flush()
 
     def close(self) -> None:
-        """Ask no more, wait for nobody, and close the journal."""
-        self._stop.set()
-        self._pool.terminate()
-        with self._lock:
-            self._file.close()
-
-    def _work(self, prompt: str, key: str) -> Paraphrase:
-        try:
-            return self._answer(prompt, key)
-        except BaseException as error:
-            self._fatal = self._fatal or error
-            self._stop.set()  # here, before another thread of the pool asks on
-            raise
-
-    def _answer(self, prompt: str, key: str) -> Paraphrase:
-        if key in self.answers:
-            return self._judge(prompt, key)
-        config, trouble, wait_s = self._config, "", 0.0
-        for attempt in range(config.attempts):
-            with self._lock:
-                if self._stop.is_set() or self.requests == config.max_requests:
-                    reason = f"max_requests, {config.max_requests}, is used up"
-                    return Paraphrase(prompt=prompt, state="not asked", reason=reason)
-                self.requests += 1
-            try:
-                raw = self._endpoint.ask(
-                    f"{INSTRUCTION.format(max_words=config.max_words)}\n\nPrompt: {prompt}",
-                    model=config.model,
-                    max_tokens=config.max_tokens,
-                    temperature=config.temperature,
-                )
-                return self._keep(prompt, key, raw)
-            except NoAnswer as error:
-                trouble, wait_s = str(error), error.wait_s
-            if wait_s > _LONGEST_WAIT_S or attempt + 1 == config.attempts:
-                break
-            backoff = min(2.0**attempt, _LONGEST_BACKOFF_S) * (0.5 + self._uniform() / 2)
-            self._sleep(max(wait_s, backoff))
-        with self._lock:
-            # Where others were answered, one that is not to be asked again is a prompt's own fault.
-            self._failures += wait_s < math.inf or not self.answers
-        if self._failures >= _MAX_FAILURES:
-            raise ModelError(
-                f"{config.endpoint} failed for {self._failures} prompts in succession, the "
-                f"last time with: {trouble}. Answers are kept; mend it, then run again to go on."
-            )
-        return Paraphrase(prompt=prompt, state="failed", reason=trouble)
-
-    def _keep(self, prompt: str, key: str, raw: str) -> Paraphrase:
-        with self._lock:
-            self._failures = 0
-            self.answers[key] = raw
-            result = self._judge(prompt, key)
-            row = {
-                "schema_version": SCHEMA_VERSION, "key": key, "model": self._config.model,
-                "prompt": prompt, "answer": raw, "reason": result.reason,
-            }  # fmt: skip
-            if not self._file.closed:
-                # Plain ASCII: JSON can name half a surrogate pair, which UTF-8 cannot.
-                with writing(Path(self._file.name)):
-                    self._file.write(json.dumps(row).encode() + b"\n")
-                    self._file.flush()
-        return result
+        self._file.close()
 
 
 def _read(path: Path) -> dict[str, str]:

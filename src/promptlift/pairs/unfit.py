@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 
-from promptlift.pairs.answers import is_preface, is_refusal
+from promptlift.llm.answers import is_preface, is_refusal
 from promptlift.prompts.syntax import parse
 
 # What spreadsheets and scripts write where there is no text.

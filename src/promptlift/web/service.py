@@ -1,9 +1,11 @@
 """What all routes share."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from promptlift.improving.improver import Improver
+from promptlift.improving.model import LoadedModel
 from promptlift.web.batcher import Batcher
 from promptlift.web.config import ServeConfig
 from promptlift.web.picture_jobs import PictureJobs
@@ -30,6 +32,7 @@ class Service:
         *,
         model: str | None = None,
         threads: int | None = None,
+        llm: Mapping[str, Any] | None = None,
         image_model: str | None = None,
         drawing: dict[str, Any] | None = None,
     ) -> "Service":
@@ -38,7 +41,7 @@ class Service:
         Args:
             config: what the server allows.
             model: as in `Improver.load`.
-            threads: as in `Improver.load`.
+            threads, llm: as in `Improver.load`.
             image_model: as in `Illustrator.load`; None where the server does not draw.
             drawing: fields of `IllustrationConfig`.
 
@@ -47,9 +50,10 @@ class Service:
             ConfigError: an option cannot be used.
         """
         pictures = PictureJobs(image_model, drawing or {}, max_jobs=config.max_jobs)
-        improver = Improver.load(model, threads=threads)
-        # Word lists are read with the first prompt: no caller should wait for that.
-        improver.improve("a cat", max_new_tokens=1)
+        improver = Improver.load(model, threads=threads, **(llm or {}))
+        if isinstance(improver.model, LoadedModel):
+            # Word lists are read with the first prompt: no caller should wait for that.
+            improver.improve("a cat", max_new_tokens=1)
         return cls(
             config,
             Batcher(

@@ -111,10 +111,10 @@ def test_a_word_does_not_grow_where_the_next_one_is_banned(likeliest: str, grows
 @pytest.mark.parametrize("phrase", ["4K", "High detail", "as if painted", "car on a hill"])
 def test_a_piece_of_a_painters_name_bans_no_other_word(bundled: Improver, phrase: str) -> None:
     """Each begins with a piece with which a painter or an unsafe word begins."""
-    rule = bundled.model.constraints(ControlConfig(styles="free")).rule([(frozenset(), ())])
+    rule = bundled.here.constraints(ControlConfig(styles="free")).rule([(frozenset(), ())])
     assert rule is not None
-    [tokens] = bundled.model.codec.encode([phrase])
-    ids = np.arange(bundled.model.engine.vocab_size)[None]
+    [tokens] = bundled.here.codec.encode([phrase])
+    ids = np.arange(bundled.here.engine.vocab_size)[None]
     for token in tokens:
         scores: FloatArray = np.zeros(ids.shape, dtype=np.float32)
         rule.adjust(scores, ids, np.array([0]))

@@ -1,0 +1,224 @@
+"""A language model behind an OpenAI-compatible address as what writes improvements."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from promptlift.errors import ConfigError, InputError
+from promptlift.improving.config import ControlConfig, DecodingConfig
+from promptlift.improving.constraints import asked_terms, wishes_of
+from promptlift.improving.decoding.loop import GivenUp
+from promptlift.improving.manifest import ModelCard
+from promptlift.improving.writing import Source, Written
+from promptlift.llm.asking import Asker, Question
+from promptlift.llm.cache import Cache, Nothing, cache_path, key_of
+from promptlift.llm.cleaning import cleaned
+from promptlift.llm.config import LLMConfig, api_key, base_of
+from promptlift.llm.endpoint import ChatEndpoint
+from promptlift.records import FORMS, MODES
+
+# What measured best: see docs/lab-log.md.
+DECODING = {"temperature": 0.7, "top_p": 0.95}
+_WISHES = "{wishes}"
+_LENGTHS = {
+    "tags": {"short": "Write 2 or 3 phrases.", "medium": "", "long": "Write 8 to 12 phrases."},
+    "paragraph": {
+        "short": "Write at most 40 words.", "medium": "Write 45 to 80 words.",
+        "long": "Write 90 to 130 words.",
+    },
+}  # fmt: skip
+
+
+class ChatModel:
+    """A model of a server, as `writing.Model`.
+
+    Args:
+        config: the server, and how it is asked.
+        model: its name there; None where the server has one alone.
+
+    Raises:
+        ConfigError: the server has several models and none is named, or an option cannot be used.
+        InputError: the file with the instruction cannot be read.
+        ModelError: no model is named, and the server does not say which it has.
+        MissingExtraError: the extra `llm` is not installed.
+    """
+
+    libraries = ("httpx",)
+
+    def __init__(self, config: LLMConfig, model: str | None) -> None:
+        assert config.llm_url is not None
+        self.config, self.base = config, base_of(config.llm_url)
+        self.endpoint = ChatEndpoint(self.base, api_key(self.base), config.llm_timeout_s)
+        self.name = model or _only(self.endpoint)
+        self.instructions = _instructions(config.instruction)
+        self.card = ModelCard(
+            name=self.name,
+            modes=dict.fromkeys(MODES, ""),
+            forms=dict.fromkeys(FORMS, ""),
+            decoding=DECODING,
+        )
+
+    @property
+    def model_id(self) -> str:
+        """Name, and a hash over address, name and instructions."""
+        return f"{self.name}@{key_of([self.base, self.name, self.instructions])[:12]}"
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """The server, the model's name there, and the hash of each instruction."""
+        hashes = {name: _hash(text) for name, text in self.instructions.items()}
+        return {"llm": {"url": self.base, "model": self.name, "instructions": hashes}}
+
+    @cached_property
+    def asker(self) -> Asker:
+        """Threads that ask, for as long as the model is used."""
+        kept = Cache(cache_path()) if self.config.llm_cache else Nothing()
+        return Asker(
+            self.endpoint,
+            kept,
+            concurrency=self.config.llm_concurrency,
+            attempts=self.config.llm_attempts,
+        )
+
+    def writer(
+        self,
+        decoding: DecodingConfig,
+        control: ControlConfig,
+        *,
+        batch_size: int,
+        given_up: Callable[[], bool] | None = None,
+    ) -> "ChatWriter":
+        """The model with options; a batch is as large as the prompts that are asked about."""
+        return ChatWriter(self, decoding, control, given_up)
+
+
+class ChatWriter:
+    """A model of a server with options that all its results share, as `writing.Writer`."""
+
+    def __init__(
+        self,
+        model: ChatModel,
+        decoding: DecodingConfig,
+        control: ControlConfig,
+        given_up: Callable[[], bool] | None,
+    ) -> None:
+        self.model, self.decoding, self.control = model, decoding, control
+        self.given_up, self.asked = given_up, asked_terms(control)
+        self._prose = control.form == "paragraph"
+        # So that results are kept soon: those of a window come when its last one is there.
+        self.window = 8 * model.config.llm_concurrency
+
+    def write(self, sources: Sequence[Source], mode: str) -> list[Written]:
+        """An answer for each source; none where none can be used."""
+        jobs = [self.model.asker.ask(self._question(source, mode)) for source in sources]
+        found = []
+        for source, job in zip(sources, jobs, strict=True):
+            answer = self.model.asker.result(job, self.given_up)
+            if answer is None:
+                raise GivenUp
+            if answer.text is None:
+                found.append(Written(None, notes=(f"left as it is: {answer.reason}",)))
+                continue
+            record = {"answer": _hash(answer.text)}
+            text = cleaned(answer.text, source.words, field=_field(mode), prose=self._prose)
+            if text.text is None:
+                notes = tuple(f"left as it is: {note}" for note in text.notes)
+                found.append(Written(None, notes=notes, record=record))
+            else:
+                found.append(Written(text.text, notes=text.notes, record=record))
+        return found
+
+    def _question(self, source: Source, mode: str) -> Question:
+        decoding, config = self.decoding, self.model.config
+        content = f"{self._instruction(mode, source.used)}\n\nPrompt: {source.words}"
+        options: dict[str, Any] = {
+            "model": self.model.name,
+            "seed": int(source.stream.integers(2**31)),
+            "temperature": decoding.temperature if decoding.do_sample else 0.0,
+            "top_p": decoding.top_p,
+            "max_tokens": config.llm_tokens,
+            "response_format": _format(mode, prose=self._prose),
+        }
+        if config.keep_alive is not None:
+            options["keep_alive"] = config.keep_alive
+        # One message: the chat templates of some models know no system role.
+        messages = [{"role": "user", "content": content}]
+        asked = {name: value for name, value in options.items() if name != "keep_alive"}
+        return Question(key_of([self.model.base, messages, asked]), messages, options)
+
+    def _instruction(self, mode: str, used: Sequence[str]) -> str:
+        """What the model is told before the prompt."""
+        text = self.model.instructions[f"{mode}-{self.control.form}"]
+        wishes = " ".join(filter(None, [*_wishes(self.control), _other_than(used)]))
+        if _WISHES not in text:
+            return f"{text.strip()} {wishes}".strip()
+        return text.replace(_WISHES, wishes).replace(" \n", "\n").strip()
+
+
+def _wishes(control: ControlConfig) -> list[str]:
+    """What the options ask for, in sentences."""
+    style, liked = wishes_of(control)
+    found = []
+    if control.length is not None:
+        found.append(_LENGTHS[control.form][control.length])
+    if style:
+        found.append(f"The style is {style}.")
+    if liked:
+        found.append(f"Work in, where it fits: {', '.join(liked)}.")
+    if control.avoid:
+        found.append(f"Never use: {', '.join(control.avoid)}.")
+    return found
+
+
+def _other_than(used: Sequence[str]) -> str:
+    return f"Think of something else than: {', '.join(used)}." if used else ""
+
+
+def _field(mode: str) -> str:
+    return "additions" if mode == "extend" else "prompt"
+
+
+def _format(mode: str, *, prose: bool) -> dict[str, Any]:
+    """The JSON that servers with structured output are asked for."""
+    text = {"type": "string"}
+    value = {"type": "array", "items": text} if mode == "extend" and not prose else text
+    schema = {
+        "type": "object", "properties": {_field(mode): value}, "required": [_field(mode)],
+        "additionalProperties": False,
+    }  # fmt: skip
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": "improvement", "strict": True, "schema": schema},
+    }
+
+
+@lru_cache
+def _instructions(own: str | None) -> Mapping[str, str]:
+    """The instruction by mode and form; one's own is the same for all."""
+    names = [f"{mode}-{form}" for mode in MODES for form in FORMS]
+    if own is None:
+        folder = files("promptlift.llm") / "instructions"
+        return {name: (folder / f"{name}.txt").read_text(encoding="utf-8") for name in names}
+    try:
+        text = Path(own).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the instruction {own} cannot be read: {error}") from error
+    if not text.strip():
+        raise InputError(f"the instruction {own} is empty")
+    return dict.fromkeys(names, text)
+
+
+def _only(endpoint: ChatEndpoint) -> str:
+    """The one model of a server."""
+    names = endpoint.models()
+    if len(names) == 1:
+        return names[0]
+    found = ", ".join(names) or "none"
+    raise ConfigError(f"name a model of {endpoint.base} with --model; it has: {found}")
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,1 @@
+"""Language models behind an OpenAI-compatible address: asking them, and reading what they say."""

@@ -1,0 +1,76 @@
+"""Answers of language models on disk: what was asked once is not asked again."""
+
+import hashlib
+import json
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from promptlift.errors import InputError
+
+_MOST = 100_000  # answers; the oldest go first
+_TABLE = "create table if not exists answers (key text primary key, answer text not null)"
+
+
+def key_of(asked: Any) -> str:
+    """A key for all that decides an answer, as plain JSON types."""
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def cache_path() -> Path:
+    """Where answers are kept: below XDG_CACHE_HOME, or what the system has in its place."""
+    local = os.environ.get("LOCALAPPDATA") if os.name == "nt" else None
+    base = os.environ.get("XDG_CACHE_HOME") or local
+    return (Path(base) if base else Path.home() / ".cache") / "promptlift" / "answers.sqlite"
+
+
+class Nothing:
+    """Keeps no answers."""
+
+    def get(self, key: str) -> None:
+        return None
+
+    def put(self, key: str, answer: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Cache:
+    """A SQLite file, which several processes may share.
+
+    Raises:
+        InputError: the file is another one, or cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._writes = path, 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._base = sqlite3.connect(path, timeout=30, check_same_thread=False)
+            self._base.execute("pragma journal_mode=wal")
+            self._base.execute("pragma synchronous=normal")
+            self._base.execute(_TABLE)
+            self._base.commit()
+        except (OSError, sqlite3.Error) as error:
+            raise InputError(
+                f"{path} cannot keep answers: {error}. Delete it, or pass --no-llm-cache."
+            ) from error
+
+    def get(self, key: str) -> str | None:
+        """The answer of a key."""
+        row = self._base.execute("select answer from answers where key = ?", (key,)).fetchone()
+        return row and str(row[0])
+
+    def put(self, key: str, answer: str) -> None:
+        """Keep an answer; on a full disk it is not kept, which costs a request another time."""
+        with suppress(sqlite3.OperationalError, UnicodeEncodeError), self._base:
+            self._base.execute("insert or replace into answers values (?, ?)", (key, answer))
+            self._writes += 1
+            if self._writes % 1000 == 1:
+                newest = "select rowid from answers order by rowid desc limit ?"
+                self._base.execute(f"delete from answers where rowid not in ({newest})", (_MOST,))
+
+    def close(self) -> None:
+        self._base.close()

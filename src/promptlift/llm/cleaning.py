@@ -1,0 +1,168 @@
+"""The text that an answer is about, without all that language models put around it."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from promptlift.llm.answers import is_refusal, tidy_answer
+from promptlift.prompts.language import foreign_language
+
+MOST_WORDS = 400  # of an answer; more is no prompt
+_REASONING = "think|thinking|reasoning|thought|reflection|seed:think"
+_THOUGHT = re.compile(rf"<({_REASONING})>.*?</\1>|\[THINK\].*?\[/THINK\]", re.DOTALL | re.I)
+# Chat templates open the reasoning themselves, so that only its end is in the answer.
+_THOUGHT_END = re.compile(rf".*(?:</(?:{_REASONING})>|\[/THINK\])", re.DOTALL | re.I)
+_THOUGHT_START = re.compile(rf"(?:<(?:{_REASONING})>|\[THINK\]).*", re.DOTALL | re.I)
+_CHANNEL = re.compile(r".*<\|channel\|>final(?:\s*<\|constrain\|>\w+)?<\|message\|>", re.DOTALL)
+_TOKEN = re.compile(r"<\|[\w-]+\|>|</?s>|<end_of_turn>|<eos>")
+_FENCE = re.compile(r"```[\w-]*[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL)
+# "Here is the improved prompt:", "Sure!", "Prompt:" at the beginning, on a line of its own or not.
+_LEAD = re.compile(
+    r"(?:(?:sure|certainly|of course|absolutely|okay|ok|great|yes)\b[^\n:]{0,60}[!.:,]\s+(?=\S))?"
+    r"(?:(?:here(?: is|'s|’s| are)|below (?:is|are)|this is|i(?:'ve| have))[^\n:]{0,100}:\s*"
+    r"|(?:\*\*|#+ *)?(?:[\w-]+ ){0,4}(?:prompt|version|phrases|additions|answer|output|"
+    r"paragraph|details|rewrite|option|tags|description)(?: ?\d+)?:?(?:\*\*)?:\s*)?",
+    re.IGNORECASE,
+)
+# What follows an answer: offers to go on, and explanations.
+_TRAIL = re.compile(
+    r"\n\s*(?:[*_(#>-]*\s*)?(?:let me know|i hope|hope this|feel free|would you like|notes?\b|"
+    r"explanation\b|this (?:prompt|version)|these (?:phrases|details|additions)|why this|"
+    r"changes\b|key (?:changes|improvements)|negative prompt|if you)\b.*",
+    re.DOTALL | re.IGNORECASE,
+)
+_ITEM = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,2}[.):]|option \d+[.:)]|#+ *option \d+:?)\s+", re.I)
+_LONG_ITEM = 9  # words; a list of such items is one of whole candidates, not of phrases
+_BLANKS = re.compile(r"\s+")
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What is left of an answer.
+
+    Attributes:
+        text: on one line; None where nothing can be used.
+        notes: what was taken off, or why nothing can be used.
+    """
+
+    text: str | None
+    notes: tuple[str, ...] = ()
+
+
+def cleaned(answer: str, source: str, *, field: str, prose: bool) -> Cleaned:
+    """The text that an answer is about.
+
+    Taken off are reasoning, closed or not, marks of chat templates, fences, JSON around it,
+    prefaces, explanations after it, marks of lists, further candidates, and quotation marks.
+    Nothing is left of a refusal, an answer in another language than the source, one that is empty
+    or has more than `MOST_WORDS` words.
+
+    Args:
+        answer: as the server gave it.
+        source: the prompt.
+        field: of the JSON object that was asked for, whose value is a text or a list of texts.
+        prose: whether the text has sentences; otherwise lines are phrases.
+    """
+    notes: list[str] = []
+
+    def tell(name: str, before: str, after: str) -> str:
+        if after.strip() != before.strip():
+            notes.append(name)
+        return after.strip()
+
+    text = tell("reasoning", answer, _without_reasoning(answer))
+    if not text and answer.strip():
+        return Cleaned(None, ("the answer holds reasoning alone",))
+    text = tell("marks of a chat", text, _TOKEN.sub("", text))
+    text = tell("a fence", text, _within_fence(text))
+    found = _from_json(text, field)
+    if found is None and text[:1] in ("{", "["):
+        return Cleaned(None, ("the answer is JSON that cannot be read",))
+    if found is not None:
+        text = found
+    else:
+        if is_refusal(text):
+            return Cleaned(None, ("the model declines",))
+        text = tell("what follows the answer", text, _TRAIL.sub("", text))
+        text = tell("a preface", text, _LEAD.sub("", text, count=1))
+        text = _one_of_list(text, tell, prose=prose)
+    text = _BLANKS.sub(" ", text).strip()
+    ending = text[-1:] if text.endswith((".", "!", "?")) and prose else ""
+    tidied = tidy_answer(text)
+    if tidied + "." != text:
+        tell("quotation marks or a label", text, tidied)
+    text = tidied + (ending if tidied and not tidied.endswith((".", "!", "?", '."')) else "")
+    if reason := _unusable(text, source):
+        return Cleaned(None, (reason,))
+    taken = (f"taken off the answer: {', '.join(notes)}",) if notes else ()
+    return Cleaned(text, taken)
+
+
+def _unusable(text: str, source: str) -> str | None:
+    """Why a text is no prompt."""
+    if not any(char.isalnum() for char in text):
+        return "the answer is empty"
+    if is_refusal(text):
+        return "the model declines"
+    if (count := len(text.split())) > MOST_WORDS:
+        return f"the answer has {count} words, more than {MOST_WORDS}"
+    language = foreign_language(text)
+    if language and foreign_language(source) is None:
+        return f"the answer looks like {language}"
+    return None
+
+
+def _without_reasoning(text: str) -> str:
+    if _CHANNEL.match(text):
+        text = _CHANNEL.sub("", text)
+    text = _THOUGHT.sub("", text)
+    text = _THOUGHT_END.sub("", text)
+    return _THOUGHT_START.sub("", text)
+
+
+def _within_fence(text: str) -> str:
+    """What the first fence holds, where there is one."""
+    found = _FENCE.search(text)
+    return found[1] if found and found[1].strip() else text
+
+
+def _from_json(text: str, field: str) -> str | None:
+    """The text in a JSON object or list; None where there is none."""
+    start = min((at for at in (text.find("{"), text.find("[")) if at >= 0), default=-1)
+    if start != 0:
+        return None
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return _text_of(value, field)
+
+
+def _text_of(value: Any, field: str) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        parts = [found for item in value if (found := _text_of(item, field))]
+        return ", ".join(part.strip().rstrip(",") for part in parts)
+    if isinstance(value, dict):
+        if field in value:
+            return _text_of(value[field], field)
+        texts: list[Any] = [item for item in value.values() if isinstance(item, str | list)]
+        return _text_of(texts[0], field) if len(value) == 1 and texts else None
+    return None
+
+
+def _one_of_list(text: str, tell: Callable[[str, str, str], str], *, prose: bool) -> str:
+    """One text out of several lines: the phrases of a list, or its first candidate."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    items = [_ITEM.sub("", line) for line in lines if _ITEM.match(line)]
+    if len(items) < 2:
+        if len(lines) < 2:
+            return _ITEM.sub("", text)
+        # Prose may have several paragraphs; of phrases, later lines are another candidate or talk.
+        return text if prose else tell("further lines", text, lines[0])
+    if prose or sum(len(item.split()) for item in items) > _LONG_ITEM * len(items):
+        return tell("further candidates", text, items[0])
+    return tell("marks of a list", text, ", ".join(item.rstrip(",;.") for item in items))

@@ -1,0 +1,88 @@
+"""Settings of asking a language model, and which key goes where."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from promptlift.errors import ConfigError
+from promptlift.options import check, option
+
+URL_VARIABLE, KEY_VARIABLE = "PROMPTLIFT_LLM_URL", "PROMPTLIFT_LLM_API_KEY"
+_VENDOR = "https://api.openai.com/v1"
+_URL = re.compile(r"https?://(?:[\w.-]+|\[[\da-f:]+\])(?::\d{1,5})?(?:/[\w.~%/-]*)?", re.A)
+_KEY = re.compile(r"[!-~]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LLMConfig:
+    """Which server writes in place of a model on this machine, and how it is asked."""
+
+    llm_url: str | None = option(
+        None,
+        "Let a language model write: the address of an OpenAI-compatible server, as "
+        "http://127.0.0.1:11434/v1, of which --model names a model.",
+        shown=URL_VARIABLE,
+    )
+    instruction: str | None = option(
+        None, "File with the instruction to the language model.", shown="ours, by form and mode"
+    )
+    keep_alive: str | None = option(
+        None, "How long Ollama keeps the model in memory after a request: 0, 5m."
+    )
+    llm_concurrency: int = option(4, "Requests at a time.", least=1, most=256)
+    llm_timeout_s: float = option(
+        300.0, "Seconds after which a request has failed.", above=0, most=3600
+    )
+    llm_attempts: int = option(6, "Requests for an answer until it has failed.", least=1)
+    llm_tokens: int = option(4096, "Tokens of an answer, reasoning included.", least=1)
+    llm_cache: bool = option(True, "Keep answers on disk, and ask for none a second time.")
+
+    def __post_init__(self) -> None:
+        check(self, "" if self.llm_url is None else wrong_url(self.llm_url, "llm_url"))
+
+
+def wrong_url(url: str, name: str) -> str:
+    """Why an address cannot be used; empty where it can."""
+    if _URL.fullmatch(url):
+        return ""
+    return f"{name} is {url!r} and must be like https://host/v1, without user or query"
+
+
+def base_of(url: str) -> str:
+    """The address that the paths of the API are appended to."""
+    return url.rstrip("/").removesuffix("/chat/completions").rstrip("/")
+
+
+def api_key(url: str, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The key to send to an address, None for none.
+
+    Ours goes to PROMPTLIFT_LLM_URL where that is set, and else to whatever address was named;
+    OPENAI_API_KEY to OPENAI_BASE_URL where that is set, and else to the vendor. No other server
+    gets either.
+
+    Raises:
+        ConfigError: it holds what no HTTP header may hold.
+    """
+    found = None
+    for name, owner in (
+        (KEY_VARIABLE, environment.get(URL_VARIABLE) or url),
+        ("OPENAI_API_KEY", environment.get("OPENAI_BASE_URL") or _VENDOR),
+    ):
+        key = environment.get(name)
+        if found is None and key and _origin(owner) == _origin(url):
+            if not _KEY.fullmatch(key):
+                raise ConfigError(f"{name} holds what no HTTP header may hold")
+            found = key
+    return found
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port, with the port that the scheme implies."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    return parts.scheme, parts.hostname, port or {"http": 80, "https": 443}.get(parts.scheme)
