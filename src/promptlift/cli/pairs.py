@@ -1,20 +1,21 @@
 """`promptlift pairs`."""
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from promptlift.cli.door import guarded, say
-from promptlift.cli.parameters import AsJson, Overwrite, arg, opt
+from promptlift.cli.parameters import AsJson, ModelName, Overwrite, arg, opt
 from promptlift.errors import ConfigError
 from promptlift.files import check_new
+from promptlift.improving.config import ControlConfig
+from promptlift.llm.config import LLMConfig, api_key
 from promptlift.options import options_of, takes
 from promptlift.pairs.config import BuildConfig, ColumnsConfig, ParaphraseConfig, SplitConfig
+from promptlift.progress import progress
 
-API_KEY_VARIABLE = "PROMPTLIFT_LLM_API_KEY"
 _LLM = {name: f"llm_{name}" for name in options_of(ParaphraseConfig)}
 
 app = typer.Typer(help="Make training pairs.", rich_markup_mode=None, no_args_is_help=True)
@@ -55,8 +56,7 @@ def build(
             raise ConfigError("--llm-url and --llm-model go together")
         endpoint = None
         if asking:
-            key = os.environ.get(API_KEY_VARIABLE) or None
-            endpoint = ParaphraseConfig(**asking, api_key=key)
+            endpoint = ParaphraseConfig(**asking, api_key=api_key(asking["url"]))
 
         from promptlift.pairs.build import build_file
 
@@ -74,6 +74,49 @@ def build(
             f"{summary} in {output}, from {built.prompts} prompts; {built.fruitless} gave no pair; "
             + built.faults.summary()
         )
+
+
+@app.command()
+@takes(ControlConfig, "control")
+@takes(LLMConfig, "llm")
+def write(
+    prompts: Annotated[list[Path], arg("Files of plain prompts.")],
+    output: _Output,
+    overwrite: Overwrite = False,
+    column: Annotated[str | None, opt("Column of the prompts [prompt].")] = None,
+    n: Annotated[int, typer.Option("-n", "--n", help="Targets of each prompt.")] = 1,
+    seed: Annotated[int, typer.Option(help="Another seed gives other targets.")] = 0,
+    mode: Annotated[str, typer.Option(help="extend, or rewrite.")] = "extend",
+    model: ModelName = None,
+    llm: Any = None,
+    control: Any = None,
+) -> None:
+    """Have a model write detailed targets for plain prompts, with all checks of `improve`.
+
+    Improvements are kept beside the output, in OUTPUT.improved.jsonl: the same command goes on
+    where it was stopped. Prompts to which nothing could be added give no pair.
+
+    Example:
+
+      promptlift pairs write p.txt -o pairs.jsonl --llm-url http://127.0.0.1:11434/v1 -m qwen3:4b
+    """
+    with guarded("interrupted; the same command goes on"):
+        check_new([output], overwrite=overwrite)
+        from promptlift.improving.batch import PromptSource
+        from promptlift.improving.improver import Improver
+        from promptlift.improving.journal import improve_to_file
+        from promptlift.improving.learned import write_learned
+
+        session = Improver.load(model, **llm).session(**control)
+        source = PromptSource(files=prompts, column=column, mode=mode, report=say)
+        improved = output.with_name(f"{output.name}.improved.jsonl")
+        with progress("prompts") as show:
+            improve_to_file(
+                session, source.items(), improved, source=source.identity(), n=n, seed=seed,
+                resume=True, overwrite=True, progress=lambda done: show(done, source.count()),
+            )  # fmt: skip
+        pairs, without = write_learned(improved, output)
+        say(f"{pairs} pairs in {output}; {without} improvements gave none")
 
 
 @app.command()
