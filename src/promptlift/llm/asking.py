@@ -128,7 +128,7 @@ class Asker:
 
     def _answer(self, question: Question) -> Answer:
         with self._lock:
-            kept = self._kept.get(question.key)
+            kept = None if self._stop.is_set() else self._kept.get(question.key)
         if kept is not None:
             self._answered += 1
             return Answer(kept)
@@ -137,7 +137,8 @@ class Asker:
             with self._lock:
                 if self._stop.is_set() or self.requests == self._max_requests:
                     used_up = f"max_requests, {self._max_requests}, is used up"
-                    return Answer(None, used_up, asked=False)
+                    reason = "it was stopped" if self._stop.is_set() else used_up
+                    return Answer(None, reason, asked=False)
                 self.requests += 1
             try:
                 text = self._endpoint.ask(question.messages, **question.options)
