@@ -60,6 +60,7 @@ class Endpoint(ThreadingHTTPServer):
         requests: path, headers and body of what was asked.
         others: the same of requests that ask nothing.
         names: of the models that it has.
+        listing: the response to what asks for them, where it is another.
         other: the response to a POST to another path.
     """
 
@@ -72,6 +73,7 @@ class Endpoint(ThreadingHTTPServer):
         self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
         self.others: list[tuple[str, dict[str, str], Any]] = []
         self.names, self.other = ["tiny"], Reply({"done": True})
+        self.listing: Reply | None = None
         self.at_once = self.most_at_once = 0
         self.lock = threading.Lock()
         self.gate = threading.Event()  # opened at the end: for answers that do not come
@@ -88,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.others.append((self.path, dict(self.headers), None))
         is_list = self.path == "/v1/models"
         models = Reply({"data": [{"id": name} for name in self.server.names]})
-        self._give(models if is_list else failure(404))
+        self._give((self.server.listing or models) if is_list else failure(404))
 
     def do_POST(self) -> None:
         server = self.server
