@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from promptlift.cli import app
 from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.improving import chat_model
 from promptlift.improving.chat_model import ChatModel
@@ -490,6 +492,12 @@ def test_ten_failures_in_succession_stop_the_work_and_later_work_begins_anew(
     assert one(improver).additions
 
 
+def test_a_server_that_is_not_there_is_an_error_at_once() -> None:
+    improver = Improver.load("tiny", llm_url="http://127.0.0.1:9/v1", llm_attempts=1)
+    with pytest.raises(ModelError, match=r"127.0.0.1:9/v1 answers no more: no answer: Conn"):
+        one(improver)
+
+
 def test_threads_end_with_the_work(endpoint: Endpoint) -> None:
     before = set(threading.enumerate())
     load(endpoint).improve(PROMPTS, seed=1)
@@ -536,6 +544,59 @@ def test_ctrl_c_ends_with_a_request_under_way_and_a_resumed_job_asks_for_the_res
     assert sorted(endpoint.asked) == sorted(PROMPTS[3:])
     rows = [json.loads(row) for row in output.read_text("utf-8").splitlines()]
     assert [row["prompt"] for row in rows] == [f"{prompt}, {LIGHT}" for prompt in PROMPTS]
+
+
+# The command line
+
+
+def lines(prompts: list[str], tmp_path: Path) -> list[str]:
+    file = tmp_path / "prompts.txt"
+    file.write_text("\n".join(prompts))
+    return ["improve", "-i", str(file), "-o", str(tmp_path / "out.jsonl"), "--seed", "1"]
+
+
+def test_a_server_that_goes_away_stops_a_job_that_goes_on_without_asking_twice(
+    endpoint: Endpoint, tmp_path: Path
+) -> None:
+    prompts = [f"{prompt}, take {take}" for take in range(4) for prompt in PROMPTS]
+    line = lines(prompts, tmp_path)
+    line += ["--llm-url", endpoint.url, "--model", "tiny"]
+    line += ["--llm-concurrency", "1", "--llm-attempts", "1"]
+    known = set(prompts[:12])
+    endpoint.listing = failure(503)
+    endpoint.respond = lambda prompt: answer(LIGHT) if prompt in known else failure(503, "gone")
+    stopped = CliRunner().invoke(app, line)
+    assert stopped.exit_code == 1
+    [error] = stopped.stderr.splitlines()
+    assert error.startswith(f"promptlift: error: {endpoint.url} answers no more: HTTP 503 gone.")
+    endpoint.asked.clear()
+    endpoint.respond = lambda prompt: answer(LIGHT)
+    file = tmp_path / "own.txt"
+    file.write_text("Add weather.")
+    other = CliRunner().invoke(app, [*line, "--resume", "--instruction", str(file)])
+    assert other.exit_code == 2 and "was begun with model 'tiny@" in other.stderr
+    assert CliRunner().invoke(app, [*line, "--resume"]).exit_code == 0
+    assert sorted(endpoint.asked) == sorted(set(prompts) - known)
+    rows = [json.loads(row) for row in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    assert [row["prompt"] for row in rows] == [f"{prompt}, {LIGHT}" for prompt in prompts]
+
+
+def test_replay_says_what_a_server_cannot_promise(endpoint: Endpoint, tmp_path: Path) -> None:
+    receipt, server = tmp_path / "receipt.json", ["--llm-url", endpoint.url, "--model", "tiny"]
+    receipt.write_text(receipt_text(one(load(endpoint))))
+    settings = json.loads(receipt.read_text())["settings"]
+    assert settings["llm"]["url"] == endpoint.url and len(settings["answer"]) == 64
+    again = CliRunner().invoke(app, ["replay", str(receipt), *server])
+    assert (again.exit_code, again.stdout) == (0, f"same: a lighthouse, {LIGHT}\n")
+    assert "the cache repeated the server's answers" in again.stderr
+    endpoint.respond = lambda prompt: answer("fog")
+    anew = CliRunner().invoke(app, ["replay", str(receipt), *server, "--no-llm-cache"])
+    assert anew.exit_code == 1 and anew.stdout.startswith("DIFFERENT: a lighthouse, fog\n")
+    assert "1 requests to the server, which promises no answer twice" in anew.stderr
+    asked = len(endpoint.asked)
+    alone = CliRunner().invoke(app, ["replay", str(receipt)])
+    assert alone.exit_code == 1 and len(endpoint.asked) == asked
+    assert f"pass --llm-url {endpoint.url} --model tiny" in alone.stderr
 
 
 # Ollama's memory

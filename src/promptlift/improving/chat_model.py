@@ -9,7 +9,7 @@ from multiprocessing.pool import AsyncResult
 from pathlib import Path
 from typing import Any
 
-from promptlift.errors import ConfigError, InputError
+from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.constraints import asked_terms, wishes_of
 from promptlift.improving.decoding.loop import GivenUp
@@ -160,6 +160,13 @@ class ChatWriter:
             jobs = {question.key: question for question in questions}  # none twice
             under_way = {key: asker.ask(question) for key, question in jobs.items()}
             answers = [self._answer(under_way[question.key]) for question in questions]
+            if asker.is_failing and not self.model.endpoint.is_up():
+                # Rather than to leave prompts as they are: a job that is resumed asks again.
+                [*_, reason] = [answer.reason for answer in answers if answer.text is None]
+                raise ModelError(
+                    f"{self.model.base} answers no more: {reason}. "
+                    "Answers are kept; mend it, then run again to go on."
+                )
         except BaseException:
             self.model.close()  # whatever else was asked is of no use; another call begins anew
             raise

@@ -111,6 +111,11 @@ class Asker:
             raise self._fatal
         return job.get()
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether no answer came since the last failure that may be the endpoint's."""
+        return self._failures > 0
+
     def close(self) -> None:
         """Ask no more, and wait for nobody."""
         self._stop.set()

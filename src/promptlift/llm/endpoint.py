@@ -114,6 +114,14 @@ class ChatEndpoint:
         except (ValueError, RecursionError, LookupError, TypeError) as error:
             raise ModelError(f"{self.base}/models is no list of models") from error
 
+    def is_up(self) -> bool:
+        """Whether something answers at all, though it may not know this question."""
+        try:
+            status, _, _ = self._sent("GET", f"{self.base}/models")
+        except NoAnswer:
+            return False
+        return status < 500
+
     def keep_alive(self, model: str, time: str) -> None:
         """Tell Ollama how long a model that answers no more stays in memory, 0 for not at all.
 
