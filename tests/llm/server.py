@@ -16,11 +16,13 @@ class Reply:
 
     Attributes:
         length: what `Content-Length` says, in place of the length of the body.
+        raw: whether the body is all that is sent, in place of headers.
         drip_s: seconds between two bytes of the body.
     """
 
     length: int | None = None
     drip_s: float | None = None
+    raw = False
 
     def __init__(self, body: Any, status: int = 200, **headers: str) -> None:
         self.status, self.headers = status, headers
@@ -113,6 +115,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._give(reply)
 
     def _give(self, reply: Reply) -> None:
+        if reply.raw:
+            assert reply.drip_s is not None
+            self._drip(reply.body, reply.drip_s)
+            return
         self.send_response(reply.status)
         for name, value in reply.headers.items():
             self.send_header(name.replace("_", "-"), value)
@@ -121,10 +127,13 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.drip_s is None:
             self.wfile.write(reply.body)
             return
-        for byte in reply.body:
+        self._drip(reply.body, reply.drip_s)
+
+    def _drip(self, data: bytes, seconds: float) -> None:
+        for byte in data:
             self.wfile.write(bytes([byte]))
             self.wfile.flush()
-            self.server.gate.wait(reply.drip_s)
+            self.server.gate.wait(seconds)
 
     def log_message(self, *arguments: Any) -> None:
         """Nothing on stderr."""

@@ -2,6 +2,8 @@
 
 import json
 import math
+import socket
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -62,10 +64,11 @@ class ChatEndpoint:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
         try:
             # Redirects are not followed: that would take the key elsewhere.
+            # With a transport of its own, no proxy of the environment leads to this computer.
+            own = httpx.HTTPTransport(limits=limits) if is_local(self.base) else None
             self._client = httpx.Client(
-                headers=headers, timeout=timeout_s, limits=limits,
-                trust_env=not is_local(self.base),  # no proxy leads to this computer
-            )  # fmt: skip
+                headers=headers, timeout=timeout_s, limits=limits, transport=own
+            )
         except (ImportError, ValueError, httpx.InvalidURL) as error:
             raise ConfigError(f"the proxy that the environment names: {error}") from error
 
@@ -151,16 +154,24 @@ class ChatEndpoint:
         # As ASCII: JSON can name half a surrogate pair, which UTF-8 cannot.
         content = None if body is None else json.dumps(body)
         end, data = time.monotonic() + self._timeout_s, b""
+        late = NoAnswer(f"no whole answer within {self._timeout_s:g} s")
         try:
-            with self._client.stream(method, url, content=content) as response:
+            with (
+                _Limit(self._timeout_s) as limit,
+                self._client.stream(
+                    method, url, content=content, extensions={"trace": limit.trace}
+                ) as response,
+            ):
                 for part in response.iter_bytes():
                     data += part
                     if len(data) > _MAX_RESPONSE_BYTES:
                         break
-                    if time.monotonic() > end:
-                        raise NoAnswer(f"no whole answer within {self._timeout_s:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, OverflowError) as error:
+            if time.monotonic() > end or isinstance(error, httpx.ReadTimeout):
+                raise late from error
             raise NoAnswer(f"no answer: {self._said(repr(error).encode())}") from error
+        if time.monotonic() > end:  # where no length was named, a cut response looks whole
+            raise late
         return response.status_code, data[:_MAX_RESPONSE_BYTES], response.headers
 
     def _text(self, data: bytes, max_tokens: int | None) -> str:
@@ -189,6 +200,33 @@ class ChatEndpoint:
         if self._api_key is not None:
             text = text.replace(self._api_key, "***")
         return "".join(char for char in " ".join(text.split()) if char.isprintable())[:200]
+
+
+class _Limit:
+    """Hangs up after some seconds: httpx limits the wait for each part, of headers too."""
+
+    def __init__(self, seconds: float) -> None:
+        self._socket: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._hang_up)
+        self._timer.daemon = True
+
+    def __enter__(self) -> "_Limit":
+        self._timer.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._timer.cancel()
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Keep the socket; with TLS, a second one takes the place of the first."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._socket = info["return_value"].get_extra_info("socket")
+
+    def _hang_up(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):  # it is closed
+                # Not the method of a TLS socket, which another thread reads at this moment.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 def _wait_s(retry_after: str | None) -> float:
