@@ -12,6 +12,13 @@ from promptlift.improving import loading
 from promptlift.improving.loading import MODEL_VARIABLE
 from tests.cli.conftest import Run
 from tests.conftest import CopyOf
+from tests.llm.server import Endpoint, Reply, dripping, serving
+
+
+@pytest.fixture(autouse=True)
+def no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of the user's own."""
+    monkeypatch.setattr(doctor, "SERVERS", {"none": 9})
 
 
 @pytest.fixture
@@ -93,3 +100,39 @@ def test_the_model_that_the_variable_names_is_shown(
     assert f"model: PROMPTLIFT_MODEL={t5_folder}, not exported; PyTorch runs it\n" in result.stdout
     monkeypatch.setenv(MODEL_VARIABLE, "owner/name")
     assert "owner/name, no folder, so a name on the Hub; PyTorch" in run("doctor").stdout
+
+
+def port_of(server: Endpoint) -> int:
+    return int(server.server_address[1])
+
+
+def test_servers_at_the_usual_ports_are_listed(
+    run: Run, bundled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    with serving() as first, serving() as empty, serving() as page, serving() as silent:
+        first.names, empty.names = ["qwen3:4b", "gemma3:1b"], []
+        page.listing = Reply(b"<html>another program</html>")
+        silent.listing = dripping(Reply({"data": []}), 5)
+        ports = {
+            "Ollama": port_of(first), "LM Studio": port_of(empty), "llama.cpp": 9,
+            "vLLM": port_of(page), "mute": port_of(silent),
+        }  # fmt: skip
+        monkeypatch.setattr(doctor, "SERVERS", ports)
+        result = run("doctor")
+        found = json.loads(run("doctor", "--json").stdout)["servers"]
+    assert result.exit_code == 0
+    assert [line for line in result.stdout.splitlines() if line.startswith("server")] == [
+        f"server   Ollama's port, {first.url}: qwen3:4b, gemma3:1b",
+        f"server   LM Studio's port, {empty.url}: no model",
+    ]
+    assert found == [
+        {"name": "Ollama", "url": first.url, "models": first.names},
+        {"name": "LM Studio", "url": empty.url, "models": []},
+    ]
+    assert all("Authorization" not in headers for _, headers, _ in first.others)
+
+
+def test_without_a_server_none_is_listed(run: Run, bundled: Path) -> None:
+    assert json.loads(run("doctor", "--json").stdout)["servers"] == []

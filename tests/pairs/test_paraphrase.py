@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,95 +19,20 @@ from promptlift.llm.config import base_of
 from promptlift.pairs import paraphrase as module
 from promptlift.pairs.config import ParaphraseConfig
 from promptlift.pairs.paraphrase import Paraphrase, paraphrase
+from tests.llm.server import PATIENCE_S, SECRET, Endpoint, Reply, answer, failure, head, serving
 
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 PROMPTS = [
     f"a lighthouse number {number}, oil on canvas, artstation"
     for number in (*NUMBERS, "eleven", "twelve")
 ]
-SECRET = "sk-very-secret-0123456789"
-PATIENCE_S = 20  # for what other threads and processes do; reached only when a test fails
-
-
-class Reply:
-    """A response of the server."""
-
-    def __init__(self, body: Any, status: int = 200, **headers: str) -> None:
-        self.status, self.headers = status, headers
-        self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
-
-
-def answer(text: Any, finish_reason: str = "stop") -> Reply:
-    message = {"role": "assistant", "content": text}
-    return Reply({"choices": [{"message": message, "finish_reason": finish_reason}]})
-
-
-def failure(status: int, text: str = "no", **headers: str) -> Reply:
-    return Reply({"error": {"message": text}}, status, **headers)
-
-
-def head(prompt: str) -> Reply:
-    return answer(prompt.split(",")[0])
-
-
-class Endpoint(ThreadingHTTPServer):
-    """Answers with `respond(prompt)`, and keeps what it was asked."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.respond: Callable[[str], Reply] = head
-        self.asked: list[str] = []
-        self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
-        self.at_once = self.most_at_once = 0
-        self.lock = threading.Lock()
-        self.gate = threading.Event()  # opened at the end: for answers that do not come
-        self.url = f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that hang up are part of the tests."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Endpoint
-
-    def do_POST(self) -> None:
-        server = self.server
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        prompt = body["messages"][-1]["content"].rsplit("Prompt: ", 1)[1]
-        with server.lock:
-            server.asked.append(prompt)
-            server.requests.append((self.path, dict(self.headers), body))
-            server.at_once += 1
-            server.most_at_once = max(server.most_at_once, server.at_once)
-        try:
-            reply = server.respond(prompt)
-        finally:
-            with server.lock:
-                server.at_once -= 1
-        self.send_response(reply.status)
-        for name, value in reply.headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(reply.body)))
-        self.end_headers()
-        self.wfile.write(reply.body)
-
-    def log_message(self, *arguments: Any) -> None:
-        """Nothing on stderr."""
 
 
 @pytest.fixture
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
     monkeypatch.setenv("no_proxy", "*")
-    server = Endpoint()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.gate.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving() as server:
+        yield server
 
 
 class Asking:

@@ -3,7 +3,11 @@
 import json
 import os
 import platform
+import time
+from contextlib import suppress
 from importlib.util import find_spec
+from multiprocessing import TimeoutError
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,8 @@ import typer
 
 from promptlift.cli.door import FAILED, guarded
 from promptlift.cli.parameters import AsJson
-from promptlift.errors import PromptliftError
+from promptlift.errors import MissingExtraError, ModelError, PromptliftError
+from promptlift.llm.endpoint import ChatEndpoint
 from promptlift.runs import versions_of
 
 PACKAGES = (
@@ -37,13 +42,22 @@ STAGES: dict[str, tuple[tuple[str, ...], str | None]] = {
         "web",
     ),
     "train": (("torch", "transformers", "accelerate", "sentencepiece", "peft", "psutil"), "train"),
-    "shorten prompts with a language model": (("httpx",), "llm"),
+    "ask a language model's server": (("httpx",), "llm"),
     "export": (("torch", "transformers", "onnx"), "train"),
 }
 
 
+# Where servers of language models listen, unless they are told otherwise.
+SERVERS = {"Ollama": 11434, "LM Studio": 1234, "llama.cpp": 8080, "vLLM": 8000}
+_PATIENCE_S = 0.5
+
+
 def doctor(as_json: AsJson = False) -> None:
-    """Say what is installed, which model would run, and what each stage lacks."""
+    """Say what is installed, which model would run, and what each stage lacks.
+
+    It also looks whether a server of language models answers on this computer, and lists its
+    models.
+    """
     with guarded():
         found = examine()
     typer.echo(json.dumps(found, indent=2) if as_json else _text(found))
@@ -72,8 +86,32 @@ def examine() -> dict[str, Any]:
         "packages": {name: versions.get(name) for name in PACKAGES},
         "model": model,
         "stages": stages,
+        "servers": servers(),
         "ready": bool(stages[engine]["ready"] and model["error"] is None),
     }
+
+
+def servers() -> list[dict[str, Any]]:
+    """The servers of language models that answer at their usual ports: name, address, models.
+
+    They are asked at once, on this computer alone, without a key, and for half a second at most.
+    """
+    try:
+        endpoints = {
+            name: ChatEndpoint(f"http://127.0.0.1:{port}/v1", None, _PATIENCE_S)
+            for name, port in SERVERS.items()
+        }
+    except MissingExtraError:
+        return []
+    found = []
+    with ThreadPool(len(SERVERS)) as pool:
+        jobs = [pool.apply_async(endpoint.models) for endpoint in endpoints.values()]
+        end = time.monotonic() + _PATIENCE_S
+        for (name, endpoint), job in zip(endpoints.items(), jobs, strict=True):
+            with suppress(ModelError, TimeoutError):
+                models = job.get(max(0.0, end - time.monotonic()))
+                found.append({"name": name, "url": endpoint.base, "models": models})
+    return found
 
 
 def _model() -> dict[str, Any]:
@@ -134,6 +172,11 @@ def _text(found: dict[str, Any]) -> str:
                 if state["ready"]
                 else f"missing  {stage}: {', '.join(state['missing'])}; {state['command']}"
                 for stage, state in found["stages"].items()
+            ),
+            *(
+                f"server   {one['name']}'s port, {one['url']}: "
+                f"{', '.join(one['models']) or 'no model'}"
+                for one in found["servers"]
             ),
         ]
     )

@@ -52,10 +52,14 @@ def replay(
             print(f"{'same' if result.same else 'DIFFERENT'}: {result.again.prompt}")
             if not result.same:
                 print(f"recorded:  {recorded.prompt}")
-                if improver.model.about:
-                    say("a server promises no answer twice; the cache repeats what it has kept")
             for name, (then, now) in result.versions.items():
                 say(f"{name} was {then} and is {now}")
+        if (asked := improver.model.requests) is not None:
+            say(
+                f"{asked} requests to the server, which promises no answer twice"
+                if asked
+                else "the cache repeated the server's answers; --no-llm-cache asks it again"
+            )
     if different:
         raise typer.Exit(FAILED)
 

@@ -152,18 +152,21 @@ def improve_items(
         prompt="", seed=secrets.randbits(32) if seed is None else seed, n=n, negative=negative
     )
     iterator = iter(items)
-    while window := [item.checked() for item in islice(iterator, _WINDOW)]:
-        results = session.improve(
-            replace(ask, prompt=item.prompt, mode=item.mode)
-            for item in window
-            if item.error is None and item.prompt is not None
-        )
-        for item in window:
-            if item.error is not None:
-                place = {"index": item.index, "line": item.line, "error": item.error}
-                yield [{**place, "schema_version": SCHEMA_VERSION}]
-            else:
-                yield [row_of(item.index, improvement) for improvement in next(results)]
+    try:
+        while window := [item.checked() for item in islice(iterator, _WINDOW)]:
+            results = session.improve(
+                replace(ask, prompt=item.prompt, mode=item.mode)
+                for item in window
+                if item.error is None and item.prompt is not None
+            )
+            for item in window:
+                if item.error is not None:
+                    place = {"index": item.index, "line": item.line, "error": item.error}
+                    yield [{**place, "schema_version": SCHEMA_VERSION}]
+                else:
+                    yield [row_of(item.index, improvement) for improvement in next(results)]
+    finally:
+        session.model.close()
 
 
 def row_of(index: int, improvement: Improvement) -> dict[str, Any]:

@@ -1,28 +1,32 @@
 """A language model behind an OpenAI-compatible address as what writes improvements."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from importlib.resources import files
+from multiprocessing.pool import AsyncResult
 from pathlib import Path
 from typing import Any
 
-from promptlift.errors import ConfigError, InputError
+from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.constraints import asked_terms, wishes_of
 from promptlift.improving.decoding.loop import GivenUp
 from promptlift.improving.manifest import ModelCard
 from promptlift.improving.writing import Source, Written
-from promptlift.llm.asking import Asker, Question
+from promptlift.llm.asking import Answer, Asker, Question
 from promptlift.llm.cache import Cache, Nothing, cache_path, key_of
 from promptlift.llm.cleaning import cleaned
 from promptlift.llm.config import LLMConfig, api_key, base_of
-from promptlift.llm.endpoint import ChatEndpoint
+from promptlift.llm.endpoint import ChatEndpoint, NoAnswer
 from promptlift.records import FORMS, MODES
 
 # What measured best: see docs/lab-log.md.
 DECODING = {"temperature": 0.7, "top_p": 0.95}
 _WISHES = "{wishes}"
+_LONGEST_GOODBYE_S = 10.0
+_log = logging.getLogger(__name__)
 _LENGTHS = {
     "tags": {"short": "Write 2 or 3 phrases.", "medium": "", "long": "Write 8 to 12 phrases."},
     "paragraph": {
@@ -47,11 +51,16 @@ class ChatModel:
     """
 
     libraries = ("httpx",)
+    ignores = frozenset((
+        "top_k", "min_new_tokens", "max_new_tokens", "repetition_penalty", "no_repeat_ngram_size",
+    ))  # fmt: skip
 
     def __init__(self, config: LLMConfig, model: str | None) -> None:
         assert config.llm_url is not None
         self.config, self.base = config, base_of(config.llm_url)
-        self.endpoint = ChatEndpoint(self.base, api_key(self.base), config.llm_timeout_s)
+        self.endpoint = self._endpoint(config.llm_timeout_s)
+        self._requests = 0  # of all askers that were closed
+        self._asker: Asker | None = None
         self.name = model or _only(self.endpoint)
         self.instructions = _instructions(config.instruction)
         self.card = ModelCard(
@@ -72,16 +81,43 @@ class ChatModel:
         hashes = {name: _hash(text) for name, text in self.instructions.items()}
         return {"llm": {"url": self.base, "model": self.name, "instructions": hashes}}
 
-    @cached_property
+    @property
     def asker(self) -> Asker:
-        """Threads that ask, for as long as the model is used."""
-        kept = Cache(cache_path()) if self.config.llm_cache else Nothing()
-        return Asker(
-            self.endpoint,
-            kept,
-            concurrency=self.config.llm_concurrency,
-            attempts=self.config.llm_attempts,
-        )
+        """Threads that ask, until the model is closed."""
+        if self._asker is None:
+            self._asker = Asker(
+                self.endpoint,
+                Cache(cache_path()) if self.config.llm_cache else Nothing(),
+                concurrency=self.config.llm_concurrency,
+                attempts=self.config.llm_attempts,
+            )
+        return self._asker
+
+    @property
+    def requests(self) -> int:
+        """How many it has sent."""
+        return self._requests + (self._asker.requests if self._asker else 0)
+
+    def close(self) -> None:
+        """Ask no more, wait for nobody, and free Ollama's memory as `keep_alive` says.
+
+        Only where something was asked: the word about memory would load the model.
+        """
+        asker, self._asker = self._asker, None
+        if asker is None:
+            return
+        asker.close()
+        self._requests += asker.requests
+        if self.config.keep_alive is None or not asker.requests:
+            return
+        try:
+            endpoint = self._endpoint(min(self.config.llm_timeout_s, _LONGEST_GOODBYE_S))
+            endpoint.keep_alive(self.name, self.config.keep_alive)
+        except NoAnswer as error:
+            _log.warning("%s takes no keep_alive, as Ollama does: %s", self.base, error)
+
+    def _endpoint(self, timeout_s: float) -> ChatEndpoint:
+        return ChatEndpoint(self.base, api_key(self.base), timeout_s)
 
     def writer(
         self,
@@ -112,24 +148,46 @@ class ChatWriter:
         self.window = 8 * model.config.llm_concurrency
 
     def write(self, sources: Sequence[Source], mode: str) -> list[Written]:
-        """An answer for each source; none where none can be used."""
-        jobs = [self.model.asker.ask(self._question(source, mode)) for source in sources]
-        found = []
-        for source, job in zip(sources, jobs, strict=True):
-            answer = self.model.asker.result(job, self.given_up)
-            if answer is None:
-                raise GivenUp
-            if answer.text is None:
-                found.append(Written(None, notes=(f"left as it is: {answer.reason}",)))
-                continue
-            record = {"answer": _hash(answer.text)}
-            text = cleaned(answer.text, source.words, field=_field(mode), prose=self._prose)
-            if text.text is None:
-                notes = tuple(f"left as it is: {note}" for note in text.notes)
-                found.append(Written(None, notes=notes, record=record))
-            else:
-                found.append(Written(text.text, notes=text.notes, record=record))
-        return found
+        """An answer for each source; none where none can be used.
+
+        Raises:
+            GivenUp: the caller no longer waits.
+            ModelError: the server refuses every request, or answers none.
+        """
+        asker = self.model.asker
+        try:
+            questions = [self._question(source, mode) for source in sources]
+            jobs = {question.key: question for question in questions}  # none twice
+            under_way = {key: asker.ask(question) for key, question in jobs.items()}
+            answers = [self._answer(under_way[question.key]) for question in questions]
+            if asker.is_failing and not self.model.endpoint.is_up():
+                # Rather than to leave prompts as they are: a job that is resumed asks again.
+                [*_, reason] = [answer.reason for answer in answers if answer.text is None]
+                raise ModelError(
+                    f"{self.model.base} answers no more: {reason}. "
+                    "Answers are kept; mend it, then run again to go on."
+                )
+        except BaseException:
+            self.model.close()  # whatever else was asked is of no use; another call begins anew
+            raise
+        pairs = zip(sources, answers, strict=True)
+        return [self._written(source, answer, mode) for source, answer in pairs]
+
+    def _answer(self, job: "AsyncResult[Answer]") -> Answer:
+        answer = self.model.asker.result(job, self.given_up)
+        if answer is None:
+            raise GivenUp
+        return answer
+
+    def _written(self, source: Source, answer: Answer, mode: str) -> Written:
+        if answer.text is None:
+            return Written(None, notes=(f"left as it is: {answer.reason}",))
+        record = {"answer": _hash(answer.text)}
+        text = cleaned(answer.text, source.words, field=_field(mode), prose=self._prose)
+        if text.text is None:
+            notes = tuple(f"left as it is: {note}" for note in text.notes)
+            return Written(None, notes=notes, record=record)
+        return Written(text.text, notes=text.notes, record=record)
 
     def _question(self, source: Source, mode: str) -> Question:
         decoding, config = self.decoding, self.model.config
@@ -142,12 +200,9 @@ class ChatWriter:
             "max_tokens": config.llm_tokens,
             "response_format": _format(mode, prose=self._prose),
         }
-        if config.keep_alive is not None:
-            options["keep_alive"] = config.keep_alive
         # One message: the chat templates of some models know no system role.
         messages = [{"role": "user", "content": content}]
-        asked = {name: value for name, value in options.items() if name != "keep_alive"}
-        return Question(key_of([self.model.base, messages, asked]), messages, options)
+        return Question(key_of([self.model.base, messages, options]), messages, options)
 
     def _instruction(self, mode: str, used: Sequence[str]) -> str:
         """What the model is told before the prompt."""

@@ -154,7 +154,14 @@ class Improver:
         mode = self.card.mode(mode)
         seed = secrets.randbits(32) if seed is None else seed
         ask = Ask(prompt="", seed=seed, mode=mode, n=n, negative=negative)
-        return session.improve(replace(ask, prompt=prompt) for prompt in prompts)
+        return self._closing(session, (replace(ask, prompt=prompt) for prompt in prompts))
+
+    def _closing(self, session: Session, asks: Iterable[Ask]) -> Iterator[list[Improvement]]:
+        """Improve, and then free what the model holds."""
+        try:
+            yield from session.improve(asks)
+        finally:
+            self.model.close()
 
     def session(
         self,
@@ -173,6 +180,11 @@ class Improver:
         Raises:
             ConfigError: an option cannot be used, or the model has not learned the form.
         """
+        if wrong := sorted(self.model.ignores & settings.keys()):
+            raise ConfigError(
+                f"{', '.join(wrong)}: a server's model takes temperature, top_p and do_sample alone"
+                "; length asks for a length, llm_tokens limits its answer"
+            )
         decoding, control = resolve_options(self.card, preset, dict(settings))
         return Session(self.model, decoding=decoding, control=control, batch_size=batch_size)
 

@@ -49,10 +49,10 @@ def _address(model: str | Path | None, llm: LLMConfig) -> tuple[str, str | None]
     if name and "://" in name:
         url, _, name = name.partition("#")
         return url, name or None
-    if llm.llm_url:
-        return llm.llm_url, name
-    url = os.environ.get(URL_VARIABLE, "")
     is_here = name is not None and (name == BUNDLED or Path(name).exists())
+    if llm.llm_url:
+        return llm.llm_url, None if model is None and is_here else name
+    url = os.environ.get(URL_VARIABLE, "")
     return (url, name) if url and not is_here else None
 
 

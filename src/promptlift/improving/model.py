@@ -47,6 +47,18 @@ class LoadedModel:
         """Nothing: the id says all."""
         return {}
 
+    @property
+    def ignores(self) -> frozenset[str]:
+        """None: all of them hold."""
+        return frozenset()
+
+    @property
+    def requests(self) -> None:
+        """It is no server's."""
+
+    def close(self) -> None:
+        """It stays in memory for as long as the process has it."""
+
     def writer(
         self,
         decoding: DecodingConfig,

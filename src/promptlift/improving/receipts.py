@@ -92,11 +92,18 @@ def replay(receipt: Improvement, improver: Improver) -> Replay:
         ModelError: it was made by another model.
     """
     if improver.model_id != receipt.model:
+        server = receipt.settings.get("llm")
         raise ModelError(
             f"the receipt is of {receipt.model}, not of {improver.model_id}; "
-            "name the folder of that model with --model"
+            + (
+                f"pass --llm-url {server.get('url')} --model {server.get('model')}, and the "
+                "instruction that it had"
+                if isinstance(server, dict)
+                else "name the folder of that model with --model"
+            )
         )
-    options = {name: value for name, value in receipt.settings.items() if name in _OPTIONS}
+    names = set(_OPTIONS) - improver.model.ignores
+    options = {name: value for name, value in receipt.settings.items() if name in names}
     variants = improver.improve(
         receipt.source,
         n=receipt.variant + 1,  # with diversity a variant depends on those before it

@@ -82,6 +82,17 @@ class Model(Protocol):
     def about(self) -> Mapping[str, Any]:
         """What the settings of a receipt hold of it, beside its id."""
 
+    @property
+    def ignores(self) -> frozenset[str]:
+        """Fields of `DecodingConfig` that mean nothing to it."""
+
+    @property
+    def requests(self) -> int | None:
+        """How many it has sent to a server; None where it is no server's."""
+
+    def close(self) -> None:
+        """The work is done: free what is held for it. Another call of `writer` may follow."""
+
     def writer(
         self,
         decoding: DecodingConfig,

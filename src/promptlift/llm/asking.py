@@ -111,6 +111,11 @@ class Asker:
             raise self._fatal
         return job.get()
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether no answer came since the last failure that may be the endpoint's."""
+        return self._failures > 0
+
     def close(self) -> None:
         """Ask no more, and wait for nobody."""
         self._stop.set()
@@ -128,7 +133,7 @@ class Asker:
 
     def _answer(self, question: Question) -> Answer:
         with self._lock:
-            kept = self._kept.get(question.key)
+            kept = None if self._stop.is_set() else self._kept.get(question.key)
         if kept is not None:
             self._answered += 1
             return Answer(kept)
@@ -137,7 +142,8 @@ class Asker:
             with self._lock:
                 if self._stop.is_set() or self.requests == self._max_requests:
                     used_up = f"max_requests, {self._max_requests}, is used up"
-                    return Answer(None, used_up, asked=False)
+                    reason = "it was stopped" if self._stop.is_set() else used_up
+                    return Answer(None, reason, asked=False)
                 self.requests += 1
             try:
                 text = self._endpoint.ask(question.messages, **question.options)

@@ -2,15 +2,15 @@
 
 import hashlib
 import json
+import logging
 import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from promptlift.errors import InputError
-
 _MOST = 100_000  # answers; the oldest go first
+_log = logging.getLogger(__name__)
 _TABLE = "create table if not exists answers (key text primary key, answer text not null)"
 
 
@@ -40,12 +40,12 @@ class Nothing:
 class Cache:
     """A SQLite file, which several processes may share.
 
-    Raises:
-        InputError: the file is another one, or cannot be written.
+    One that cannot be read or written is logged once: answers are then asked for, and not kept.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self._writes = path, 0
+        self._base: sqlite3.Connection | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._base = sqlite3.connect(path, timeout=30, check_same_thread=False)
@@ -54,18 +54,25 @@ class Cache:
             self._base.execute(_TABLE)
             self._base.commit()
         except (OSError, sqlite3.Error) as error:
-            raise InputError(
-                f"{path} cannot keep answers: {error}. Delete it, or pass --no-llm-cache."
-            ) from error
+            self._give_up(error)
 
     def get(self, key: str) -> str | None:
         """The answer of a key."""
-        row = self._base.execute("select answer from answers where key = ?", (key,)).fetchone()
-        return row and str(row[0])
+        if self._base is None:
+            return None
+        query = "select answer from answers where key = ?"
+        try:
+            row = self._base.execute(query, (key,)).fetchone()
+        except sqlite3.Error as error:
+            self._give_up(error)
+            return None
+        return str(row[0]) if row else None
 
     def put(self, key: str, answer: str) -> None:
         """Keep an answer; on a full disk it is not kept, which costs a request another time."""
-        with suppress(sqlite3.OperationalError, UnicodeEncodeError), self._base:
+        if self._base is None:
+            return
+        with suppress(sqlite3.Error, UnicodeEncodeError), self._base:
             self._base.execute("insert or replace into answers values (?, ?)", (key, answer))
             self._writes += 1
             if self._writes % 1000 == 1:
@@ -73,4 +80,12 @@ class Cache:
                 self._base.execute(f"delete from answers where rowid not in ({newest})", (_MOST,))
 
     def close(self) -> None:
-        self._base.close()
+        if self._base is not None:
+            self._base.close()
+            self._base = None
+
+    def _give_up(self, error: Exception) -> None:
+        _log.warning(
+            "%s keeps no answers: %s. Delete it, or pass --no-llm-cache.", self.path, error
+        )
+        self.close()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,20 @@ MOST_WORDS = 400  # of an answer; more is no prompt
 _REASONING = "think|thinking|reasoning|thought|reflection|seed:think"
 _THOUGHT = re.compile(rf"<({_REASONING})>.*?</\1>|\[THINK\].*?\[/THINK\]", re.DOTALL | re.I)
 # Chat templates open the reasoning themselves, so that only its end is in the answer.
-_THOUGHT_END = re.compile(rf".*(?:</(?:{_REASONING})>|\[/THINK\])", re.DOTALL | re.I)
+_THOUGHT_END = re.compile(rf"\A.*(?:</(?:{_REASONING})>|\[/THINK\])", re.DOTALL | re.I)
 _THOUGHT_START = re.compile(rf"(?:<(?:{_REASONING})>|\[THINK\]).*", re.DOTALL | re.I)
-_CHANNEL = re.compile(r".*<\|channel\|>final(?:\s*<\|constrain\|>\w+)?<\|message\|>", re.DOTALL)
+# Harmony, the format of gpt-oss: what is no final message, and how it looks without its marks.
+_ANALYSIS = re.compile(
+    r"<\|channel\|>(?:analysis|commentary)\b.*?(?=<\|channel\|>final|\Z)"
+    r"|\Aanalysis(?=[A-Z]).*assistantfinal",
+    re.DOTALL,
+)
+_CHANNEL = re.compile(r"\A.*<\|channel\|>final(?:\s*<\|constrain\|>\w+)?<\|message\|>", re.DOTALL)
 _TOKEN = re.compile(r"<\|[\w-]+\|>|</?s>|<end_of_turn>|<eos>")
+# What is left of any of them, by itself or once others are gone, is no text of a prompt.
+_MARK = re.compile(
+    rf"</?(?:{_REASONING})>|\[/?THINK\]|<\|[\w-]*\|>|</?s>|<end_of_turn>|<eos>|```", re.I
+)
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL)
 # "Here is the improved prompt:", "Sure!", "Prompt:" at the beginning, on a line of its own or not.
 _LEAD = re.compile(
@@ -73,7 +84,7 @@ def cleaned(answer: str, source: str, *, field: str, prose: bool) -> Cleaned:
         return after.strip()
 
     text = tell("reasoning", answer, _without_reasoning(answer))
-    if not text and answer.strip():
+    if not _MARK.sub("", text).strip() and answer.strip():
         return Cleaned(None, ("the answer holds reasoning alone",))
     text = tell("marks of a chat", text, _TOKEN.sub("", text))
     text = tell("a fence", text, _within_fence(text))
@@ -87,13 +98,17 @@ def cleaned(answer: str, source: str, *, field: str, prose: bool) -> Cleaned:
             return Cleaned(None, ("the model declines",))
         text = tell("what follows the answer", text, _TRAIL.sub("", text))
         text = tell("a preface", text, _LEAD.sub("", text, count=1))
+        if text[:1] == "{":
+            text = _from_json(text, field) or text
         text = _one_of_list(text, tell, prose=prose)
-    text = _BLANKS.sub(" ", text).strip()
+    text = _BLANKS.sub(" ", _printable(text)).strip()
     ending = text[-1:] if text.endswith((".", "!", "?")) and prose else ""
     tidied = tidy_answer(text)
     if tidied + "." != text:
         tell("quotation marks or a label", text, tidied)
     text = tidied + (ending if tidied and not tidied.endswith((".", "!", "?", '."')) else "")
+    while text != (bare := _MARK.sub("", text)):  # taking one out may join the halves of another
+        text = tell("stray marks", text, bare)
     if reason := _unusable(text, source):
         return Cleaned(None, (reason,))
     taken = (f"taken off the answer: {', '.join(notes)}",) if notes else ()
@@ -115,11 +130,16 @@ def _unusable(text: str, source: str) -> str | None:
 
 
 def _without_reasoning(text: str) -> str:
-    if _CHANNEL.match(text):
-        text = _CHANNEL.sub("", text)
+    text = _ANALYSIS.sub("", _CHANNEL.sub("", text))
     text = _THOUGHT.sub("", text)
     text = _THOUGHT_END.sub("", text)
     return _THOUGHT_START.sub("", text)
+
+
+def _printable(text: str) -> str:
+    """Without control characters and halves of surrogate pairs, which no file could keep."""
+    kinds = ("Cc", "Cs")
+    return "".join(c for c in text if c.isspace() or unicodedata.category(c) not in kinds)
 
 
 def _within_fence(text: str) -> str:
@@ -135,9 +155,9 @@ def _from_json(text: str, field: str) -> str | None:
         return None
     try:
         value, _ = json.JSONDecoder().raw_decode(text)
+        return _text_of(value, field)
     except (ValueError, RecursionError):
         return None
-    return _text_of(value, field)
 
 
 def _text_of(value: Any, field: str) -> str | None:

@@ -13,6 +13,8 @@ URL_VARIABLE, KEY_VARIABLE = "PROMPTLIFT_LLM_URL", "PROMPTLIFT_LLM_API_KEY"
 _VENDOR = "https://api.openai.com/v1"
 _URL = re.compile(r"https?://(?:[\w.-]+|\[[\da-f:]+\])(?::\d{1,5})?(?:/[\w.~%/-]*)?", re.A)
 _KEY = re.compile(r"[!-~]+")
+_NOWHERE = ("", None, None)
+_TIME = re.compile(r"-?\d+(?:\.\d+)?(?:ms|s|m|h)?", re.A)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,7 @@ class LLMConfig:
         None, "File with the instruction to the language model.", shown="ours, by form and mode"
     )
     keep_alive: str | None = option(
-        None, "How long Ollama keeps the model in memory after a request: 0, 5m."
+        None, "How long Ollama keeps the model in memory after the work: 0, 5m."
     )
     llm_concurrency: int = option(4, "Requests at a time.", least=1, most=256)
     llm_timeout_s: float = option(
@@ -40,7 +42,12 @@ class LLMConfig:
     llm_cache: bool = option(True, "Keep answers on disk, and ask for none a second time.")
 
     def __post_init__(self) -> None:
-        check(self, "" if self.llm_url is None else wrong_url(self.llm_url, "llm_url"))
+        wrong = "" if self.llm_url is None else wrong_url(self.llm_url, "llm_url")
+        time = self.keep_alive
+        is_time = time is None or _TIME.fullmatch(str(time))
+        check(
+            self, wrong, "" if is_time else f"keep_alive is {time!r} and must be like 0, 300 or 5m"
+        )
 
 
 def wrong_url(url: str, name: str) -> str:
@@ -48,6 +55,11 @@ def wrong_url(url: str, name: str) -> str:
     if _URL.fullmatch(url):
         return ""
     return f"{name} is {url!r} and must be like https://host/v1, without user or query"
+
+
+def is_local(url: str) -> bool:
+    """Whether an address is of this computer."""
+    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def base_of(url: str) -> str:
@@ -71,7 +83,7 @@ def api_key(url: str, environment: Mapping[str, str] = os.environ) -> str | None
         ("OPENAI_API_KEY", environment.get("OPENAI_BASE_URL") or _VENDOR),
     ):
         key = environment.get(name)
-        if found is None and key and _origin(owner) == _origin(url):
+        if found is None and key and _origin(owner) == _origin(url) != _NOWHERE:
             if not _KEY.fullmatch(key):
                 raise ConfigError(f"{name} holds what no HTTP header may hold")
             found = key
@@ -80,9 +92,9 @@ def api_key(url: str, environment: Mapping[str, str] = os.environ) -> str | None
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
     """Scheme, host and port, with the port that the scheme implies."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        port = -1
+        return _NOWHERE
     return parts.scheme, parts.hostname, port or {"http": 80, "https": 443}.get(parts.scheme)

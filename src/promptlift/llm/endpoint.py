@@ -2,6 +2,8 @@
 
 import json
 import math
+import socket
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -9,9 +11,10 @@ from typing import Any
 
 from promptlift import __version__
 from promptlift.errors import ConfigError, MissingExtraError, ModelError
-from promptlift.llm.config import base_of
+from promptlift.llm.config import base_of, is_local
 
 _MAX_RESPONSE_BYTES = 1 << 20
+_SHORTEST_KEY = 12
 _RETRIED = {408, 409, 425, 429, *range(500, 600)}
 _ADDRESS = "the address, which usually ends with /v1, and the name of the model"
 _TO_CHECK = {  # after statuses that every request would meet
@@ -61,7 +64,11 @@ class ChatEndpoint:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
         try:
             # Redirects are not followed: that would take the key elsewhere.
-            self._client = httpx.Client(headers=headers, timeout=timeout_s, limits=limits)
+            # With a transport of its own, no proxy of the environment leads to this computer.
+            own = httpx.HTTPTransport(limits=limits) if is_local(self.base) else None
+            self._client = httpx.Client(
+                headers=headers, timeout=timeout_s, limits=limits, transport=own
+            )
         except (ImportError, ValueError, httpx.InvalidURL) as error:
             raise ConfigError(f"the proxy that the environment names: {error}") from error
 
@@ -80,11 +87,12 @@ class ChatEndpoint:
         if not self._knows_formats:
             options.pop(_FORMAT, None)
         status, data, headers = self._sent(
-            "POST", "/chat/completions", {**options, "messages": list(messages)}
+            "POST", f"{self.base}/chat/completions", {**options, "messages": list(messages)}
         )
-        if status in _NOT_UNDERSTOOD and _FORMAT in options:
-            self._knows_formats = False
-            return self.ask(messages, **options)
+        if status in _NOT_UNDERSTOOD and options.pop(_FORMAT, None) is not None:
+            text = self.ask(messages, **options)
+            self._knows_formats = False  # it was what the server did not understand
+            return text
         if status != 200:
             said = f"HTTP {status} {self._said(data)}".strip()
             if what := _TO_CHECK.get(status):
@@ -100,7 +108,7 @@ class ChatEndpoint:
             ModelError: it does not say.
         """
         try:
-            status, data, _ = self._sent("GET", "/models")
+            status, data, _ = self._sent("GET", f"{self.base}/models")
             if status != 200:
                 raise NoAnswer(f"HTTP {status} {self._said(data)}".strip())
             return [str(model["id"]) for model in json.loads(data)["data"]]
@@ -109,8 +117,32 @@ class ChatEndpoint:
         except (ValueError, RecursionError, LookupError, TypeError) as error:
             raise ModelError(f"{self.base}/models is no list of models") from error
 
+    def is_up(self) -> bool:
+        """Whether something answers at all, though it may not know this question."""
+        try:
+            status, _, _ = self._sent("GET", f"{self.base}/models")
+        except NoAnswer:
+            return False
+        return status < 500
+
+    def keep_alive(self, model: str, time: str) -> None:
+        """Tell Ollama how long a model that answers no more stays in memory, 0 for not at all.
+
+        Its OpenAI-compatible API has no word for that (ollama/ollama#3645), its own has: a request
+        without a prompt.
+
+        Raises:
+            NoAnswer: it is no Ollama, or does not answer.
+        """
+        address = self.base.removesuffix("/v1") + "/api/generate"
+        # A number is one of seconds; as a text it would need a unit.
+        value = time if str(time)[-1].isalpha() else float(time)
+        status, data, _ = self._sent("POST", address, {"model": model, "keep_alive": value})
+        if status != 200:
+            raise NoAnswer(f"HTTP {status} {self._said(data)}".strip())
+
     def _sent(
-        self, method: str, path: str, body: Any = None
+        self, method: str, url: str, body: Any = None
     ) -> tuple[int, bytes, Mapping[str, str]]:
         """Status, content and headers of the response to a request.
 
@@ -122,16 +154,24 @@ class ChatEndpoint:
         # As ASCII: JSON can name half a surrogate pair, which UTF-8 cannot.
         content = None if body is None else json.dumps(body)
         end, data = time.monotonic() + self._timeout_s, b""
+        late = NoAnswer(f"no whole answer within {self._timeout_s:g} s")
         try:
-            with self._client.stream(method, self.base + path, content=content) as response:
+            with (
+                _Limit(self._timeout_s) as limit,
+                self._client.stream(
+                    method, url, content=content, extensions={"trace": limit.trace}
+                ) as response,
+            ):
                 for part in response.iter_bytes():
                     data += part
                     if len(data) > _MAX_RESPONSE_BYTES:
                         break
-                    if time.monotonic() > end:
-                        raise NoAnswer(f"no whole answer within {self._timeout_s:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, OverflowError) as error:
+            if time.monotonic() > end or isinstance(error, httpx.ReadTimeout):
+                raise late from error
             raise NoAnswer(f"no answer: {self._said(repr(error).encode())}") from error
+        if time.monotonic() > end:  # where no length was named, a cut response looks whole
+            raise late
         return response.status_code, data[:_MAX_RESPONSE_BYTES], response.headers
 
     def _text(self, data: bytes, max_tokens: int | None) -> str:
@@ -148,7 +188,9 @@ class ChatEndpoint:
         if finish in ("length", "content_filter"):
             what = f"max_tokens, {max_tokens}" if finish == "length" else "a content filter"
             raise NoAnswer(f"the answer was cut off by {what}", math.inf)
-        return text
+        # Keys are long; "x" and "ollama" stand for one where a server wants none.
+        is_key = self._api_key is not None and len(self._api_key) >= _SHORTEST_KEY
+        return text.replace(str(self._api_key), "***") if is_key else text
 
     def _said(self, data: bytes) -> str:
         """What a server said, in one line and without the key, which some repeat."""
@@ -158,6 +200,33 @@ class ChatEndpoint:
         if self._api_key is not None:
             text = text.replace(self._api_key, "***")
         return "".join(char for char in " ".join(text.split()) if char.isprintable())[:200]
+
+
+class _Limit:
+    """Hangs up after some seconds: httpx limits the wait for each part, of headers too."""
+
+    def __init__(self, seconds: float) -> None:
+        self._socket: socket.socket | None = None
+        self._timer = threading.Timer(seconds, self._hang_up)
+        self._timer.daemon = True
+
+    def __enter__(self) -> "_Limit":
+        self._timer.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._timer.cancel()
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Keep the socket; with TLS, a second one takes the place of the first."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._socket = info["return_value"].get_extra_info("socket")
+
+    def _hang_up(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):  # it is closed
+                # Not the method of a TLS socket, which another thread reads at this moment.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 def _wait_s(retry_after: str | None) -> float:

@@ -183,3 +183,6 @@ class Batcher:
                 return [error]
             # One prompt must not spoil the others' batch.
             return [self._improve([item])[0] for item in batch]
+        finally:
+            if not self._queue:
+                self.improver.model.close()
