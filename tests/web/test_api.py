@@ -529,29 +529,39 @@ def test_the_log_has_prompts_only_where_asked(make: Make, caplog: pytest.LogCapt
             body = {"prompts": "a zebra", "negative": "an okapi", **SHORT}
             client.post("/v1/improve", json=body)
             client.post("/v1/improve", json={**body, "stream": True})
+            chat = {"messages": [{"role": "user", "content": "a zebra"}], "negative": "an okapi"}
+            client.post("/v1/chat/completions", json={**chat, **SHORT})
             client.get("/v1/illustrate/zebra")
             client.get("/zebra?zebra=1", headers={"user-agent": "zebra"})
         lines = [JsonLines().format(record) for record in caplog.records]
         found = [json.loads(line) for line in lines if "request" in line]
-        assert [line["status"] for line in found] == [200, 200, 404, 404]
-        for line in found[:2]:
-            assert (line["route"], line["results"]) == ("/v1/improve", 1)
+        assert [line["status"] for line in found] == [200, 200, 200, 404, 404]
+        routes = ["/v1/improve", "/v1/improve", "/v1/chat/completions"]
+        for route, line in zip(routes, found, strict=False):
+            assert (line["route"], line["results"]) == (route, 1)
             assert (line.get("negative") == "an okapi") == told
             assert ("a zebra" in line.get("improved", [""])[0]) == told
         assert ("zebra" in "".join(lines)) == ("okapi" in "".join(lines)) == told
 
 
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/v1/improve", {"prompts": ["a cat", "a dog"]}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "a cat"}], "n": 2}),
+    ],
+)
 def test_callers_who_leave_at_once_leave_nothing_behind(
-    make: Make, caplog: pytest.LogCaptureFixture, stream: bool
+    make: Make, caplog: pytest.LogCaptureFixture, path: str, asked: dict[str, Any], stream: bool
 ) -> None:
     """As uvicorn tells it: the body has come, and then nobody is there."""
     service = make()
     app = create_app(service)
-    body = json.dumps({"prompts": ["a cat", "a dog"], "stream": stream}).encode()
+    body = json.dumps({**asked, "stream": stream}).encode()
     scope = {
         "type": "http", "asgi": {"spec_version": "2.3"}, "http_version": "1.1", "method": "POST",
-        "path": "/v1/improve", "query_string": b"", "scheme": "http",
+        "path": path, "query_string": b"", "scheme": "http",
         "headers": [
             (b"host", b"localhost"), (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode()),

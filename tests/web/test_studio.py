@@ -182,6 +182,12 @@ def test_pictures_without_a_prompt_are_refused(
     assert answer.status_code == 422 and line in answer.json()["error"], answer.text
 
 
+def test_chat_completions_are_answered_too(client: TestClient, receipt: dict[str, Any]) -> None:
+    body = {"messages": [{"role": "user", "content": receipt["source"]}], "seed": receipt["seed"]}
+    [choice] = client.post("/v1/chat/completions", json=body).json()["choices"]
+    assert choice["message"]["content"] == receipt["prompt"]
+
+
 def test_beyond_the_page_a_token_is_needed(receipt: dict[str, Any]) -> None:
     with studio(token=TOKEN) as client:
         assert client.get("/").status_code == 200 and client.get("/studio/studio.js").is_success

@@ -9,6 +9,7 @@ from fastapi import Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
+from starlette.types import Receive, Scope, Send
 
 from promptlift.errors import InputError
 from promptlift.improving.receipts import parse_receipt
@@ -16,7 +17,9 @@ from promptlift.options import Option, kinds, options_of
 from promptlift.prompts.reading import check_prompt
 from promptlift.records import SCHEMA_VERSION, Improvement
 
+CHAT = "/v1/chat/completions"  # the route whose refusals have OpenAI's form
 _LONGEST = 500
+_CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
 # One mistake is enough: one for each item takes seconds and hundreds of megabytes.
 FAIL_FAST = Field(fail_fast=True)
 _Texts = Annotated[list[str], FAIL_FAST]
@@ -132,11 +135,49 @@ class Answer(JSONResponse):
         return json.dumps(content).encode()
 
 
-def refusal(status: int, line: str, headers: Mapping[str, str] = {}) -> Response:
-    """An answer with one line of text, cut where it is very long."""
+class _Refusal(Answer):
+    """Has OpenAI's form where the route is OpenAI's, whoever refuses."""
+
+    def __init__(
+        self, line: str, status: int, headers: Mapping[str, str], **more: str | None
+    ) -> None:
+        super().__init__({"error": line}, status, headers)
+        self._line, self._more = line, more
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == CHAT:
+            status = self.status_code
+            kind = "server" if status >= 500 else "invalid_request"
+            error = {
+                "message": self._line,
+                "type": "rate_limit_error" if status == 429 else f"{kind}_error",
+                **self._more,
+            }
+            self.status_code = 400 if status == 422 else status
+            self.body = self.render({"error": error})
+            self.headers["content-length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
+
+
+def refusal(
+    status: int,
+    line: str,
+    headers: Mapping[str, str] = {},
+    *,
+    param: str | None = None,
+    code: str | None = None,
+) -> Response:
+    """An answer with one line of text, cut where it is very long.
+
+    Args:
+        status: of HTTP; OpenAI's form has 400 for 422.
+        line: why.
+        headers: to send with it.
+        param, code: what OpenAI's form has too: the field that is wrong, and a word for the error.
+    """
     line = " ".join(line.split())
     line = line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
-    return Answer({"error": line}, status, headers)
+    return _Refusal(line, status, headers, param=param, code=code or _CODES.get(status))
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

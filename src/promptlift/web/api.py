@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request, Response, Security
 from fastapi.concurrency import run_in_threadpool
@@ -19,6 +19,7 @@ from promptlift.errors import ConfigError, InputError
 from promptlift.improving.config import resolve_options
 from promptlift.web.answers import errors, refusal
 from promptlift.web.batcher import RETRY_S, Full
+from promptlift.web.chat import ListedModel, chat_router, listed_models
 from promptlift.web.guard import Guard
 from promptlift.web.illustrating import illustrate_router
 from promptlift.web.improving import improve_router
@@ -29,7 +30,7 @@ from promptlift.web.serving import HeadAsGet, SafeHeaders, send_file
 _SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js")
 _MOST_MISTAKES = 3
 # In the places that pydantic names: the whole body, and types of which one has to fit.
-_NO_FIELD = re.compile(r"body|str|(?:list|dict|nullable|constrained|function)\b.*")
+_NO_FIELD = re.compile(r"body|str|(?:list|dict|nullable|constrained|function|literal|float)\b.*")
 _UNREADABLE = "There was an error parsing the body"
 
 
@@ -49,6 +50,8 @@ class Model(BaseModel):
 class Models(BaseModel):
     """What the server has, and what it allows."""
 
+    object: Literal["list"]
+    data: list[ListedModel] = Field(description="Names for `POST /v1/chat/completions`.")
     models: list[Model]
     limits: dict[str, float]
     version: str
@@ -89,7 +92,12 @@ def create_app(service: Service, *, pages: Sequence[APIRouter] = ()) -> FastAPI:
     )
     app.state.service = service
     protected = [Security(HTTPBearer(auto_error=False))] if config.token is not None else []
-    for router in (improve_router(service), illustrate_router(service), _models_router(service)):
+    for router in (
+        improve_router(service),
+        chat_router(service),
+        illustrate_router(service),
+        _models_router(service),
+    ):
         app.include_router(router, dependencies=protected)
     app.include_router(_health_router(service))
     for router in (*pages, _docs_router()):  # in this order: pages may have their own first page
@@ -123,9 +131,10 @@ def _refuse_in_one_line(app: FastAPI) -> None:
         ):
             return refusal(415, "send JSON, with Content-Type: application/json")
         found = _mistakes(error.errors())
-        lines = found[:_MOST_MISTAKES]
+        lines = [line for _, line in found[:_MOST_MISTAKES]]
         more = len(found) - len(lines)
-        return refusal(422, "; ".join(lines) + (f"; and {more} more" if more > 0 else ""))
+        whole = "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
+        return refusal(422, whole, param=found[0][0] or None)
 
     @app.exception_handler(StarletteHTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -140,19 +149,19 @@ def _refuse_in_one_line(app: FastAPI) -> None:
         return refusal(error.status_code, str(error.detail), headers)
 
 
-def _mistakes(found: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The mistakes that pydantic found, each once, with its place, and without what was sent."""
+def _mistakes(found: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Place and line of each mistake that pydantic found, once, and without what was sent."""
     said: dict[tuple[str, ...], list[str]] = {}
     for item in found:
         if item["type"] == "json_invalid":
             place, why = item["loc"][-1], item["ctx"]["error"]
-            return [f"the body is not valid JSON: {why} at character {place}"]
+            return [("", f"the body is not valid JSON: {why} at character {place}")]
         # Of a choice of types, pydantic names each that did not fit.
         where = tuple(str(part)[:40] for part in item["loc"] if not _NO_FIELD.fullmatch(str(part)))
         said.setdefault(where, []).append(str(item["msg"]))
     within = {where[:size] for where in said for size in range(1, len(where))}
     return [
-        f"{'.'.join(where) or 'the body'}: {_either(lines)}"
+        (".".join(where), f"{'.'.join(where) or 'the body'}: {_either(lines)}")
         for where, lines in said.items()
         if where not in within
     ]
@@ -169,6 +178,7 @@ def _models_router(service: Service) -> APIRouter:
     router = APIRouter(tags=["models"])
     improver, pictures, config = service.batcher.improver, service.pictures, service.config
     decoding, control = resolve_options(improver.card, None, {})
+    listed = listed_models(improver)
     limits = (
         "max_body", "max_queue", "max_results", "max_prompt_chars", "max_new_tokens",
         "max_jobs", "max_pictures", "timeout_s",
@@ -207,6 +217,8 @@ def _models_router(service: Service) -> APIRouter:
             )
         return JSONResponse(
             {
+                "object": "list",
+                "data": listed,
                 "models": found,
                 "limits": {name: getattr(config, name) for name in limits},
                 "version": __version__,

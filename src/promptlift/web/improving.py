@@ -6,7 +6,7 @@ import secrets
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field, create_model
 from starlette.requests import ClientDisconnect
@@ -46,11 +46,9 @@ _EVENT = {
 }
 
 
-class _ImproveRequest(Body):
-    """Prompts and the options of `promptlift improve`; what is left out is the model's default."""
+class ImproveOptions(Body):
+    """The options of `promptlift improve`; what is left out is the model's default."""
 
-    prompts: Prompts
-    n: int = Field(1, ge=1, le=MOST, description="Variants of each prompt.")
     seed: int | None = Field(
         None, ge=0, lt=2**63, description="Repeats a result; drawn and recorded otherwise."
     )
@@ -60,8 +58,26 @@ class _ImproveRequest(Body):
         "model has learned, extend where it has both.",
     )
     preset: Literal["paper"] | None = Field(None, description="paper: the paper's decoding.")
-    model: str | None = Field(None, description="Refuse unless the server has this model.")
     negative: str | None = Field(None, description="Negative prompt: given back, never improved.")
+
+    def given(self) -> dict[str, Any]:
+        """Fields of `DecodingConfig` and `ControlConfig` that the request has."""
+        # The one option of which null says something.
+        nulls = {"max_prompt_tokens"} & self.model_fields_set
+        return {
+            name: value
+            for config in (DecodingConfig, ControlConfig)
+            for name in options_of(config)
+            if (value := getattr(self, name)) is not None or name in nulls
+        }
+
+
+class _ImproveRequest(ImproveOptions):
+    """Prompts and the options of `promptlift improve`; what is left out is the model's default."""
+
+    prompts: Prompts
+    n: int = Field(1, ge=1, le=MOST, description="Variants of each prompt.")
+    model: str | None = Field(None, description="Refuse unless the server has this model.")
     stream: bool = Field(
         False, description="Answer with an event for each result, once it is done."
     )
@@ -93,8 +109,7 @@ class ImproveAnswer(BaseModel):
 def improve_router(service: Service) -> APIRouter:
     """The route."""
     router = APIRouter(tags=["improve"])
-    config, batcher = service.config, service.batcher
-    improver = batcher.improver
+    config, improver = service.config, service.batcher.improver
     events = "An event `result` for each result once it is done, then `done` or `error`."
 
     @router.post(
@@ -112,36 +127,59 @@ def improve_router(service: Service) -> APIRouter:
     async def improve(body: ImproveRequest, request: Request) -> Response:
         if body.model is not None and body.model not in (improver.card.name, improver.model_id):
             return refusal(404, f"this server has the model {improver.model_id}")
-        options = _options(body, service)
-        asks = _asks(body, service)
-        futures = batcher.put(options, asks)
-        note(request.scope, prompts=len(asks), results=len(asks) * body.n)
-        if config.log_prompts:
-            note(request.scope, sources=[ask.prompt for ask in asks], negative=body.negative)
+        futures = queue(body, body.prompts, body.n, service, request.scope)
         if body.stream:
             return _Stream(futures, config, request.scope)
-        try:
-            done = await _all(futures, config.timeout_s, request)
-        except (asyncio.TimeoutError, GivenUp):
-            return refusal(503, _late(config.timeout_s), {"retry-after": str(RETRY_S)})
-        except ClientDisconnect:
-            return refusal(499, "the caller left")  # for the log; the number is nginx's
+        done = await improved(futures, config, request)
         results = [item for index, found in enumerate(done) for item in _objects(index, found)]
-        if config.log_prompts:
-            note(request.scope, improved=[item["prompt"] for item in results])
         return Answer({"results": results})
 
     return router
 
 
-def _options(body: ImproveRequest, service: Service) -> Options:
-    # The one option of which null says something.
-    nulls = {"max_prompt_tokens"} & body.model_fields_set
-    names = [*options_of(DecodingConfig), *options_of(ControlConfig)]
-    given = {
-        name: value for name in names if (value := getattr(body, name)) is not None or name in nulls
-    }
-    improver, most = service.batcher.improver, service.config.max_new_tokens
+Futures = list["asyncio.Future[list[Improvement]]"]
+
+
+def queue(
+    body: ImproveOptions, prompts: str | list[str], n: int, service: Service, scope: Scope
+) -> Futures:
+    """Queue the prompts of a request, each with `n` variants.
+
+    Raises:
+        InputError, ConfigError: a prompt or an option cannot be used, or is more than is allowed.
+        Full: they do not fit into the queue.
+    """
+    options = _options(body, service)
+    asks = _asks(body, prompts, n, service)
+    futures = service.batcher.put(options, asks)
+    note(scope, prompts=len(asks), results=len(asks) * n)
+    if service.config.log_prompts:
+        note(scope, sources=[ask.prompt for ask in asks], negative=body.negative)
+    return futures
+
+
+async def improved(
+    futures: Futures, config: ServeConfig, request: Request
+) -> list[list[Improvement]]:
+    """All results of a request.
+
+    Raises:
+        HTTPException: 503, they were not done in time; 499, the caller left.
+    """
+    try:
+        done = await _all(futures, config.timeout_s, request)
+    except (asyncio.TimeoutError, GivenUp) as error:
+        headers = {"retry-after": str(RETRY_S)}
+        raise HTTPException(503, _late(config.timeout_s), headers) from error
+    except ClientDisconnect as error:
+        raise HTTPException(499, "the caller left") from error  # for the log; as nginx has it
+    if config.log_prompts:
+        note(request.scope, improved=[item.prompt for found in done for item in found])
+    return done
+
+
+def _options(body: ImproveOptions, service: Service) -> Options:
+    improver, most, given = service.batcher.improver, service.config.max_new_tokens, body.given()
     mode = improver.card.mode(body.mode)
     if (reference := given.get("reference")) is not None:
         check_length("reference", reference, service.config.max_prompt_chars)
@@ -152,26 +190,22 @@ def _options(body: ImproveRequest, service: Service) -> Options:
     return decoding, control
 
 
-def _asks(body: ImproveRequest, service: Service) -> list[Ask]:
-    prompts = checked_prompts(
-        body.prompts,
+def _asks(body: ImproveOptions, prompts: str | list[str], n: int, service: Service) -> list[Ask]:
+    texts = checked_prompts(
+        prompts,
         body.negative,
-        each=body.n,
+        each=n,
         most=service.config.max_results,
         unit="results",
         chars=service.config.max_prompt_chars,
     )
     seed = secrets.randbits(32) if body.seed is None else body.seed
     return [
-        Ask(prompt=text, seed=seed, mode=body.mode, n=body.n, negative=body.negative)
-        for text in prompts
+        Ask(prompt=text, seed=seed, mode=body.mode, n=n, negative=body.negative) for text in texts
     ]
 
 
-_Futures = list["asyncio.Future[list[Improvement]]"]
-
-
-async def _all(futures: _Futures, timeout_s: float, request: Request) -> list[list[Improvement]]:
+async def _all(futures: Futures, timeout_s: float, request: Request) -> list[list[Improvement]]:
     """All results. Those that wait are given up when time is over or the caller leaves."""
     results = asyncio.gather(*futures)
     # asyncio warns about results that nobody reads; nobody reads them when the caller leaves.
@@ -197,7 +231,7 @@ async def _disconnected(request: Request) -> None:
 class _Stream(StreamingResponse):
     """Server-sent events: each result as soon as it is done, in any order."""
 
-    def __init__(self, futures: _Futures, config: ServeConfig, scope: Scope) -> None:
+    def __init__(self, futures: Futures, config: ServeConfig, scope: Scope) -> None:
         super().__init__(
             self._events(),
             media_type="text/event-stream",
