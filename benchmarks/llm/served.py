@@ -124,7 +124,8 @@ class _Passing(BaseHTTPRequestHandler):
 
 def kills(server: Server, door: Door, moments: list[int], done: threading.Event) -> list[int]:
     """Kill the server once so many answers are there, and bring it back; the answers at each."""
-    found, drawn = [], random.Random(1)
+    found: list[int] = []
+    drawn = random.Random(1)
     for moment in sorted(moments):
         while door.answered.total() < moment:
             if done.wait(0.05):
