@@ -220,5 +220,5 @@ def test_the_guides_table_is_the_data() -> None:
         quality = f"{', '.join(model.quality)} ({model.quality_at})" if model.quality else ""
         row = [f"`{name}`", model.title, model.form + (", json" * (name == "flux2")),
                ", ".join(model.encoders), str(model.room), quality,
-               "yes" if model.negatives else "no", f"{model.words[0]} to {model.words[1]}"]  # fmt: skip
+               "yes" if model.negatives else "no", " to ".join(map(str, model.words))]  # fmt: skip
         assert f"| {' | '.join(row)} |".replace("|  |", "| |") in page, row
