@@ -5,6 +5,7 @@ gives a command the options of a config, and `web.answers.fields_of` a request i
 """
 
 import inspect
+import keyword
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -20,6 +21,7 @@ from promptlift.errors import ConfigError
 Command = TypeVar("Command", bound=Callable[..., Any])
 REQUIRED = MISSING  # the default of a setting that must be given
 _KEY = "option"
+_FEW = 5  # choices among which one finds the right one at a glance
 # For a field of each type, what its value may be, and that in words.
 _KINDS: dict[type, tuple[type, str]] = {
     bool: (bool, "True or False"),
@@ -40,6 +42,7 @@ class Option:
         shown: what help shows as the default, where it is not the value itself.
         short: another flag for it, as "-n".
         off: the flag that switches it off, where that is not "--no-NAME".
+        typed: what it is called on the command line, where that is not its name.
     """
 
     help: str
@@ -51,6 +54,7 @@ class Option:
     shown: str | None = None
     short: str | None = None
     off: str | None = None
+    typed: str | None = None
 
     def allows(self, value: Any) -> bool:
         """Whether a value lies in the range or is a choice; of several, whether all are."""
@@ -123,9 +127,16 @@ def check(config: Any, *more: str) -> None:
         if (kind := _wrong_kind(item, value)) is not None:
             wrong.append(f"{name} is {value!r} and must be {kind}")
         elif not known.allows(value):
-            wrong.append(f"{name} is {value!r} and must be {known.must_be}")
+            wrong.append(f"{name} is {value!r} and must be {known.must_be}{_nearest(value, known)}")
     if problems := [*wrong, *filter(None, more)]:
         raise ConfigError("; ".join(problems))
+
+
+def _nearest(value: Any, known: Option) -> str:
+    """Of many choices the one that may have been meant, in words."""
+    several = isinstance(value, str) and len(known.choices) > _FEW
+    near = get_close_matches(str(value).lower(), known.choices, 1) if several else []
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _wrong_kind(item: "Field[Any]", value: Any) -> str | None:
@@ -182,8 +193,8 @@ def takes(
         show_defaults: not where presets or model cards have defaults of their own.
     """
     names = {
-        name: (renamed or {}).get(name, name)
-        for name in options_of(config)
+        name: (renamed or {}).get(name, known.typed or name)
+        for name, (_, known) in options_of(config).items()
         if (only is None or name in only) and name not in without
     }
     known = options_of(config)
@@ -193,7 +204,7 @@ def takes(
         own = [item for item in signature.parameters.values() if item.name != into]
         made = [
             inspect.Parameter(
-                typed,
+                _parameter(typed),
                 inspect.Parameter.KEYWORD_ONLY,
                 default=None,
                 annotation=_typed(
@@ -207,7 +218,7 @@ def takes(
 
         @wraps(command)
         def run(*args: Any, **kwargs: Any) -> Any:
-            given = {name: kwargs.pop(typed, None) for name, typed in names.items()}
+            given = {name: kwargs.pop(_parameter(typed), None) for name, typed in names.items()}
             kwargs[into] = {
                 name: _value(known[name][0], value)
                 for name, value in given.items()
@@ -225,6 +236,11 @@ def takes(
         return run  # type: ignore[return-value]
 
     return add
+
+
+def _parameter(typed: str) -> str:
+    """The parameter of an option: `for` is a word of Python's."""
+    return f"{typed}_" if keyword.iskeyword(typed) else typed
 
 
 def _typed(item: "Field[Any]", known: Option, name: str, default: Any) -> Any:

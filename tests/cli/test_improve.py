@@ -301,7 +301,7 @@ def test_a_form_is_written_or_refused(
     assert run("replay", output, "--model", writer_folder).exit_code == 0
     for form, line in (
         ("paragraph", "has not learned form 'paragraph'; it has: tags"),
-        ("prose", "form is 'prose' and must be tags or paragraph"),
+        ("prose", "form is 'prose' and must be tags, paragraph or json"),
     ):
         refused = improve("--form", form, "--input", tmp_path / "no-such-file.txt")
         assert refused.exit_code == 2

@@ -279,7 +279,7 @@ def test_a_model_without_paragraphs_says_so_before_any_work(improver: Improver) 
         improver.session(form="paragraph")
     with pytest.raises(ConfigError, match=line):
         improver.improve_stream(iter(()), form="paragraph")
-    with pytest.raises(ConfigError, match="form is 'prose' and must be tags or paragraph"):
+    with pytest.raises(ConfigError, match="form is 'prose' and must be tags, paragraph or json"):
         improver.session(form="prose")
 
 

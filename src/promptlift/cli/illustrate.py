@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @takes(
     ControlConfig,
     "control",
-    only=["form", "coherent"],
+    only=["form", "picture_model", "coherent"],
     defaults={"coherent": "as the run was begun; on in a new one"},
 )
 @takes(IllustrationConfig, "drawing")

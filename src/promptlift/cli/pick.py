@@ -21,6 +21,7 @@ from promptlift.tables import check_output_ending
 
 _CONTROLS = (
     "form", "diversity", "length", "artists", "styles", "style", "avoid", "include", "force",
+    "picture_model",
 )  # fmt: skip
 _SCORES = ("clip", "preference", "aesthetic", "aesthetic_clip", "tie")
 

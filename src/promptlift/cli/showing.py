@@ -61,10 +61,15 @@ def _coloured() -> Callable[[dict[str, Any]], None]:
         for start, end in _places(item):
             text.stylize("bold green", start, end)
         settings = item["settings"]
-        limit = (settings["max_prompt_tokens"] or CLIP_BUDGET) * settings["chunks"]
-        tokens = item["clip_tokens"]
-        bound = settings["form"] != "paragraph"
-        said = meter(tokens, limit) if bound else f"{tokens} CLIP tokens"
+        checks = item["checks"]
+        if "encoder" in checks:
+            tokens, limit = checks["encoder_tokens"], checks["encoder_limit"]
+            said = meter(tokens, limit) if limit else f"{tokens} tokens of {checks['encoder']}"
+        else:
+            limit = (settings["max_prompt_tokens"] or CLIP_BUDGET) * settings["chunks"]
+            tokens = item["clip_tokens"]
+            bound = settings["form"] != "paragraph"
+            said = meter(tokens, limit) if bound else f"{tokens} CLIP tokens"
         console.print(text, Text(f" {said}", "dim"))
 
     return draw

@@ -19,6 +19,7 @@ from promptlift.improving.journal import improve_to_file
 from promptlift.improving.session import Session
 from promptlift.pairs.load import load_pairs
 from promptlift.progress import progress
+from promptlift.prompts.picture_models.table import DEFAULT
 from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.schema import ADDED
@@ -37,7 +38,9 @@ class ImprovingChoice:
         n: variants of each prompt.
         mode: "extend" or "rewrite"; of a run that of each pair, else what the model has
             learned.
-        form: "tags" or "paragraph"; None for "tags", or the first that the model has learned.
+        form: "tags", "paragraph" or "json"; None for that of the picture model where the improver
+            writes it, otherwise for "tags", or the first that it has learned.
+        picture_model: what the prompts are for, as `--for` of `improve`.
         coherent: drop additions that do not go together; None for what a run was begun with, or
             for the model's or preset's own where it is new.
         preset: "paper" for the paper's decoding, in place of the model's own.
@@ -50,6 +53,7 @@ class ImprovingChoice:
     n: int = 1
     mode: str | None = None
     form: str | None = None
+    picture_model: str = DEFAULT
     coherent: bool | None = None
     preset: str | None = None
     seed: int = 0
@@ -120,7 +124,7 @@ def improvements_of(
     improver = Improver.load(choice.improver or _own_model(run, prompts))
     choice = choice.as_begun(run.stage(STAGE).get("config"))
     session = improver.session(preset=choice.preset, **choice.options())
-    choice = replace(choice, form=session.control.form, coherent=session.control.coherent)
+    choice = replace(choice, form=session.target.control.form, coherent=session.control.coherent)
     config = {**choice.settings(), "improver": improver.model_id}
     run.check(STAGE, config, inputs)
     if not output.exists():

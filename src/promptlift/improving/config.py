@@ -7,6 +7,8 @@ from promptlift.errors import ConfigError
 from promptlift.improving.manifest import ModelCard
 from promptlift.options import check, option
 from promptlift.prompts.clip_tokens import CLIP_BUDGET
+from promptlift.prompts.picture_models.encoders import CLIP
+from promptlift.prompts.picture_models.table import DEFAULT, NAMES, picture_models
 from promptlift.prompts.units import UNITS, Unit
 from promptlift.records import FORMS
 
@@ -89,7 +91,10 @@ class ControlConfig:
     force: bool = option(False, "Improve prompts too that are detailed already or not in English.")
     guards: bool = option(True, "Drop repeated, unfinished and broken phrases from the result.")
     max_prompt_tokens: int | None = option(
-        CLIP_BUDGET, "CLIP tokens that the prompt may have with its additions.", least=1
+        CLIP_BUDGET,
+        "Tokens of the picture model's encoder that the prompt may have with its additions.",
+        least=1,
+        shown=f"{CLIP_BUDGET}, of CLIP, or what --for says",
     )
     chunks: int = option(
         1, "Chunks of so many tokens that the prompt may fill, for tools that chain them.", least=1
@@ -101,9 +106,17 @@ class ControlConfig:
     )
     form: str = option(
         "tags",
-        "tags: phrases after your words; paragraph: sentences, which CLIP's tokens do not limit.",
-        choices=FORMS,
-        shown="what the model has learned",  # so `resolve_options` decides
+        "tags: phrases after your words; paragraph: sentences, which CLIP's tokens do not limit; "
+        "json: what FLUX.2 and Ideogram 4 read.",
+        choices=(*FORMS, "json"),
+        shown="that of --for, or what the model has learned",  # so `resolve_options` decides
+    )
+    picture_model: str = option(
+        DEFAULT,
+        f"Picture model that the prompt is for, which sets form, limit and quality tags: "
+        f"{', '.join(NAMES)}.",
+        choices=NAMES,
+        typed="for",
     )
 
     def __post_init__(self) -> None:
@@ -122,6 +135,13 @@ class ControlConfig:
             for name, given in (("style", self.style), ("reference", self.reference))
             if given is not None and not str(given).strip()
         ]
+        if self.form == "json" and self.picture_model in NAMES:
+            read_json = [name for name, model in picture_models().items() if model.object]
+            if self.picture_model not in read_json:
+                wrong.append(
+                    f"form is 'json', which {self.picture_model} does not read; "
+                    f"these do: {', '.join(read_json)} (--for)"
+                )
         check(self, *wrong)
 
     @property
@@ -137,14 +157,27 @@ class ControlConfig:
     @property
     def max_tokens(self) -> int | None:
         """CLIP tokens of all chunks together; None for any number, as in a paragraph."""
+        of_clip = picture_models()[self.picture_model].encoder == CLIP
+        return self.encoder_tokens if of_clip else None
+
+    @property
+    def encoder_tokens(self) -> int | None:
+        """Tokens of the picture model's encoder; CLIP's are those of all chunks together."""
+        if picture_models()[self.picture_model].encoder != CLIP:
+            return self.max_prompt_tokens
         if self.form == "paragraph" or self.max_prompt_tokens is None:
             return None
         return self.max_prompt_tokens * self.chunks
 
     @property
+    def written_form(self) -> str:
+        """What is written: JSON is filled from tags, whose phrases speak of one thing each."""
+        return "tags" if self.form == "json" else self.form
+
+    @property
     def unit(self) -> Unit:
         """The units of the form."""
-        return UNITS[self.form]
+        return UNITS[self.written_form]
 
 
 def resolve_options(
@@ -152,7 +185,8 @@ def resolve_options(
 ) -> tuple[DecodingConfig, ControlConfig]:
     """The model's defaults, or a preset in their place, overridden by what the caller gave.
 
-    Where no form is named, it is the model's own, see `ModelCard.form`.
+    Where no form is named, it is that of the picture model that was, if the model writes it, or the
+    model's own, see `ModelCard.form`; the token limit is the picture model's.
 
     Raises:
         ConfigError: an option or preset is unknown, or a value cannot be used.
@@ -170,8 +204,7 @@ def resolve_options(
     for name in ("avoid", "include"):
         if isinstance(asked.get(name), list):  # as JSON has it
             asked[name] = tuple(asked[name])
-    if asked.get("form") is None:
-        asked["form"] = card.form(None)
+    _suit(asked, card)
     wanted = ControlConfig(**asked)
     given = {name: value for name, value in options.items() if name in decoding}
     prose = wanted.form == "paragraph"
@@ -191,6 +224,17 @@ def resolve_options(
         elif "max_new_tokens" not in given:
             values["max_new_tokens"] = shortest
     return DecodingConfig(**values), wanted
+
+
+def _suit(asked: dict[str, Any], card: ModelCard) -> None:
+    """Fill in form and limit where they were not given."""
+    target = picture_models().get(asked.get("picture_model", DEFAULT))
+    if asked.get("form") is None:
+        # A form that the model has not learned is refused only where it was asked for by name.
+        fits = target is not None and (target.form == "json" or target.form in card.forms)
+        asked["form"] = target.form if target is not None and fits else card.form(None)
+    if target is not None:
+        asked.setdefault("max_prompt_tokens", target.room)
 
 
 # "paper": min_length=40, max_length=1000 and repetition_penalty=1.4. Lengths there count the

@@ -1,12 +1,15 @@
 """Taking additions out of an improvement by hand."""
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import fields, replace
+from typing import Any
 
 from promptlift.errors import InputError
 from promptlift.improving.checks import check_result
+from promptlift.improving.config import ControlConfig
+from promptlift.improving.target import Target, cut
 from promptlift.prompts.reading import read
-from promptlift.prompts.units import CLAUSE, SENTENCE, Unit
+from promptlift.prompts.units import CLAUSE, SENTENCE
 from promptlift.records import Improvement
 
 
@@ -27,22 +30,28 @@ def without(improvement: Improvement, removed: Collection[int]) -> Improvement:
         return improvement
     kept = tuple(phrase for place, phrase in enumerate(additions) if place not in removed)
     gone = tuple(phrase for place, phrase in enumerate(additions) if place in removed)
-    reading = read(improvement.source)
+    target = _target(improvement)
+    reading = read(target.source(improvement.source)[0])
     unit = SENTENCE if improvement.settings.get("form") == "paragraph" else CLAUSE
-    if improvement.prompt == reading.extended(additions, unit):
+    checks: Mapping[str, Any] = {}
+    if not target.is_plain:
+        made = target.without(reading, improvement.prompt, additions, kept)
+        prompt, words, kept = made.prompt, made.words, tuple(made.additions)
+        checks = made.checks or {}
+    elif improvement.prompt == reading.extended(additions, unit):
         kept = tuple(reading.fitted(kept, unit))
-        prompt = reading.extended(kept, unit)
+        prompt = words = reading.extended(kept, unit)
     else:
-        prompt = _cut(improvement.prompt, gone, unit)
-    tokens, checks = check_result(
-        reading, prompt, kept, _limit(improvement), prose=unit is SENTENCE
+        prompt = words = cut(improvement.prompt, gone, unit)
+    tokens, found = check_result(
+        reading, words, kept, target.control.max_tokens, prose=unit is SENTENCE
     )
     return replace(
         improvement,
         prompt=prompt,
         additions=kept,
         clip_tokens=tokens,
-        checks={**checks, "removed": _of_the_first(improvement, removed)},
+        checks={**found, **checks, "removed": _of_the_first(improvement, removed)},
     )
 
 
@@ -54,18 +63,13 @@ def _of_the_first(improvement: Improvement, removed: Collection[int]) -> list[in
     return sorted(earlier | {left[place] for place in removed})
 
 
-def _limit(improvement: Improvement) -> int | None:
-    settings = improvement.settings
-    tokens, chunks = settings.get("max_prompt_tokens"), settings.get("chunks", 1)
-    if settings.get("form") == "paragraph":
-        return None
-    return tokens * chunks if isinstance(tokens, int) and isinstance(chunks, int) else None
-
-
-def _cut(prompt: str, phrases: tuple[str, ...], unit: Unit) -> str:
-    """A rewriting without some of its clauses or sentences; the last one stays."""
-    units = unit.split(prompt)
-    for phrase in phrases:
-        if phrase in units and len(units) > 1:
-            units.remove(phrase)
-    return unit.between.join(units)
+def _target(improvement: Improvement) -> Target:
+    """What an improvement was made for."""
+    known = {item.name for item in fields(ControlConfig)}
+    settings: dict[str, Any] = {"max_prompt_tokens": None}  # of older records
+    settings |= {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in improvement.settings.items()
+        if name in known
+    }
+    return Target(ControlConfig(**settings))

@@ -34,6 +34,7 @@ class Settings(TypedDict, total=False):
     max_prompt_tokens: int | None
     chunks: int
     coherent: bool
+    picture_model: str
 
 
 class ImproveOptions(Settings, total=False):

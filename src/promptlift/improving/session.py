@@ -12,10 +12,11 @@ from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.decoding.loop import random_stream
 from promptlift.improving.repair import ATTEMPTS, others, repair, rewriting
 from promptlift.improving.selection import fit, select
+from promptlift.improving.target import Target
 from promptlift.improving.writing import Model, Source
 from promptlift.prompts.clauses import new_clauses
 from promptlift.prompts.intent import Intent
-from promptlift.prompts.reading import Reading, check_prompt, read
+from promptlift.prompts.reading import Reading, check_prompt, longest_part, read
 from promptlift.prompts.units import CLAUSE, SENTENCE, capitalized
 from promptlift.records import Dropped, Improvement
 
@@ -93,9 +94,10 @@ class Session:
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size} and must be 1 or more")
         self.model, self.batch_size = model, batch_size
-        self.decoding, self.control = decoding, control
-        model.card.prefix(model.card.mode(None), control.form)
-        self.writer = model.writer(decoding, control, batch_size=batch_size, given_up=given_up)
+        self.target = Target(control)
+        self.decoding, self.control = decoding, self.target.writing
+        model.card.prefix(model.card.mode(None), self.control.form)
+        self.writer = model.writer(decoding, self.control, batch_size=batch_size, given_up=given_up)
         self.settings = {
             "versions": _versions(model.libraries),
             **model.about,
@@ -146,14 +148,18 @@ class Session:
 
     def _rows_of(self, ask: Ask) -> list[_Row]:
         """The variants of a prompt; if it is better left alone, they have their results already."""
-        reading = read(ask.prompt, self.writer.asked)
-        reason = reading.reason_to_leave(limit=self.control.max_tokens, force=self.control.force)
+        prompt, notes = self.target.source(ask.prompt)
+        notes = (*self.target.general_notes(self.model.card, ask.negative), *notes)
+        reading = read(prompt, self.writer.asked)
+        reason = self.target.reason_to_leave(prompt) or reading.reason_to_leave(
+            limit=self.control.max_tokens, force=self.control.force
+        )
         mode = self.model.card.mode(ask.mode)
-        rows = [_Row(ask, reading, mode, variant) for variant in range(ask.n)]
+        rows = [_Row(ask, reading, mode, i, notes=[*notes]) for i in range(ask.n)]
         if reason:
             for row in rows:
                 row.notes.append(reason)
-                self._finish(row, ask.prompt, [])
+                self._finish(row, prompt, [])
         return rows
 
     def _improve(self, rows: list[_Row]) -> None:
@@ -228,27 +234,34 @@ class Session:
             row.notes += written.notes
             row.record.update(written.record)
             if written.text is None:
-                self._finish(row, row.ask.prompt, [])
+                self._finish(row, row.reading.prompt, [])
             else:
                 found.append((row, written.text, written.ended))
         return found
 
     def _finish(self, row: _Row, prompt: str, additions: list[str]) -> None:
         control = self.control
+        made = self.target.made(row.reading, prompt, additions)
+        reading, prose = row.reading, control.unit is SENTENCE
         tokens, checks = check_result(
-            row.reading, prompt, additions, control.max_tokens, prose=control.unit is SENTENCE
+            reading, made.words, made.additions, control.max_tokens, prose=prose
         )
+        if made.checks is not None:
+            tokens, checks = longest_part(made.prompt), {**checks, **made.checks}
+        if reading.prompt != row.ask.prompt:  # without its markup; its words are to be there
+            lost = read(row.ask.prompt).lost(made.words, prose=prose)
+            checks["lost"] = [want.text for want in lost]
         row.result = Improvement(
             source=row.ask.prompt,
-            prompt=prompt,
-            additions=tuple(additions),
+            prompt=made.prompt,
+            additions=tuple(made.additions),
             clip_tokens=tokens,
             seed=row.ask.seed,
             variant=row.variant,
             mode=row.mode,
             model=self.model.model_id,
-            dropped=tuple(row.dropped),
-            notes=tuple(row.notes),
+            dropped=(*row.dropped, *made.dropped),
+            notes=(*row.notes, *made.notes),
             negative=row.ask.negative,
             checks=checks,
             settings={**self.settings, **row.record},
