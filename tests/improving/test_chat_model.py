@@ -398,7 +398,10 @@ def test_with_diversity_later_variants_are_told_of_earlier_ones(endpoint: Endpoi
     endpoint.respond = lambda prompt: answer(LIGHT)
     load(endpoint).improve("a lighthouse", seed=1, n=2, diversity=1.0)
     contents = [body["messages"][0]["content"] for _, _, body in endpoint.requests]
-    assert [f"something else than: {LIGHT}" in content for content in contents] == [False, True]
+    assert [f"something else than: {LIGHT}" in content for content in contents[:2]] == [
+        False,
+        True,
+    ]
 
 
 def test_a_prompt_that_comes_twice_is_asked_once(endpoint: Endpoint) -> None:

@@ -14,6 +14,7 @@ from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.constraints import asked_terms, wishes_of
 from promptlift.improving.decoding.loop import GivenUp
 from promptlift.improving.manifest import ModelCard
+from promptlift.improving.repair import ATTEMPTS
 from promptlift.improving.writing import Source, Written
 from promptlift.llm.asking import Answer, Asker, Question
 from promptlift.llm.cache import Cache, Nothing, cache_path, key_of
@@ -146,6 +147,7 @@ class ChatWriter:
         self._prose = control.form == "paragraph"
         # So that results are kept soon: those of a window come when its last one is there.
         self.window = 8 * model.config.llm_concurrency
+        self.attempts = ATTEMPTS
 
     def write(self, sources: Sequence[Source], mode: str) -> list[Written]:
         """An answer for each source; none where none can be used.
@@ -181,12 +183,11 @@ class ChatWriter:
 
     def _written(self, source: Source, answer: Answer, mode: str) -> Written:
         if answer.text is None:
-            return Written(None, notes=(f"left as it is: {answer.reason}",))
+            return Written(None, notes=(answer.reason,), again=False)
         record = {"answer": _hash(answer.text)}
         text = cleaned(answer.text, source.words, field=_field(mode), prose=self._prose)
         if text.text is None:
-            notes = tuple(f"left as it is: {note}" for note in text.notes)
-            return Written(None, notes=notes, record=record)
+            return Written(None, notes=text.notes, record=record)
         return Written(text.text, notes=text.notes, record=record)
 
     def _question(self, source: Source, mode: str) -> Question:

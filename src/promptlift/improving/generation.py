@@ -47,6 +47,11 @@ class Generator:
         self._suppressed = np.array(sorted(never) if control.guards else [], dtype=np.int64)
 
     @property
+    def attempts(self) -> int:
+        """One: what it writes can be added, or the prompt has no room."""
+        return 1
+
+    @property
     def window(self) -> int:
         """Results that are sorted by length together."""
         return WINDOW_BATCHES * self.batch_size

@@ -172,8 +172,25 @@ class Session:
                 self._extend(own, mode)
 
     def _extend(self, rows: list[_Row], mode: str) -> None:
-        """Add to each prompt what the model writes in a mode."""
-        for row, text, ended in self._write(rows, mode):
+        """Add to each prompt what the model writes in a mode; draw again where nothing can be."""
+        left = rows
+        for attempt in range(self.writer.attempts):
+            last = attempt + 1 == self.writer.attempts
+            drawn, left = left, []
+            for row, kept in self._extensions(drawn, mode, attempt, last=last):
+                if kept or last:
+                    self._finish(row, row.reading.extended(kept, self.control.unit), kept)
+                else:
+                    left.append(row)
+
+    def _extensions(
+        self, rows: list[_Row], mode: str, attempt: int, *, last: bool
+    ) -> Iterator[tuple[_Row, list[str]]]:
+        """Each row with what can be added to it of what the model writes."""
+        for row, text, ended in self._write(rows, mode, attempt, last=last):
+            if text is None:
+                yield row, []
+                continue
             unit, used = self.control.unit, row.used if self.control.diversity >= 1 else ()
             units = row.reading.continued(text) if unit is SENTENCE else unit.split(text)
             if mode == "rewrite":  # the text may repeat the prompt in other words
@@ -182,8 +199,9 @@ class Session:
             chosen = select(units, row.reading, self.control, ended=ended, used=used)
             chosen = fit(chosen, row.reading, self.control.max_tokens)
             row.dropped += chosen.dropped
-            kept = row.reading.fitted(chosen.kept, unit)
-            self._finish(row, row.reading.extended(kept, unit), kept)
+            if not chosen.kept and not last:
+                row.notes.append("drawn again: nothing could be added")
+            yield row, row.reading.fitted(chosen.kept, unit)
 
     def _rewrite(self, rows: list[_Row]) -> None:
         """Rewrite; repair a rewriting that lost something, draw it again, or extend instead."""
@@ -192,7 +210,10 @@ class Session:
         left = [row for row in rows if not (control.keep_intent and row.reading.has_syntax)]
         for attempt in range(ATTEMPTS if control.keep_intent else 1):
             drawn, left = left, []
-            for row, text, ended in self._write(drawn, "rewrite", attempt):
+            for row, text, ended in self._write(drawn, "rewrite", attempt, last=False):
+                if text is None:
+                    left.append(row)
+                    continue
                 text, chosen = rewriting(text, ended, row.reading, control)
                 lost = row.reading.intent.lost(text, prose=prose) if control.keep_intent else ()
                 repaired = repair(text, lost, row.reading, control) if lost else None
@@ -215,10 +236,13 @@ class Session:
             row.notes.append(f"extended instead of rewritten: {why}")
         self._extend(failed, "extend" if "extend" in self.model.card.modes else "rewrite")
 
-    def _write(self, rows: list[_Row], mode: str, attempt: int = 0) -> list[tuple[_Row, str, bool]]:
+    def _write(
+        self, rows: list[_Row], mode: str, attempt: int = 0, *, last: bool = True
+    ) -> list[tuple[_Row, str | None, bool]]:
         """Each row with what the model writes for it, and whether the model ended the text.
 
-        Rows for which it writes nothing are left as they are, with the reason.
+        The text is None where another try may bring one; rows for which it writes nothing the last
+        time are left as they are, with the reason.
         """
         sources = [
             Source(
@@ -231,9 +255,11 @@ class Session:
         ]
         found = []
         for row, written in zip(rows, self.writer.write(sources, mode), strict=True):
-            row.notes += written.notes
             row.record.update(written.record)
-            if written.text is None:
+            gone = written.text is None and (last or not written.again)
+            told = "" if written.text else "left as it is: " if gone else "drawn again: "
+            row.notes += [told + note for note in written.notes]
+            if gone:
                 self._finish(row, row.reading.prompt, [])
             else:
                 found.append((row, written.text, written.ended))

@@ -36,12 +36,14 @@ class Written:
         ended: whether it ended the text itself.
         notes: what was done to the text, or why there is none.
         record: what a receipt holds of it.
+        again: whether another try may give a text, where there is none.
     """
 
     text: str | None
     ended: bool = True
     notes: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
+    again: bool = True
 
 
 class Writer(Protocol):
@@ -50,6 +52,10 @@ class Writer(Protocol):
     @property
     def window(self) -> int:
         """How many sources it is best given at once."""
+
+    @property
+    def attempts(self) -> int:
+        """Texts that are drawn for an extension until something of one can be added."""
 
     @property
     def asked(self) -> frozenset[str]:
