@@ -145,7 +145,7 @@ def named(
 
 
 def load(model: str, tokens: int, *, plain: bool) -> Improver:
-    """An improver by name; one behind an address gives short answers, two at a time."""
+    """The improver of that name; a server is asked for short answers, two at a time."""
     if "://" not in model:
         return Improver.load(model)
     improver = Improver.load(model, llm_tokens=tokens, llm_concurrency=2)

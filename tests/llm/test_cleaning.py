@@ -1,4 +1,4 @@
-"""What is left of an answer, and what is said of what was taken off."""
+"""Cleaned answers, and the notes that say what was removed."""
 
 import json
 import re

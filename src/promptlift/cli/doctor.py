@@ -47,7 +47,7 @@ STAGES: dict[str, tuple[tuple[str, ...], str | None]] = {
 }
 
 
-# Where servers of language models listen, unless they are told otherwise.
+# Default addresses of common language model servers.
 SERVERS = {"Ollama": 11434, "LM Studio": 1234, "llama.cpp": 8080, "vLLM": 8000}
 _PATIENCE_S = 0.5
 

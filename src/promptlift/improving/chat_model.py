@@ -206,7 +206,7 @@ class ChatWriter:
         return Question(key_of([self.model.base, messages, options]), messages, options)
 
     def _instruction(self, mode: str, used: Sequence[str]) -> str:
-        """What the model is told before the prompt."""
+        """The instruction that comes before the prompt."""
         text = self.model.instructions[f"{mode}-{self.control.form}"]
         wishes = " ".join(filter(None, [*_wishes(self.control), _other_than(used)]))
         if _WISHES not in text:

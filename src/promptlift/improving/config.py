@@ -7,8 +7,7 @@ from promptlift.errors import ConfigError
 from promptlift.improving.manifest import ModelCard
 from promptlift.options import check, option
 from promptlift.prompts.clip_tokens import CLIP_BUDGET
-from promptlift.prompts.picture_models.encoders import CLIP
-from promptlift.prompts.picture_models.table import DEFAULT, NAMES, picture_models
+from promptlift.prompts.picture_models.table import CLIP, DEFAULT, NAMES, picture_models
 from promptlift.prompts.units import UNITS, Unit
 from promptlift.records import FORMS
 

@@ -11,10 +11,10 @@ from promptlift.improving.manifest import ModelCard
 from promptlift.prompts.clauses import plain_words
 from promptlift.prompts.intent import Text
 from promptlift.prompts.parts import parts_of
-from promptlift.prompts.picture_models.encoders import CLIP, Count, count_tokens, read_by_tools
+from promptlift.prompts.picture_models.encoders import Count, count_tokens, read_by_tools
 from promptlift.prompts.picture_models.markup import as_prose
 from promptlift.prompts.picture_models.objects import as_json, as_object, base_of, is_object
-from promptlift.prompts.picture_models.table import DEFAULT, PictureModel, picture_models
+from promptlift.prompts.picture_models.table import CLIP, DEFAULT, PictureModel, picture_models
 from promptlift.prompts.reading import Reading, read
 from promptlift.prompts.syntax import Span, parse
 from promptlift.prompts.units import CLAUSE, Unit

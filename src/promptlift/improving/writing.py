@@ -1,4 +1,4 @@
-"""What writes improvements: a model on this machine, or one behind an address."""
+"""The protocol of models that write improvements, in this process or on a server."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

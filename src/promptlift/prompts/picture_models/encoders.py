@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from promptlift.errors import InputError
 from promptlift.prompts.clip_tokens import count_parts
 from promptlift.prompts.parts import parts_of
+from promptlift.prompts.picture_models.table import CLIP
 from promptlift.prompts.syntax import parse
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 # Names a folder with NAME.json or NAME/tokenizer.json, such as t5.json.
 TOKENIZERS_VARIABLE = "PROMPTLIFT_TOKENIZERS"
-CLIP = "clip"
 # Repositories of the Hub, in whose cached files the tokenizer is looked for. Those of a family
 # have one vocabulary: T5 and FLAN-T5 of any size, Qwen2.5 and Qwen3.
 ENCODERS: dict[str, tuple[str, ...]] = {
@@ -48,9 +48,9 @@ ENCODERS: dict[str, tuple[str, ...]] = {
 
 # The estimate: pieces of a text, a word five letters each (two where capitals stand within it), a
 # digit or sign one, any other character as many as it has bytes; then a quarter more and four.
-# SmolLM2's tokenizer (49,152 pieces) gave more than that for 0.11% of 4,594 evaluation prompts and
-# for none of the 484 with 100 pieces or more, where it had 0.80 tokens a piece in the mean and 0.98
-# at most; MiniLM's (30,522 pieces) gave more for 0.02%, CLIP's for none.
+# SmolLM2's tokenizer (49,152 pieces) needs more than that for 0.11% of 4,594 evaluation prompts. Of
+# the 484 prompts with 100 pieces or more none needs more: 0.80 tokens a piece on average, 0.98 at
+# most. MiniLM's (30,522 pieces) needs more for 0.02%, CLIP's for none.
 _PIECE = re.compile(r"[A-Za-z]+|[^\sA-Za-z]")
 _WORD, _SHOUTED = 5, 2
 _FACTOR, _MORE = 1.25, 4

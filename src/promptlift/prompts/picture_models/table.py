@@ -13,6 +13,7 @@ else:
     import tomli as tomllib
 
 DEFAULT = "sdxl"
+CLIP = "clip"  # an encoder
 _FOLDER = files("promptlift.prompts.picture_models")
 
 
