@@ -116,6 +116,7 @@ PARTS = st.sampled_from([
 @given(st.lists(PARTS).map("".join) | st.text(), st.booleans())
 @example("<thi</s>nk>a lamp", False)
 @example("<<think>think>a lamp", False)
+@example("``````json\n```\n<thi", False)
 @example("a `<|x|>`` lamp", True)
 def test_no_answer_breaks_it_and_no_mark_is_left(answer: str, prose: bool) -> None:
     for text in (answer, json.dumps({"additions": answer})):

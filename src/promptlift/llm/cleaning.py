@@ -107,7 +107,9 @@ def cleaned(answer: str, source: str, *, field: str, prose: bool) -> Cleaned:
     if tidied + "." != text:
         tell("quotation marks or a label", text, tidied)
     text = tidied + (ending if tidied and not tidied.endswith((".", "!", "?", '."')) else "")
-    while text != (bare := _MARK.sub("", text)):  # taking one out may join the halves of another
+    while text != (
+        bare := _BLANKS.sub(" ", _MARK.sub("", text)).strip()
+    ):  # taking one out may join the halves of another
         text = tell("stray marks", text, bare)
     if reason := _unusable(text, source):
         return Cleaned(None, (reason,))
