@@ -20,7 +20,7 @@ from promptlift.improving.constraints import Constraints
 from promptlift.improving.decoding.phrase_rule import PhraseTree
 from promptlift.improving.improver import Improver
 from promptlift.improving.loading import MODEL_VARIABLE, bundled_model_path
-from promptlift.improving.manifest import CARD_FILE, MANIFEST_FILE, ModelCard
+from promptlift.improving.manifest import CARD_FILE, MANIFEST_FILE, ModelCard, is_exported
 from promptlift.training.config import POCKET_MODES
 from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
 
@@ -40,7 +40,12 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-POCKET = bundled_model_path()
+POCKET = Path(__file__).parent / "data" / "pocket"
+# Until its files are final.
+NEEDS_BUNDLED = pytest.mark.skipif(
+    not is_exported(bundled_model_path()),
+    reason="the bundled model's files are not in src/promptlift/models/writer yet",
+)
 HEADS = ["a cat in armor", "a lighthouse", "bowl of fruit", "two dogs playing chess", "old castle"]
 ENDS = ["soft light", "highly detailed", "sharp focus, 4k", "oil on canvas", "misty morning"]
 
@@ -50,7 +55,7 @@ _HOMES = itertools.count()
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_model() -> Iterator[None]:
-    """The default model is a T5 of 15 MB, whatever the variable names outside of the tests."""
+    """The default model is a T5 of 15 MB, here and in the processes that tests start."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(MODEL_VARIABLE, str(POCKET))
         yield
@@ -264,7 +269,7 @@ def improver(exported: Path) -> Iterator[Improver]:
 
 @pytest.fixture(scope="session")
 def bundled() -> Improver:
-    """The bundled model: what it writes is English."""
+    """The model that stands in for the bundled one: what it writes is English."""
     return Improver.load()
 
 

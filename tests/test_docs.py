@@ -15,12 +15,14 @@ import promptlift
 from promptlift.cli import app
 from promptlift.improving import improver
 from promptlift.improving.loading import MODEL_VARIABLE
+from tests.conftest import NEEDS_BUNDLED
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND = typer.main.get_command(app)
 
 
+@NEEDS_BUNDLED
 @pytest.mark.parametrize("module", [promptlift, improver], ids=["promptlift", "improver"])
 def test_doctests(module: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(MODEL_VARIABLE)
@@ -28,6 +30,7 @@ def test_doctests(module: object, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.attempted and not found.failed
 
 
+@NEEDS_BUNDLED
 def test_the_readmes_first_example_prints_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(MODEL_VARIABLE)
     [block] = re.findall(r"```console\n\$ (.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)

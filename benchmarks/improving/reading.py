@@ -150,7 +150,7 @@ def main() -> None:
     parser.add_argument("--sheets", type=Path)
     parser.add_argument("--key", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     if args.what == "count":
         print(table(count(args.answers, json.loads(args.key.read_text(encoding="utf-8")))))
         return

@@ -1,6 +1,6 @@
 """How good the checker of intent is, on cases that were labelled by reading them.
 
-    python -m benchmarks.prompts.intent_cases draw \
+    PROMPTLIFT_MODEL=tests/data/pocket python -m benchmarks.prompts.intent_cases draw \
         --heldout heldout_pairs.parquet --prompts parti_prompts.txt \
         --expanded expanded.jsonl --model TWIN -o cases.jsonl
     python -m benchmarks.prompts.intent_cases measure

@@ -11,7 +11,7 @@ from promptlift.cli import doctor
 from promptlift.improving import loading
 from promptlift.improving.loading import MODEL_VARIABLE
 from tests.cli.conftest import Run
-from tests.conftest import CopyOf
+from tests.conftest import POCKET, CopyOf
 from tests.llm.server import Endpoint, Reply, dripping, serving
 
 
@@ -88,18 +88,21 @@ def test_a_damaged_model_is_told(run: Run, bundled: Path) -> None:
 
 
 def test_the_model_that_the_variable_names_is_shown(
-    run: Run, exported: Path, t5_folder: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, t5_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(MODEL_VARIABLE, str(exported))
-    assert f", PROMPTLIFT_MODEL={exported}, " in run("doctor").stdout
+    assert f", PROMPTLIFT_MODEL={POCKET}, int8, " in run("doctor").stdout
     found = json.loads(run("doctor", "--json").stdout)["model"]
-    assert (found["place"], found["named_by"]) == (str(exported), "PROMPTLIFT_MODEL")
+    assert (found["place"], found["named_by"]) == (str(POCKET), "PROMPTLIFT_MODEL")
     monkeypatch.setenv(MODEL_VARIABLE, str(t5_folder))
     result = run("doctor")
     assert result.exit_code == 0
     assert f"model: PROMPTLIFT_MODEL={t5_folder}, not exported; PyTorch runs it\n" in result.stdout
     monkeypatch.setenv(MODEL_VARIABLE, "owner/name")
     assert "owner/name, no folder, so a name on the Hub; PyTorch" in run("doctor").stdout
+    monkeypatch.setenv(MODEL_VARIABLE, "pocket")
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert "model: the model pocket is not in this release" in result.stdout
 
 
 def port_of(server: Endpoint) -> int:

@@ -321,7 +321,7 @@ def test_requests_made_from_the_description_meet_no_failure(exported: Path, tmp_
     )
     line = [
         tool, "run", f"{api.address}/openapi.json", "--seed", "1", "--max-examples", "50",
-        "--workers", "2", "--generation-database", "none", "--request-timeout", "60",
+        "--workers", "1", "--generation-database", "none", "--request-timeout", "60",
         # Options may exclude each other, which a schema does not say.
         "--exclude-checks", "positive_data_acceptance",
     ]  # fmt: skip

@@ -32,7 +32,7 @@ def score(
     model: Annotated[
         str | None,
         opt(
-            "Instead of a run: a model's folder or name; pocket is the bundled one.",
+            "Instead of a run: a model's folder or name; writer is the bundled one.",
             "--model",
             "-m",
         ),
@@ -67,7 +67,7 @@ def score(
 
       promptlift score runs/pocket
 
-      promptlift score --model pocket --pairs pairs.jsonl --output runs/scored
+      promptlift score --model writer --pairs pairs.jsonl --output runs/scored
 
       promptlift score --predictions improved.jsonl --output runs/other
 

@@ -49,7 +49,7 @@ class Improver:
 
         Args:
             model: an exported folder; a T5, FLAN-T5 or Llama as folder or Hub name (needs the
-                extra `train`); "pocket" for the bundled model; None for the one that the
+                extra `train`); "writer" for the bundled model; None for the one that the
                 environment variable PROMPTLIFT_MODEL names, or the bundled one. With `llm_url`
                 the name of a model on that server; "http://HOST/v1#NAME" says both at once.
             threads: processor threads to use; all cores where None.

@@ -12,9 +12,11 @@ from promptlift.improving.writing import Model
 from promptlift.llm.config import URL_VARIABLE, LLMConfig
 from promptlift.threads import check_threads
 
-BUNDLED = "pocket"
+BUNDLED = "writer"
 # Names the model to use where none is asked for.
 MODEL_VARIABLE = "PROMPTLIFT_MODEL"
+# Models that the package carried once, each with the last release that did.
+EARLIER = {"pocket@74b781a023d3": "0.1.0"}
 
 
 def load_model(
@@ -30,9 +32,8 @@ def load_model(
         url, name = address
         return ChatModel(replace(llm, llm_url=url), name)
     check_threads(threads)
-    place = default_model() if model is None else place_of(model)
     try:
-        return _load(place, threads)
+        return _load(default_model() if model is None else place_of(model), threads)
     except ModelError as error:
         if model is None and os.environ.get(MODEL_VARIABLE):
             raise ModelError(f"{MODEL_VARIABLE}: {error}") from error
@@ -66,10 +67,31 @@ def place_of(model: str | Path) -> str:
     """Folder or Hub name of a model as asked for: a folder comes before the bundled model's name.
 
     Args:
-        model: folder, Hub name, or "pocket" for the bundled model, whatever the default is.
+        model: folder, Hub name, or "writer" for the bundled model, whatever the default is.
+
+    Raises:
+        ModelError: an earlier release carried it.
     """
-    is_name = str(model) == BUNDLED and not Path(model).is_dir()
-    return str(bundled_model_path()) if is_name else str(model)
+    if Path(model).is_dir():
+        return str(model)
+    if line := earlier_release(str(model)):
+        raise ModelError(f"the model {model} {line}")
+    return str(bundled_model_path()) if str(model) == BUNDLED else str(model)
+
+
+def earlier_release(model: str) -> str | None:
+    """For a model that an earlier release carried, what to do; otherwise None.
+
+    Args:
+        model: its name, "pocket", or its id, "pocket@74b781a023d3".
+    """
+    for model_id, release in EARLIER.items():
+        if model in (model_id, model_id.partition("@")[0]):
+            return (
+                f"is not in this release; promptlift {release} carries it: install that release, "
+                "or name the model's folder with --model"
+            )
+    return None
 
 
 def bundled_model_path() -> Path:

@@ -10,6 +10,7 @@ from promptlift.errors import InputError, ModelError
 from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.editing import without
 from promptlift.improving.improver import Improver
+from promptlift.improving.loading import earlier_release
 from promptlift.improving.tools import infotext
 from promptlift.png_text import is_png, png_texts
 from promptlift.records import SCHEMA_VERSION, Dropped, Improvement
@@ -92,6 +93,8 @@ def replay(receipt: Improvement, improver: Improver) -> Replay:
         ModelError: it was made by another model.
     """
     if improver.model_id != receipt.model:
+        if line := earlier_release(receipt.model):
+            raise ModelError(f"the receipt is of {receipt.model}, which {line}")
         server = receipt.settings.get("llm")
         raise ModelError(
             f"the receipt is of {receipt.model}, not of {improver.model_id}; "
