@@ -59,10 +59,12 @@ class GraphBuilder:
         self.add(kind, list(inputs), [output], domain, **attributes)
         return output
 
-    def constant(self, value: Array | np.generic) -> str:
+    def constant(self, value: Array | np.generic, name: str = "") -> str:
         array = np.asarray(value)
-        key = f"constant_{len(self.constants)}"
-        if array.size <= 8:  # small ones recur in every layer
+        key = name or f"constant_{len(self.constants)}"
+        if name:
+            pass
+        elif array.size <= 8:  # small ones recur in every layer
             key = f"constant_{array.dtype}_{array.shape}_{array.tolist()}"
         elif isinstance(value, np.ndarray):  # a table that is used twice is stored once
             key = self._kept.setdefault(id(value), (value, key))[1]

@@ -10,6 +10,7 @@ from promptlift import __version__
 from promptlift.errors import ConfigError, InputError, MissingExtraError, ModelError
 from promptlift.export.checks import compare
 from promptlift.files import sha256_of_file, writing
+from promptlift.improving.engines.onnx_llama import REWARD_WEIGHT
 from promptlift.improving.manifest import CARD_FILE, Manifest, is_exported
 from promptlift.pairs.load import collect_pairs
 
@@ -135,12 +136,15 @@ def _write_graphs(graphs: "Iterable[tuple[str, onnx.ModelProto]]", folder: Path)
 
 
 def _set_apart(graph: "onnx.ModelProto", size: int, file: str) -> None:
-    """Let the weights be written to files `file`.1, `file`.2, ..., of about one size."""
+    """Let the weights be written to files `file`.1, `file`.2, ..., of about one size.
+
+    A reward head stays in the graph: it can be learned anew without them.
+    """
     from onnx.external_data_helper import set_external_data
 
     files, before = -(-size // MAX_FILE_BYTES), 0
     for item in graph.graph.initializer:
-        if len(item.raw_data) >= _SMALLEST_APART:
+        if len(item.raw_data) >= _SMALLEST_APART and item.name != REWARD_WEIGHT:
             set_external_data(item, f"{file}.{1 + before * files // size}")
             before += len(item.raw_data)
 

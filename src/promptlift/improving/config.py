@@ -29,6 +29,7 @@ PARAGRAPH = {"min_new_tokens": 40, "max_new_tokens": 150}
 # Tags that `style`, `reference` and `include` ask for come beside the model's own, not in their
 # place: a writer that ends after two phrases added "ink drawing, low angle" and nothing else.
 WISHED_TOKENS = 16
+MOST_DRAFTS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +53,13 @@ class DecodingConfig:
     )
     no_repeat_ngram_size: int = option(
         0, "No run of so many tokens occurs twice; 0 for no limit.", least=0
+    )
+
+    best_of: int = option(
+        1,
+        "Draw so many results and keep the phrases that belong best, as the model finds.",
+        least=1,
+        most=MOST_DRAFTS,
     )
 
     def __post_init__(self) -> None:

@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from promptlift.errors import ConfigError
 from promptlift.improving.codec import Codec, batches
 from promptlift.improving.config import DecodingConfig
 from promptlift.improving.constraints import Constraints
+from promptlift.improving.decoding.drafts import best_of, streams_of
 from promptlift.improving.decoding.loop import Generated, generate
 from promptlift.improving.engines.engine import Engine
 from promptlift.improving.manifest import ModelCard
@@ -41,6 +43,11 @@ class Generator:
         self.engine, self.codec, self.card = engine, codec, card
         self.constraints, self.decoding, self.given_up = constraints, decoding, given_up
         self.batch_size, control = batch_size, constraints.control
+        if decoding.best_of > 1 and not engine.has_rewards:
+            raise ConfigError(
+                f"best_of is {decoding.best_of}, and {card.name} has no reward head, so it cannot "
+                "tell which draft is best. Leave best_of at 1."
+            )
         self.form, special = control.form, codec.special
         # A model without padding or unknown pieces has its end token in their place.
         never = {special.pad, special.unk, special.decoder_start} - {special.eos}
@@ -66,6 +73,9 @@ class Generator:
         codec, prefix = self.codec, self.card.prefix(mode, self.form)
         texts = [prefix + source.words for source in sources]
         encoded = codec.encode(texts)
+        forced = (self.constraints.forced if mode == "extend" else None) or []
+        # Phrases can be taken from one draft into another; what a rewriting says hangs together.
+        drafts = self.decoding.best_of if (mode, self.form) == ("extend", "tags") else 1
         results: dict[int, Written] = {}
         for batch in batches(encoded, self.batch_size):
             # Each prompt is encoded once, however many of its variants are in the batch.
@@ -73,12 +83,18 @@ class Generator:
             order = list(distinct)
             drawn = self._generate(
                 list(distinct.values()),
-                [order.index(texts[place]) for place in batch],
-                [sources[place] for place in batch],
-                self.constraints.forced if mode == "extend" else None,
+                [order.index(texts[place]) for place in batch for _ in range(drafts)],
+                [sources[place] for place in batch for _ in range(drafts)],
+                [stream for place in batch for stream in streams_of(sources[place].stream, drafts)],
+                forced,
             )
-            for place, item in zip(batch, drawn, strict=True):
-                results[place] = Written(codec.decode(item.tokens), item.ended)
+            for place, first in zip(batch, range(0, len(drawn), drafts), strict=True):
+                own = drawn[first : first + drafts]
+                results[place] = (
+                    best_of(own, codec, len(forced))
+                    if drafts > 1
+                    else Written(codec.decode(own[0].tokens), own[0].ended)
+                )
         return [results[place] for place in range(len(sources))]
 
     def _generate(
@@ -86,7 +102,8 @@ class Generator:
         encoded: list[list[int]],
         copies: list[int],
         sources: list[Source],
-        forced: list[int] | None,
+        streams: list[np.random.Generator],
+        forced: list[int],
     ) -> list[Generated]:
         special = self.codec.special
         input_ids, mask = self.codec.pad(encoded)
@@ -95,7 +112,7 @@ class Generator:
             input_ids,
             mask,
             self.decoding,
-            [source.stream for source in sources],
+            streams,
             copies=np.array(copies, dtype=np.int64) if len(encoded) < len(copies) else None,
             decoder_start=special.decoder_start,
             eos=special.eos,

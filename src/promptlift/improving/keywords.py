@@ -18,6 +18,7 @@ class Settings(TypedDict, total=False):
     max_new_tokens: int
     repetition_penalty: float
     no_repeat_ngram_size: int
+    best_of: int
     form: str
     artists: float | str
     styles: float | str

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,15 @@ class GivenUp(Exception):
 
 @dataclass(frozen=True)
 class Generated:
-    """Tokens of one result, without start and end, and whether the model ended it itself."""
+    """Tokens of one result, without start and end, and whether the model ended it itself.
+
+    `rewards` are those up to each token, without the last one of a result that was cut off; empty
+    where the model has no reward head.
+    """
 
     tokens: list[int]
     ended: bool
+    rewards: list[float] = field(default_factory=list)
 
 
 def random_stream(seed: int, variant: int, source: str, attempt: int = 0) -> np.random.Generator:
@@ -78,6 +83,7 @@ def generate(
     never = np.zeros(0, dtype=np.int64) if suppressed is None else suppressed
     rules = _Rules(config, history, eos, never, phrases)
     ended: set[int] = set()
+    rewards: list[list[float]] = [[] for _ in streams]
     # Position in the engine's batch -> row. Rows that ended stay in it until enough have.
     rows = np.arange(len(streams))
     for step in range(config.max_new_tokens):
@@ -92,6 +98,9 @@ def generate(
             rows, running = rows[running], np.arange(len(running))
         logits = state.step(np.array([history.tokens[row][-1] for row in rows], dtype=np.int64))
         own = rows[running]
+        if logits.rewards is not None and step:  # the first is of no token yet
+            for row, reward in zip(own, logits.rewards[running].tolist(), strict=True):
+                rewards[row].append(reward)
         uniforms = np.array([streams[row].random() for row in own])
         if forced and step < len(forced):
             tokens = np.full(len(own), forced[step], dtype=np.int64)
@@ -104,7 +113,7 @@ def generate(
             if token == eos:
                 ended.add(row)
     return [
-        Generated(tokens[1:-1] if row in ended else tokens[1:], row in ended)
+        Generated(tokens[1:-1] if row in ended else tokens[1:], row in ended, rewards[row])
         for row, tokens in enumerate(history.tokens)
     ]
 

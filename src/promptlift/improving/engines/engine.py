@@ -22,11 +22,14 @@ class StepLogits:
         ids: int64 [batch, candidates], their token ids.
         all: gives every logit by token id, float32 [batch, vocabulary]; a copy, made when
             called, since most steps do without. Call it before the next step.
+        rewards: float32 [batch], how well what was written last belongs to its prompt, by the
+            model's reward head; None where it has none.
     """
 
     values: FloatArray
     ids: IntArray
     all: Callable[[], FloatArray]
+    rewards: FloatArray | None = None
 
 
 class DecoderState(Protocol):
@@ -53,6 +56,11 @@ class Engine(Protocol):
     @property
     def vocab_size(self) -> int:
         """Number of logits, which may exceed the tokenizer's vocabulary."""
+        ...
+
+    @property
+    def has_rewards(self) -> bool:
+        """Whether steps have `rewards`."""
         ...
 
     def start(self, input_ids: IntArray, attention_mask: IntArray) -> DecoderState:

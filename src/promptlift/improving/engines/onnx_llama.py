@@ -12,6 +12,8 @@ from promptlift.improving.engines.onnx_session import load_graph
 
 _POSITIONS = 4096  # of graphs that do not say it
 _OUTPUTS = {"logits": np.float32, "top_values": np.float32, "top_ids": np.int64}
+# An output of models that have learned it, and what it is made with.
+REWARD, REWARD_WEIGHT, REWARD_BIAS = "reward", "reward_weight", "reward_bias"
 # Among the graph's properties: tokens of a source and its result together, bits of a weight.
 POSITIONS, BITS = "positions", "bits"
 ROOM = 64  # tokens that a cache gets at a time, beyond those it holds
@@ -36,8 +38,13 @@ class LlamaEngine:
         self.layers = sum(name.startswith("past_key_") for name in inputs)
         self.heads, self.head_dim = inputs["past_key_0"][1], inputs["past_key_0"][3]
         outputs = {item.name: item.shape for item in self.session.get_outputs()}
-        self.sizes = {name: int(outputs[name][1]) for name in _OUTPUTS}
-        self.vocab_size = self.sizes["logits"]
+        self.sizes: dict[str, tuple[int, ...]] = {
+            name: (int(outputs[name][1]),) for name in _OUTPUTS
+        }
+        self.vocab_size = self.sizes["logits"][0]
+        self.has_rewards = REWARD in outputs
+        if self.has_rewards:
+            self.sizes[REWARD] = ()
         found = self.session.get_modelmeta().custom_metadata_map
         self.positions = int(found.get(POSITIONS, _POSITIONS))
         self.pairs_up = False
@@ -91,7 +98,8 @@ class LlamaState:
         values, ids, logits = (
             found[name][: self._count] for name in ("top_values", "top_ids", "logits")
         )
-        return StepLogits(values, ids, lambda: logits)
+        rewards = found[REWARD][: self._count] if REWARD in found else None
+        return StepLogits(values, ids, lambda: logits, rewards)
 
     def keep(self, rows: IntArray) -> None:
         """Keep only these rows, see `DecoderState.keep`."""
@@ -136,7 +144,7 @@ class LlamaState:
             self._binding.bind_cpu_input(name, value)
         # Memory of our own: to ask the binding for its outputs wraps those of all layers too.
         found = {
-            name: np.empty((len(tokens), size), dtype=_OUTPUTS[name])
+            name: np.empty((len(tokens), *size), dtype=_OUTPUTS.get(name, np.float32))
             for name, size in self._sizes.items()
         }
         for name, array in found.items():

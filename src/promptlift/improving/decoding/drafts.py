@@ -1,0 +1,72 @@
+"""Several drafts of one result, and the phrases of them that belong best to the prompt."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from promptlift.improving.codec import Codec
+from promptlift.improving.decoding.loop import Generated
+from promptlift.improving.writing import Written
+from promptlift.prompts.clauses import plain_words, split_clauses
+from promptlift.prompts.intent import STOP, Text
+
+# Phrases of a reward below this are left out, all but the best: of those that readers judged half
+# did not belong.
+LEAST_REWARD = -0.2
+# Of light there is something good to say of any picture: one phrase of it is enough.
+LIGHT = frozenset((
+    "light", "lights", "lighting", "lit", "sunlit", "sunlight", "daylight", "moonlight", "glow",
+    "rays", "shadow", "shadows", "hues", "reflections", "gradients",
+))  # fmt: skip
+
+
+def streams_of(stream: np.random.Generator, count: int) -> list[np.random.Generator]:
+    """Random numbers of each draft; the first has those of the result itself."""
+    start = stream.bit_generator
+    assert isinstance(start, np.random.Philox)
+    return [stream, *(np.random.Generator(start.jumped(place)) for place in range(1, count))]
+
+
+def best_of(drafts: Sequence[Generated], codec: Codec, forced: int) -> Written:
+    """As many phrases as the first draft has, those of all drafts with the highest rewards.
+
+    Args:
+        drafts: of one source, with rewards.
+        codec: the model's.
+        forced: tokens that every draft begins with; what they say comes first.
+    """
+    found = [list(_phrases(draft, codec)) for draft in drafts]
+    asked = [phrase for phrase, end, _ in found[0] if end <= forced]
+    best: dict[str, tuple[float, str]] = {}
+    for phrase, end, reward in itertools.chain(*found):
+        if end > forced:
+            words = plain_words(phrase)
+            best[words] = max(best.get(words, (reward, phrase)), (reward, phrase))
+    count = max(1, len(found[0]) - len(asked))
+    kept: list[str] = []
+    said: set[str] = set()
+    for reward, phrase in sorted(best.values(), key=lambda item: -item[0]):
+        about = _about(phrase)
+        if not kept or (reward >= LEAST_REWARD and said.isdisjoint(about)):
+            kept.append(phrase)
+            said |= about
+    return Written(", ".join([*asked, *kept[:count]]))
+
+
+def _about(phrase: str) -> set[str]:
+    """What two phrases of a result do not both speak of: the same things, or light."""
+    stems = Text(phrase).stem_set - STOP
+    return stems if LIGHT.isdisjoint(plain_words(phrase).split()) else {*stems, "light"}
+
+
+def _phrases(draft: Generated, codec: Codec) -> Iterator[tuple[str, int, float]]:
+    """The finished phrases of a draft, the place behind their last token, and their rewards."""
+    known = set(split_clauses(codec.decode(draft.tokens)))
+    start = 0
+    ends = [place for place, token in enumerate(draft.tokens) if "," in codec.decode([token])]
+    for end in [*ends, *([len(draft.tokens)] if draft.ended else [])]:
+        phrase = codec.decode(draft.tokens[start:end]).strip()
+        if phrase in known and end > start:
+            yield phrase, end, draft.rewards[end - 1]
+        start = end + 1

@@ -1,0 +1,160 @@
+"""A reward head, and the best phrases of several drafts."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promptlift.errors import ConfigError, ModelError
+from promptlift.export.export import export_model
+from promptlift.improving.codec import Codec
+from promptlift.improving.decoding.drafts import best_of, streams_of
+from promptlift.improving.decoding.loop import Generated, random_stream
+from promptlift.improving.engines.onnx import onnx_engine
+from promptlift.improving.engines.torch import load_torch
+from promptlift.improving.improver import Improver
+from promptlift.improving.manifest import Manifest
+from promptlift.improving.reward_head import REWARD_FILE, RewardHead
+from tests.conftest import HEADS
+
+LAYER = 1
+
+
+@pytest.fixture(scope="module")
+def judging(llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama with a reward head."""
+    folder = tmp_path_factory.mktemp("judging") / "llama"
+    shutil.copytree(llama_folder, folder)
+    width = load_torch(str(folder)).engine.model.config.hidden_size
+    weight = np.random.default_rng(2).normal(size=width).astype(np.float32)
+    RewardHead(LAYER, weight, 0.25).write(folder)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["fp32", "int8", "int4"])
+def exported_judging(
+    request: pytest.FixtureRequest,
+    judging: Path,
+    own_words: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    folder = tmp_path_factory.mktemp(request.param) / "export"
+    export_model(judging, folder, precision=request.param, calibration=own_words)
+    return folder
+
+
+def test_a_reward_is_the_product_with_the_hidden_state(judging: Path) -> None:
+    import torch
+
+    loaded = load_torch(str(judging))
+    head = RewardHead.read(judging)
+    assert head is not None and loaded.engine.has_rewards
+    [source] = loaded.codec.encode(["a cat in armor"])
+    input_ids, mask = loaded.codec.pad([source])
+    state = loaded.engine.start(input_ids, mask)
+    start, token = loaded.codec.special.decoder_start, source[0]
+    found = [state.step(np.array([one])).rewards for one in (start, token)]
+    with torch.no_grad():
+        hidden = loaded.engine.model.model(
+            torch.tensor([[*source, start, token]]), output_hidden_states=True
+        ).hidden_states[LAYER][0, -2:]
+    expected = hidden.numpy() @ head.weight + head.bias
+    assert np.concatenate([one for one in found if one is not None]) == pytest.approx(
+        expected, abs=1e-4
+    )
+
+
+def test_exports_give_the_rewards_of_pytorch_in_any_batch(
+    judging: Path, exported_judging: Path
+) -> None:
+    loaded = load_torch(str(judging))
+    precision = Manifest.read(exported_judging).precision
+    engine = onnx_engine(exported_judging, "llama", threads=1)
+    assert engine.has_rewards
+    sources = loaded.codec.encode(HEADS)
+    start = np.full(len(sources), loaded.codec.special.decoder_start)
+    tokens = np.array([source[0] for source in sources])
+
+    def rewards(engine: object, rows: slice) -> np.ndarray:
+        input_ids, mask = loaded.codec.pad(sources[rows])
+        state = engine.start(input_ids, mask)  # type: ignore[attr-defined]
+        state.step(start[rows])
+        return np.asarray(state.step(tokens[rows]).rewards)
+
+    together = rewards(engine, slice(None))
+    expected = rewards(loaded.engine, slice(None))
+    tolerance = {"fp32": 1e-4, "int8": 0.2, "int4": 1.0}[precision]
+    assert np.abs(together - expected).max() < tolerance * np.abs(expected).max()
+    if precision != "fp32":
+        alone = [rewards(engine, slice(row, row + 1))[0] for row in range(len(sources))]
+        assert alone == together.tolist()
+
+
+def test_results_with_drafts_do_not_depend_on_the_batch(exported_judging: Path) -> None:
+    if Manifest.read(exported_judging).precision == "fp32":
+        pytest.skip("its logits depend on the batch")
+    improver = Improver.load(exported_judging, threads=1)
+    options: dict[str, Any] = {"seed": 3, "best_of": 3, "max_new_tokens": 8, "guards": False}
+    together = [one.prompt for [one] in improver.improve(HEADS, batch_size=4, **options)]
+    assert together == [improver.improve(head, **options)[0].prompt for head in HEADS]
+
+
+def test_a_model_without_a_head_is_told(exported: Path, llama_folder: Path) -> None:
+    for folder in (exported, llama_folder):
+        with pytest.raises(ConfigError, match="has no reward head"):
+            Improver.load(folder).improve("a cat", best_of=2)
+
+
+def test_a_damaged_head_and_one_of_another_model_are_told(judging: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "llama"
+    shutil.copytree(judging, folder)
+    (folder / REWARD_FILE).write_bytes(b"no archive")
+    with pytest.raises(ModelError, match="is no reward head"):
+        load_torch(str(folder))
+    RewardHead(LAYER, np.ones(3, dtype=np.float32), 0.0).write(folder)
+    with pytest.raises(ModelError, match="belongs to another model"):
+        load_torch(str(folder))
+
+
+@pytest.fixture(scope="module")
+def codec(llama_folder: Path) -> Codec:
+    return load_torch(str(llama_folder)).codec
+
+
+def draft(codec: Codec, text: str, rewards: dict[str, float], *, ended: bool = True) -> Generated:
+    """A text whose phrases have these rewards at their last token, and high ones elsewhere."""
+    tokens, found = [], []
+    for place, (phrase, reward) in enumerate(rewards.items()):
+        assert phrase in text
+        [own] = codec.encode_targets([f", {phrase}" if place else phrase])
+        tokens += own[:-1]
+        found += [9.0] * (len(own) - 2) + [reward]
+    assert codec.decode(tokens) == text
+    return Generated(tokens, ended, found if ended else found[:-1])
+
+
+def test_the_best_phrases_of_all_drafts_are_kept(codec: Codec) -> None:
+    first = draft(codec, "soft light, sharp focus", {"soft light": 0.1, "sharp focus": -0.9})
+    second = draft(codec, "misty morning, 4k", {"misty morning": 0.8, "4k": -0.4})
+    assert best_of([first, second], codec, 0).text == "misty morning, soft light"
+    # Of nothing good the best is kept.
+    poor = draft(codec, "4k, sharp focus", {"4k": -0.9, "sharp focus": -0.8})
+    assert best_of([poor, poor], codec, 0).text == "sharp focus"
+
+
+def test_what_was_forced_comes_first_and_what_is_unfinished_not_at_all(codec: Codec) -> None:
+    first = draft(codec, "4k, soft light", {"4k": -0.9, "soft light": 0.1})
+    second = draft(codec, "4k, misty morning", {"4k": -0.9, "misty morning": 0.8}, ended=False)
+    forced = len(codec.encode_targets(["4k"])[0]) - 1
+    assert best_of([first, second], codec, forced).text == "4k, soft light"
+
+
+@given(seed=st.integers(0, 2**64 - 1), count=st.integers(2, 8))
+def test_drafts_have_random_numbers_of_their_own(seed: int, count: int) -> None:
+    first, *others = streams_of(random_stream(seed, 0, "a cat"), count)
+    assert first.random() == random_stream(seed, 0, "a cat").random()
+    assert len({stream.random() for stream in others} | {first.random()}) == count
