@@ -343,6 +343,18 @@ def test_a_form_is_written_or_refused(client: TestClient, writer_folder: Path) -
         assert result["prompt"].startswith("a cat")
 
 
+def test_a_request_names_its_picture_model(client: TestClient, improver: Improver) -> None:
+    body = {"prompts": "a cat", "seed": 1, **SHORT}
+    for picture_model, form in (("pony", "tags"), ("flux", "tags"), ("ideogram4", "json")):
+        answer = client.post("/v1/improve", json={**body, "picture_model": picture_model})
+        assert answer.status_code == 200, answer.text
+        [result] = answer.json()["results"]
+        [expected] = improver.improve("a cat", seed=1, picture_model=picture_model, **SHORT)
+        assert (result["prompt"], result["settings"]["form"]) == (expected.prompt, form)
+    refused = client.post("/v1/improve", json={**body, "picture_model": "other"})
+    assert refused.status_code == 422 and "picture_model" in refused.json()["error"]
+
+
 def test_a_model_of_paragraphs_alone_writes_them(exported: Path, tmp_path: Path) -> None:
     model = with_forms(exported, tmp_path / "model", ["paragraph"])
     service = Service.load(ServeConfig(), model=str(model), threads=1)

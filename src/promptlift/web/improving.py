@@ -184,7 +184,7 @@ def _options(body: ImproveOptions, service: Service) -> Options:
     if (reference := given.get("reference")) is not None:
         check_length("reference", reference, service.config.max_prompt_chars)
     decoding, control = resolve_options(improver.card, body.preset, given)
-    improver.card.prefix(mode, control.form)
+    improver.card.prefix(mode, control.written_form)
     if decoding.max_new_tokens > most:
         raise ConfigError(f"max_new_tokens is {decoding.max_new_tokens}; this server allows {most}")
     return decoding, control
