@@ -22,6 +22,7 @@ from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.decoding.loop import GivenUp
 from promptlift.improving.improver import Improver
 from promptlift.improving.session import Ask
+from promptlift.prompts.picture_models.table import NAMES
 from promptlift.web.api import create_app
 from promptlift.web.batcher import Batcher
 from promptlift.web.config import ServeConfig
@@ -349,7 +350,9 @@ def test_a_request_names_its_picture_model(client: TestClient, improver: Improve
         answer = client.post("/v1/improve", json={**body, "picture_model": picture_model})
         assert answer.status_code == 200, answer.text
         [result] = answer.json()["results"]
-        [expected] = improver.improve("a cat", seed=1, picture_model=picture_model, **SHORT)
+        [expected] = improver.improve(
+            "a cat", seed=1, picture_model=picture_model, max_new_tokens=SHORT["max_new_tokens"]
+        )
         assert (result["prompt"], result["settings"]["form"]) == (expected.prompt, form)
     refused = client.post("/v1/improve", json={**body, "picture_model": "other"})
     assert refused.status_code == 422 and "picture_model" in refused.json()["error"]
@@ -739,6 +742,7 @@ def test_models_say_what_there_is(client: TestClient, improver: Improver, export
     assert model["id"] == improver.model_id
     assert model["defaults"]["max_prompt_tokens"] == 75
     assert answer.json()["limits"]["max_results"] == 64
+    assert [one["name"] for one in answer.json()["picture_models"]] == [*NAMES]
     assert str(exported.parent) not in answer.text
 
 

@@ -9,9 +9,11 @@ from promptlift.llm.config import LLMConfig
 from promptlift.options import takes
 from promptlift.web.config import DEFAULT_IMAGE_MODEL, ServeConfig
 
+_ATTEMPTS = 2  # somebody waits: a server that is gone is better said than asked for half a minute
+
 
 @takes(ServeConfig, "settings", only=["host", "allow_host"])
-@takes(LLMConfig, "llm")
+@takes(LLMConfig, "llm", defaults={"llm_attempts": _ATTEMPTS})
 def studio(
     port: Port = 8016,
     token_file: TokenFile = None,
@@ -39,7 +41,7 @@ def studio(
             {"offline": offline},
             model=model,
             threads=threads,
-            llm=llm,
+            llm={"llm_attempts": _ATTEMPTS, **llm},
             studio=True,
             open_it=not no_open,
         )
