@@ -33,15 +33,18 @@ def studio(
 
       promptlift studio --image-model sd-turbo
     """
+    llm = {"llm_attempts": _ATTEMPTS, **llm}
     with guarded("stopped"):
+        # The page may wait for as long as a server may take: it gives up what it no longer wants.
+        timeout_s = max(ServeConfig.timeout_s, LLMConfig(**llm).llm_timeout_s)
         listen(
-            ServeConfig(token=read_token(token_file), **settings),
+            ServeConfig(token=read_token(token_file), timeout_s=timeout_s, **settings),
             port,
             image_model,
             {"offline": offline},
             model=model,
             threads=threads,
-            llm={"llm_attempts": _ATTEMPTS, **llm},
+            llm=llm,
             studio=True,
             open_it=not no_open,
         )
