@@ -16,7 +16,7 @@ from promptlift.prompts.picture_models.table import NAMES
 from promptlift.records import Improvement
 from tests.browser import CHROMIUM, Browser
 from tests.conftest import POCKET, with_forms
-from tests.llm.server import Reply, answer, serving
+from tests.llm.server import Reply, answer, dripping, serving
 from tests.web.studio_process import Studio
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
@@ -544,11 +544,13 @@ def test_the_picture_model_sets_form_limit_and_quality_tags(
     text = text_of(browser, "article .text")
     assert len(text.splitlines()) > 8 and json.loads(text) == json.loads(made.prompt)
     assert browser.run(chips) == len(made.additions)
+    out = text_of(browser, ".chip")
     browser.click(".chip")
     browser.settle()
+    browser.wait("document.querySelector('[data-copy=plain]').textContent === 'Copy'")
     browser.click("[data-copy=plain]")
     browser.wait("document.querySelector('[data-copy=plain]').textContent === 'Copied'")
-    assert made.additions[0] not in clipboard(browser, address)
+    assert out in made.prompt and out not in clipboard(browser, address)
     assert (
         text_of(browser, ".tokens") != f"about {made.checks['encoder_tokens']} of 2040 Qwen tokens"
     )
@@ -564,6 +566,36 @@ def test_the_picture_model_sets_form_limit_and_quality_tags(
     browser.wait("document.querySelector('.text.json') !== null")
     assert chosen(browser, "picture_model") == "Ideogram 4"
     blameless(browser, address)
+
+
+@pytest.mark.slow
+def test_what_is_done_before_the_models_are_known_stays(
+    open_page: Callable[[str], Browser], tmp_path: Path
+) -> None:
+    with serving() as server:
+        server.respond = lambda prompt: answer(json.dumps({"additions": ["soft light"]}))
+        server.listing = dripping(Reply({"data": [{"id": "large"}]}), 0.05)  # for a second
+        studio = Studio("--llm-url", server.url, "--model", "tiny", "--no-llm-cache")
+        try:
+            browser = open_page(studio.address)
+            browser.run(
+                "document.getElementById('seed').value = '7';"
+                "document.getElementById('lock').click()"
+            )
+            browser.type("a cat")
+            assert browser.run("document.getElementById('writer').options.length") == 0
+            browser.wait(f"document.querySelector('article') && {READY}")
+            assert chosen(browser, "writer") == "tiny" and not is_hidden(browser, "writer")
+            assert browser.run("document.getElementById('seed').value") == "7"
+            assert shown(browser)[0] == "a cat, soft light"
+            browser.visit(studio.address)
+            browser.type("n old fox")  # where the cursor is: after or before what was there
+            typed = browser.run("document.getElementById('prompt').value")
+            browser.wait(f"document.querySelector('article') && {READY}")
+            assert browser.run("document.getElementById('prompt').value") == typed
+            assert browser.run("document.getElementById('seed').value") == "7"
+        finally:
+            studio.kill()
 
 
 def test_what_is_remembered_and_no_longer_there_falls_back(

@@ -9,8 +9,8 @@ const at = (id) => document.getElementById(id);
 const PAUSE_MS = 350; // of typing, before the prompt is improved
 const KEEP_MS = 2000; // before a result enters the history
 const RETRY_S = [1, 2, 4, 8];
-// Form and mode come after the models, which say what there is to choose from.
-const FIELDS = ["prompt", "seed", "n", "picture_model", "writer", "mode", "form", "chunks", "include", "avoid", "negative"];
+const MENUS = ["picture_model", "writer", "mode", "form"]; // each decides what the next ones offer
+const FIELDS = ["prompt", "seed", "n", ...MENUS, "chunks", "include", "avoid", "negative"];
 const RANGES = ["artists", "styles", "diversity"];
 
 const steps = new Steps();
@@ -49,16 +49,17 @@ function tidy(removed) {
 
 function apply(given) {
   // A state with a form but without a picture model is of a page that had no such menu.
-  const found = given.form === undefined ? given : { picture_model: models.pictures[0].name, writer: "", ...given };
+  const found = given.form === undefined ? given : { picture_model: "", writer: "", ...given };
   for (const name of [...FIELDS, ...RANGES]) {
-    if (found[name] === undefined) continue;
+    if (found[name] === undefined || (!models && MENUS.includes(name))) continue;
     const field = at(name);
     field.value = found[name];
     if (["n", "chunks"].includes(name) && field.value !== String(found[name])) {
       field.add(new Option(found[name], found[name], false, true)); // such as nine variants
     }
-    if (["picture_model", "writer"].includes(name)) offer();
-    if (["picture_model", "writer", "mode", "form"].includes(name)) choose(field);
+    if (!MENUS.includes(name)) continue;
+    offer();
+    choose(field);
   }
   const length = document.querySelector(`[name=length][value="${CSS.escape(found.length || "")}"]`);
   if (length && found.length !== undefined) length.checked = true;
@@ -519,10 +520,16 @@ addEventListener("pagehide", () => {
   for (const card of cards) card.drawing.close();
 });
 
-/** Show the page as it was left, once the server has said what there is to choose from. */
+/** Show the page as it was left; its menus once the server has said what there is to choose from. */
 async function begin() {
   const before = page.read();
-  at("prompt").value ||= before?.prompt || "";
+  if (before) {
+    apply(before);
+    at("lock").setAttribute("aria-pressed", String(Boolean(before.locked)));
+  } else {
+    newSeed();
+  }
+  say();
   grow();
   while (!models) {
     try {
@@ -533,19 +540,11 @@ async function begin() {
       await new Promise((done) => { setTimeout(done, 1000 * (error.retryAfter || RETRY_S[1])); });
     }
   }
-  offer();
-  choose(at("mode"));
-  choose(at("form"));
-  if (before) {
-    apply({ ...before, prompt: at("prompt").value }); // it may be another by now
-    at("lock").setAttribute("aria-pressed", String(Boolean(before.locked)));
+  apply(Object.fromEntries(MENUS.map((name) => [name, before?.[name] || ""])));
+  if (before && at("prompt").value === before.prompt) { // nothing was typed meanwhile
     coming = { text: textOf(state()), removed: before.removed || [] };
     history.leave(state());
-  } else {
-    newSeed();
   }
-  say();
-  grow();
   if (at("prompt").value) improve();
 }
 
