@@ -11,6 +11,7 @@ from promptlift.improving.engines.onnx_t5 import T5Engine
 from promptlift.improving.improver import Improver
 from promptlift.improving.tokenizer_file import in_old_format, read_tokenizer
 from promptlift.improving.tools import ToolOptions, bundled_improver, improve_in_tool
+from promptlift.prompts.picture_models.table import NAMES
 from tests.conftest import POCKET
 
 
@@ -20,6 +21,20 @@ def test_each_prompt_has_its_own_seed_and_blank_ones_none(bundled: Improver) -> 
     for prompt, seed, result in zip(prompts, seeds, results, strict=True):
         expected = bundled.improve(prompt, seed=seed)[0].prompt if prompt else None
         assert (result and result.prompt) == expected
+
+
+def test_the_picture_model_decides_what_the_options_leave_open(bundled: Improver) -> None:
+    for name in NAMES:
+        [result] = improve_in_tool(["a cat"], [3], ToolOptions(picture_model=name))
+        [expected] = bundled.improve("a cat", seed=3, picture_model=name)
+        assert result is not None
+        assert (result.prompt, result.checks) == (expected.prompt, expected.checks)
+        assert result.settings["form"] == expected.settings["form"]
+    [result] = improve_in_tool(
+        ["a cat"], [3], ToolOptions(picture_model="flux2", form="json", max_prompt_tokens=100)
+    )
+    assert result is not None and result.prompt.startswith('{"scene":')
+    assert result.checks["encoder_limit"] == 100
 
 
 def test_the_engine_runs_on_the_processor_alone() -> None:

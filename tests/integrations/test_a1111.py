@@ -79,16 +79,16 @@ def test_options_come_in_their_order_and_as_a_slider_gives_them(
     assert picture.prompt == expected.prompt
 
 
-def test_the_form_is_the_last_of_them(
+def test_a_call_may_end_before_form_and_picture_model(
     script: Any, writer_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = Improver.load(writer_folder, threads=1)
     monkeypatch.setattr("promptlift.improving.tools.bundled_improver", lambda: writer)
-    assert DEFAULTS[-1] == "tags"
-    [picture] = drawn(Processing("a cat"), script, *DEFAULTS[:-1], "paragraph")
+    assert DEFAULTS[-2:] == ["any", "sdxl"]
+    [picture] = drawn(Processing("a cat"), script, *DEFAULTS[:-2], "paragraph")
     [expected] = writer.improve("a cat", seed=100, form="paragraph")
     assert picture.prompt == expected.prompt
-    [older] = drawn(Processing("a cat"), script, *DEFAULTS[:-1])  # a call without a form
+    [older] = drawn(Processing("a cat"), script, *DEFAULTS[:-2])  # a call without a form
     assert older.prompt == writer.improve("a cat", seed=100)[0].prompt
 
 

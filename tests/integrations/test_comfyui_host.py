@@ -91,7 +91,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 def graph(**inputs: Any) -> dict[str, Any]:
     given = {
         "prompt": "a cat in armor", "seed": 7, "mode": "extend", "artists": 1.0, "styles": 0.0,
-        "length": "any", "max_prompt_tokens": 75, "variant": 0, "form": "tags",
+        "length": "any", "max_prompt_tokens": 75, "variant": 0, "form": "any",
+        "picture_model": "sdxl",
     }  # fmt: skip
     return {
         "1": {"class_type": "PromptliftImprove", "inputs": given | inputs},

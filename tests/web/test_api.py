@@ -22,6 +22,7 @@ from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.decoding.loop import GivenUp
 from promptlift.improving.improver import Improver
 from promptlift.improving.session import Ask
+from promptlift.prompts.picture_models.table import NAMES
 from promptlift.web.api import create_app
 from promptlift.web.batcher import Batcher
 from promptlift.web.config import ServeConfig
@@ -343,6 +344,20 @@ def test_a_form_is_written_or_refused(client: TestClient, writer_folder: Path) -
         assert result["prompt"].startswith("a cat")
 
 
+def test_a_request_names_its_picture_model(client: TestClient, improver: Improver) -> None:
+    body = {"prompts": "a cat", "seed": 1, **SHORT}
+    for picture_model, form in (("pony", "tags"), ("flux", "tags"), ("ideogram4", "json")):
+        answer = client.post("/v1/improve", json={**body, "picture_model": picture_model})
+        assert answer.status_code == 200, answer.text
+        [result] = answer.json()["results"]
+        [expected] = improver.improve(
+            "a cat", seed=1, picture_model=picture_model, max_new_tokens=SHORT["max_new_tokens"]
+        )
+        assert (result["prompt"], result["settings"]["form"]) == (expected.prompt, form)
+    refused = client.post("/v1/improve", json={**body, "picture_model": "other"})
+    assert refused.status_code == 422 and "picture_model" in refused.json()["error"]
+
+
 def test_a_model_of_paragraphs_alone_writes_them(exported: Path, tmp_path: Path) -> None:
     model = with_forms(exported, tmp_path / "model", ["paragraph"])
     service = Service.load(ServeConfig(), model=str(model), threads=1)
@@ -479,6 +494,7 @@ class _Breaking:
         self._engine = improver.here.engine
         self._poison = improver.here.codec.encode([improver.card.prefix("extend") + "poison"])[0]
         self.libraries, self.vocab_size = self._engine.libraries, self._engine.vocab_size
+        self.has_rewards = False
 
     def start(self, input_ids: Any, attention_mask: Any) -> Any:
         size = len(self._poison)
@@ -727,6 +743,7 @@ def test_models_say_what_there_is(client: TestClient, improver: Improver, export
     assert model["id"] == improver.model_id
     assert model["defaults"]["max_prompt_tokens"] == 75
     assert answer.json()["limits"]["max_results"] == 64
+    assert [one["name"] for one in answer.json()["picture_models"]] == [*NAMES]
     assert str(exported.parent) not in answer.text
 
 

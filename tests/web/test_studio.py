@@ -21,6 +21,7 @@ from promptlift.improving.receipts import (
     parse_receipt,
     receipt_text,
 )
+from promptlift.prompts.picture_models.encoders import count_tokens
 from promptlift.web.api import create_app
 from promptlift.web.config import ServeConfig
 from promptlift.web.service import Service
@@ -98,6 +99,15 @@ def test_reasons_come_for_each_addition(client: TestClient, receipt: dict[str, A
     answer = client.post("/v1/reasons", json={"receipt": receipt}).json()
     assert len(answer["reasons"]) == len(receipt["additions"])
     assert answer["source_tokens"] == 4
+
+
+def test_your_tokens_are_of_the_encoder_that_counts(client: TestClient) -> None:
+    [result] = Improver.load(threads=1).improve("a cat in armor", seed=3, picture_model="flux")
+    receipt = json.loads(receipt_text(result))
+    answer = client.post("/v1/reasons", json={"receipt": receipt}).json()
+    assert answer["source_tokens"] == count_tokens("a cat in armor", "t5").tokens > 4
+    receipt["checks"]["encoder"] = ["no encoder"]
+    assert client.post("/v1/reasons", json={"receipt": receipt}).json()["source_tokens"] == 4
 
 
 @pytest.mark.parametrize(

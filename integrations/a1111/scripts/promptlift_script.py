@@ -9,6 +9,7 @@ from typing import Any
 
 from modules import scripts
 
+_MOST_BUTTONS = 6  # of a choice; more are a menu
 _OURS = "promptlift "  # what our keys in the parameters of a picture begin with
 
 
@@ -99,7 +100,8 @@ def _control(gr: Any, option: Any) -> Any:
     about = {"label": option.name.replace("_", " ").capitalize(), "value": option.default}
     about["info"] = option.metadata["help"]
     if choices := option.metadata.get("choices"):
-        return gr.Radio(choices=list(choices), **about)
+        control = gr.Radio if len(choices) <= _MOST_BUTTONS else gr.Dropdown
+        return control(choices=list(choices), **about)
     least, most = option.metadata["least"], option.metadata["most"]
     step = 0.05 if isinstance(option.default, float) else 1
     return gr.Slider(minimum=least, maximum=most, step=step, **about)

@@ -106,6 +106,7 @@ def listen(
         llm=llm,
         image_model=None if image_model == "none" else image_model,
         drawing=drawing,
+        others=studio,
     )
     log_to_stderr(logging.WARNING if studio else logging.INFO)
 

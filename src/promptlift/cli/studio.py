@@ -9,9 +9,11 @@ from promptlift.llm.config import LLMConfig
 from promptlift.options import takes
 from promptlift.web.config import DEFAULT_IMAGE_MODEL, ServeConfig
 
+_ATTEMPTS = 2  # somebody waits: a server that is gone is better said than asked for half a minute
+
 
 @takes(ServeConfig, "settings", only=["host", "allow_host"])
-@takes(LLMConfig, "llm")
+@takes(LLMConfig, "llm", defaults={"llm_attempts": _ATTEMPTS})
 def studio(
     port: Port = 8016,
     token_file: TokenFile = None,
@@ -31,9 +33,12 @@ def studio(
 
       promptlift studio --image-model sd-turbo
     """
+    llm = {"llm_attempts": _ATTEMPTS, **llm}
     with guarded("stopped"):
+        # The page may wait for as long as a server may take: it gives up what it no longer wants.
+        timeout_s = max(ServeConfig.timeout_s, LLMConfig(**llm).llm_timeout_s)
         listen(
-            ServeConfig(token=read_token(token_file), **settings),
+            ServeConfig(token=read_token(token_file), timeout_s=timeout_s, **settings),
             port,
             image_model,
             {"offline": offline},

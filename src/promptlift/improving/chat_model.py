@@ -3,6 +3,8 @@
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import files
 from multiprocessing.pool import AsyncResult
@@ -27,6 +29,7 @@ from promptlift.records import FORMS, MODES
 DECODING = {"temperature": 0.7, "top_p": 0.95}
 _WISHES = "{wishes}"
 _LONGEST_GOODBYE_S = 10.0
+_LONGEST_LIST_S = 2.0  # somebody waits for it
 _log = logging.getLogger(__name__)
 _LENGTHS = {
     "tags": {"short": "Write 2 or 3 phrases.", "medium": "", "long": "Write 8 to 12 phrases."},
@@ -100,6 +103,21 @@ class ChatModel:
         """How many it has sent."""
         return self._requests + (self._asker.requests if self._asker else 0)
 
+    def others(self) -> "list[ChatModel]":
+        """The other models that its server has now, asked as this one is.
+
+        Raises:
+            ModelError: the server does not say.
+        """
+        endpoint = self._endpoint(min(self.config.llm_timeout_s, _LONGEST_LIST_S))
+        return [self._named(name) for name in dict.fromkeys(endpoint.models()) if name != self.name]
+
+    def _named(self, name: str) -> "ChatModel":
+        other = copy(self)  # one endpoint serves all of them
+        other.name, other.card = name, replace(self.card, name=name)
+        other._asker, other._requests = None, 0
+        return other
+
     def close(self) -> None:
         """Ask no more, wait for nobody, and free Ollama's memory as `keep_alive` says.
 
@@ -168,7 +186,7 @@ class ChatWriter:
                 [*_, reason] = [answer.reason for answer in answers if answer.text is None]
                 raise ModelError(
                     f"{self.model.base} answers no more: {reason}. "
-                    "Answers are kept; mend it, then run again to go on."
+                    "Answers are kept; mend it and try again."
                 )
         except BaseException:
             self.model.close()  # whatever else was asked is of no use; another call begins anew

@@ -13,9 +13,10 @@ from promptlift.improving.config import LENGTHS
 from promptlift.improving.improver import Improver
 from promptlift.options import option
 from promptlift.prompts.clip_tokens import CLIP_BUDGET
+from promptlift.prompts.picture_models.table import DEFAULT, NAMES
 from promptlift.records import FORMS, MODES, Improvement
 
-ANY_LENGTH = "any"
+ANY = "any"
 MOST_TOKENS = 10 * CLIP_BUDGET
 MOST_VARIANTS = 32
 
@@ -43,12 +44,12 @@ class ToolOptions:
         most=1.0,
     )
     length: str = option(
-        ANY_LENGTH, "How much is added; any leaves it to the model.", choices=(ANY_LENGTH, *LENGTHS)
+        ANY, "How much is added; any leaves it to the model.", choices=(ANY, *LENGTHS)
     )
     max_prompt_tokens: int = option(
         CLIP_BUDGET,
-        "CLIP tokens that the prompt may have with its additions; more than 75 where the tool "
-        "chains chunks.",
+        "Tokens that the prompt may have with its additions; 75 stands for what the picture model "
+        "reads, and more is for tools that chain chunks.",
         least=1,
         most=MOST_TOKENS,
     )
@@ -56,10 +57,15 @@ class ToolOptions:
         0, "Another result for the same seed, counted from 0.", least=0, most=MOST_VARIANTS - 1
     )
     form: str = option(
-        "tags",
-        "tags: phrases after your words; paragraph: sentences, for picture models that read more "
-        "than CLIP's tokens, which do not limit it.",
-        choices=FORMS,
+        ANY,
+        "any: what the picture model reads best; tags: phrases after your words; paragraph: "
+        "sentences; json: what FLUX.2 and Ideogram 4 read.",
+        choices=(ANY, *FORMS, "json"),
+    )
+    picture_model: str = option(
+        DEFAULT,
+        "Picture model that the prompt is for, which sets form, limit and quality tags.",
+        choices=NAMES,
     )
 
     def __post_init__(self) -> None:
@@ -76,15 +82,19 @@ class ToolOptions:
 
     def given(self) -> dict[str, Any]:
         """The options as `Improver.improve` takes them."""
-        return {
+        given = {
             "n": int(self.variant) + 1,  # as many as are needed to have this one
             "mode": self.mode,
             "artists": self.artists,
             "styles": self.styles,
-            "length": None if self.length == ANY_LENGTH else self.length,
+            "picture_model": self.picture_model,
+            "length": self.length,
             "max_prompt_tokens": int(self.max_prompt_tokens),
             "form": self.form,
         }
+        # What these leave open, the picture model or the writing model decides.
+        opened = {"length": ANY, "form": ANY, "max_prompt_tokens": CLIP_BUDGET}
+        return {name: value for name, value in given.items() if value != opened.get(name)}
 
 
 def improve_in_tool(

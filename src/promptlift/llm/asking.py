@@ -166,6 +166,6 @@ class Asker:
         if self._failures >= _MAX_FAILURES:
             raise ModelError(
                 f"{self._endpoint.base} failed for {self._failures} prompts in succession, the "
-                f"last time with: {trouble}. Answers are kept; mend it, then run again to go on."
+                f"last time with: {trouble}. Answers are kept; mend it and try again."
             )
         return Answer(None, trouble)

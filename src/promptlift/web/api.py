@@ -15,8 +15,9 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from promptlift import __version__
-from promptlift.errors import ConfigError, InputError
+from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.improving.config import resolve_options
+from promptlift.prompts.picture_models.table import PictureModel, picture_models
 from promptlift.web.answers import errors, refusal
 from promptlift.web.batcher import RETRY_S, Full
 from promptlift.web.chat import ListedModel, chat_router, listed_models
@@ -26,6 +27,7 @@ from promptlift.web.improving import improve_router
 from promptlift.web.logs import RequestLog
 from promptlift.web.service import Service
 from promptlift.web.serving import HeadAsGet, SafeHeaders, send_file
+from promptlift.web.writers import Listed
 
 _SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js")
 _MOST_MISTAKES = 3
@@ -39,6 +41,7 @@ class Model(BaseModel):
 
     id: str = Field(description="Its name, and where it is known its hash.")
     kind: str = Field(description="improve or illustrate.")
+    server: str | None = Field(description="Address of the server whose model it is.")
     ready: bool
     note: str | None = Field(description="Why it is not ready.")
     notice: str | None = Field(description="What is always said of its pictures.")
@@ -47,12 +50,24 @@ class Model(BaseModel):
     defaults: dict[str, Any] = Field(description="Options where a request leaves them out.")
 
 
+class PictureModelForm(BaseModel):
+    """A picture model that prompts can be for."""
+
+    name: str = Field(description="The value of `picture_model`.")
+    title: str
+    form: str = Field(description="The form that it reads best: tags, paragraph or json.")
+    encoder: str = Field(description="The text encoder whose limit counts.")
+    tokens: int = Field(description="Tokens of it that a prompt may have.")
+    json_too: bool = Field(description="Whether it reads JSON.")
+
+
 class Models(BaseModel):
     """What the server has, and what it allows."""
 
     object: Literal["list"]
     data: list[ListedModel] = Field(description="Names for `POST /v1/chat/completions`.")
-    models: list[Model]
+    models: list[Model] = Field(description="The first writes where a request names none.")
+    picture_models: list[PictureModelForm]
     limits: dict[str, float]
     version: str
 
@@ -77,7 +92,7 @@ def create_app(service: Service, *, pages: Sequence[APIRouter] = ()) -> FastAPI:
         try:
             yield
         finally:
-            await service.batcher.stop(config.timeout_s)  # nobody waits longer
+            await service.writers.stop(config.timeout_s)  # nobody waits longer
             await run_in_threadpool(service.pictures.stop)
 
     config = service.config
@@ -121,6 +136,10 @@ def _refuse_in_one_line(app: FastAPI) -> None:
     @app.exception_handler(InputError)
     async def wrong(request: Request, error: Exception) -> Response:
         return refusal(422, str(error))
+
+    @app.exception_handler(ModelError)
+    async def unable(request: Request, error: ModelError) -> Response:
+        return refusal(502, str(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
@@ -176,9 +195,8 @@ def _either(lines: list[str]) -> str:
 
 def _models_router(service: Service) -> APIRouter:
     router = APIRouter(tags=["models"])
-    improver, pictures, config = service.batcher.improver, service.pictures, service.config
-    decoding, control = resolve_options(improver.card, None, {})
-    listed = listed_models(improver)
+    pictures, config = service.pictures, service.config
+    data = listed_models(service.batcher.improver)
     limits = (
         "max_body", "max_queue", "max_results", "max_prompt_chars", "max_new_tokens",
         "max_jobs", "max_pictures", "timeout_s",
@@ -189,24 +207,14 @@ def _models_router(service: Service) -> APIRouter:
     )
     async def models() -> Response:
         """What can be asked for, and how much of it."""
-        found = [
-            {
-                "id": improver.model_id,
-                "kind": "improve",
-                "ready": service.batcher.running,
-                "note": None,
-                "notice": None,
-                "modes": list(improver.card.modes),
-                "forms": list(improver.card.forms),
-                "defaults": {**asdict(decoding), **asdict(control)},
-            }
-        ]
+        found = [_model(one, service) for one in await run_in_threadpool(service.writers.listed)]
         if pictures.name is not None:
             reason = pictures.why_not()
             found.append(
                 {
                     "id": pictures.name,
                     "kind": "illustrate",
+                    "server": None,
                     "ready": reason is None,
                     "note": reason,
                     "notice": pictures.notice,
@@ -218,14 +226,41 @@ def _models_router(service: Service) -> APIRouter:
         return JSONResponse(
             {
                 "object": "list",
-                "data": listed,
+                "data": data,
                 "models": found,
+                "picture_models": [_picture_model(one) for one in picture_models().values()],
                 "limits": {name: getattr(config, name) for name in limits},
                 "version": __version__,
             }
         )
 
     return router
+
+
+def _model(listed: Listed, service: Service) -> dict[str, Any]:
+    decoding, control = resolve_options(listed.card, None, {})
+    return {
+        "id": listed.model_id,
+        "kind": "improve",
+        "server": listed.server,
+        "ready": service.batcher.running,
+        "note": None,
+        "notice": None,
+        "modes": list(listed.card.modes),
+        "forms": list(listed.card.forms),
+        "defaults": {**asdict(decoding), **asdict(control)},
+    }
+
+
+def _picture_model(model: PictureModel) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "title": model.title,
+        "form": model.form,
+        "encoder": model.encoder,
+        "tokens": model.room,
+        "json_too": bool(model.object),
+    }
 
 
 def _health_router(service: Service) -> APIRouter:

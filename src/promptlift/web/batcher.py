@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from promptlift.errors import ConfigError
+from promptlift.errors import ConfigError, ModelError
 from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.decoding.loop import GivenUp
 from promptlift.improving.improver import Improver
@@ -176,7 +176,7 @@ class Batcher:
                 given_up=lambda: self._overdue or all(item.result.done() for item in batch),
             )
             return list(session.improve(item.ask for item in batch))
-        except (ConfigError, GivenUp) as error:  # it concerns all of them
+        except (ConfigError, GivenUp, ModelError) as error:  # it concerns all of them
             return [error] * len(batch)
         except Exception as error:
             if len(batch) == 1:

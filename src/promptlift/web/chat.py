@@ -210,7 +210,7 @@ def chat_router(service: Service) -> APIRouter:
             prompt = _prompt(body.messages, config.max_prompt_chars)
         except InputError as error:
             return refusal(422, str(error), param="messages")
-        futures = queue(body, prompt, body.n or 1, service, request.scope)
+        futures = queue(body, prompt, body.n or 1, service, service.batcher, request.scope)
         [found] = await improved(futures, config, request)
         tokens = longest_part(prompt), sum(item.clip_tokens for item in found)
         usage = dict(zip(Usage.model_fields, (*tokens, sum(tokens)), strict=True))

@@ -12,9 +12,10 @@ from pydantic import BaseModel, Field, create_model
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from promptlift.errors import ConfigError, InputError
+from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
 from promptlift.improving.decoding.loop import GivenUp
+from promptlift.improving.improver import Improver
 from promptlift.improving.session import Ask
 from promptlift.options import options_of
 from promptlift.records import Improvement
@@ -31,7 +32,7 @@ from promptlift.web.answers import (
     receipt_json,
     refusal,
 )
-from promptlift.web.batcher import RETRY_S, Options
+from promptlift.web.batcher import RETRY_S, Batcher, Options
 from promptlift.web.config import ServeConfig
 from promptlift.web.logs import describe, note
 from promptlift.web.service import Service
@@ -77,7 +78,9 @@ class _ImproveRequest(ImproveOptions):
 
     prompts: Prompts
     n: int = Field(1, ge=1, le=MOST, description="Variants of each prompt.")
-    model: str | None = Field(None, description="Refuse unless the server has this model.")
+    model: str | None = Field(
+        None, description="Name or id of a model of `GET /v1/models`; its first one where left out."
+    )
     stream: bool = Field(
         False, description="Answer with an event for each result, once it is done."
     )
@@ -109,7 +112,7 @@ class ImproveAnswer(BaseModel):
 def improve_router(service: Service) -> APIRouter:
     """The route."""
     router = APIRouter(tags=["improve"])
-    config, improver = service.config, service.batcher.improver
+    config = service.config
     events = "An event `result` for each result once it is done, then `done` or `error`."
 
     @router.post(
@@ -121,13 +124,14 @@ def improve_router(service: Service) -> APIRouter:
                 "description": f"All results. With `stream`: {events}",
                 "content": {"text/event-stream": {"schema": _EVENT}},
             },
-            **errors(404, 422, 429, 503),
+            **errors(404, 422, 429, 502, 503),
         },
     )
     async def improve(body: ImproveRequest, request: Request) -> Response:
-        if body.model is not None and body.model not in (improver.card.name, improver.model_id):
-            return refusal(404, f"this server has the model {improver.model_id}")
-        futures = queue(body, body.prompts, body.n, service, request.scope)
+        batcher = await service.writers.get(body.model)
+        if batcher is None:
+            return refusal(404, f"this server has {', '.join(service.writers.ids)}")
+        futures = queue(body, body.prompts, body.n, service, batcher, request.scope)
         if body.stream:
             return _Stream(futures, config, request.scope)
         done = await improved(futures, config, request)
@@ -141,7 +145,12 @@ Futures = list["asyncio.Future[list[Improvement]]"]
 
 
 def queue(
-    body: ImproveOptions, prompts: str | list[str], n: int, service: Service, scope: Scope
+    body: ImproveOptions,
+    prompts: str | list[str],
+    n: int,
+    service: Service,
+    batcher: Batcher,
+    scope: Scope,
 ) -> Futures:
     """Queue the prompts of a request, each with `n` variants.
 
@@ -149,9 +158,9 @@ def queue(
         InputError, ConfigError: a prompt or an option cannot be used, or is more than is allowed.
         Full: they do not fit into the queue.
     """
-    options = _options(body, service)
+    options = _options(body, service.config, batcher.improver)
     asks = _asks(body, prompts, n, service)
-    futures = service.batcher.put(options, asks)
+    futures = batcher.put(options, asks)
     note(scope, prompts=len(asks), results=len(asks) * n)
     if service.config.log_prompts:
         note(scope, sources=[ask.prompt for ask in asks], negative=body.negative)
@@ -178,13 +187,13 @@ async def improved(
     return done
 
 
-def _options(body: ImproveOptions, service: Service) -> Options:
-    improver, most, given = service.batcher.improver, service.config.max_new_tokens, body.given()
+def _options(body: ImproveOptions, config: ServeConfig, improver: Improver) -> Options:
+    most, given = config.max_new_tokens, body.given()
     mode = improver.card.mode(body.mode)
     if (reference := given.get("reference")) is not None:
-        check_length("reference", reference, service.config.max_prompt_chars)
+        check_length("reference", reference, config.max_prompt_chars)
     decoding, control = resolve_options(improver.card, body.preset, given)
-    improver.card.prefix(mode, control.form)
+    improver.card.prefix(mode, control.written_form)
     if decoding.max_new_tokens > most:
         raise ConfigError(f"max_new_tokens is {decoding.max_new_tokens}; this server allows {most}")
     return decoding, control
@@ -269,7 +278,7 @@ class _Stream(StreamingResponse):
             yield _event("done", {"results": len(improved)})
         except GivenUp:
             yield _event("error", {"error": late})
-        except (ConfigError, InputError) as error:
+        except (ConfigError, InputError, ModelError) as error:
             yield _event("error", {"error": str(error)})
         except Exception as error:  # too late for a status of its own
             note(self._request, **describe(error, told=told))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from promptlift.improving.improver import Improver
@@ -9,6 +10,7 @@ from promptlift.improving.model import LoadedModel
 from promptlift.web.batcher import Batcher
 from promptlift.web.config import ServeConfig
 from promptlift.web.picture_jobs import PictureJobs
+from promptlift.web.writers import Writers
 
 
 @dataclass(frozen=True)
@@ -17,13 +19,18 @@ class Service:
 
     Attributes:
         config: what it allows.
-        batcher: improves prompts, those of several requests together.
+        writers: the models that improve prompts.
         pictures: draws.
     """
 
     config: ServeConfig
-    batcher: Batcher
+    writers: Writers
     pictures: PictureJobs
+
+    @property
+    def batcher(self) -> Batcher:
+        """Improves prompts where a request names no model, those of several requests together."""
+        return self.writers.first
 
     @classmethod
     def load(
@@ -35,6 +42,7 @@ class Service:
         llm: Mapping[str, Any] | None = None,
         image_model: str | None = None,
         drawing: dict[str, Any] | None = None,
+        others: bool = False,
     ) -> "Service":
         """Load the improver; the image model is loaded when it is first needed.
 
@@ -44,6 +52,7 @@ class Service:
             threads, llm: as in `Improver.load`.
             image_model: as in `Illustrator.load`; None where the server does not draw.
             drawing: fields of `IllustrationConfig`.
+            others: as in `Writers`.
 
         Raises:
             ModelError: the improver cannot be loaded.
@@ -54,13 +63,10 @@ class Service:
         if isinstance(improver.model, LoadedModel):
             # Word lists are read with the first prompt: no caller should wait for that.
             improver.improve("a cat", max_new_tokens=1)
-        return cls(
-            config,
-            Batcher(
-                improver,
-                batch_size=config.batch_size,
-                wait_s=config.wait_ms / 1000,
-                max_queue=config.max_queue,
-            ),
-            pictures,
+        make = partial(
+            Batcher,
+            batch_size=config.batch_size,
+            wait_s=config.wait_ms / 1000,
+            max_queue=config.max_queue,
         )
+        return cls(config, Writers(improver, make, others=others, threads=threads), pictures)

@@ -12,7 +12,8 @@ from promptlift.improving.explain import reasons
 from promptlift.improving.picture_prompts import TOOLS, PicturePrompt, picture_prompt
 from promptlift.improving.receipts import KEYWORD, a1111_text, parse_receipt
 from promptlift.picture_texts import picture_texts
-from promptlift.prompts.reading import longest_part
+from promptlift.prompts.picture_models.encoders import ENCODERS, count_tokens
+from promptlift.prompts.picture_models.table import CLIP
 from promptlift.records import Improvement
 from promptlift.web.answers import Answer, Body, Receipt, check_length, errors, receipt_json
 from promptlift.web.service import Service
@@ -37,7 +38,7 @@ class Edited(BaseModel):
 
 
 class Why(Body):
-    """A result of this server's model, whose additions are to be explained."""
+    """A result of one of this server's models, whose additions are to be explained."""
 
     receipt: Receipt
 
@@ -46,7 +47,10 @@ class Because(BaseModel):
     """For each addition, why it was offered."""
 
     reasons: list[str]
-    source_tokens: int = Field(description="CLIP tokens of the source prompt.")
+    source_tokens: int = Field(
+        description="Tokens of the source prompt, of the encoder that the receipt's `checks` name, "
+        "or of CLIP."
+    )
 
 
 class PictureText(BaseModel):
@@ -81,7 +85,7 @@ def _page_router() -> APIRouter:
 
 def _work_router(service: Service) -> APIRouter:
     router = APIRouter(tags=["studio"])
-    batcher, most = service.batcher, service.config.max_prompt_chars
+    most = service.config.max_prompt_chars
 
     @router.post(
         "/v1/edit",
@@ -107,8 +111,11 @@ def _work_router(service: Service) -> APIRouter:
     )
     async def why(body: Why) -> Response:
         receipt = _checked(body.receipt, most)
+        batcher = service.writers.of(receipt.model)
         found = await batcher.between(lambda: reasons(batcher.improver, receipt))
-        tokens = longest_part(receipt.source)
+        named = receipt.checks.get("encoder")
+        encoder = named if isinstance(named, str) and named in ENCODERS else CLIP
+        tokens = count_tokens(receipt.source, encoder).tokens
         return Answer({"reasons": [reason.text for reason in found], "source_tokens": tokens})
 
     @router.post(

@@ -1,7 +1,7 @@
 """Several drafts of one result, and the phrases of them that belong best to the prompt."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def best_of(drafts: Sequence[Generated], codec: Codec, forced: int) -> Written:
     return Written(", ".join([*asked, *kept[:count]]))
 
 
-def _about(phrase: str) -> set[str]:
+def _about(phrase: str) -> Set[str]:
     """What two phrases of a result do not both speak of: the same things, or light."""
     stems = Text(phrase).stem_set - STOP
     return stems if LIGHT.isdisjoint(plain_words(phrase).split()) else {*stems, "light"}

@@ -4,13 +4,14 @@ import { post } from "/studio/api.js";
 import { Drawing } from "/studio/pictures.js";
 
 const CAN_BE_FORCED = /^left alone: it (is detailed|looks like)/;
+const ENCODERS = { t5: "T5", mistral: "Mistral", qwen: "Qwen" };
 let count = 0; // for ids
 
 export class Card {
   /**
    * `removed` are indices of additions that are out; of `page`, `changed` is called when the user
    * takes one out or in, `busy` says whether these results are about to be replaced, `say` takes
-   * what is worth hearing, `fail` errors, `force` improves it anyway, and `notice` gives what
+   * what is worth hearing, `fail` errors, `force` improves it anyway, and `notice` is what
    * is said of pictures.
    */
   constructor(receipt, removed, page) {
@@ -21,7 +22,9 @@ export class Card {
     this.explained = false;
     this.page = page;
     const { max_prompt_tokens: limit, chunks, form } = receipt.settings;
-    this.room = form === "paragraph" ? null : (limit || 75) * (chunks || 1);
+    const ofClip = form === "paragraph" ? null : (limit || 75) * (chunks || 1);
+    this.room = receipt.checks.encoder_limit === undefined ? ofClip : receipt.checks.encoder_limit;
+    this.encoder = ENCODERS[receipt.checks.encoder] || "CLIP";
     this.ownTokens = 0;
     this.turn = 0;
     this.editing = null;
@@ -94,7 +97,7 @@ export class Card {
   async draw() {
     try {
       await this.settled();
-      await this.drawing.start(this.edited, this.receipt.seed, await this.page.notice());
+      await this.drawing.start(this.edited, this.receipt.seed, this.page.notice);
     } catch (error) {
       this.page.fail(error);
     }
@@ -102,21 +105,61 @@ export class Card {
 
   /** The prompt, with each addition as a button where it stands. */
   #write() {
-    const { prompt, additions, source } = this.receipt;
+    const { prompt, additions, source, settings } = this.receipt;
     const text = this.find(".text");
-    let place = prompt.startsWith(source) ? source.length : 0; // the user may have said it too
+    if (settings.form === "json" && this.#writeObject(text)) return;
+    const own = Math.max(0, prompt.indexOf(source)); // after quality tags
+    let place = prompt.startsWith(source, own) ? own + source.length : 0; // the user may have said it too
     text.append(prompt.slice(0, place));
     additions.forEach((phrase, index) => {
       const start = prompt.indexOf(phrase, place);
       if (start < 0) return;
-      const end = start + phrase.length;
-      const comma = prompt[end] === "," ? "," : "";
-      const whole = document.createElement("span"); // keeps the comma on the line of its phrase
-      whole.append(this.#chip(phrase, index), comma);
+      const [whole, end] = this.#whole(index, prompt, start + phrase.length);
       text.append(prompt.slice(place, start), whole);
-      place = end + comma.length;
+      place = end;
     });
     text.append(prompt.slice(place));
+  }
+
+  /** The prompt as JSON with a line for each field; false where it is none. */
+  #writeObject(text) {
+    let lines;
+    try {
+      lines = JSON.stringify(JSON.parse(this.receipt.prompt), null, 2).split("\n");
+    } catch {
+      return false;
+    }
+    text.classList.add("json");
+    const left = new Map(this.receipt.additions.map((phrase, index) => [index, JSON.stringify(phrase).slice(1, -1)]));
+    lines.forEach((line, number) => {
+      const key = line.match(/^ *(?:"\w+": )?/)[0];
+      let rest = line.slice(key.length);
+      const row = document.createElement("span");
+      const indent = `${line.search(/\S/) + 2}ch`; // what does not fit on the line stands below it
+      row.style.paddingLeft = indent;
+      row.style.textIndent = `-${indent}`;
+      row.append(key);
+      while (number > 1) { // the first field is the user's prompt
+        const found = [...left].map(([index, phrase]) => ({ index, phrase, start: rest.indexOf(phrase) }))
+          .filter(({ start }) => start >= 0).sort((a, b) => a.start - b.start || b.phrase.length - a.phrase.length)[0];
+        if (!found) break;
+        const [whole, end] = this.#whole(found.index, rest, found.start + found.phrase.length);
+        row.append(rest.slice(0, found.start), whole);
+        rest = rest.slice(end);
+        left.delete(found.index);
+      }
+      row.append(rest, "\n");
+      text.append(row);
+    });
+    return true;
+  }
+
+  /** An addition as a button, with the comma that follows it in a text; and where both end. */
+  #whole(index, text, end) {
+    const comma = text[end] === "," ? "," : "";
+    const whole = document.createElement("span"); // keeps the comma on the line of its phrase
+    whole.append(this.#chip(this.receipt.additions[index], index), comma);
+    return [whole, end + comma.length];
   }
 
   #chip(phrase, index) {
@@ -159,9 +202,11 @@ export class Card {
   }
 
   #measure() {
-    const tokens = this.edited.clip_tokens;
+    const { encoder_tokens: counted, estimated } = this.edited.checks;
+    const tokens = counted ?? this.edited.clip_tokens;
     this.find(".meter").hidden = this.room === null; // a paragraph is bound by its own length
-    this.find(".tokens").textContent = `${tokens} ${this.room ? `of ${this.room} ` : ""}CLIP tokens`;
+    this.find(".tokens").textContent =
+      `${estimated ? "about " : ""}${tokens} ${this.room ? `of ${this.room} ` : ""}${this.encoder} tokens`;
     if (this.room === null) return;
     this.find(".meter").classList.toggle("over", tokens > this.room);
     const share = (part) => `${Math.min(100, (100 * part) / this.room)}%`;

@@ -9,7 +9,8 @@ const at = (id) => document.getElementById(id);
 const PAUSE_MS = 350; // of typing, before the prompt is improved
 const KEEP_MS = 2000; // before a result enters the history
 const RETRY_S = [1, 2, 4, 8];
-const FIELDS = ["prompt", "seed", "n", "mode", "form", "chunks", "include", "avoid", "negative"];
+const MENUS = ["picture_model", "writer", "mode", "form"]; // each decides what the next ones offer
+const FIELDS = ["prompt", "seed", "n", ...MENUS, "chunks", "include", "avoid", "negative"];
 const RANGES = ["artists", "styles", "diversity"];
 
 const steps = new Steps();
@@ -23,6 +24,7 @@ let round = null; // aborts the requests in hand
 let timer = 0;
 let keeping = 0;
 let failures = 0;
+let models = null; // what the server says of its models; until then nothing is asked for
 
 // --- state and fields
 
@@ -45,20 +47,64 @@ function tidy(removed) {
   return all;
 }
 
-function apply(found) {
+function apply(given) {
+  // A state with a form but without a picture model is of a page that had no such menu.
+  const found = given.form === undefined ? given : { picture_model: "", writer: "", ...given };
   for (const name of [...FIELDS, ...RANGES]) {
-    if (found[name] === undefined) continue;
+    if (found[name] === undefined || (!models && MENUS.includes(name))) continue;
     const field = at(name);
     field.value = found[name];
-    if (field.tagName === "SELECT" && field.value !== String(found[name])) {
+    if (["n", "chunks"].includes(name) && field.value !== String(found[name])) {
       field.add(new Option(found[name], found[name], false, true)); // such as nine variants
     }
+    if (!MENUS.includes(name)) continue;
+    offer();
+    choose(field);
   }
   const length = document.querySelector(`[name=length][value="${CSS.escape(found.length || "")}"]`);
   if (length && found.length !== undefined) length.checked = true;
   if (found.force !== undefined) forced = found.force ? found.prompt : null;
   say();
   grow();
+}
+
+/** Of a menu whose value is not among its options, or switched off, the first that can be had. */
+function choose(field) {
+  if (field.selectedOptions[0] && !field.selectedOptions[0].disabled) return;
+  const usual = field === at("form") ? usualForm() : null;
+  const options = [...field.options].filter((one) => !one.disabled);
+  (options.find((one) => one.value === usual) || options[0]).selected = true;
+}
+
+const writer = () => models.writers.find((one) => one.id === at("writer").value) || models.writers[0];
+const pictureModel = () => models.pictures.find((one) => one.name === at("picture_model").value) || models.pictures[0];
+
+/** The form that the picture model reads best, if the writer writes it. */
+function usualForm() {
+  const { form } = pictureModel();
+  return form === "json" || writer().forms.includes(form) ? form : writer().defaults.form;
+}
+
+/** Let what the writer has not learned, or the picture model does not read, not be chosen. */
+function offer() {
+  const { modes, forms } = writer();
+  const { json_too, encoder } = pictureModel();
+  for (const option of at("mode").options) option.disabled = !modes.includes(option.value);
+  let count = 0;
+  for (const option of at("form").options) {
+    option.hidden = option.disabled = option.value === "json" ? !json_too : !forms.includes(option.value);
+    count += !option.disabled;
+  }
+  at("form").parentElement.hidden = count < 2;
+  at("chunks").parentElement.hidden = encoder !== "clip"; // others have one chunk
+}
+
+/** Another picture model or writer: the form is what they have in common. */
+function suit() {
+  offer();
+  choose(at("mode"));
+  at("form").value = usualForm();
+  improve();
 }
 
 function say() {
@@ -77,7 +123,7 @@ const phrases = (text) => text.split(",").map((phrase) => phrase.trim()).filter(
 const isSeed = (text) => /^\d+$/.test(text) && Number(text) <= Number.MAX_SAFE_INTEGER;
 const isLocked = () => at("lock").getAttribute("aria-pressed") === "true";
 const newSeed = () => { at("seed").value = crypto.getRandomValues(new Uint32Array(1))[0]; };
-const save = () => page.write({ ...state(), locked: isLocked() });
+const save = () => models && page.write({ ...state(), locked: isLocked() });
 
 // The range says how far they may come; the server is told how firmly they are kept out.
 function strength(allowed) {
@@ -87,10 +133,11 @@ function strength(allowed) {
 function request(found) {
   const body = {
     prompts: found.prompt, n: Number(found.n), seed: Number(found.seed), mode: found.mode,
+    form: found.form, picture_model: found.picture_model,
     artists: strength(found.artists), styles: strength(found.styles),
     chunks: Number(found.chunks), diversity: found.diversity / 100,
   };
-  if (found.form === "paragraph") body.form = found.form;
+  if (found.writer) body.model = found.writer;
   if (found.length) body.length = found.length;
   if (found.negative.trim()) body.negative = found.negative;
   for (const name of ["include", "avoid"]) {
@@ -118,6 +165,7 @@ function stop() {
 }
 
 async function improve() {
+  if (!models) return null; // `begin` does, once it knows them
   stop();
   const found = state();
   save();
@@ -165,7 +213,8 @@ async function explain(signal) {
       const why = await post("/v1/reasons", { receipt: card.receipt }, signal);
       card.explain(why);
       const yours = why.source_tokens === 1 ? "token is" : "tokens are";
-      at("own-tokens").textContent = `${why.source_tokens} CLIP ${yours} yours`;
+      const about = card.receipt.checks.estimated ? "about " : "";
+      at("own-tokens").textContent = `${about}${why.source_tokens} ${card.encoder} ${yours} yours`;
     }
   } catch (error) {
     if (error.passes) setTimeout(() => signal.aborted || explain(signal), 1000 * (error.retryAfter || 2));
@@ -186,7 +235,7 @@ function show(results, text, removed = []) {
   const within = at("results").contains(document.activeElement);
   for (const card of cards) card.drawing.close();
   const page = {
-    changed: note, fail, say: tell, notice,
+    changed: note, fail, say: tell, notice: models.notice,
     busy: () => at("results").getAttribute("aria-busy") === "true",
     force: () => { forced = at("prompt").value; improve(); },
   };
@@ -220,23 +269,23 @@ function problem(text) {
   at("problem").hidden = !text;
 }
 
-let said = null; // of pictures; asked for when it is first needed
-
-async function notice() {
-  if (said === null) await readModels();
-  return said;
-}
-
 async function readModels() {
-  const { models } = await (await ask("/v1/models")).json();
-  said = models.find((model) => model.kind === "illustrate")?.notice || "";
-  const { modes, forms } = models.find((model) => model.kind === "improve");
-  for (const option of at("mode").options) option.disabled = !modes.includes(option.value);
-  at("form").parentElement.hidden = forms.length < 2;
-  if (!forms.includes(at("form").value)) { // of another model, before
-    at("form").value = forms[0];
-    later(0);
-  }
+  const said = await (await ask("/v1/models")).json();
+  models = {
+    pictures: said.picture_models,
+    writers: said.models.filter((one) => one.kind === "improve"),
+    notice: said.models.find((one) => one.kind === "illustrate")?.notice || "",
+  };
+  at("picture_model").replaceChildren(...models.pictures.map(({ name, title }) => new Option(title, name)));
+  const groups = new Map();
+  models.writers.forEach(({ id, server }, place) => {
+    const group = groups.get(server) || document.createElement("optgroup");
+    group.label = server || "of the studio";
+    group.append(new Option(id.replace(/@[^@]*$/, ""), place ? id : "")); // "": whichever it has
+    groups.set(server, group);
+  });
+  at("writer").replaceChildren(...groups.values());
+  at("writer").parentElement.hidden = models.writers.length < 2;
 }
 
 // --- steps and history
@@ -264,7 +313,8 @@ function keep() {
 }
 
 /** Another state of the page; what is on it now can be had back. */
-function go(found, receipt = null) {
+async function go(found, receipt = null) {
+  await begun;
   stop();
   steps.note(state());
   change(found, receipt);
@@ -363,15 +413,16 @@ function showPicture({ prompt, negative, settings, tool, notes, receipt }) {
     go({ prompt, negative, force: false, removed: [] });
   };
   at("again").hidden = !receipt || receipt.mode === "original";
-  at("again").onclick = () => {
+  at("again").onclick = async () => {
     at("found").close();
+    await begun; // which models there are
     go(fromReceipt(receipt), receipt);
   };
   if (!at("found").open) at("found").showModal();
 }
 
 /** The page's state from which a receipt comes again, as far as the page has its options. */
-function fromReceipt({ source, seed, variant, mode, negative, settings, checks }) {
+function fromReceipt({ source, seed, variant, mode, model, negative, settings, checks }) {
   const allowed = (value, otherwise) => {
     if (value === "never" || value === "free") return value === "never" ? 0 : 100;
     return Number.isFinite(value) ? Math.round(100 - 100 * value) : otherwise;
@@ -383,6 +434,8 @@ function fromReceipt({ source, seed, variant, mode, negative, settings, checks }
   return {
     prompt: source, seed: String(seed), n: String(n || variant + 1), mode, removed,
     form: settings.form || "tags",
+    picture_model: settings.picture_model || models.pictures[0].name,
+    writer: model === models.writers[0].id ? "" : model,
     negative: negative || "", length: settings.length || "", chunks: String(settings.chunks || 1),
     artists: allowed(settings.artists, 0), styles: allowed(settings.styles, 100),
     diversity: Math.round(100 * (settings.diversity || 0)), force: Boolean(settings.force),
@@ -404,6 +457,7 @@ at("prompt").addEventListener("input", () => {
 });
 for (const name of ["seed", "include", "avoid", "negative"]) at(name).addEventListener("input", () => later());
 for (const name of RANGES) at(name).addEventListener("input", () => { say(); later(); });
+for (const name of ["picture_model", "writer"]) at(name).addEventListener("change", suit);
 for (const name of ["n", "mode", "form", "chunks"]) at(name).addEventListener("change", () => improve());
 for (const one of document.querySelectorAll("[name=length]")) one.addEventListener("change", () => improve());
 at("options").addEventListener("submit", (event) => event.preventDefault());
@@ -466,20 +520,32 @@ addEventListener("pagehide", () => {
   for (const card of cards) card.drawing.close();
 });
 
-function begin() {
+/** Show the page as it was left; its menus once the server has said what there is to choose from. */
+async function begin() {
   const before = page.read();
   if (before) {
     apply(before);
     at("lock").setAttribute("aria-pressed", String(Boolean(before.locked)));
-    coming = { text: textOf(state()), removed: before.removed || [] };
-    history.leave(state());
   } else {
     newSeed();
   }
   say();
   grow();
+  while (!models) {
+    try {
+      await readModels();
+      problem("");
+    } catch (error) {
+      problem(error.message);
+      await new Promise((done) => { setTimeout(done, 1000 * (error.retryAfter || RETRY_S[1])); });
+    }
+  }
+  apply(Object.fromEntries(MENUS.map((name) => [name, before?.[name] || ""])));
+  if (before && at("prompt").value === before.prompt) { // nothing was typed meanwhile
+    coming = { text: textOf(state()), removed: before.removed || [] };
+    history.leave(state());
+  }
   if (at("prompt").value) improve();
-  readModels().catch((error) => { if (!at("prompt").value) problem(error.message); });
 }
 
-begin();
+const begun = begin();
