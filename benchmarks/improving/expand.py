@@ -25,9 +25,10 @@ INSTRUCTION = (
 
 
 def prompts_of(given: str) -> list[str]:
-    """Prompts of FILE, or N random ones of a column: FILE:COLUMN:N."""
+    """Prompts of FILE, those of a column, FILE:COLUMN, or N random ones: FILE:COLUMN:N."""
     name, *rest = given.split(":")
-    column, count = (rest[0], int(rest[1])) if rest else (None, None)
+    column = rest[0] if rest else None
+    count = int(rest[1]) if len(rest) > 1 else None
     found = []
     for row in read_rows(Path(name)):
         assert not isinstance(row, Fault)
