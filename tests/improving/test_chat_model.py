@@ -457,6 +457,61 @@ def test_the_id_says_server_model_and_instruction(endpoint: Endpoint, tmp_path: 
     assert load(endpoint, llm_concurrency=1).model_id in ids
 
 
+# Picture models
+
+SEA = "Waves crash on the rocks below it. Low clouds drift over a grey sea."
+WHOLE = "A lighthouse with a red door stands on a cliff. Waves crash on the rocks below it."
+BESIDE = "Waves crash on the rocks below it. A masterpiece, best quality."
+
+
+@pytest.mark.parametrize(
+    ("picture_model", "options", "text", "wanted"),
+    [
+        ("flux", {}, SEA, f"a lighthouse with a red door. {SEA}"),
+        ("flux", {"mode": "rewrite"}, WHOLE, WHOLE),
+        (
+            "flux",
+            {},
+            BESIDE,
+            "a lighthouse with a red door. Waves crash on the rocks below it.",
+        ),
+        ("flux", {"form": "tags"}, LIGHT, f"a lighthouse with a red door, {LIGHT}"),
+        (
+            "pony",
+            {},
+            LIGHT,
+            f"score_9, score_8_up, score_7_up, a lighthouse with a red door, {LIGHT}",
+        ),
+        (
+            "pony",
+            {"mode": "rewrite"},
+            f"lighthouse with a red door, {LIGHT}",
+            f"score_9, score_8_up, score_7_up, lighthouse with a red door, {LIGHT}",
+        ),
+    ],
+)
+def test_each_picture_model_gets_its_form(
+    endpoint: Endpoint, picture_model: str, options: dict[str, Any], text: str, wanted: str
+) -> None:
+    endpoint.respond = lambda prompt: answer(text)
+    source = "a lighthouse with a red door"
+    result = one(load(endpoint), source, picture_model=picture_model, **options)
+    assert result.prompt == wanted
+    assert result.checks["lost"] == [] and result.checks["over_budget"] is False
+    assert not any(note.startswith("in tags") for note in result.notes)
+    told = endpoint.requests[0][2]["messages"][0]["content"]
+    is_prose = picture_model == "flux" and "form" not in options
+    assert ("plain sentences" in told) == is_prose
+    assert ("masterpiece" in told) == (picture_model == "flux")  # as what is never to be used
+
+
+def test_a_picture_model_is_named_on_the_command_line(endpoint: Endpoint) -> None:
+    endpoint.respond = lambda prompt: answer(SEA)
+    line = ["improve", "a lighthouse", "--for", "flux", "--llm-url", endpoint.url, "--model", "x"]
+    done = CliRunner().invoke(app, line)
+    assert (done.exit_code, done.stdout) == (0, f"a lighthouse. {SEA}\n")
+
+
 # Variants
 
 
