@@ -167,6 +167,17 @@ def test_words_of_ones_own_instruction_may_come(endpoint: Endpoint, tmp_path: Pa
     assert result.notes == ("taken off the answer: talk of the task",)
 
 
+def test_a_rewriting_that_says_nothing_new_is_drawn_again(endpoint: Endpoint) -> None:
+    texts = ["The lighthouse", f"A lighthouse, {LIGHT}"]
+    endpoint.respond = lambda prompt: answer(texts.pop(0) if len(texts) > 1 else texts[0])
+    result = one(load(endpoint), mode="rewrite")
+    assert result.prompt == f"A lighthouse, {LIGHT}"
+    assert result.notes == ("drawn again: a rewriting said nothing new",)
+    texts = ["The lighthouse"]
+    result = one(load(endpoint), "a lighthouse ", mode="rewrite")
+    assert result.prompt == "The lighthouse" and len(endpoint.asked) == 5
+
+
 def test_text_in_parts_is_put_together(endpoint: Endpoint) -> None:
     parts = [{"type": "reasoning", "text": "fog"}, {"type": "text", "text": LIGHT}]
     endpoint.respond = lambda prompt: answer(parts)

@@ -8,7 +8,7 @@ from promptlift.prompts.units import Unit
 # Words of the task. None of them is dropped where the prompt has it too.
 _TASK = re.compile(
     r"\b(?:prompts?|additions? \d+|paragraphs?|sentences?|phrases?|instructions?|text-to-image"
-    r"|image generat(?:ion|or)s?|second subject|words? of praise|as requested"
+    r"|image generat(?:ion|or)s?|second subject|styles? or mediums?|words? of praise|as requested"
     r"|as an? (?:ai|artificial intelligence|assistant|language model)"
     r"|(?:language|image|ai) models?|key elements?|(?:descriptive|input|output) (?:text|words?)"
     r"|(?:image|file) (?:formats?|paths?|sizes?)"
