@@ -29,6 +29,9 @@ LIGHT = "warm lamplight, crashing waves"
         "Addition 1: fog",
         "This is an example of a descriptive paragraph",
         "You can use words like fog",
+        "Add no style",
+        "keep the colours as they are",
+        "a text of 300 words",
     ],
 )
 def test_talk_is_left_out(talk: str) -> None:
@@ -49,6 +52,8 @@ def test_talk_is_left_out(talk: str) -> None:
         ("a glowing command prompt, fog", "a screen with a command prompt"),
         ("what I see, I am alone", "what I see"),
         ("the weather, rain", "the weather"),
+        ("added flowers, a used book, a keep on a hill", "a lighthouse"),
+        ("use the force", "use the force, a poster"),
     ],
 )
 def test_what_belongs_to_the_picture_stays(text: str, source: str) -> None:
@@ -56,6 +61,6 @@ def test_what_belongs_to_the_picture_stays(text: str, source: str) -> None:
 
 
 def test_without_an_instruction_its_words_may_come() -> None:
-    assert without_talk("change nothing in it, fog", "a lighthouse", CLAUSE, "") == (
-        "change nothing in it, fog"
-    )
+    text = "time of day, no second artist, fog"
+    assert without_talk(text, "a lighthouse", CLAUSE, "") == text
+    assert without_talk(text, "a lighthouse", CLAUSE, INSTRUCTION) == "no second artist, fog"

@@ -10,8 +10,9 @@ _TASK = re.compile(
     r"\b(?:prompts?|additions? \d+|paragraphs?|sentences?|phrases?|instructions?|text-to-image"
     r"|image generat(?:ion|or)s?|second subject|styles? or mediums?|words? of praise|as requested"
     r"|as an? (?:ai|artificial intelligence|assistant|language model)"
-    r"|(?:language|image|ai) models?|key elements?|(?:descriptive|input|output) (?:text|words?)"
-    r"|(?:image|file) (?:formats?|paths?|sizes?)"
+    r"|(?:language|image|ai) models?|key elements?"
+    r"|(?:descriptive|input|original|output) (?:text|words?)"
+    r"|(?:image|file) (?:formats?|paths?|sizes?)|\d+ words|not mentioned"
     r"|you (?:can|could|may|should) (?:use|add|choose|create|write|describe))\b",
     re.IGNORECASE,
 )
@@ -19,6 +20,11 @@ _TASK = re.compile(
 _WRITER = re.compile(
     r"^\W*(?:(?:and|as|but|so) )?I\s"
     r"|\bI(?:['’](?:m|ve|ll|d)| (?:am|have|will|would|can|cannot|was|think|see))\b"
+)
+_ORDER = re.compile(
+    r"\W*(?:add|answer|avoid|change|describe|do not|don['’]t|include|keep|rewrite|use|write)s? "
+    r"(?:an?|all|any|each|every|in|it|no|nothing|only|that|the|this|what)\b",
+    re.IGNORECASE,
 )
 _QUOTED = re.compile(r"[\"“”]")
 _ECHO = 4  # words in succession
@@ -28,7 +34,7 @@ _BEGINNINGS = {"a", "an", "the", "its", "it", "and", "no", "or"}
 def without_talk(text: str, source: str, unit: Unit, instruction: str) -> str:
     """The text without phrases, or sentences, about the task.
 
-    Left out are those that speak of prompts, phrases, the writer or the instruction, that stand in
+    Left out are those that speak of prompts, phrases or the writer, that give orders, that stand in
     the instruction, or that share four words in succession with it, unless the prompt says the
     same.
 
@@ -45,6 +51,8 @@ def without_talk(text: str, source: str, unit: Unit, instruction: str) -> str:
 
 def _is_talk(one: str, own: str) -> bool:
     if any(plain_words(found) not in own for found in _TASK.findall(one)):
+        return True
+    if _ORDER.match(one) and plain_words(one) not in own:
         return True
     return not _QUOTED.search(one) and _WRITER.search(one) is not None and " i " not in own
 
