@@ -30,6 +30,7 @@ LIGHT = "warm lamplight, crashing waves"
         "This is an example of a descriptive paragraph",
         "You can use words like fog",
         "Add no style",
+        "Here's a revised version with the added context:",
         "keep the colours as they are",
         "a text of 300 words",
     ],

@@ -13,6 +13,7 @@ _TASK = re.compile(
     r"|(?:language|image|ai) models?|key elements?"
     r"|(?:descriptive|input|original|output) (?:text|words?)"
     r"|(?:image|file) (?:formats?|paths?|sizes?)|\d+ words|not mentioned"
+    r"|(?:enhanced|expanded|improved|revised|rewritten) version|artist['’]s name"
     r"|you (?:can|could|may|should) (?:use|add|choose|create|write|describe))\b",
     re.IGNORECASE,
 )
