@@ -11,7 +11,7 @@ from typing import Any
 from promptlift.llm.answers import QUOTES, is_refusal, tidy_answer
 from promptlift.llm.talk import without_talk
 from promptlift.prompts.language import foreign_language
-from promptlift.prompts.units import CLAUSE, SENTENCE
+from promptlift.prompts.units import CLAUSE, SENTENCE, is_finished
 
 MOST_WORDS = 400  # of an answer; more is no prompt
 UNSPOKEN = "its reasoning took all tokens of the answer"
@@ -56,8 +56,8 @@ _LONG_ITEM = 9  # words; a list of such items is one of whole candidates, not of
 _BLANKS = re.compile(r"\s+")
 # As far as the last phrase or sentence that is whole.
 _WHOLE = {
-    False: re.compile(r".*(?:[,;\n]|[.!?](?=\s))", re.DOTALL),
-    True: re.compile(r".*(?:\n|[.!?…][\"”’)]*(?=\s|\Z))", re.DOTALL),
+    False: re.compile(r".*(?:[,;，；、。\n]|[.!?](?=\s))", re.DOTALL),
+    True: re.compile(r".*(?:[。！？\n]|[.!?…][\"”’)]*(?=\s|\Z))", re.DOTALL),
 }
 _CLOSINGS = ("]}", '"]}', '"}', "}")  # of JSON that was cut off
 
@@ -117,7 +117,7 @@ def cleaned(
     text = tell("a fence", text, _within_fence(text))
     if not ended:
         whole = _WHOLE[prose].match(text)
-        text = whole[0].strip() if whole else ""
+        text = whole[0].strip().rstrip(",;，；、 \n") if whole else ""
     found = _from_json(text, field, ended=ended)
     if found is None and text[:1] in ("{", "["):
         return Cleaned(None, ("the answer is JSON that cannot be read",))
@@ -135,11 +135,11 @@ def cleaned(
     first, rest = text[:1], text[1:]
     if not ended and first in QUOTES and QUOTES[first] not in rest:
         text = rest  # whose other half was cut off
-    ending = text[-1:] if text.endswith((".", "!", "?")) and prose else ""
+    ending = text.rstrip('"”’)')[-1:] if prose and is_finished(text) else ""
     tidied = tidy_answer(text)
     if tidied + "." != text:
         tell("quotation marks or a label", text, tidied)
-    text = tidied + (ending if tidied and not tidied.endswith((".", "!", "?", '."')) else "")
+    text = tidied + (ending if tidied and not is_finished(tidied) else "")
     while text != (
         bare := _BLANKS.sub(" ", _MARK.sub("", text)).strip()
     ):  # taking one out may join the halves of another
@@ -219,7 +219,7 @@ def _text_of(value: Any, field: str) -> str | None:
 def _one_of_list(text: str, tell: Callable[[str, str, str], str], *, prose: bool) -> str:
     """One text out of several lines: the phrases of a list, or its first candidate."""
     lines = [line.strip() for line in text.split("\n") if line.strip()]
-    items = [_ITEM.sub("", line) for line in lines if _ITEM.match(line)]
+    items = [rest for line in lines if _ITEM.match(line) and (rest := _ITEM.sub("", line))]
     if len(items) < 2:
         if len(lines) < 2:
             return _ITEM.sub("", text)
