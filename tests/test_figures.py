@@ -96,6 +96,7 @@ def unknown(text: str, pool: list[Triple]) -> list[str]:
 
 WORLD = {name: load(f"world/{name}.json") for name in ("answers", "metrics", "models")}
 TRUST = load("trust.json")["rows"]
+SETS = ("PartiPrompts", "held-out prompts")
 STRENGTHS = load("strengths/strengths.json")["rows"]
 PAIRS = {name: WORLD["metrics"][name]["original and improved"] for name in ("world", "control")}
 ARMS = {name: WORLD["answers"][name]["arms"] for name in ("world", "control")}
@@ -277,7 +278,7 @@ def of_the_strengths() -> list[str]:
 
 
 def of_trust() -> list[str]:
-    known, heldout = TRUST[0]["n"], TRUST[-1]["n"]
+    known, heldout = (max(row["n"] for row in TRUST if row["set"] == name) for name in SETS)
     rows = {row["system"]: row for row in TRUST if row["set"] == "PartiPrompts"}
     chat = rows["SmolLM2-135M-Instruct"]["n"]
     return [

@@ -20,8 +20,7 @@ and `http://HOST/v1#MODEL` among them, and puts their rows into FILE in place of
 name; all other rows stay. Each extends and rewrites, with the guards and raw, that is with every
 guard off, on `--count` random prompts of each set. Beside the figures above it counts whose words
 the result has, and questions to a server. Answers are kept on disk (XDG_CACHE_HOME), so that raw
-and guarded see the same ones, and a run goes on after a stop. `--plain` asks for plain text, as of
-a server that knows no structured output.
+and guarded see the same ones, and a run goes on after a stop. `--json` asks for JSON.
 """
 
 import argparse
@@ -144,14 +143,11 @@ def named(
     return rows
 
 
-def load(model: str, tokens: int, *, plain: bool) -> Improver:
+def load(model: str, tokens: int, *, as_json: bool) -> Improver:
     """The improver of that name; a server is asked for short answers, two at a time."""
     if "://" not in model:
         return Improver.load(model)
-    improver = Improver.load(model, llm_tokens=tokens, llm_concurrency=2)
-    if plain:
-        improver.model.endpoint._knows_formats = False  # type: ignore[attr-defined]
-    return improver
+    return Improver.load(model, llm_tokens=tokens, llm_concurrency=2, llm_json=as_json)
 
 
 @contextmanager
@@ -264,7 +260,7 @@ def main() -> None:
     parser.add_argument("--expanded", type=Path)
     parser.add_argument("--artists", type=Path)
     parser.add_argument("--improver", action="append", metavar="NAME=MODEL")
-    parser.add_argument("--plain", action="store_true", help="ask a server for plain text")
+    parser.add_argument("--json", action="store_true", help="ask a server for JSON")
     parser.add_argument("--tokens", type=int, default=256, help="of a server's answer")
     parser.add_argument("--count", type=int, help="random prompts of each set for an --improver")
     parser.add_argument("-o", "--output", type=Path, required=True)
@@ -281,7 +277,7 @@ def main() -> None:
         known, rows = json.loads(args.output.read_text("utf-8")), []
         for given in args.improver:
             label, _, model = given.partition("=")
-            improver = load(model, args.tokens, plain=args.plain)
+            improver = load(model, args.tokens, as_json=args.json)
             for name, prompts in sets.items():
                 chosen = random.Random(0).sample(prompts, args.count or len(prompts))
                 rows += [{"set": name, **row} for row in named(label, improver, chosen, artists)]

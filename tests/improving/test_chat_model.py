@@ -26,6 +26,7 @@ from promptlift.improving.receipts import receipt_text
 from promptlift.llm.asking import Asker
 from promptlift.llm.cache import Cache, cache_path
 from promptlift.llm.config import KEY_VARIABLE, URL_VARIABLE, api_key
+from promptlift.llm.endpoint import Completion
 from promptlift.records import Improvement
 from tests.llm.server import (
     PATIENCE_S,
@@ -115,6 +116,68 @@ def test_what_a_model_says_around_its_text_is_taken_off(
     assert (note in "".join(result.notes)) if note else not result.notes
 
 
+@pytest.mark.parametrize(
+    ("text", "options", "wanted"),
+    [
+        (f"{LIGHT}, low clo", {}, f"a lighthouse, {LIGHT}"),
+        (f"- {LIGHT.replace(', ', chr(10) + '- ')}\n- low clo", {}, f"a lighthouse, {LIGHT}"),
+        ('{"additions": ["warm lamplight", "crashing waves", "lo', {}, f"a lighthouse, {LIGHT}"),
+        (f"{LIGHT}, low clo", {"guards": False}, f"a lighthouse, {LIGHT}"),
+        (
+            "Waves crash on the rocks. The lamp is li",
+            {"form": "paragraph"},
+            "a lighthouse. Waves crash on the rocks.",
+        ),
+        (
+            "A lighthouse in warm lamplight, crashing waves, low clo",
+            {"mode": "rewrite"},
+            "A lighthouse in warm lamplight, crashing waves",
+        ),
+    ],
+)
+def test_an_answer_that_is_cut_off_is_used_but_for_its_end(
+    endpoint: Endpoint, text: str, options: dict[str, Any], wanted: str
+) -> None:
+    endpoint.respond = lambda prompt: answer(text, "length")
+    for _ in range(2):  # asked once, and then found in the cache as what it is
+        result = one(load(endpoint, llm_tokens=9), **options)
+        assert result.prompt == wanted
+        assert "the answer was cut off by llm_tokens, 9" in result.notes
+    assert len(endpoint.asked) == 1
+
+
+def test_where_reasoning_took_all_tokens_nothing_is_asked_again(endpoint: Endpoint) -> None:
+    endpoint.respond = lambda prompt: answer("<think>fog?", "length")
+    assert one(load(endpoint)).notes == (
+        "left as it is: the answer was cut off by llm_tokens, 4096",
+        "left as it is: its reasoning took all tokens of the answer",
+    )
+    assert len(endpoint.asked) == 1
+
+
+def test_words_of_ones_own_instruction_may_come(endpoint: Endpoint, tmp_path: Path) -> None:
+    file = tmp_path / "own.txt"
+    file.write_text(f"Always write {LIGHT}, and an improved prompt.")
+    endpoint.respond = lambda prompt: answer(f"{LIGHT}, an improved prompt")
+    result = one(load(endpoint, instruction=str(file)))
+    assert result.prompt == f"a lighthouse, {LIGHT}"
+    endpoint.respond = lambda prompt: answer(f"{LIGHT}, time of day, change nothing in it")
+    result = one(load(endpoint))
+    assert result.prompt == f"a lighthouse, {LIGHT}"
+    assert result.notes == ("taken off the answer: talk of the task",)
+
+
+def test_a_rewriting_that_says_nothing_new_is_drawn_again(endpoint: Endpoint) -> None:
+    texts = ["The lighthouse", f"A lighthouse, {LIGHT}"]
+    endpoint.respond = lambda prompt: answer(texts.pop(0) if len(texts) > 1 else texts[0])
+    result = one(load(endpoint), mode="rewrite")
+    assert result.prompt == f"A lighthouse, {LIGHT}"
+    assert result.notes == ("drawn again: a rewriting said nothing new",)
+    texts = ["The lighthouse"]
+    result = one(load(endpoint), "a lighthouse ", mode="rewrite")
+    assert result.prompt == "The lighthouse" and len(endpoint.asked) == 5
+
+
 def test_text_in_parts_is_put_together(endpoint: Endpoint) -> None:
     parts = [{"type": "reasoning", "text": "fog"}, {"type": "text", "text": LIGHT}]
     endpoint.respond = lambda prompt: answer(parts)
@@ -134,7 +197,12 @@ BAD: dict[str, tuple[Reply, str]] = {
     "3,000 words": (answer("fog " * 3000), "the answer has 3000 words, more than 400"),
     "torn JSON": (answer('{"additions": ["fog'), "the answer is JSON that cannot be read"),
     "other JSON": (answer('{"a": 1, "b": [2]}'), "the answer is JSON that cannot be read"),
-    "cut off": (answer("fog", "length"), "the answer was cut off by max_tokens, 4096"),
+    "cut off": (answer("fog", "length"), "the answer was cut off by llm_tokens, 4096"),
+    "long reasoning": (
+        answer("<think>fog", "length"),
+        "the answer was cut off by llm_tokens, 4096",
+    ),
+    "task": (answer("As requested, three phrases"), "the answer speaks of its task alone"),
     "filtered": (answer("fog", "content_filter"), "the answer was cut off by a content filter"),
     "500": (failure(500, "out of memory"), "HTTP 500 out of memory"),
     "429": (failure(429, "quota", Retry_After="86400"), "HTTP 429 quota"),
@@ -214,17 +282,39 @@ def test_a_server_without_structured_output_is_asked_for_text(endpoint: Endpoint
         return failure(400, "unknown: response_format") if has_format else answer(LIGHT)
 
     endpoint.respond = respond
-    improver = load(endpoint, llm_concurrency=1)
-    assert one(improver).prompt == f"a lighthouse, {LIGHT}"
-    assert one(improver, "a cat").prompt == f"a cat, {LIGHT}"
+    for _ in range(2):  # answers are found again, though the second asks with the format at first
+        improver = load(endpoint, llm_concurrency=1, llm_json=True)
+        assert one(improver).prompt == f"a lighthouse, {LIGHT}"
+        assert one(improver, "a cat").prompt == f"a cat, {LIGHT}"
     assert ["response_format" in body for _, _, body in endpoint.requests] == [True, False, False]
+
+
+def test_json_is_asked_for_where_the_user_wants_it(endpoint: Endpoint, tmp_path: Path) -> None:
+    endpoint.respond = lambda prompt: answer(json.dumps({"additions": LIGHT.split(", ")}))
+    assert one(load(endpoint)).model != one(load(endpoint, llm_json=True)).model
+    file = tmp_path / "own.txt"
+    file.write_text("Add weather.")
+    one(load(endpoint, llm_json=True), length="long")
+    one(load(endpoint, llm_json=True, instruction=str(file)))
+    one(load(endpoint, llm_json=True), form="paragraph")
+    sent = [body for _, _, body in endpoint.requests]
+    told = [body["messages"][0]["content"].split("\n\nPrompt: ")[0] for body in sent]
+    assert "JSON" not in told[0] and "response_format" not in sent[0]
+    list_wish = 'Put it into a JSON object with a list of texts named "additions"'
+    assert all(list_wish in text for text in told[1:4])
+    assert 'a JSON object with a text named "additions"' in told[4]
+    schemas = [body["response_format"]["json_schema"]["schema"] for body in sent[1:5]]
+    values = [schema["properties"]["additions"] for schema in schemas]
+    assert [(value.get("minItems"), value.get("maxItems")) for value in values] == [
+        (3, 7), (8, 12), (1, None), (None, None),
+    ]  # fmt: skip
 
 
 def test_a_prompt_that_is_refused_does_not_take_structure_from_the_others(
     endpoint: Endpoint,
 ) -> None:
     endpoint.respond = lambda prompt: failure(400) if prompt == "a cat" else answer(LIGHT)
-    improver = load(endpoint, llm_concurrency=1)
+    improver = load(endpoint, llm_concurrency=1, llm_json=True)
     for prompt in ("a dog", "a cat", "a lighthouse"):
         one(improver, prompt)
     assert "response_format" in endpoint.requests[-1][2]
@@ -378,6 +468,61 @@ def test_the_id_says_server_model_and_instruction(endpoint: Endpoint, tmp_path: 
     assert load(endpoint, llm_concurrency=1).model_id in ids
 
 
+# Picture models
+
+SEA = "Waves crash on the rocks below it. Low clouds drift over a grey sea."
+WHOLE = "A lighthouse with a red door stands on a cliff. Waves crash on the rocks below it."
+BESIDE = "Waves crash on the rocks below it. A masterpiece, best quality."
+
+
+@pytest.mark.parametrize(
+    ("picture_model", "options", "text", "wanted"),
+    [
+        ("flux", {}, SEA, f"a lighthouse with a red door. {SEA}"),
+        ("flux", {"mode": "rewrite"}, WHOLE, WHOLE),
+        (
+            "flux",
+            {},
+            BESIDE,
+            "a lighthouse with a red door. Waves crash on the rocks below it.",
+        ),
+        ("flux", {"form": "tags"}, LIGHT, f"a lighthouse with a red door, {LIGHT}"),
+        (
+            "pony",
+            {},
+            LIGHT,
+            f"score_9, score_8_up, score_7_up, a lighthouse with a red door, {LIGHT}",
+        ),
+        (
+            "pony",
+            {"mode": "rewrite"},
+            f"lighthouse with a red door, {LIGHT}",
+            f"score_9, score_8_up, score_7_up, lighthouse with a red door, {LIGHT}",
+        ),
+    ],
+)
+def test_each_picture_model_gets_its_form(
+    endpoint: Endpoint, picture_model: str, options: dict[str, Any], text: str, wanted: str
+) -> None:
+    endpoint.respond = lambda prompt: answer(text)
+    source = "a lighthouse with a red door"
+    result = one(load(endpoint), source, picture_model=picture_model, **options)
+    assert result.prompt == wanted
+    assert result.checks["lost"] == [] and result.checks["over_budget"] is False
+    assert not any(note.startswith("in tags") for note in result.notes)
+    told = endpoint.requests[0][2]["messages"][0]["content"]
+    is_prose = picture_model == "flux" and "form" not in options
+    assert ("plain sentences" in told) == is_prose
+    assert ("masterpiece" in told) == (picture_model == "flux")  # as what is never to be used
+
+
+def test_a_picture_model_is_named_on_the_command_line(endpoint: Endpoint) -> None:
+    endpoint.respond = lambda prompt: answer(SEA)
+    line = ["improve", "a lighthouse", "--for", "flux", "--llm-url", endpoint.url, "--model", "x"]
+    done = CliRunner().invoke(app, line)
+    assert (done.exit_code, done.stdout) == (0, f"a lighthouse. {SEA}\n")
+
+
 # Variants
 
 
@@ -467,7 +612,9 @@ def test_processes_share_a_cache(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from promptlift.llm.cache import Cache\n"
         "cache = Cache(Path(sys.argv[1]))\n"
-        "for i in range(200): cache.put(f'{sys.argv[2]}-{i}', 'fog'); cache.get(f'0-{i}')\n"
+        "from promptlift.llm.endpoint import Completion\n"
+        "for i in range(200):\n"
+        "    cache.put(f'{sys.argv[2]}-{i}', Completion('fog')); cache.get(f'0-{i}')\n"
         "cache.close()"
     )
     path = tmp_path / "new" / "answers.sqlite"
@@ -480,7 +627,9 @@ def test_processes_share_a_cache(tmp_path: Path) -> None:
         done = list(pool.map(run, range(3)))
     assert [(one.returncode, one.stderr) for one in done] == [(0, "")] * 3
     cache = Cache(path)
-    assert all(cache.get(f"{name}-{i}") == "fog" for name in range(3) for i in range(200))
+    assert all(
+        cache.get(f"{name}-{i}") == Completion("fog") for name in range(3) for i in range(200)
+    )
     cache.close()
 
 

@@ -98,6 +98,28 @@ def test_an_answer_in_the_language_of_a_foreign_prompt_stays() -> None:
     assert found.text == "暖色灯光，海浪"
 
 
+@pytest.mark.parametrize(
+    ("answer", "prose", "text"),
+    [
+        ("warm lamplight, crashing wav", False, "warm lamplight"),
+        ("1. warm lamplight\n2. low clouds\n3. a gu", False, "warm lamplight, low clouds"),
+        (f"{GOOD}\n\nLet me know if", False, GOOD),
+        ('```json\n{"additions": ["warm lamplight", "low clou', False, "warm lamplight"),
+        ('{"additions": ["warm lamplight", "low clouds"', False, "warm lamplight"),
+        ('{"additions": "Waves crash. The lamp', True, "Waves crash."),
+        ('"Waves crash." "The lamp is', True, "Waves crash."),
+        ("“Waves crash. The lamp is", True, "Waves crash."),
+        ("an old keeper with a long bear", False, None),
+        ("The lamp is", True, None),
+    ],
+)
+def test_what_was_cut_off_is_used_as_far_as_it_is_whole(
+    answer: str, prose: bool, text: str | None
+) -> None:
+    found = cleaned(answer, "a tower", field="additions", prose=prose, ended=False)
+    assert found.text == text
+
+
 def test_prose_keeps_its_paragraphs_and_its_full_stop() -> None:
     text = "Waves crash on the rocks.\n\nThe lamp is lit."
     found = cleaned(text, "a lighthouse", field="additions", prose=True)
@@ -113,14 +135,14 @@ PARTS = st.sampled_from([
 ])  # fmt: skip
 
 
-@given(st.lists(PARTS).map("".join) | st.text(), st.booleans())
-@example("<thi</s>nk>a lamp", False)
-@example("<<think>think>a lamp", False)
-@example("``````json\n```\n<thi", False)
-@example("a `<|x|>`` lamp", True)
-def test_no_answer_breaks_it_and_no_mark_is_left(answer: str, prose: bool) -> None:
+@given(st.lists(PARTS).map("".join) | st.text(), st.booleans(), st.booleans())
+@example("<thi</s>nk>a lamp", False, True)
+@example("<<think>think>a lamp", False, True)
+@example("``````json\n```\n<thi", False, True)
+@example("a `<|x|>`` lamp", True, True)
+def test_no_answer_breaks_it_and_no_mark_is_left(answer: str, prose: bool, ended: bool) -> None:
     for text in (answer, json.dumps({"additions": answer})):
-        found = cleaned(text, "a lighthouse", field="additions", prose=prose)
+        found = cleaned(text, "a lighthouse", field="additions", prose=prose, ended=ended)
         if found.text is None:
             assert len(found.notes) == 1
             continue

@@ -30,6 +30,8 @@ from promptlift.web.improving import ImproveRequest, Result
 from promptlift.web.logs import JsonLines
 from promptlift.web.service import Service
 from tests.conftest import HEADS, with_forms
+from tests.llm.server import answer as said
+from tests.llm.server import serving
 
 TOKEN = "a-token-of-some-length"
 SHORT = {"max_new_tokens": 6}
@@ -773,3 +775,25 @@ def test_a_model_with_one_mode_needs_no_mode(paper_folder: Path) -> None:
         assert result["mode"] == "rewrite"
         refused = client.post("/v1/improve", json={**asked, "mode": "extend"})
     assert refused.status_code == 422 and "it has: rewrite" in refused.json()["error"]
+
+
+def test_what_means_nothing_to_a_servers_model_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with serving() as endpoint:
+        endpoint.respond = lambda prompt: said("warm lamplight")
+        asked = {"llm_url": endpoint.url, "llm_attempts": 1}
+        service = Service.load(ServeConfig(), model="org/tiny", llm=asked)
+        with TestClient(create_app(service), base_url="http://localhost") as client:
+            body = {"prompts": "a cat", "seed": 1, "temperature": 0.5}
+            wrong = {**body, "top_k": 5, "repetition_penalty": 1.1}
+            refused = client.post("/v1/improve", json=wrong)
+            assert not endpoint.requests
+            [result] = client.post("/v1/improve", json=body).json()["results"]
+            assert client.get("/v1/models/org/tiny").json()["id"] == "org/tiny"
+        with pytest.raises(ConfigError) as caught:
+            service.batcher.improver.session(top_k=5, repetition_penalty=1.1)
+    assert (refused.status_code, refused.json()["error"]) == (422, str(caught.value))
+    assert "repetition_penalty, top_k: a server's model takes temperature" in str(caught.value)
+    assert result["prompt"] == "a cat, warm lamplight"

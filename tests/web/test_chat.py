@@ -154,6 +154,16 @@ def test_models_are_listed_and_named(client: Any, api: Api, improver: Improver) 
     assert found["limits"]["max_results"] == 64
 
 
+def test_a_model_is_found_by_each_of_its_names(client: Any, improver: Improver) -> None:
+    names = ["promptlift", improver.card.name, improver.model_id]
+    assert [client.models.retrieve(name).id for name in names] == names
+    assert client.models.retrieve("promptlift") == client.models.list().data[0]
+    for name in ("gpt-4o", "org/name"):
+        with pytest.raises(openai.NotFoundError) as caught:
+            client.models.retrieve(name)
+        assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+
+
 def text(*parts: Any) -> list[dict[str, Any]]:
     return [{"role": "user", "content": list(parts)}]
 

@@ -20,7 +20,7 @@ from promptlift.improving.repair import ATTEMPTS
 from promptlift.improving.writing import Source, Written
 from promptlift.llm.asking import Answer, Asker, Question
 from promptlift.llm.cache import Cache, Nothing, cache_path, key_of
-from promptlift.llm.cleaning import cleaned
+from promptlift.llm.cleaning import UNSPOKEN, cleaned
 from promptlift.llm.config import LLMConfig, api_key, base_of
 from promptlift.llm.endpoint import ChatEndpoint, NoAnswer
 from promptlift.records import FORMS, MODES
@@ -31,6 +31,7 @@ _WISHES = "{wishes}"
 _LONGEST_GOODBYE_S = 10.0
 _LONGEST_LIST_S = 2.0  # somebody waits for it
 _log = logging.getLogger(__name__)
+_SIZES = {"short": (2, 3), "medium": (3, 7), "long": (8, 12)}  # phrases, as instructions have it
 _LENGTHS = {
     "tags": {"short": "Write 2 or 3 phrases.", "medium": "", "long": "Write 8 to 12 phrases."},
     "paragraph": {
@@ -67,7 +68,7 @@ class ChatModel:
         self._requests = 0  # of all askers that were closed
         self._asker: Asker | None = None
         self.name = model or _only(self.endpoint)
-        self.instructions = _instructions(config.instruction)
+        self.instructions = _instructions(config.instruction, as_json=config.llm_json)
         self.card = ModelCard(
             name=self.name,
             modes=dict.fromkeys(MODES, ""),
@@ -203,11 +204,22 @@ class ChatWriter:
     def _written(self, source: Source, answer: Answer, mode: str) -> Written:
         if answer.text is None:
             return Written(None, notes=(answer.reason,), again=False)
+        config = self.model.config
+        text = cleaned(
+            answer.text,
+            source.words,
+            field=_field(mode),
+            prose=self._prose,
+            ended=answer.ended,
+            # One's own may hold phrases that are wanted.
+            instruction=self._told(mode) if config.instruction is None else "",
+        )
+        cut = (
+            () if answer.ended else (f"the answer was cut off by llm_tokens, {config.llm_tokens}",)
+        )
+        again = UNSPOKEN not in text.notes  # it would reason as long again
         record = {"answer": _hash(answer.text)}
-        text = cleaned(answer.text, source.words, field=_field(mode), prose=self._prose)
-        if text.text is None:
-            return Written(None, notes=text.notes, record=record)
-        return Written(text.text, notes=text.notes, record=record)
+        return Written(text.text, notes=(*cut, *text.notes), record=record, again=again)
 
     def _question(self, source: Source, mode: str) -> Question:
         decoding, config = self.decoding, self.model.config
@@ -218,19 +230,41 @@ class ChatWriter:
             "temperature": decoding.temperature if decoding.do_sample else 0.0,
             "top_p": decoding.top_p,
             "max_tokens": config.llm_tokens,
-            "response_format": _format(mode, prose=self._prose),
         }
+        if config.llm_json:
+            options["response_format"] = self._format(mode)
         # One message: the chat templates of some models know no system role.
         messages = [{"role": "user", "content": content}]
-        return Question(key_of([self.model.base, messages, options]), messages, options)
+        key = key_of([self.model.base, messages, options])
+        return Question(key, messages, options, whole=False)
 
     def _instruction(self, mode: str, used: Sequence[str]) -> str:
         """The instruction that comes before the prompt."""
-        text = self.model.instructions[f"{mode}-{self.control.form}"]
+        text = self._told(mode)
         wishes = " ".join(filter(None, [*_wishes(self.control), _other_than(used)]))
         if _WISHES not in text:
             return f"{text.strip()} {wishes}".strip()
         return text.replace(_WISHES, wishes).replace(" \n", "\n").strip()
+
+    def _told(self, mode: str) -> str:
+        return self.model.instructions[f"{mode}-{self.control.form}"]
+
+    def _format(self, mode: str) -> dict[str, Any]:
+        """The JSON that servers with structured output are asked for."""
+        value: dict[str, Any] = {"type": "string"}
+        if _is_list(mode, self.control.form):
+            value = {"type": "array", "items": value, "minItems": 1}
+            if self.control.length or self.model.config.instruction is None:
+                least, most = _SIZES[self.control.length or "medium"]
+                value |= {"minItems": least, "maxItems": most}
+        schema = {
+            "type": "object", "properties": {_field(mode): value}, "required": [_field(mode)],
+            "additionalProperties": False,
+        }  # fmt: skip
+        return {
+            "type": "json_schema",
+            "json_schema": {"name": "improvement", "strict": True, "schema": schema},
+        }
 
 
 def _wishes(control: ControlConfig) -> list[str]:
@@ -256,34 +290,43 @@ def _field(mode: str) -> str:
     return "additions" if mode == "extend" else "prompt"
 
 
-def _format(mode: str, *, prose: bool) -> dict[str, Any]:
-    """The JSON that servers with structured output are asked for."""
-    text = {"type": "string"}
-    value = {"type": "array", "items": text} if mode == "extend" and not prose else text
-    schema = {
-        "type": "object", "properties": {_field(mode): value}, "required": [_field(mode)],
-        "additionalProperties": False,
-    }  # fmt: skip
-    return {
-        "type": "json_schema",
-        "json_schema": {"name": "improvement", "strict": True, "schema": schema},
-    }
+def _is_list(mode: str, form: str) -> bool:
+    return mode == "extend" and form == "tags"
 
 
 @lru_cache
-def _instructions(own: str | None) -> Mapping[str, str]:
-    """The instruction by mode and form; one's own is the same for all."""
-    names = [f"{mode}-{form}" for mode in MODES for form in FORMS]
-    if own is None:
-        folder = files("promptlift.llm") / "instructions"
-        return {name: (folder / f"{name}.txt").read_text(encoding="utf-8") for name in names}
+def _instructions(own: str | None, *, as_json: bool) -> Mapping[str, str]:
+    """The instruction by mode and form; one's own is the same for all but for the JSON."""
+    kinds = [(mode, form) for mode in MODES for form in FORMS]
+    texts = (
+        dict.fromkeys(kinds, _own(own))
+        if own is not None
+        else {kind: _ours(*kind) for kind in kinds}
+    )
+    return {
+        f"{mode}-{form}": f"{text.rstrip()}\n{_json_wish(mode, form)}" if as_json else text
+        for (mode, form), text in texts.items()
+    }
+
+
+def _json_wish(mode: str, form: str) -> str:
+    what = "a list of texts" if _is_list(mode, form) else "a text"
+    return f'Put it into a JSON object with {what} named "{_field(mode)}", and nothing else.'
+
+
+def _ours(mode: str, form: str) -> str:
+    folder = files("promptlift.llm") / "instructions"
+    return (folder / f"{mode}-{form}.txt").read_text(encoding="utf-8")
+
+
+def _own(own: str) -> str:
     try:
         text = Path(own).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the instruction {own} cannot be read: {error}") from error
     if not text.strip():
         raise InputError(f"the instruction {own} is empty")
-    return dict.fromkeys(names, text)
+    return text
 
 
 def _only(endpoint: ChatEndpoint) -> str:

@@ -1,7 +1,7 @@
 """`Improver`: plain prompts in, improved prompts out."""
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from promptlift.errors import ConfigError, InputError
-from promptlift.improving.config import resolve_options
+from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
 from promptlift.improving.likelihood import log_probabilities
 from promptlift.improving.loading import load_model
 from promptlift.improving.manifest import ModelCard
@@ -180,13 +180,23 @@ class Improver:
         Raises:
             ConfigError: an option cannot be used, or the model has not learned the form.
         """
+        decoding, control = self.resolved(preset, settings)
+        return Session(self.model, decoding=decoding, control=control, batch_size=batch_size)
+
+    def resolved(
+        self, preset: str | None, settings: Mapping[str, Any]
+    ) -> tuple[DecodingConfig, ControlConfig]:
+        """The options of `improve_stream` with the model's defaults.
+
+        Raises:
+            ConfigError: an option cannot be used, or the model knows nothing of it.
+        """
         if wrong := sorted(self.model.ignores & settings.keys()):
             raise ConfigError(
                 f"{', '.join(wrong)}: a server's model takes temperature, top_p and do_sample alone"
                 "; length asks for a length, llm_tokens limits its answer"
             )
-        decoding, control = resolve_options(self.card, preset, dict(settings))
-        return Session(self.model, decoding=decoding, control=control, batch_size=batch_size)
+        return resolve_options(self.card, preset, dict(settings))
 
     def log_probability(
         self,

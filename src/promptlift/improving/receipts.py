@@ -99,8 +99,8 @@ def replay(receipt: Improvement, improver: Improver) -> Replay:
         raise ModelError(
             f"the receipt is of {receipt.model}, not of {improver.model_id}; "
             + (
-                f"pass --llm-url {server.get('url')} --model {server.get('model')}, and the "
-                "instruction that it had"
+                f"pass --llm-url {server.get('url')} --model {server.get('model')}, and "
+                "--instruction and --llm-json as it had them"
                 if isinstance(server, dict)
                 else "name the folder of that model with --model"
             )

@@ -204,11 +204,16 @@ class Session:
             yield row, row.reading.fitted(chosen.kept, unit)
 
     def _rewrite(self, rows: list[_Row]) -> None:
-        """Rewrite; repair a rewriting that lost something, draw it again, or extend instead."""
+        """Rewrite; repair a rewriting that lost something, draw it again, or extend instead.
+
+        One that says nothing new is drawn again too where the writer draws extensions again.
+        """
         control, prose = self.control, self.control.unit is SENTENCE
         # A rewriting has no place for markup.
         left = [row for row in rows if not (control.keep_intent and row.reading.has_syntax)]
-        for attempt in range(ATTEMPTS if control.keep_intent else 1):
+        tries = ATTEMPTS if control.keep_intent else 1
+        for attempt in range(tries):
+            may_be_bare = attempt + 1 >= min(tries, self.writer.attempts)
             drawn, left = left, []
             for row, text, ended in self._write(drawn, "rewrite", attempt, last=False):
                 if text is None:
@@ -225,14 +230,22 @@ class Session:
                     row.notes.append(f"drawn again: a rewriting lost {what}")
                     left.append(row)
                     continue
+                if not (may_be_bare or Intent(text).lost(row.reading.words, prose=prose)):
+                    row.notes.append("drawn again: a rewriting said nothing new")
+                    left.append(row)
+                    continue
+                row.dropped += chosen.dropped
                 if control.style and control.style.lower() not in text.lower():
                     text = _with_style(text, control)
-                row.dropped += chosen.dropped
                 added = new_clauses(text, row.reading.words, control.unit.split)
                 self._finish(row, text, added)
         failed = [row for row in rows if row.result is None]
         for row in failed:
-            why = "it has prompt syntax" if row.reading.has_syntax else "every rewriting lost words"
+            why = "every rewriting lost words or said nothing new"
+            if row.reading.has_syntax:
+                why = "it has prompt syntax"
+            elif "drawn again: a rewriting said nothing new" not in row.notes:
+                why = "every rewriting lost words"
             row.notes.append(f"extended instead of rewritten: {why}")
         self._extend(failed, "extend" if "extend" in self.model.card.modes else "rewrite")
 

@@ -10,7 +10,7 @@ from multiprocessing.pool import AsyncResult, ThreadPool
 from typing import Any, Protocol
 
 from promptlift.errors import ModelError
-from promptlift.llm.endpoint import ChatEndpoint, NoAnswer
+from promptlift.llm.endpoint import ChatEndpoint, Completion, NoAnswer
 
 _MAX_FAILURES = 10  # questions in succession, after which the endpoint is taken to be down
 _LONGEST_BACKOFF_S, _LONGEST_WAIT_S = 60.0, 600.0
@@ -20,10 +20,10 @@ _log = logging.getLogger(__name__)
 class Kept(Protocol):
     """Keeps answers by the key of their question. One thread at a time asks it."""
 
-    def get(self, key: str) -> str | None:
+    def get(self, key: str) -> Completion | None:
         """The answer, None where there is none."""
 
-    def put(self, key: str, answer: str) -> None:
+    def put(self, key: str, answer: Completion) -> None:
         """Keep an answer."""
 
     def close(self) -> None:
@@ -38,11 +38,13 @@ class Question:
         key: stands for all that decides the answer.
         messages: role and content of each.
         options: of the request.
+        whole: whether an answer that is cut off at `max_tokens` is of no use.
     """
 
     key: str
     messages: Sequence[Mapping[str, str]]
     options: Mapping[str, Any]
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,13 @@ class Answer:
         text: the answer, None where there is none.
         reason: why there is none.
         asked: whether the endpoint was asked at all; not where the requests are used up.
+        ended: whether the model ended the text; otherwise it was cut off at `max_tokens`.
     """
 
     text: str | None
     reason: str = ""
     asked: bool = True
+    ended: bool = True
 
 
 class Asker:
@@ -136,7 +140,7 @@ class Asker:
             kept = None if self._stop.is_set() else self._kept.get(question.key)
         if kept is not None:
             self._answered += 1
-            return Answer(kept)
+            return Answer(kept.text, ended=kept.ended)
         trouble, wait_s = "", 0.0
         for attempt in range(self._attempts):
             with self._lock:
@@ -146,7 +150,10 @@ class Asker:
                     return Answer(None, reason, asked=False)
                 self.requests += 1
             try:
-                text = self._endpoint.ask(question.messages, **question.options)
+                found = self._endpoint.ask(question.messages, **question.options)
+                if question.whole and not found.ended:
+                    limit = f"max_tokens, {question.options.get('max_tokens')}"
+                    raise NoAnswer(f"the answer was cut off by {limit}", math.inf)
             except NoAnswer as error:
                 trouble, wait_s = str(error), error.wait_s
             else:
@@ -154,8 +161,8 @@ class Asker:
                     self._failures = 0
                     self._answered += 1
                     if not self._stop.is_set():
-                        self._kept.put(question.key, text)
-                return Answer(text)
+                        self._kept.put(question.key, found)
+                return Answer(found.text, ended=found.ended)
             if wait_s > _LONGEST_WAIT_S or attempt + 1 == self._attempts:
                 break
             backoff = min(2.0**attempt, _LONGEST_BACKOFF_S) * (0.5 + self._uniform() / 2)

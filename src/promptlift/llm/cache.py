@@ -9,9 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from promptlift.llm.endpoint import Completion
+
 _MOST = 100_000  # answers; the oldest go first
 _log = logging.getLogger(__name__)
-_TABLE = "create table if not exists answers (key text primary key, answer text not null)"
+_TABLE = (
+    "create table if not exists "
+    "answers (key text primary key, answer text not null, ended integer not null)"
+)
 
 
 def key_of(asked: Any) -> str:
@@ -32,7 +37,7 @@ class Nothing:
     def get(self, key: str) -> None:
         return None
 
-    def put(self, key: str, answer: str) -> None: ...
+    def put(self, key: str, answer: Completion) -> None: ...
 
     def close(self) -> None: ...
 
@@ -56,24 +61,25 @@ class Cache:
         except (OSError, sqlite3.Error) as error:
             self._give_up(error)
 
-    def get(self, key: str) -> str | None:
+    def get(self, key: str) -> Completion | None:
         """The answer of a key."""
         if self._base is None:
             return None
-        query = "select answer from answers where key = ?"
+        query = "select answer, ended from answers where key = ?"
         try:
             row = self._base.execute(query, (key,)).fetchone()
         except sqlite3.Error as error:
             self._give_up(error)
             return None
-        return str(row[0]) if row else None
+        return Completion(str(row[0]), bool(row[1])) if row else None
 
-    def put(self, key: str, answer: str) -> None:
+    def put(self, key: str, answer: Completion) -> None:
         """Keep an answer; on a full disk it is not kept, which costs a request another time."""
         if self._base is None:
             return
         with suppress(sqlite3.Error, UnicodeEncodeError), self._base:
-            self._base.execute("insert or replace into answers values (?, ?)", (key, answer))
+            row = (key, answer.text, answer.ended)
+            self._base.execute("insert or replace into answers values (?, ?, ?)", row)
             self._writes += 1
             if self._writes % 1000 == 1:
                 newest = "select rowid from answers order by rowid desc limit ?"

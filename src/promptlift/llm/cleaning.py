@@ -4,13 +4,17 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from promptlift.llm.answers import is_refusal, tidy_answer
+from promptlift.llm.answers import QUOTES, is_refusal, tidy_answer
+from promptlift.llm.talk import without_talk
 from promptlift.prompts.language import foreign_language
+from promptlift.prompts.units import CLAUSE, SENTENCE, is_finished
 
 MOST_WORDS = 400  # of an answer; more is no prompt
+UNSPOKEN = "its reasoning took all tokens of the answer"
 _REASONING = "think|thinking|reasoning|thought|reflection|seed:think"
 _THOUGHT = re.compile(rf"<({_REASONING})>.*?</\1>|\[THINK\].*?\[/THINK\]", re.DOTALL | re.I)
 # Chat templates open the reasoning themselves, so that only its end is in the answer.
@@ -44,9 +48,18 @@ _TRAIL = re.compile(
     r"changes\b|key (?:changes|improvements)|negative prompt|if you)\b.*",
     re.DOTALL | re.IGNORECASE,
 )
-_ITEM = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,2}[.):]|option \d+[.:)]|#+ *option \d+:?)\s+", re.I)
+_ITEM = re.compile(
+    r"^\s*(?:[-*•–]|\(?\d{1,2}[.):]|(?:option|phrase|addition) \d+[.:)]|#+ *option \d+:?)(?:\s+|$)",
+    re.I,
+)
 _LONG_ITEM = 9  # words; a list of such items is one of whole candidates, not of phrases
 _BLANKS = re.compile(r"\s+")
+# As far as the last phrase or sentence that is whole.
+_WHOLE = {
+    False: re.compile(r".*(?:[,;，；、。\n]|[.!?](?=\s))", re.DOTALL),
+    True: re.compile(r".*(?:[。！？\n]|[.!?…][\"”’)]*(?=\s|\Z))", re.DOTALL),
+}
+_CLOSINGS = ("]}", '"]}', '"}', "}")  # of JSON that was cut off
 
 
 @dataclass(frozen=True)
@@ -62,19 +75,30 @@ class Cleaned:
     notes: tuple[str, ...] = ()
 
 
-def cleaned(answer: str, source: str, *, field: str, prose: bool) -> Cleaned:
+def cleaned(
+    answer: str,
+    source: str,
+    *,
+    field: str,
+    prose: bool,
+    ended: bool = True,
+    instruction: str = "",
+) -> Cleaned:
     """The text that an answer is about.
 
     Taken off are reasoning, closed or not, marks of chat templates, fences, JSON around it,
-    prefaces, explanations after it, marks of lists, further candidates, and quotation marks.
-    Nothing is left of a refusal, an answer in another language than the source, one that is empty
-    or has more than `MOST_WORDS` words.
+    prefaces, explanations after it, marks of lists, further candidates, quotation marks, and
+    phrases or sentences about the task. What was cut off is used as far as its last whole phrase
+    or sentence. Nothing is left of a refusal, an answer in another language than the source, one
+    that is empty or has more than `MOST_WORDS` words.
 
     Args:
         answer: as the server gave it.
         source: the prompt.
         field: of the JSON object that was asked for, whose value is a text or a list of texts.
         prose: whether the text has sentences; otherwise lines are phrases.
+        ended: whether the model ended the answer; otherwise it was cut off.
+        instruction: whose words are not used as an answer; empty where they may be.
     """
     notes: list[str] = []
 
@@ -84,11 +108,17 @@ def cleaned(answer: str, source: str, *, field: str, prose: bool) -> Cleaned:
         return after.strip()
 
     text = tell("reasoning", answer, _without_reasoning(answer))
-    if not _MARK.sub("", text).strip() and answer.strip():
+    is_silent = not _MARK.sub("", text).strip()
+    if is_silent and not ended:
+        return Cleaned(None, (UNSPOKEN,))
+    if is_silent and answer.strip():
         return Cleaned(None, ("the answer holds reasoning alone",))
     text = tell("marks of a chat", text, _TOKEN.sub("", text))
     text = tell("a fence", text, _within_fence(text))
-    found = _from_json(text, field)
+    if not ended:
+        whole = _WHOLE[prose].match(text)
+        text = whole[0].strip().rstrip(",;，；、 \n") if whole else ""
+    found = _from_json(text, field, ended=ended)
     if found is None and text[:1] in ("{", "["):
         return Cleaned(None, ("the answer is JSON that cannot be read",))
     if found is not None:
@@ -99,20 +129,27 @@ def cleaned(answer: str, source: str, *, field: str, prose: bool) -> Cleaned:
         text = tell("what follows the answer", text, _TRAIL.sub("", text))
         text = tell("a preface", text, _LEAD.sub("", text, count=1))
         if text[:1] == "{":
-            text = _from_json(text, field) or text
+            text = _from_json(text, field, ended=ended) or text
         text = _one_of_list(text, tell, prose=prose)
     text = _BLANKS.sub(" ", _printable(text)).strip()
-    ending = text[-1:] if text.endswith((".", "!", "?")) and prose else ""
+    first, rest = text[:1], text[1:]
+    if not ended and first in QUOTES and QUOTES[first] not in rest:
+        text = rest  # whose other half was cut off
+    ending = text.rstrip('"”’)')[-1:] if prose and is_finished(text) else ""
     tidied = tidy_answer(text)
     if tidied + "." != text:
         tell("quotation marks or a label", text, tidied)
-    text = tidied + (ending if tidied and not tidied.endswith((".", "!", "?", '."')) else "")
+    text = tidied + (ending if tidied and not is_finished(tidied) else "")
     while text != (
         bare := _BLANKS.sub(" ", _MARK.sub("", text)).strip()
     ):  # taking one out may join the halves of another
         text = tell("stray marks", text, bare)
     if reason := _unusable(text, source):
         return Cleaned(None, (reason,))
+    rest = without_talk(text, source, SENTENCE if prose else CLAUSE, instruction)
+    if not any(char.isalnum() for char in rest):
+        return Cleaned(None, ("the answer speaks of its task alone",))
+    text = tell("talk of the task", text, rest)
     taken = (f"taken off the answer: {', '.join(notes)}",) if notes else ()
     return Cleaned(text, taken)
 
@@ -150,24 +187,27 @@ def _within_fence(text: str) -> str:
     return found[1] if found and found[1].strip() else text
 
 
-def _from_json(text: str, field: str) -> str | None:
+def _from_json(text: str, field: str, *, ended: bool) -> str | None:
     """The text in a JSON object or list; None where there is none."""
     start = min((at for at in (text.find("{"), text.find("[")) if at >= 0), default=-1)
     if start != 0:
         return None
-    try:
-        value, _ = json.JSONDecoder().raw_decode(text)
-        return _text_of(value, field)
-    except (ValueError, RecursionError):
-        return None
+    for closing in ("",) if ended else ("", *_CLOSINGS):
+        whole = text.rstrip(", \n") + closing if closing else text
+        with suppress(ValueError, RecursionError):
+            value, _ = json.JSONDecoder().raw_decode(whole)
+            return _text_of(value, field)
+    return None
 
 
 def _text_of(value: Any, field: str) -> str | None:
     if isinstance(value, str):
         return value
     if isinstance(value, list):
-        parts = [found for item in value if (found := _text_of(item, field))]
-        return ", ".join(part.strip().rstrip(",") for part in parts)
+        found = [_ITEM.sub("", part) for item in value if (part := _text_of(item, field))]
+        parts = [bare for part in found if (bare := part.strip().rstrip(","))]
+        marked = [part if part.endswith((".", "!", "?")) else f"{part}," for part in parts]
+        return " ".join(marked).rstrip(",")
     if isinstance(value, dict):
         if field in value:
             return _text_of(value[field], field)
@@ -179,12 +219,16 @@ def _text_of(value: Any, field: str) -> str | None:
 def _one_of_list(text: str, tell: Callable[[str, str, str], str], *, prose: bool) -> str:
     """One text out of several lines: the phrases of a list, or its first candidate."""
     lines = [line.strip() for line in text.split("\n") if line.strip()]
-    items = [_ITEM.sub("", line) for line in lines if _ITEM.match(line)]
+    items = [rest for line in lines if _ITEM.match(line) and (rest := _ITEM.sub("", line))]
     if len(items) < 2:
         if len(lines) < 2:
             return _ITEM.sub("", text)
-        # Prose may have several paragraphs; of phrases, later lines are another candidate or talk.
-        return text if prose else tell("further lines", text, lines[0])
+        if prose:
+            return text
+        if all(line.endswith(",") for line in lines[:-1]):
+            return " ".join(lines)
+        # Later lines are another candidate, or talk.
+        return tell("further lines", text, lines[0])
     if prose or sum(len(item.split()) for item in items) > _LONG_ITEM * len(items):
         return tell("further candidates", text, items[0])
     return tell("marks of a list", text, ", ".join(item.rstrip(",;.") for item in items))

@@ -39,6 +39,9 @@ class LLMConfig:
     )
     llm_attempts: int = option(6, "Requests for an answer until it has failed.", least=1)
     llm_tokens: int = option(4096, "Tokens of an answer, reasoning included.", least=1)
+    llm_json: bool = option(
+        False, "Ask for JSON, for models that answer better so; small ones answer worse."
+    )
     llm_cache: bool = option(True, "Keep answers on disk, and ask for none a second time.")
 
     def __post_init__(self) -> None:

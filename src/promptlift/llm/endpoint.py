@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from promptlift import __version__
@@ -35,6 +36,19 @@ class NoAnswer(Exception):
     def __init__(self, message: str, wait_s: float = 0.0) -> None:
         super().__init__(message)
         self.wait_s = wait_s
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a model said.
+
+    Attributes:
+        text: all of it.
+        ended: whether the model ended it; otherwise the server cut it off at `max_tokens`.
+    """
+
+    text: str
+    ended: bool = True
 
 
 class ChatEndpoint:
@@ -72,7 +86,7 @@ class ChatEndpoint:
         except (ImportError, ValueError, httpx.InvalidURL) as error:
             raise ConfigError(f"the proxy that the environment names: {error}") from error
 
-    def ask(self, messages: Sequence[Mapping[str, str]], **options: Any) -> str:
+    def ask(self, messages: Sequence[Mapping[str, str]], **options: Any) -> Completion:
         """The answer to messages.
 
         Args:
@@ -90,16 +104,16 @@ class ChatEndpoint:
             "POST", f"{self.base}/chat/completions", {**options, "messages": list(messages)}
         )
         if status in _NOT_UNDERSTOOD and options.pop(_FORMAT, None) is not None:
-            text = self.ask(messages, **options)
+            found = self.ask(messages, **options)
             self._knows_formats = False  # it was what the server did not understand
-            return text
+            return found
         if status != 200:
             said = f"HTTP {status} {self._said(data)}".strip()
             if what := _TO_CHECK.get(status):
                 raise ModelError(f"{self.base} refuses: {said}. Check {what}.")
             again = status in _RETRIED
             raise NoAnswer(said, _wait_s(headers.get("Retry-After")) if again else math.inf)
-        return self._text(data, options.get("max_tokens"))
+        return self._completion(data)
 
     def models(self) -> list[str]:
         """The names of the models that the server offers.
@@ -174,8 +188,7 @@ class ChatEndpoint:
             raise late
         return response.status_code, data[:_MAX_RESPONSE_BYTES], response.headers
 
-    def _text(self, data: bytes, max_tokens: int | None) -> str:
-        """The text of a chat completion."""
+    def _completion(self, data: bytes) -> Completion:
         try:
             choice = json.loads(data)["choices"][0]
             text, finish = choice["message"]["content"] or "", choice.get("finish_reason")
@@ -185,12 +198,12 @@ class ChatEndpoint:
                 raise TypeError
         except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
             raise NoAnswer(f"no chat completion: {self._said(data)}") from error
-        if finish in ("length", "content_filter"):
-            what = f"max_tokens, {max_tokens}" if finish == "length" else "a content filter"
-            raise NoAnswer(f"the answer was cut off by {what}", math.inf)
+        if finish == "content_filter":
+            raise NoAnswer("the answer was cut off by a content filter", math.inf)
         # Keys are long; "x" and "ollama" stand for one where a server wants none.
         is_key = self._api_key is not None and len(self._api_key) >= _SHORTEST_KEY
-        return text.replace(str(self._api_key), "***") if is_key else text
+        text = text.replace(str(self._api_key), "***") if is_key else text
+        return Completion(text, ended=finish != "length")
 
     def _said(self, data: bytes) -> str:
         """What a server said, in one line and without the key, which some repeat."""

@@ -16,7 +16,7 @@ from promptlift.files import writing
 from promptlift.llm.answers import tidy_answer
 from promptlift.llm.asking import Answer, Asker, Question
 from promptlift.llm.cache import key_of
-from promptlift.llm.endpoint import ChatEndpoint
+from promptlift.llm.endpoint import ChatEndpoint, Completion
 from promptlift.pairs.answers import check_answer
 from promptlift.pairs.config import ParaphraseConfig
 
@@ -156,15 +156,17 @@ class _Journal:
         self._config, self._answers = config, _read(path)
         self._file = path.open("ab")
 
-    def get(self, key: str) -> str | None:
-        return self._answers.get(key)
+    def get(self, key: str) -> Completion | None:
+        answer = self._answers.get(key)
+        return None if answer is None else Completion(answer)
 
-    def put(self, key: str, answer: str) -> None:
-        self._answers[key] = answer
+    def put(self, key: str, answer: Completion) -> None:
+        self._answers[key] = answer.text
         prompt, config = self.prompts[key], self._config
         row = {
             "schema_version": SCHEMA_VERSION, "key": key, "model": config.model, "prompt": prompt,
-            "answer": answer, "reason": _judged(prompt, Answer(answer), config).reason,
+            "answer": answer.text,
+            "reason": _judged(prompt, Answer(answer.text), config).reason,
         }  # fmt: skip
         # Plain ASCII: JSON can name half a surrogate pair, which UTF-8 cannot.
         with writing(Path(self._file.name)):

@@ -17,7 +17,8 @@ from promptlift.options import Option, kinds, options_of
 from promptlift.prompts.reading import check_prompt
 from promptlift.records import SCHEMA_VERSION, Improvement
 
-CHAT = "/v1/chat/completions"  # the route whose refusals have OpenAI's form
+# The routes whose refusals have OpenAI's form.
+CHAT, MODEL = "/v1/chat/completions", "/v1/models/"
 _LONGEST = 500
 _CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
 # One mistake is enough: one for each item takes seconds and hundreds of megabytes.
@@ -145,7 +146,7 @@ class _Refusal(Answer):
         self._line, self._more = line, more
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == CHAT:
+        if scope["path"] == CHAT or scope["path"].startswith(MODEL):
             status = self.status_code
             kind = "server" if status >= 500 else "invalid_request"
             error = {

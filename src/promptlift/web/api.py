@@ -18,9 +18,15 @@ from promptlift import __version__
 from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.improving.config import resolve_options
 from promptlift.prompts.picture_models.table import PictureModel, picture_models
-from promptlift.web.answers import errors, refusal
+from promptlift.web.answers import MODEL, errors, refusal
 from promptlift.web.batcher import RETRY_S, Full
-from promptlift.web.chat import ListedModel, chat_router, listed_models
+from promptlift.web.chat import (
+    ChatError,
+    ListedModel,
+    chat_router,
+    listed_models,
+    unknown_model,
+)
 from promptlift.web.guard import Guard
 from promptlift.web.illustrating import illustrate_router
 from promptlift.web.improving import improve_router
@@ -196,7 +202,8 @@ def _either(lines: list[str]) -> str:
 def _models_router(service: Service) -> APIRouter:
     router = APIRouter(tags=["models"])
     pictures, config = service.pictures, service.config
-    data = listed_models(service.batcher.improver)
+    improver = service.batcher.improver
+    data = listed_models(improver)
     limits = (
         "max_body", "max_queue", "max_results", "max_prompt_chars", "max_new_tokens",
         "max_jobs", "max_pictures", "timeout_s",
@@ -233,6 +240,16 @@ def _models_router(service: Service) -> APIRouter:
                 "version": __version__,
             }
         )
+
+    @router.get(
+        MODEL + "{name:path}",  # names of models on the Hub have a slash
+        summary="A model, in OpenAI's form",
+        response_model=ListedModel,
+        responses={"default": {"model": ChatError, "description": "Why it was refused."}},
+    )
+    async def model(name: str) -> Response:
+        """The model, if the name is one of its own."""
+        return unknown_model(name, improver) or JSONResponse({**data[0], "id": name})
 
     return router
 

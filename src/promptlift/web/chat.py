@@ -183,11 +183,18 @@ def listed_models(improver: Improver) -> list[dict[str, Any]]:
     return [{"id": name, **rest} for name in (ANY, improver.model_id)]
 
 
+def unknown_model(name: str, improver: Improver) -> Response | None:
+    """The refusal of a name that the model does not have; None where it does."""
+    if name in (ANY, improver.card.name, improver.model_id):
+        return None
+    line = f"this server has the model {improver.model_id}, which {ANY} names too"
+    return refusal(404, line, param="model", code="model_not_found")
+
+
 def chat_router(service: Service) -> APIRouter:
     """The route."""
     router = APIRouter(tags=["chat"])
     config, improver = service.config, service.batcher.improver
-    names = (None, ANY, improver.card.name, improver.model_id)
     chunks = "With `stream`: chunks of `chat.completion.chunk`, then `data: [DONE]`."
 
     @router.post(
@@ -203,9 +210,8 @@ def chat_router(service: Service) -> APIRouter:
         },
     )
     async def chat(body: ChatRequest, request: Request) -> Response:
-        if body.model not in names:
-            line = f"this server has the model {improver.model_id}, which {ANY} names too"
-            return refusal(404, line, param="model", code="model_not_found")
+        if refused := unknown_model(ANY if body.model is None else body.model, improver):
+            return refused
         try:
             prompt = _prompt(body.messages, config.max_prompt_chars)
         except InputError as error:

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from promptlift.errors import ConfigError, InputError, ModelError
-from promptlift.improving.config import ControlConfig, DecodingConfig, resolve_options
+from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.decoding.loop import GivenUp
 from promptlift.improving.improver import Improver
 from promptlift.improving.session import Ask
@@ -192,7 +192,7 @@ def _options(body: ImproveOptions, config: ServeConfig, improver: Improver) -> O
     mode = improver.card.mode(body.mode)
     if (reference := given.get("reference")) is not None:
         check_length("reference", reference, config.max_prompt_chars)
-    decoding, control = resolve_options(improver.card, body.preset, given)
+    decoding, control = improver.resolved(body.preset, given)
     improver.card.prefix(mode, control.written_form)
     if decoding.max_new_tokens > most:
         raise ConfigError(f"max_new_tokens is {decoding.max_new_tokens}; this server allows {most}")
