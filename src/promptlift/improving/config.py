@@ -57,7 +57,8 @@ class DecodingConfig:
 
     best_of: int = option(
         1,
-        "Draw so many results and keep the phrases that belong best, as the model finds.",
+        "Draw so many extensions and keep the phrases that belong best, as the model finds. A "
+        "rewriting or a paragraph is drawn once then, at half the temperature.",
         least=1,
         most=MOST_DRAFTS,
     )

@@ -1,6 +1,7 @@
 """Generation: what a model writes for prompts, in batches of one padded length."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -48,6 +49,9 @@ class Generator:
                 f"best_of is {decoding.best_of}, and {card.name} has no reward head, so it cannot "
                 "tell which draft is best. Leave best_of at 1."
             )
+        # Drafts may stray, since the best of them is kept.
+        half = decoding.temperature / 2 if decoding.best_of > 1 else decoding.temperature
+        self._single = replace(decoding, temperature=half)
         self.form, special = control.form, codec.special
         # A model without padding or unknown pieces has its end token in their place.
         never = {special.pad, special.unk, special.decoder_start} - {special.eos}
@@ -87,6 +91,7 @@ class Generator:
                 [sources[place] for place in batch for _ in range(drafts)],
                 [stream for place in batch for stream in streams_of(sources[place].stream, drafts)],
                 forced,
+                self.decoding if drafts > 1 else self._single,
             )
             for place, first in zip(batch, range(0, len(drawn), drafts), strict=True):
                 own = drawn[first : first + drafts]
@@ -104,6 +109,7 @@ class Generator:
         sources: list[Source],
         streams: list[np.random.Generator],
         forced: list[int],
+        decoding: DecodingConfig,
     ) -> list[Generated]:
         special = self.codec.special
         input_ids, mask = self.codec.pad(encoded)
@@ -111,7 +117,7 @@ class Generator:
             self.engine,
             input_ids,
             mask,
-            self.decoding,
+            decoding,
             streams,
             copies=np.array(copies, dtype=np.int64) if len(encoded) < len(copies) else None,
             decoder_start=special.decoder_start,
