@@ -13,7 +13,7 @@ OPTIONS = {
     "budget": "max_prompt_tokens",
 }
 # Options of improving that version 3 did not have, with what files without them mean.
-ADDED = {"coherent": False, "form": "tags", "picture_model": "sdxl"}
+ADDED = {"coherent": False, "form": "tags", "picture_model": "sdxl", "best_of": 1}
 # Stages of a run's manifest.
 STAGES = {
     "experiment": "experimenting",

@@ -388,7 +388,7 @@ def test_our_variable_names_the_server(endpoint: Endpoint, monkeypatch: pytest.M
     monkeypatch.delenv(MODEL_VARIABLE)
     monkeypatch.setenv(URL_VARIABLE, endpoint.url)
     assert one(Improver.load()).model.startswith("tiny@")  # the only one that it has
-    assert Improver.load("pocket").model.about == {}
+    assert Improver.load("writer").model.about == {}
     assert Improver.load("other").card.name == "other"
 
 

@@ -509,7 +509,7 @@ def test_the_picture_model_sets_form_limit_and_quality_tags(
     ask(browser, "a lighthouse at night")
     assert browser.run("document.getElementById('picture_model').options.length") == len(NAMES)
     assert chosen(browser, "picture_model") == "Stable Diffusion XL"
-    assert is_hidden(browser, "writer") and is_hidden(browser, "form")
+    assert is_hidden(browser, "form")
     seed = int(browser.run("document.getElementById('seed').value"))
 
     def expect(name: str) -> Improvement:
@@ -643,12 +643,12 @@ def test_a_writer_is_chosen_remembered_and_may_go(
             browser = open_page(studio.address)
             ask(browser, "a lighthouse at night")
             options = "[...document.querySelectorAll('#writer option')].map((o) => o.textContent)"
-            assert browser.run(options) == ["tiny", "large", "brief", "pocket"]
+            assert browser.run(options) == ["tiny", "large", "brief", "writer"]
             groups = "[...document.querySelectorAll('#writer optgroup')].map((one) => one.label)"
             assert browser.run(groups) == [server.url, "of the studio"]
             assert "soft light" in shown(browser)[0] and not is_hidden(browser, "form")
 
-            pick(browser, "writer", "pocket")
+            pick(browser, "writer", "writer")
             browser.wait(READY)
             seed = int(browser.run("document.getElementById('seed').value"))
             expected = Improver.load().improve("a lighthouse at night", n=3, seed=seed)
@@ -680,7 +680,7 @@ def test_a_writer_is_chosen_remembered_and_may_go(
             browser.wait("!document.getElementById('problem').hidden")
             assert f"{server.url} answers no more" in text_of(browser, "#problem")
             assert browser.run("document.getElementById('results').ariaBusy") == "false"
-            pick(browser, "writer", "pocket")
+            pick(browser, "writer", "writer")
             browser.wait(f"document.querySelector('article') && {READY}")
             assert browser.run("document.getElementById('problem').hidden")
         finally:

@@ -63,13 +63,13 @@ def improve(client: TestClient, **body: Any) -> Any:
 
 
 def test_the_studio_has_its_own_model_the_bundled_one_and_those_of_its_server(
-    server: Endpoint, open_studio: Open, bundled: Improver
+    server: Endpoint, open_studio: Open
 ) -> None:
     client = open_studio()
     models = listed(client)
-    assert [*models] == ["tiny", "pocket", "large"]
+    assert [*models] == ["tiny", "writer", "large"]
     assert [one["server"] for one in models.values()] == [server.url, None, server.url]
-    assert models["pocket"]["forms"] == ["tags"]
+    assert models["writer"]["forms"] == ["tags", "paragraph"]
     assert models["large"]["forms"] == ["tags", "paragraph"]
 
     [result] = improve(client).json()["results"]  # nobody is named
@@ -78,8 +78,8 @@ def test_the_studio_has_its_own_model_the_bundled_one_and_those_of_its_server(
     assert result["model"] == models["large"]["id"] != models["tiny"]["id"]
     assert [body["model"] for _, _, body in server.requests] == ["tiny", "large"]
 
-    [expected] = bundled.improve("a lighthouse", seed=3)
-    for name in (models["pocket"]["id"], "pocket"):
+    [expected] = Improver.load("writer").improve("a lighthouse", seed=3)
+    for name in (models["writer"]["id"], "writer"):
         [result] = improve(client, model=name).json()["results"]
         assert (result["model"], result["prompt"]) == (expected.model, expected.prompt)
     assert len(server.requests) == 2
@@ -96,7 +96,7 @@ def test_a_model_that_came_later_is_found(server: Endpoint, open_studio: Open) -
     server.names = ["tiny", "new"]
     [result] = improve(client, model="new").json()["results"]
     assert result["model"].startswith("new@")
-    assert [*listed(client)] == ["tiny", "pocket", "new"]
+    assert [*listed(client)] == ["tiny", "writer", "new"]
 
 
 def test_no_request_makes_the_server_ask_another_host(server: Endpoint, open_studio: Open) -> None:
@@ -114,7 +114,7 @@ def test_without_others_there_is_one_and_its_server_is_not_asked_for_more(
 ) -> None:
     client = open_studio(others=False)
     assert [*listed(client)] == ["tiny"]
-    assert improve(client, model="pocket").status_code == 404
+    assert improve(client, model="writer").status_code == 404
     assert improve(client, model="large").status_code == 404
     assert improve(client, model="tiny").status_code == 200
     assert server.others == []
@@ -124,7 +124,7 @@ def test_a_server_that_is_gone_is_one_line_and_the_others_go_on(
     server: Endpoint, open_studio: Open
 ) -> None:
     client = open_studio()
-    assert [*listed(client)] == ["tiny", "pocket", "large"]
+    assert [*listed(client)] == ["tiny", "writer", "large"]
     server.shutdown()
     server.server_close()
     for name in ("tiny", "large"):
@@ -134,8 +134,8 @@ def test_a_server_that_is_gone_is_one_line_and_the_others_go_on(
         assert f"{server.url} answers no more" in line and "\n" not in line
     streamed = improve(client, model="tiny", stream=True)
     assert streamed.text.startswith("event: error\n") and "answers no more" in streamed.text
-    assert improve(client, model="pocket").status_code == 200
-    assert [*listed(client)] == ["tiny", "pocket", "large"]  # as it said last
+    assert improve(client, model="writer").status_code == 200
+    assert [*listed(client)] == ["tiny", "writer", "large"]  # as it said last
 
 
 def test_a_server_that_lists_nothing_costs_its_other_models(
@@ -143,7 +143,7 @@ def test_a_server_that_lists_nothing_costs_its_other_models(
 ) -> None:
     server.listing = Reply({"error": "no"}, 404)
     client = open_studio()
-    assert [*listed(client)] == ["tiny", "pocket"]
+    assert [*listed(client)] == ["tiny", "writer"]
     assert improve(client).status_code == 200
 
 
@@ -160,7 +160,7 @@ def test_one_that_writes_slowly_holds_up_no_other(server: Endpoint, open_studio:
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(improve, client)
         assert begun.wait(PATIENCE_S)
-        assert improve(client, model="pocket").status_code == 200
+        assert improve(client, model="writer").status_code == 200
         assert not slow.done()
         free.set()
         assert slow.result().status_code == 200
