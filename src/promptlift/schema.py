@@ -13,7 +13,10 @@ OPTIONS = {
     "budget": "max_prompt_tokens",
 }
 # Options of improving that version 3 did not have, with what files without them mean.
-ADDED = {"coherent": False, "form": "tags", "picture_model": "sdxl", "best_of": 1}
+ADDED = {
+    "coherent": False, "form": "tags", "picture_model": "sdxl", "best_of": 1,
+    "draft_temperature": None,
+}  # fmt: skip
 # Stages of a run's manifest.
 STAGES = {
     "experiment": "experimenting",

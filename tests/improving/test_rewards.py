@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from promptlift.errors import ConfigError, ModelError
 from promptlift.export.export import export_model
 from promptlift.improving.codec import Codec
+from promptlift.improving.config import resolve_options
 from promptlift.improving.decoding.drafts import best_of, streams_of
 from promptlift.improving.decoding.loop import Generated, random_stream
 from promptlift.improving.engines.onnx import onnx_engine
 from promptlift.improving.engines.torch import load_torch
 from promptlift.improving.improver import Improver
-from promptlift.improving.manifest import Manifest
+from promptlift.improving.manifest import Manifest, ModelCard
 from promptlift.improving.reward_head import REWARD_FILE, RewardHead
 from tests.conftest import HEADS
 
@@ -158,3 +159,32 @@ def test_drafts_have_random_numbers_of_their_own(seed: int, count: int) -> None:
     first, *others = streams_of(random_stream(seed, 0, "a cat"), count)
     assert first.random() == random_stream(seed, 0, "a cat").random()
     assert len({stream.random() for stream in others} | {first.random()}) == count
+
+
+def test_greedy_results_need_no_drafts(exported_judging: Path) -> None:
+    improver = Improver.load(exported_judging, threads=1)
+    options: dict[str, Any] = {"do_sample": False, "max_new_tokens": 8, "guards": False}
+    one, four = (improver.improve("a cat", best_of=count, **options)[0] for count in (1, 4))
+    assert one.prompt == four.prompt
+
+
+def test_a_temperature_that_is_given_is_that_of_the_drafts_too() -> None:
+    card = ModelCard(
+        name="judging",
+        modes={"extend": ""},
+        decoding={"temperature": 0.4, "best_of": 4, "draft_temperature": 0.8},
+    )
+    for options, expected in (
+        ({}, (0.4, 0.8)),
+        ({"temperature": 1.5}, (1.5, 1.5)),
+        ({"temperature": 1.5, "draft_temperature": 0.9}, (1.5, 0.9)),
+    ):
+        decoding, _ = resolve_options(card, None, dict(options))
+        assert (decoding.temperature, decoding.draft_temperature) == expected
+
+
+def test_a_quotation_mark_in_the_comma_stays(codec: Codec) -> None:
+    text = 'a sign "open", soft light'
+    tokens = codec.encode_targets([text])[0][:-1]
+    found = best_of([Generated(tokens, True, [0.5] * len(tokens))] * 2, codec, 0)
+    assert found.text is not None and sorted(found.text.split(", ")) == sorted(text.split(", "))

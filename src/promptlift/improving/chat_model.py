@@ -58,7 +58,7 @@ class ChatModel:
     libraries = ("httpx",)
     ignores = frozenset((
         "top_k", "min_new_tokens", "max_new_tokens", "repetition_penalty", "no_repeat_ngram_size",
-        "best_of",
+        "best_of", "draft_temperature",
     ))  # fmt: skip
 
     def __init__(self, config: LLMConfig, model: str | None) -> None:

@@ -29,7 +29,8 @@ PARAGRAPH = {"min_new_tokens": 40, "max_new_tokens": 150}
 # Tags that `style`, `reference` and `include` ask for come beside the model's own, not in their
 # place: a writer that ends after two phrases added "ink drawing, low angle" and nothing else.
 WISHED_TOKENS = 16
-MOST_DRAFTS = 32
+MOST_DRAFTS = 16
+DRAFTING = ("best_of", "draft_temperature")  # options that need a reward head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +58,12 @@ class DecodingConfig:
 
     best_of: int = option(
         1,
-        "Draw so many extensions and keep the phrases that belong best, as the model finds. A "
-        "rewriting or a paragraph is drawn once then, at half the temperature.",
+        "Draw so many extensions in tags and keep the phrases that belong best to the prompt.",
         least=1,
         most=MOST_DRAFTS,
+    )
+    draft_temperature: float | None = option(
+        None, "Temperature of these drafts; where none is given, that of all.", least=0.01, most=100
     )
 
     def __post_init__(self) -> None:
@@ -215,6 +218,8 @@ def resolve_options(
     _suit(asked, card)
     wanted = ControlConfig(**asked)
     given = {name: value for name, value in options.items() if name in decoding}
+    if "temperature" in given:
+        given.setdefault("draft_temperature", given["temperature"])
     prose = wanted.form == "paragraph"
     if wanted.length is not None:
         given = {**(PARAGRAPH_LENGTHS if prose else LENGTHS)[wanted.length], **given}

@@ -26,7 +26,7 @@ class Generator:
         engine, codec, card: the model's.
         constraints: what the options ask for and ban.
         decoding: how tokens are chosen.
-        batch_size: results that are decoded together.
+        batch_size: texts that are decoded together, each draft one.
         given_up: called before each token; if it returns true, `GivenUp` is raised.
     """
 
@@ -49,9 +49,10 @@ class Generator:
                 f"best_of is {decoding.best_of}, and {card.name} has no reward head, so it cannot "
                 "tell which draft is best. Leave best_of at 1."
             )
-        # Drafts may stray, since the best of them is kept.
-        half = decoding.temperature / 2 if decoding.best_of > 1 else decoding.temperature
-        self._single = replace(decoding, temperature=half)
+        # Greedy drafts would all be the same.
+        self._drafts = decoding.best_of if decoding.do_sample else 1
+        hot = decoding.draft_temperature or decoding.temperature
+        self._drafting = replace(decoding, temperature=hot)
         self.form, special = control.form, codec.special
         # A model without padding or unknown pieces has its end token in their place.
         never = {special.pad, special.unk, special.decoder_start} - {special.eos}
@@ -79,9 +80,9 @@ class Generator:
         encoded = codec.encode(texts)
         forced = (self.constraints.forced if mode == "extend" else None) or []
         # Phrases can be taken from one draft into another; what a rewriting says hangs together.
-        drafts = self.decoding.best_of if (mode, self.form) == ("extend", "tags") else 1
+        drafts = self._drafts if (mode, self.form) == ("extend", "tags") else 1
         results: dict[int, Written] = {}
-        for batch in batches(encoded, self.batch_size):
+        for batch in batches(encoded, max(1, self.batch_size // drafts)):
             # Each prompt is encoded once, however many of its variants are in the batch.
             distinct = {texts[place]: encoded[place] for place in batch}
             order = list(distinct)
@@ -91,7 +92,7 @@ class Generator:
                 [sources[place] for place in batch for _ in range(drafts)],
                 [stream for place in batch for stream in streams_of(sources[place].stream, drafts)],
                 forced,
-                self.decoding if drafts > 1 else self._single,
+                self._drafting if drafts > 1 else self.decoding,
             )
             for place, first in zip(batch, range(0, len(drawn), drafts), strict=True):
                 own = drawn[first : first + drafts]

@@ -19,6 +19,7 @@ class Settings(TypedDict, total=False):
     repetition_penalty: float
     no_repeat_ngram_size: int
     best_of: int
+    draft_temperature: float | None
     form: str
     artists: float | str
     styles: float | str

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptlift.errors import ConfigError
 from promptlift.files import write_json, writing
+from promptlift.improving.config import DRAFTING
 from promptlift.improving.manifest import ModelCard
 from promptlift.pairs.load import write_pairs
 from promptlift.records import FORMS, Pair
@@ -269,7 +270,8 @@ class Job:
             name=self.config.name or self.base.name,
             modes={mode: self.modes[mode] for mode in sorted(modes)},
             forms={form: self.forms[form] for form in FORMS if form in forms},
-            decoding=self.base.decoding,
+            # A reward head is of the weights it was learned with.
+            decoding={k: v for k, v in self.base.decoding.items() if k not in DRAFTING},
             licence=self.config.licence,
             training=training or {},
         )
