@@ -20,9 +20,12 @@ from promptlift.cli import app
 from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.improving import chat_model
 from promptlift.improving.chat_model import ChatModel
+from promptlift.improving.config import resolve_options
+from promptlift.improving.decoding.loop import GivenUp
 from promptlift.improving.improver import Improver
 from promptlift.improving.loading import MODEL_VARIABLE
 from promptlift.improving.receipts import receipt_text
+from promptlift.improving.session import Ask, Session
 from promptlift.llm.asking import Asker
 from promptlift.llm.cache import Cache, cache_path
 from promptlift.llm.config import KEY_VARIABLE, URL_VARIABLE, api_key
@@ -573,6 +576,30 @@ def test_failures_are_not_kept(endpoint: Endpoint) -> None:
     assert not one(load(endpoint)).additions
     endpoint.respond = lambda prompt: answer(LIGHT)
     assert one(load(endpoint)).additions
+
+
+def test_an_answer_that_comes_once_nobody_waits_is_kept(endpoint: Endpoint) -> None:
+    begun = threading.Event()
+
+    def respond(prompt: str) -> Reply:
+        begun.set()
+        endpoint.gate.wait(PATIENCE_S)
+        return answer(LIGHT)
+
+    endpoint.respond = respond
+    before = set(threading.enumerate())
+    model = load(endpoint).model
+    decoding, control = resolve_options(model.card, None, {})
+    session = Session(
+        model, decoding=decoding, control=control, batch_size=1, given_up=begun.is_set
+    )
+    with pytest.raises(GivenUp):
+        list(session.improve([Ask(prompt="a lighthouse", seed=1)]))
+    endpoint.gate.set()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(PATIENCE_S)
+    assert one(load(endpoint)).prompt == f"a lighthouse, {LIGHT}"
+    assert len(endpoint.asked) == 1
 
 
 def damaged(path: Path) -> None:

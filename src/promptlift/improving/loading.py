@@ -26,7 +26,7 @@ def load_model(
     llm: LLMConfig = LLMConfig(),  # frozen
 ) -> Model:
     """Load a model; `Improver.load` describes the parameters and the errors."""
-    if address := _address(model, llm):
+    if address := address_of(model, llm):
         from promptlift.improving.chat_model import ChatModel
 
         url, name = address
@@ -40,7 +40,7 @@ def load_model(
         raise
 
 
-def _address(model: str | Path | None, llm: LLMConfig) -> tuple[str, str | None] | None:
+def address_of(model: str | Path | None, llm: LLMConfig) -> tuple[str, str | None] | None:
     """Address and name of a server's model, where one is asked for.
 
     `http://HOST/v1#NAME` is one wherever a model is named. PROMPTLIFT_LLM_URL holds unless a model
