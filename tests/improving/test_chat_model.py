@@ -410,7 +410,19 @@ def test_no_proxy_leads_to_this_computer(
 
 
 def test_an_address_with_a_name(endpoint: Endpoint) -> None:
-    assert one(Improver.load(f"{endpoint.url}#small")).model.startswith("small@")
+    named = f"{endpoint.url}#small"
+    assert one(Improver.load(named)).model.startswith("small@")
+    assert Improver.load(named, llm_url=f"{endpoint.url}/").card.name == "small"
+
+
+def test_a_given_address_comes_before_that_of_the_environment(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = "http://127.0.0.1:9/v1#small"
+    monkeypatch.setenv(MODEL_VARIABLE, other)
+    assert Improver.load(llm_url=endpoint.url).card.name == "tiny"
+    with pytest.raises(ConfigError, match=rf"^the model is one of http.*:9/v1, .*{endpoint.url}; "):
+        Improver.load(other, llm_url=endpoint.url)
 
 
 @pytest.mark.parametrize("names", [[], ["small", "large"]])
