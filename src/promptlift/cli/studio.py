@@ -33,8 +33,11 @@ def studio(
 
       promptlift studio --image-model sd-turbo
     """
-    llm = {"llm_attempts": _ATTEMPTS, **llm}
     with guarded("stopped"):
+        from promptlift.improving.loading import address_of
+
+        if address_of(model, LLMConfig(**llm)):
+            llm = {"llm_attempts": _ATTEMPTS, **llm}
         listen(
             allowed(token_file, settings, model, llm),
             port,

@@ -31,6 +31,10 @@ def load_model(
 
         url, name = address
         return ChatModel(replace(llm, llm_url=url), name)
+    if given := [name for name, value in vars(llm).items() if value != getattr(LLMConfig, name)]:
+        raise ConfigError(
+            f"{', '.join(given)}: for a language model alone; name its server with llm_url"
+        )
     check_threads(threads)
     try:
         return _load(default_model() if model is None else place_of(model), threads)
