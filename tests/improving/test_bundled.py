@@ -9,10 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from promptlift.cli import app
+from promptlift.errors import ModelError
 from promptlift.improving.improver import Improver
 from promptlift.improving.loading import MODEL_VARIABLE, bundled_model_path
 from promptlift.improving.manifest import Manifest
-from promptlift.improving.receipts import read_receipts, replay
+from promptlift.improving.receipts import bundled_of, read_receipts, receipt_text, replay
+from promptlift.llm.config import URL_VARIABLE
 from promptlift.records import Improvement
 from tests.conftest import NEEDS_BUNDLED
 
@@ -98,3 +100,19 @@ def test_any_batch_and_number_of_threads_give_the_same(writer: Improver) -> None
     expected = writer.improve(prompts, seed=3)
     assert Improver.load("writer", threads=2).improve(prompts, seed=3) == expected
     assert writer.improve(prompts, seed=3, batch_size=7) == expected
+
+
+def test_its_receipts_are_replayed_whatever_the_environment_names(
+    writer: Improver, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receipt = one(writer, "a lighthouse")
+    path = tmp_path / "receipt.json"
+    path.write_text(receipt_text(receipt))
+    monkeypatch.setenv(URL_VARIABLE, "http://127.0.0.1:9/v1")
+    monkeypatch.setenv(MODEL_VARIABLE, str(exported))
+    result = CliRunner().invoke(app, ["replay", str(path)])
+    assert (result.exit_code, result.stdout) == (0, f"same: {receipt.prompt}\n"), result.stderr
+    with pytest.raises(ModelError, match=r"; pass --model writer$"):
+        replay(receipt, Improver.load(exported))
+    [other] = Improver.load(exported).improve("a lighthouse", seed=1)
+    assert bundled_of([other]) is bundled_of([receipt, other]) is None

@@ -20,9 +20,12 @@ from promptlift.cli import app
 from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.improving import chat_model
 from promptlift.improving.chat_model import ChatModel
+from promptlift.improving.config import resolve_options
+from promptlift.improving.decoding.loop import GivenUp
 from promptlift.improving.improver import Improver
 from promptlift.improving.loading import MODEL_VARIABLE
 from promptlift.improving.receipts import receipt_text
+from promptlift.improving.session import Ask, Session
 from promptlift.llm.asking import Asker
 from promptlift.llm.cache import Cache, cache_path
 from promptlift.llm.config import KEY_VARIABLE, URL_VARIABLE, api_key
@@ -407,7 +410,19 @@ def test_no_proxy_leads_to_this_computer(
 
 
 def test_an_address_with_a_name(endpoint: Endpoint) -> None:
-    assert one(Improver.load(f"{endpoint.url}#small")).model.startswith("small@")
+    named = f"{endpoint.url}#small"
+    assert one(Improver.load(named)).model.startswith("small@")
+    assert Improver.load(named, llm_url=f"{endpoint.url}/").card.name == "small"
+
+
+def test_a_given_address_comes_before_that_of_the_environment(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = "http://127.0.0.1:9/v1#small"
+    monkeypatch.setenv(MODEL_VARIABLE, other)
+    assert Improver.load(llm_url=endpoint.url).card.name == "tiny"
+    with pytest.raises(ConfigError, match=rf"^the model is one of http.*:9/v1, .*{endpoint.url}; "):
+        Improver.load(other, llm_url=endpoint.url)
 
 
 @pytest.mark.parametrize("names", [[], ["small", "large"]])
@@ -575,6 +590,30 @@ def test_failures_are_not_kept(endpoint: Endpoint) -> None:
     assert one(load(endpoint)).additions
 
 
+def test_an_answer_that_comes_once_nobody_waits_is_kept(endpoint: Endpoint) -> None:
+    begun = threading.Event()
+
+    def respond(prompt: str) -> Reply:
+        begun.set()
+        endpoint.gate.wait(PATIENCE_S)
+        return answer(LIGHT)
+
+    endpoint.respond = respond
+    before = set(threading.enumerate())
+    model = load(endpoint).model
+    decoding, control = resolve_options(model.card, None, {})
+    session = Session(
+        model, decoding=decoding, control=control, batch_size=1, given_up=begun.is_set
+    )
+    with pytest.raises(GivenUp):
+        list(session.improve([Ask(prompt="a lighthouse", seed=1)]))
+    endpoint.gate.set()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(PATIENCE_S)
+    assert one(load(endpoint)).prompt == f"a lighthouse, {LIGHT}"
+    assert len(endpoint.asked) == 1
+
+
 def damaged(path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no database, " * 1000)
@@ -649,7 +688,9 @@ def test_ten_failures_in_succession_stop_the_work_and_later_work_begins_anew(
 
 def test_a_server_that_is_not_there_is_an_error_at_once() -> None:
     improver = Improver.load("tiny", llm_url="http://127.0.0.1:9/v1", llm_attempts=1)
-    with pytest.raises(ModelError, match=r"127.0.0.1:9/v1 answers no more: no answer: Conn"):
+    with pytest.raises(
+        ModelError, match=r"127.0.0.1:9/v1 answers no more: nothing answers there; "
+    ):
         one(improver)
 
 

@@ -2,10 +2,11 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from promptlift.errors import ModelError
+from promptlift.errors import ConfigError, ModelError
 from promptlift.improving import loading
 from promptlift.improving.improver import Improver
 from promptlift.improving.loading import BUNDLED, EARLIER, MODEL_VARIABLE
@@ -73,6 +74,16 @@ def test_the_bundled_model_is_the_default_and_has_a_name(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(MODEL_VARIABLE)
     assert Improver.load().model_id == expected
+
+
+@pytest.mark.parametrize(
+    "llm",
+    [{"instruction": "none.txt"}, {"llm_json": True}, {"keep_alive": "0"}, {"llm_attempts": 2}],
+)
+def test_options_of_a_language_model_need_a_server(llm: dict[str, Any]) -> None:
+    [name] = llm
+    with pytest.raises(ConfigError, match=f"^{name}: for a language model alone; name its server"):
+        Improver.load(**llm)
 
 
 def test_a_receipt_of_an_earlier_release_says_which(bundled: Improver, exported: Path) -> None:

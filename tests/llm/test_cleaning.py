@@ -50,6 +50,19 @@ MARKS = re.compile(r"</?think>|\[/?THINK\]|<\|\w*\|>|```", re.I)
             "further candidates",
         ),
         (f"{GOOD}\n{GOOD}, fog", "further lines"),
+        ("warm lamplight\ncrashing waves\n\nlow clouds.", None),
+        ('"warm lamplight", "crashing waves", "low clouds"', "quotation marks"),
+        ("“warm lamplight”\n“crashing waves”\n“low clouds”", "quotation marks"),
+        (
+            "- 'warm lamplight'\n- 'crashing waves'\n- 'low clouds'",
+            "marks of a list, quotation marks",
+        ),
+        ("`warm lamplight`, `crashing waves`, `low clouds`", "quotation marks"),
+        (f"&quot;{GOOD}&quot;", "quotation marks or a label"),
+        ("warm lamplight, crashing `waves`, low clouds", "stray marks"),
+        (f"## Lighthouse\n{GOOD}", "headings"),
+        (f"### Prompt: {GOOD}", "a preface"),
+        (f"{GOOD}\nHope you like it!", "further lines"),
         (json.dumps({"additions": GOOD.split(", ")}), None),
         (json.dumps({"additions": GOOD}), None),
         (json.dumps({"phrases": GOOD.split(", ")}), None),
@@ -125,6 +138,18 @@ def test_prose_keeps_its_paragraphs_and_its_full_stop() -> None:
     found = cleaned(text, "a lighthouse", field="additions", prose=True)
     assert found == cleaned(json.dumps({"additions": text}), "a", field="additions", prose=True)
     assert found.text == "Waves crash on the rocks. The lamp is lit." and not found.notes
+
+
+def test_headings_in_prose_are_taken_off() -> None:
+    text = "## Lighthouse\nWaves crash.\n\n### Second version\nThe lamp &amp; its keeper wait."
+    found = cleaned(text, "a lighthouse", field="additions", prose=True)
+    assert found.text == "Waves crash. The lamp & its keeper wait."
+    assert found.notes == ("taken off the answer: headings",)
+
+
+def test_quotation_marks_of_single_phrases_stay() -> None:
+    text = 'a sign that says "OPEN", a door with "17"'
+    assert cleaned(text, "a shop", field="additions", prose=False).text == text
 
 
 PARTS = st.sampled_from([

@@ -33,6 +33,9 @@ LIGHT = "warm lamplight, crashing waves"
         "Here's a revised version with the added context:",
         "keep the colours as they are",
         "a text of 300 words",
+        "describes the place",
+        "the instructions are followed",
+        "your sentence",
     ],
 )
 def test_talk_is_left_out(talk: str) -> None:
@@ -55,6 +58,8 @@ def test_talk_is_left_out(talk: str) -> None:
         ("the weather, rain", "the weather"),
         ("added flowers, a used book, a keep on a hill", "a lighthouse"),
         ("use the force", "use the force, a poster"),
+        ("use the light, keeps the ball in the air, writes a letter", "a lighthouse"),
+        ("child writing a sentence on a blackboard, instructions pinned to wall", "a school"),
     ],
 )
 def test_what_belongs_to_the_picture_stays(text: str, source: str) -> None:

@@ -310,14 +310,19 @@ def test_silence_is_trouble(ask: Asking, endpoint: Endpoint) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["http://127.0.0.1:9/v1", "http://127.0.0.1:99999", "http://a..b"]
+    ("address", "said"),
+    [
+        ("http://127.0.0.1:9/v1", "nothing answers there; `promptlift doctor` lists the servers"),
+        ("http://127.0.0.1:99999", "answer"),
+        ("http://a..b", "no answer: "),
+    ],
 )
-def test_an_endpoint_that_is_not_there_stops_the_run(ask: Asking, address: str) -> None:
+def test_an_endpoint_that_is_not_there_stops_the_run(ask: Asking, address: str, said: str) -> None:
     results = ask(PROMPTS, url=address, concurrency=1, attempts=2)
     found: list[Paraphrase] = []
     with pytest.raises(ModelError, match="failed for 10 prompts in succession") as caught:
         found.extend(results)
-    assert address in str(caught.value) and "no answer: " in str(caught.value)
+    assert address in str(caught.value) and said in str(caught.value)
     assert states(found) == ["failed"] * len(found)
     assert "\n" not in str(caught.value)
 

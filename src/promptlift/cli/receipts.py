@@ -19,7 +19,12 @@ from promptlift.options import takes
 def replay(
     receipt: Annotated[Path, arg("JSON of `improve --json`, or a PNG that carries a receipt.")],
     model: Annotated[
-        str | None, opt("The model that made it [the default one].", "--model", "-m")
+        str | None,
+        opt(
+            "The model that made it [the bundled one where that did, or the default one].",
+            "--model",
+            "-m",
+        ),
     ] = None,
     llm: Any = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
@@ -37,11 +42,13 @@ def replay(
     different = 0
     with guarded():
         from promptlift.improving.improver import Improver
-        from promptlift.improving.receipts import read_receipts
+        from promptlift.improving.receipts import bundled_of, read_receipts
         from promptlift.improving.receipts import replay as make_again
 
         receipts = read_receipts(receipt)
-        improver = Improver.load(model, **llm)
+        # Where nothing else is asked for, the environment does not keep it from the bundled model.
+        known = bundled_of(receipts) if model is None and "llm_url" not in llm else None
+        improver = Improver.load(known or model, **llm)
         for recorded in receipts:
             result = make_again(recorded, improver)
             different += not result.same

@@ -58,10 +58,8 @@ def serve(
             "num_inference_steps": image_steps, "width": image_size, "height": image_size,
             "offline": offline,
         }  # fmt: skip
-        listen(
-            ServeConfig(token=read_token(token_file), **settings), port, image_model, drawing,
-            model=model, threads=threads, llm=llm,
-        )  # fmt: skip
+        config = allowed(token_file, settings, model, llm)
+        listen(config, port, image_model, drawing, model=model, threads=threads, llm=llm)
 
 
 def listen(
@@ -124,6 +122,24 @@ def listen(
     app = create_app(service, pages=studio_routers(service) if studio else ())
     serve_app(app, config.host, port, ready, stop_s=stop_s)
     say("stopped")
+
+
+def allowed(
+    token_file: Path | None, settings: dict[str, Any], model: str | None, llm: dict[str, Any]
+) -> ServeConfig:
+    """What is allowed; unless told otherwise, a request may take as long as a server's model may.
+
+    Args:
+        token_file: as in `read_token`.
+        settings: fields of `ServeConfig`, as typed.
+        model, llm: as in `Improver.load`.
+    """
+    from promptlift.improving.loading import address_of
+
+    asking, timeout_s = LLMConfig(**llm), ServeConfig.timeout_s
+    if address_of(model, asking):
+        timeout_s = max(timeout_s, asking.llm_timeout_s)
+    return ServeConfig(**{"token": read_token(token_file), "timeout_s": timeout_s, **settings})
 
 
 def read_token(file: Path | None) -> str | None:

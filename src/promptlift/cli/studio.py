@@ -4,7 +4,7 @@ from typing import Any
 
 from promptlift.cli.door import guarded
 from promptlift.cli.parameters import ModelName, NoOpen, Port, Threads
-from promptlift.cli.serve import ImageModel, Offline, TokenFile, listen, read_token
+from promptlift.cli.serve import ImageModel, Offline, TokenFile, allowed, listen
 from promptlift.llm.config import LLMConfig
 from promptlift.options import takes
 from promptlift.web.config import DEFAULT_IMAGE_MODEL, ServeConfig
@@ -33,12 +33,13 @@ def studio(
 
       promptlift studio --image-model sd-turbo
     """
-    llm = {"llm_attempts": _ATTEMPTS, **llm}
     with guarded("stopped"):
-        # The page may wait for as long as a server may take: it gives up what it no longer wants.
-        timeout_s = max(ServeConfig.timeout_s, LLMConfig(**llm).llm_timeout_s)
+        from promptlift.improving.loading import address_of
+
+        if address_of(model, LLMConfig(**llm)):
+            llm = {"llm_attempts": _ATTEMPTS, **llm}
         listen(
-            ServeConfig(token=read_token(token_file), timeout_s=timeout_s, **settings),
+            allowed(token_file, settings, model, llm),
             port,
             image_model,
             {"offline": offline},

@@ -58,7 +58,8 @@ class Improver:
 
         Raises:
             ConfigError: `threads` is below 1, or far above the number of processors; the server has
-                several models and none is named, or an option of it cannot be used.
+                several models and none is named, or an option of it cannot be used;
+                options of a language model are given without a server.
             ModelError: the model is missing, incomplete or of another kind.
             MissingExtraError: it is not exported, and PyTorch is not installed.
         """

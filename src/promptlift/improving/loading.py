@@ -4,12 +4,12 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from promptlift.errors import ModelError
+from promptlift.errors import ConfigError, ModelError
 from promptlift.improving.codec import Codec, SpecialTokens
 from promptlift.improving.manifest import Manifest, is_exported
 from promptlift.improving.model import LoadedModel
 from promptlift.improving.writing import Model
-from promptlift.llm.config import URL_VARIABLE, LLMConfig
+from promptlift.llm.config import URL_VARIABLE, LLMConfig, base_of
 from promptlift.threads import check_threads
 
 BUNDLED = "writer"
@@ -26,11 +26,15 @@ def load_model(
     llm: LLMConfig = LLMConfig(),  # frozen
 ) -> Model:
     """Load a model; `Improver.load` describes the parameters and the errors."""
-    if address := _address(model, llm):
+    if address := address_of(model, llm):
         from promptlift.improving.chat_model import ChatModel
 
         url, name = address
         return ChatModel(replace(llm, llm_url=url), name)
+    if given := [name for name, value in vars(llm).items() if value != getattr(LLMConfig, name)]:
+        raise ConfigError(
+            f"{', '.join(given)}: for a language model alone; name its server with llm_url"
+        )
     check_threads(threads)
     try:
         return _load(default_model() if model is None else place_of(model), threads)
@@ -40,16 +44,23 @@ def load_model(
         raise
 
 
-def _address(model: str | Path | None, llm: LLMConfig) -> tuple[str, str | None] | None:
+def address_of(model: str | Path | None, llm: LLMConfig) -> tuple[str, str | None] | None:
     """Address and name of a server's model, where one is asked for.
 
     `http://HOST/v1#NAME` is one wherever a model is named. PROMPTLIFT_LLM_URL holds unless a model
-    of this machine is named.
+    of this machine is named. An address given as `llm_url` comes before that of PROMPTLIFT_MODEL.
+
+    Raises:
+        ConfigError: the model and `llm_url` are of two servers.
     """
     name = os.environ.get(MODEL_VARIABLE) if model is None else str(model)
     if name and "://" in name:
-        url, _, name = name.partition("#")
-        return url, name or None
+        url, _, part = name.partition("#")
+        if not llm.llm_url or base_of(llm.llm_url) == base_of(url):
+            return url, part or None
+        if model is not None:
+            raise ConfigError(f"the model is one of {url}, but llm_url is {llm.llm_url}; name one")
+        return llm.llm_url, None
     is_here = name is not None and (name == BUNDLED or Path(name).exists())
     if llm.llm_url:
         return llm.llm_url, None if model is None and is_here else name

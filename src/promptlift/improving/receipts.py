@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from promptlift.errors import InputError, ModelError
 from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.editing import without
 from promptlift.improving.improver import Improver
-from promptlift.improving.loading import earlier_release
+from promptlift.improving.loading import BUNDLED, bundled_model_path, earlier_release
+from promptlift.improving.manifest import Manifest, is_exported
 from promptlift.improving.tools import infotext
 from promptlift.png_text import is_png, png_texts
 from promptlift.records import SCHEMA_VERSION, Dropped, Improvement
@@ -86,6 +87,16 @@ def read_receipts(path: Path) -> list[Improvement]:
     return [parse_receipt(line, f"{path}, line {number}") for number, line in lines]
 
 
+def bundled_of(receipts: Sequence[Improvement]) -> Path | None:
+    """The bundled model's folder where that model made all the receipts; otherwise None."""
+    folder = bundled_model_path()
+    if not is_exported(folder):
+        return None
+    model_id = Manifest.read(folder).model_id
+    is_its = all(one.model == model_id and "llm" not in one.settings for one in receipts)
+    return folder if is_its else None
+
+
 def replay(receipt: Improvement, improver: Improver) -> Replay:
     """Repeat an improvement from its receipt.
 
@@ -102,6 +113,8 @@ def replay(receipt: Improvement, improver: Improver) -> Replay:
                 f"pass --llm-url {server.get('url')} --model {server.get('model')}, and "
                 "--instruction and --llm-json as it had them"
                 if isinstance(server, dict)
+                else f"pass --model {BUNDLED}"
+                if bundled_of([receipt])
                 else "name the folder of that model with --model"
             )
         )

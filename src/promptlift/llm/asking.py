@@ -96,6 +96,7 @@ class Asker:
         self._attempts, self._max_requests = attempts, max_requests
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._sleep = sleep or self._stop.wait
+        self._closed, self._under_way = False, 0  # requests
         self._fatal: BaseException | None = None  # after which asking on is of no use
         self._pool = ThreadPool(concurrency)
 
@@ -121,11 +122,29 @@ class Asker:
         return self._failures > 0
 
     def close(self) -> None:
-        """Ask no more, and wait for nobody."""
+        """Ask no more, and wait for nobody; answers that are under way are still kept."""
+        self._closed = True
         self._stop.set()
         self._pool.terminate()
+        self._close_kept()
+
+    def _asked(self, question: Question) -> Completion:
+        """The endpoint's answer, which is kept."""
+        found = self._endpoint.ask(question.messages, **question.options)
+        if question.whole and not found.ended:
+            limit = f"max_tokens, {question.options.get('max_tokens')}"
+            raise NoAnswer(f"the answer was cut off by {limit}", math.inf)
         with self._lock:
-            self._kept.close()
+            self._failures = 0
+            self._answered += 1
+            self._kept.put(question.key, found)
+        return found
+
+    def _close_kept(self) -> None:
+        """Close what keeps the answers, once nobody adds to it."""
+        with self._lock:
+            if self._closed and not self._under_way:
+                self._kept.close()
 
     def _work(self, question: Question) -> Answer:
         try:
@@ -149,20 +168,17 @@ class Asker:
                     reason = "it was stopped" if self._stop.is_set() else used_up
                     return Answer(None, reason, asked=False)
                 self.requests += 1
+                self._under_way += 1
             try:
-                found = self._endpoint.ask(question.messages, **question.options)
-                if question.whole and not found.ended:
-                    limit = f"max_tokens, {question.options.get('max_tokens')}"
-                    raise NoAnswer(f"the answer was cut off by {limit}", math.inf)
+                found = self._asked(question)
             except NoAnswer as error:
                 trouble, wait_s = str(error), error.wait_s
             else:
-                with self._lock:
-                    self._failures = 0
-                    self._answered += 1
-                    if not self._stop.is_set():
-                        self._kept.put(question.key, found)
                 return Answer(found.text, ended=found.ended)
+            finally:
+                with self._lock:
+                    self._under_way -= 1
+                self._close_kept()
             if wait_s > _LONGEST_WAIT_S or attempt + 1 == self._attempts:
                 break
             backoff = min(2.0**attempt, _LONGEST_BACKOFF_S) * (0.5 + self._uniform() / 2)

@@ -1,5 +1,6 @@
 """The text that an answer is about, without all that language models put around it."""
 
+import html
 import json
 import re
 import unicodedata
@@ -30,7 +31,7 @@ _CHANNEL = re.compile(r"\A.*<\|channel\|>final(?:\s*<\|constrain\|>\w+)?<\|messa
 _TOKEN = re.compile(r"<\|[\w-]+\|>|</?s>|<end_of_turn>|<eos>")
 # What is left of any of them, by itself or once others are gone, is no text of a prompt.
 _MARK = re.compile(
-    rf"</?(?:{_REASONING})>|\[/?THINK\]|<\|[\w-]*\|>|</?s>|<end_of_turn>|<eos>|```", re.I
+    rf"</?(?:{_REASONING})>|\[/?THINK\]|<\|[\w-]*\|>|</?s>|<end_of_turn>|<eos>|`+", re.I
 )
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL)
 # "Here is the improved prompt:", "Sure!", "Prompt:" at the beginning, on a line of its own or not.
@@ -52,6 +53,10 @@ _ITEM = re.compile(
     r"^\s*(?:[-*•–]|\(?\d{1,2}[.):]|(?:option|phrase|addition) \d+[.:)]|#+ *option \d+:?)(?:\s+|$)",
     re.I,
 )
+_HEADING = re.compile(r"\s*#")
+_TALKS = (":", "!", "?")  # ends of lines that are no phrases
+_QUOTED = "|".join(f"{start}[^{end}]*{end}" for start, end in QUOTES.items() if start != "*")
+_EACH_QUOTED = re.compile(rf"(?:{_QUOTED})(?:\s*[,;.]?\s*(?:{_QUOTED}))+[,;.]?")
 _LONG_ITEM = 9  # words; a list of such items is one of whole candidates, not of phrases
 _BLANKS = re.compile(r"\s+")
 # As far as the last phrase or sentence that is whole.
@@ -87,10 +92,10 @@ def cleaned(
     """The text that an answer is about.
 
     Taken off are reasoning, closed or not, marks of chat templates, fences, JSON around it,
-    prefaces, explanations after it, marks of lists, further candidates, quotation marks, and
-    phrases or sentences about the task. What was cut off is used as far as its last whole phrase
-    or sentence. Nothing is left of a refusal, an answer in another language than the source, one
-    that is empty or has more than `MOST_WORDS` words.
+    prefaces, headings, explanations after it, marks of lists, further candidates, quotation marks,
+    and phrases or sentences about the task. What was cut off is used as far as its last whole
+    phrase or sentence. Nothing is left of a refusal, an answer in another language than the source,
+    one that is empty or has more than `MOST_WORDS` words.
 
     Args:
         answer: as the server gave it.
@@ -122,16 +127,21 @@ def cleaned(
     if found is None and text[:1] in ("{", "["):
         return Cleaned(None, ("the answer is JSON that cannot be read",))
     if found is not None:
-        text = found
+        text = html.unescape(found)
     else:
+        text = html.unescape(text)
         if is_refusal(text):
             return Cleaned(None, ("the model declines",))
         text = tell("what follows the answer", text, _TRAIL.sub("", text))
         text = tell("a preface", text, _LEAD.sub("", text, count=1))
+        text = tell("headings", text, _without_headings(text))
         if text[:1] == "{":
             text = _from_json(text, field, ended=ended) or text
         text = _one_of_list(text, tell, prose=prose)
     text = _BLANKS.sub(" ", _printable(text)).strip()
+    if not prose and _EACH_QUOTED.fullmatch(text):
+        phrases = (one[1:-1].strip().rstrip(",;.") for one in re.findall(_QUOTED, text))
+        text = tell("quotation marks", text, ", ".join(filter(None, phrases)))
     first, rest = text[:1], text[1:]
     if not ended and first in QUOTES and QUOTES[first] not in rest:
         text = rest  # whose other half was cut off
@@ -187,6 +197,14 @@ def _within_fence(text: str) -> str:
     return found[1] if found and found[1].strip() else text
 
 
+def _without_headings(text: str) -> str:
+    """The text without lines that begin with #, unless they are all that there is."""
+    rest = "\n".join(
+        line for line in text.split("\n") if not _HEADING.match(line) or _ITEM.sub("", line) != line
+    )
+    return rest if rest.strip() else text
+
+
 def _from_json(text: str, field: str, *, ended: bool) -> str | None:
     """The text in a JSON object or list; None where there is none."""
     start = min((at for at in (text.find("{"), text.find("[")) if at >= 0), default=-1)
@@ -227,8 +245,15 @@ def _one_of_list(text: str, tell: Callable[[str, str, str], str], *, prose: bool
             return text
         if all(line.endswith(",") for line in lines[:-1]):
             return " ".join(lines)
+        phrases = [line.rstrip(",;.") for line in lines]
+        if all(_is_phrase(line) for line in phrases):
+            return ", ".join(phrases)
         # Later lines are another candidate, or talk.
         return tell("further lines", text, lines[0])
     if prose or sum(len(item.split()) for item in items) > _LONG_ITEM * len(items):
         return tell("further candidates", text, items[0])
     return tell("marks of a list", text, ", ".join(item.rstrip(",;.") for item in items))
+
+
+def _is_phrase(line: str) -> bool:
+    return "," not in line and not line.endswith(_TALKS) and len(line.split()) <= _LONG_ITEM

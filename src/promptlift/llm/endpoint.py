@@ -24,6 +24,7 @@ _TO_CHECK = {  # after statuses that every request would meet
 }  # fmt: skip
 _NOT_UNDERSTOOD = {400, 415, 422, 501}
 _FORMAT = "response_format"
+_NOBODY = "nothing answers there; `promptlift doctor` lists the servers at the usual ports"
 
 
 class NoAnswer(Exception):
@@ -183,6 +184,8 @@ class ChatEndpoint:
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, OverflowError) as error:
             if time.monotonic() > end or isinstance(error, httpx.ReadTimeout):
                 raise late from error
+            if isinstance(error, httpx.ConnectError) and "refused" in str(error):
+                raise NoAnswer(_NOBODY) from error
             raise NoAnswer(f"no answer: {self._said(repr(error).encode())}") from error
         if time.monotonic() > end:  # where no length was named, a cut response looks whole
             raise late

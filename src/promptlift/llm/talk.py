@@ -7,7 +7,8 @@ from promptlift.prompts.units import Unit
 
 # Words of the task. None of them is dropped where the prompt has it too.
 _TASK = re.compile(
-    r"\b(?:prompts?|additions? \d+|paragraphs?|sentences?|phrases?|instructions?|text-to-image"
+    r"\b(?:prompts?|additions? \d+|paragraphs?|phrases?|text-to-image"
+    r"|(?:the|this|your) (?:sentences?|instructions?)"
     r"|image generat(?:ion|or)s?|second subject|styles? or mediums?|words? of praise|as requested"
     r"|as an? (?:ai|artificial intelligence|assistant|language model)"
     r"|(?:language|image|ai) models?|key elements?"
@@ -23,7 +24,8 @@ _WRITER = re.compile(
     r"|\bI(?:['’](?:m|ve|ll|d)| (?:am|have|will|would|can|cannot|was|think|see))\b"
 )
 _ORDER = re.compile(
-    r"\W*(?:add|answer|avoid|change|describe|do not|don['’]t|include|keep|rewrite|use|write)s? "
+    r"\W*(?!use the\b)"  # the force, the light
+    r"(?:add|answer|avoid|change|describes?|do not|don['’]t|includes?|keep|rewrite|use|write) "
     r"(?:an?|all|any|each|every|in|it|no|nothing|only|that|the|this|what)\b",
     re.IGNORECASE,
 )

@@ -31,7 +31,12 @@ class ServeConfig:
         least=0,
     )
     max_queue: int = option(512, "Results that may wait; more are refused with 429.")
-    timeout_s: float = option(30.0, "A request that is not done after so long gets 503.", least=1)
+    timeout_s: float = option(
+        30.0,
+        "A request that is not done after so long gets 503.",
+        least=1,
+        shown="30; with a language model --llm-timeout-s, where that is more",
+    )
     max_body: int = option(1_000_000, "Bytes of a request.", least=1000)
     max_results: int = option(
         64, "Results of a request: its prompts times their variants.", least=1
