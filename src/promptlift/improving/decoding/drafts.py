@@ -65,7 +65,9 @@ def _phrases(draft: Generated, codec: Codec) -> Iterator[tuple[str, int, float]]
     start = 0
     ends = [place for place, token in enumerate(draft.tokens) if "," in codec.decode([token])]
     for end in [*ends, *([len(draft.tokens)] if draft.ended else [])]:
-        phrase = codec.decode(draft.tokens[start:end]).strip()
+        # A token may hold a quotation mark before its comma.
+        text = codec.decode(draft.tokens[start : end + 1])
+        phrase = (text.rpartition(",")[0] if end in ends else text).strip()
         if phrase in known and end > start:
             yield phrase, end, draft.rewards[end - 1]
         start = end + 1
