@@ -317,3 +317,11 @@ def test_a_paragraph_does_not_depend_on_its_batch(
     together = writer.improve(HEADS, seed=5, **options)
     for batch_size in (1, 3):
         assert writer.improve(HEADS, seed=5, batch_size=batch_size, **options) == together
+
+
+@pytest.mark.parametrize(("name", "limit"), [("sdxl", None), ("flux", 20)])
+def test_a_paragraph_is_limited_unless_the_picture_model_reads_clip(
+    name: str, limit: int | None
+) -> None:
+    control = ControlConfig(form="paragraph", picture_model=name, max_prompt_tokens=20)
+    assert control.encoder_tokens == limit

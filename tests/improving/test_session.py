@@ -181,3 +181,21 @@ def test_what_is_asked_for_comes_beside_the_models_own(
     )
     decoding, _ = resolve_options(card, None, options)
     assert (decoding.min_new_tokens, decoding.max_new_tokens) == bounds
+
+
+@pytest.mark.parametrize("form", ["tags", "paragraph"])
+def test_a_style_with_brackets_is_added(form: str) -> None:
+    [[result]] = Improver.load("writer").improve(["a cat"], seed=3, style="photo (35mm)", form=form)
+    assert result.prompt.startswith("a cat, photo (35mm)")
+    assert not any(note.startswith("not added") for note in result.notes)
+
+
+def test_a_wish_that_a_result_lacks_is_noted(bundled: Improver) -> None:
+    wishes = ("red ball", "cat")
+    for [result] in bundled.improve(["a cat", "two cats"], seed=3, include=wishes):
+        missing = [wish for wish in wishes if wish not in result.prompt.replace("cats", "")]
+        found = [note for note in result.notes if note.startswith("not added")]
+        assert found == [f"not added: {wish}" for wish in missing]
+    prompt = "a cat, soft light, highly detailed, 8k, wide angle, cinematic lighting, oil painting"
+    [left] = bundled.improve(prompt, seed=3, include=wishes, style="ink")
+    assert left.prompt == prompt and [note.split(":")[0] for note in left.notes] == ["left alone"]

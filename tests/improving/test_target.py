@@ -39,7 +39,8 @@ PROMPTS = [
 ASCII = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=80)
 PHRASE = st.sampled_from(
     ["soft light", "rocky coast", "highly detailed", "low angle", "oil painting", "masterpiece",
-     "blue tones", "85mm lens", "depth of field", "dark background", "calm mood", "photograph"]
+     "blue tones", "85mm lens", "warm glow on the sea", "on a cliff", "red and white stripes",
+      "depth of field", "dark background", "calm mood", "photograph"]
 )  # fmt: skip
 
 
@@ -92,6 +93,24 @@ def test_json_that_is_there_already_is_left_alone(bundled: Improver) -> None:
     assert result.prompt == own and "JSON of Ideogram 4 already" in " ".join(result.notes)
     [result] = bundled.improve('{"prompt": "a cat"}', seed=1, picture_model="ideogram4")
     assert json.loads(result.prompt)["high_level_description"] == "a cat"
+
+
+def test_additions_stand_in_the_fields_for_light_and_setting() -> None:
+    light = ["golden glow on the rocky shore", "in soft sunlight", "rays streaming through fog"]
+    setting = ["on a rugged cliff", "surrounded by stars", "in a dimly lit room", "dark background"]
+    thing = ["white and red stripes", "light rain", "green fields", "a dog in the shadows"]
+    colour = ["vibrant colors", "pastel tones"]
+    additions = [*thing, *light, *setting, *colour]
+    found = as_object("a lighthouse", additions, "flux2")
+    assert found["lighting"] == ", ".join(light)
+    assert found["background"] == ", ".join(setting)
+    assert found["color_palette"] == colour
+    assert found["subjects"] == [{"description": ", ".join(["a lighthouse", *thing])}]
+    found = as_object("a lighthouse", [*additions, "oil painting"], "ideogram4")
+    assert found["style_description"]["lighting"] == ", ".join(light)
+    placed = found["compositional_deconstruction"]
+    assert placed["background"] == ", ".join(setting)
+    assert [item["desc"] for item in placed["elements"]] == [", ".join(["a lighthouse", *thing])]
 
 
 @given(

@@ -103,7 +103,8 @@ class ControlConfig:
     guards: bool = option(True, "Drop repeated, unfinished and broken phrases from the result.")
     max_prompt_tokens: int | None = option(
         CLIP_BUDGET,
-        "Tokens of the picture model's encoder that the prompt may have with its additions.",
+        "Tokens of the picture model's encoder that the prompt may have with its additions; a "
+        "paragraph for a model that reads CLIP has a length of its own.",
         least=1,
         shown=f"{CLIP_BUDGET}, of CLIP, or what --for says",
     )

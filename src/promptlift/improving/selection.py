@@ -66,7 +66,7 @@ def select(
                 reason = "broken"
             elif words in before:
                 reason = "repeated"
-            elif _has_syntax(phrase):
+            elif words != given and _has_syntax(phrase):
                 reason = "syntax"
             elif prose and _says_nothing_new(phrase, " ".join((known, *result.kept))):
                 reason = "nothing new"

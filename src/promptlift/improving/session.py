@@ -14,7 +14,7 @@ from promptlift.improving.repair import ATTEMPTS, others, repair, rewriting
 from promptlift.improving.selection import fit, select
 from promptlift.improving.target import Target
 from promptlift.improving.writing import Model, Source
-from promptlift.prompts.clauses import new_clauses
+from promptlift.prompts.clauses import new_clauses, plain_words
 from promptlift.prompts.intent import Intent
 from promptlift.prompts.reading import Reading, check_prompt, longest_part, read
 from promptlift.prompts.units import CLAUSE, SENTENCE, capitalized
@@ -159,7 +159,7 @@ class Session:
         if reason:
             for row in rows:
                 row.notes.append(reason)
-                self._finish(row, prompt, [])
+                self._finish(row, prompt, [], left=True)
         return rows
 
     def _improve(self, rows: list[_Row]) -> None:
@@ -273,12 +273,20 @@ class Session:
             told = "" if written.text else "left as it is: " if gone else "drawn again: "
             row.notes += [told + note for note in written.notes]
             if gone:
-                self._finish(row, row.reading.prompt, [])
+                self._finish(row, row.reading.prompt, [], left=True)
             else:
                 found.append((row, written.text, written.ended))
         return found
 
-    def _finish(self, row: _Row, prompt: str, additions: list[str]) -> None:
+    def _finish(self, row: _Row, prompt: str, additions: list[str], *, left: bool = False) -> None:
+        """Give a row its result, with a note of what it lacks of what the options ask for.
+
+        Args:
+            row: the row.
+            prompt: its text.
+            additions: those that are in it.
+            left: whether the prompt is left as it is, for a reason that the notes have.
+        """
         control = self.control
         made = self.target.made(row.reading, prompt, additions)
         reading, prose = row.reading, control.unit is SENTENCE
@@ -300,11 +308,18 @@ class Session:
             mode=row.mode,
             model=self.model.model_id,
             dropped=(*row.dropped, *made.dropped),
-            notes=(*row.notes, *made.notes),
+            notes=(*row.notes, *made.notes, *(() if left else self._missing(row, made.words))),
             negative=row.ask.negative,
             checks=checks,
             settings={**self.settings, **row.record},
         )
+
+    def _missing(self, row: _Row, text: str) -> list[str]:
+        """A note of each wish that a text does not say, nor a variant that it is to differ from."""
+        elsewhere = [item.phrase for item in row.dropped if item.reason == "in another variant"]
+        said = "|".join(map(plain_words, (text, *elsewhere)))
+        wishes = (*self.control.include, *filter(None, [self.control.style]))
+        return [f"not added: {wish}" for wish in wishes if plain_words(wish) not in said]
 
 
 def _with_style(text: str, control: ControlConfig) -> str:

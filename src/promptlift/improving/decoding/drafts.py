@@ -10,15 +10,11 @@ from promptlift.improving.decoding.loop import Generated
 from promptlift.improving.writing import Written
 from promptlift.prompts.clauses import plain_words, split_clauses
 from promptlift.prompts.intent import STOP, Text
+from promptlift.prompts.lexicon.terms import LIGHT
 
 # Phrases of a reward below this are left out, all but the best: of those that readers judged half
 # did not belong.
 LEAST_REWARD = -0.2
-# Of light there is something good to say of any picture: one phrase of it is enough.
-LIGHT = frozenset((
-    "light", "lights", "lighting", "lit", "sunlit", "sunlight", "daylight", "moonlight", "glow",
-    "rays", "shadow", "shadows", "hues", "reflections", "gradients",
-))  # fmt: skip
 
 
 def streams_of(stream: np.random.Generator, count: int) -> list[np.random.Generator]:
@@ -55,7 +51,10 @@ def best_of(drafts: Sequence[Generated], codec: Codec, forced: int) -> Written:
 
 
 def _about(phrase: str) -> Set[str]:
-    """What two phrases of a result do not both speak of: the same things, or light."""
+    """What two phrases of a result do not both speak of: the same things, or light.
+
+    Of light there is something good to say of any picture: one phrase of it is enough.
+    """
     stems = Text(phrase).stem_set - STOP
     return stems if LIGHT.isdisjoint(plain_words(phrase).split()) else {*stems, "light"}
 

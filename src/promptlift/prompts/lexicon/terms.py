@@ -13,6 +13,11 @@ from importlib.resources import files
 from promptlift.prompts.lexicon.words import looks_by, names, target_words
 
 KINDS = ("painter", "style", "medium", "filler", "light", "camera", "colour")
+# A phrase with one of these words speaks of light.
+LIGHT = frozenset((
+    "light", "lights", "lighting", "lit", "sunlit", "sunlight", "daylight", "moonlight", "glow",
+    "rays", "shadow", "shadows", "hues", "reflections", "gradients",
+))  # fmt: skip
 # An accent may stand as a character of its own after its letter.
 _WORD = re.compile(r"\w[\w\u0300-\u036f]*(?:['’]\w[\w\u0300-\u036f]*)*")
 _ANYWHERE = {

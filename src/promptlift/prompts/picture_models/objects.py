@@ -12,7 +12,7 @@ from typing import Any
 
 from promptlift.prompts.clauses import split_clauses
 from promptlift.prompts.intent import Intent
-from promptlift.prompts.lexicon.terms import find_terms, phrases
+from promptlift.prompts.lexicon.terms import LIGHT, find_terms, phrases
 from promptlift.prompts.picture_models.table import schema
 
 _HEX = re.compile(r"#[0-9a-fA-F]{6}(?![0-9a-fA-F])")
@@ -23,6 +23,17 @@ _SETTING = re.compile(r"\b(?:background|backdrop|foreground|scenery|surroundings
 _DEPTH = re.compile(r"\bbokeh\b|\bdepth of field\b|\bdof\b|\bf/?\d|\bblur", re.I)
 _LENS = re.compile(r"\b\d+ ?mm\b|\blens\b|\bfish-?eye\b|\bmacro\b|\btelephoto\b", re.I)
 _ANGLE = re.compile(r"\bangle\b|\bview\b|\bshot\b|\bperspective\b|\bpov\b", re.I)
+_PLACE = re.compile(
+    r"(?:across|against|amid|amidst|among|at|atop|beside|in|near|on|under|surrounded (?:by|in)) ",
+    re.I,
+)
+_NEXT = re.compile(
+    r" (?:across|against|among|at|beside|by|from|in|into|near|of|on|over|through|under|with) ",
+    re.I,
+)
+# "moonlight on the sea" and "light streaming through a window" are of light, "light rain" is not.
+_LIGHT = re.compile(rf"\b(?:{'|'.join(sorted(LIGHT))})(?: \w+ing)?$", re.I)
+_COLOUR = re.compile(r"\b(?:colou?rs?|palette|shades|tones?|hues)$", re.I)
 _STYLES = ("style", "medium", "painter")
 
 
@@ -89,7 +100,7 @@ def _parts(base: str, additions: Sequence[str], style: str | None) -> _Parts:
     # "an oil painting of a cat" names its style in the words for the subject.
     parts.style[:0] = [text for text in styles if text not in parts.style]
     for phrase in additions:
-        getattr(parts, "style" if phrase == style else _kind(phrase)).append(phrase)
+        getattr(parts, "style" if phrase == style else _kind_of_addition(phrase)).append(phrase)
     parts.written = [want.key[0] for want in Intent(base).wants if want.kind == "quoted"]
     whole = " ".join((base, *additions))
     parts.palette = list(dict.fromkeys(found.upper() for found in _HEX.findall(whole)))
@@ -110,6 +121,24 @@ def _kind(clause: str) -> str:
     if kind in ("light", "camera", "colour", "mood", "filler", "setting"):
         return kind
     return "setting" if _SETTING.search(clause) else "detail"
+
+
+def _kind_of_addition(phrase: str) -> str:
+    """What an addition speaks of: its light and its setting too, which no list can have whole."""
+    kind = _kind(phrase)
+    # "white and red stripes" are a thing.
+    is_thing = kind == "colour" and not (
+        phrase.lower() in phrases()
+        or _COLOUR.search(phrase)
+        or find_terms(phrase)[-1].end == len(phrase)
+    )
+    if kind != "detail" and not is_thing:
+        return kind
+    place = _PLACE.match(phrase)
+    head = _NEXT.split(phrase[place.end() :] if place else phrase, maxsplit=1)[0]
+    if _LIGHT.search(head):
+        return "light"
+    return "setting" if place else "detail"
 
 
 def _joined(*lists: Sequence[str]) -> str:
