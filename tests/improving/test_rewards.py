@@ -142,6 +142,7 @@ def test_the_best_phrases_of_all_drafts_are_kept(codec: Codec) -> None:
     first = draft(codec, "soft light, sharp focus", {"soft light": 0.1, "sharp focus": -0.9})
     second = draft(codec, "misty morning, 4k", {"misty morning": 0.8, "4k": -0.4})
     assert best_of([first, second], codec, 0).text == "misty morning, soft light"
+    assert best_of([first, second], codec, 0, ["Sharp Focus"]).text == "sharp focus, misty morning"
     # Of nothing good the best is kept.
     poor = draft(codec, "4k, sharp focus", {"4k": -0.9, "sharp focus": -0.8})
     assert best_of([poor, poor], codec, 0).text == "sharp focus"

@@ -97,7 +97,7 @@ class Generator:
             for place, first in zip(batch, range(0, len(drawn), drafts), strict=True):
                 own = drawn[first : first + drafts]
                 results[place] = (
-                    best_of(own, codec, len(forced))
+                    best_of(own, codec, len(forced), self.constraints.control.include)
                     if drafts > 1
                     else Written(codec.decode(own[0].tokens), own[0].ended)
                 )

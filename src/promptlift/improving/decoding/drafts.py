@@ -1,6 +1,7 @@
 """Several drafts of one result, and the phrases of them that belong best to the prompt."""
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence, Set
 
 import numpy as np
@@ -24,20 +25,25 @@ def streams_of(stream: np.random.Generator, count: int) -> list[np.random.Genera
     return [stream, *(np.random.Generator(start.jumped(place)) for place in range(1, count))]
 
 
-def best_of(drafts: Sequence[Generated], codec: Codec, forced: int) -> Written:
+def best_of(
+    drafts: Sequence[Generated], codec: Codec, forced: int, included: Sequence[str] = ()
+) -> Written:
     """As many phrases as the first draft has, those of all drafts with the highest rewards.
 
     Args:
         drafts: of one source, with rewards.
         codec: the model's.
         forced: tokens that every draft begins with; what they say comes first.
+        included: words that were asked for; phrases with them are the best.
     """
     found = [list(_phrases(draft, codec)) for draft in drafts]
     asked = [phrase for phrase, end, _ in found[0] if end <= forced]
+    wishes = [plain_words(wish) for wish in included]
     best: dict[str, tuple[float, str]] = {}
     for phrase, end, reward in itertools.chain(*found):
         if end > forced:
             words = plain_words(phrase)
+            reward = math.inf if any(wish in words for wish in wishes) else reward
             best[words] = max(best.get(words, (reward, phrase)), (reward, phrase))
     count = max(1, len(found[0]) - len(asked))
     kept: list[str] = []
