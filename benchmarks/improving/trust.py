@@ -224,10 +224,11 @@ def standing(
 ) -> dict[str, Any]:
     """The rows of the bundled model, and of what stands beside it."""
     improver = Improver.load()
+    own = f"promptlift {improver.card.name}"
     modes: dict[str, dict[str, Any]] = {
-        "promptlift, extend": {},
-        "promptlift, rewrite": {"mode": "rewrite"},
-        "promptlift, rewrite with `--no-keep-intent`": {"mode": "rewrite", "keep_intent": False},
+        f"{own}, extend": {},
+        f"{own}, rewrite": {"mode": "rewrite"},
+        f"{own}, rewrite with `--no-keep-intent`": {"mode": "rewrite", "keep_intent": False},
     }
     rows = []
     for name, prompts in sets.items():
