@@ -17,6 +17,8 @@ ADDED = {
     "coherent": False, "form": "tags", "picture_model": "sdxl", "best_of": 1,
     "draft_temperature": None,
 }  # fmt: skip
+DRAFTING = ("best_of", "draft_temperature")
+_LAST_OF_DECODING = "no_repeat_ngram_size"
 # Stages of a run's manifest.
 STAGES = {
     "experiment": "experimenting",
@@ -33,9 +35,15 @@ def upgraded(settings: Mapping[str, Any]) -> dict[str, Any]:
 def upgraded_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """All settings of a result, after them those that were not there yet as it was made."""
     found = upgraded(settings)
-    if "guards" in found:  # every version has it among its settings
-        found |= {name: value for name, value in ADDED.items() if name not in found}
-    return found
+    if "guards" not in found:  # every version has it among its settings
+        return found
+    # In the order of today: those of decoding stand before those of control.
+    result: dict[str, Any] = {}
+    for name, value in found.items():
+        result[name] = value
+        if name == _LAST_OF_DECODING:
+            result |= {new: ADDED[new] for new in DRAFTING if new not in found}
+    return result | {name: value for name, value in ADDED.items() if name not in result}
 
 
 def upgraded_record(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class ImprovingChoice:
 
     def options(self) -> dict[str, Any]:
         """What is asked of each result, as `Improver.session` takes it."""
-        return {name: value for name in ADDED if (value := getattr(self, name)) is not None}
+        return {name: value for name in ADDED if (value := getattr(self, name, None)) is not None}
 
     def as_begun(self, config: Mapping[str, Any] | None, prefix: str = "") -> "ImprovingChoice":
         """The choice with `coherent` as a run was begun, unless it says itself.

@@ -30,7 +30,6 @@ PARAGRAPH = {"min_new_tokens": 40, "max_new_tokens": 150}
 # place: a writer that ends after two phrases added "ink drawing, low angle" and nothing else.
 WISHED_TOKENS = 16
 MOST_DRAFTS = 16
-DRAFTING = ("best_of", "draft_temperature")  # options that need a reward head
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -121,8 +121,7 @@ def cleaned(
     text = tell("marks of a chat", text, _TOKEN.sub("", text))
     text = tell("a fence", text, _within_fence(text))
     if not ended:
-        whole = _WHOLE[prose].match(text)
-        text = whole[0].strip().rstrip(",;，；、 \n") if whole else ""
+        text = _whole_part(text, prose=prose)
     found = _from_json(text, field, ended=ended)
     if found is None and text[:1] in ("{", "["):
         return Cleaned(None, ("the answer is JSON that cannot be read",))
@@ -142,9 +141,8 @@ def cleaned(
     if not prose and _EACH_QUOTED.fullmatch(text):
         phrases = (one[1:-1].strip().rstrip(",;.") for one in re.findall(_QUOTED, text))
         text = tell("quotation marks", text, ", ".join(filter(None, phrases)))
-    first, rest = text[:1], text[1:]
-    if not ended and first in QUOTES and QUOTES[first] not in rest:
-        text = rest  # whose other half was cut off
+    if not ended:
+        text = _without_half_quote(text)
     ending = text.rstrip('"”’)')[-1:] if prose and is_finished(text) else ""
     tidied = tidy_answer(text)
     if tidied + "." != text:
@@ -162,6 +160,18 @@ def cleaned(
     text = tell("talk of the task", text, rest)
     taken = (f"taken off the answer: {', '.join(notes)}",) if notes else ()
     return Cleaned(text, taken)
+
+
+def _whole_part(text: str, *, prose: bool) -> str:
+    """What was cut off, as far as its last whole phrase or sentence."""
+    whole = _WHOLE[prose].match(text)
+    return whole[0].strip().rstrip(",;，；、 \n") if whole else ""
+
+
+def _without_half_quote(text: str) -> str:
+    """Without a quotation mark at the begin whose other half was cut off."""
+    first, rest = text[:1], text[1:]
+    return rest if first in QUOTES and QUOTES[first] not in rest else text
 
 
 def _unusable(text: str, source: str) -> str | None:

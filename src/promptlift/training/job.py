@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from promptlift.errors import ConfigError
 from promptlift.files import write_json, writing
-from promptlift.improving.config import DRAFTING
 from promptlift.improving.manifest import ModelCard
 from promptlift.pairs.load import write_pairs
 from promptlift.records import FORMS, Pair
+from promptlift.schema import DRAFTING
 from promptlift.training.arguments import take_one_gpu, trainer_arguments
 from promptlift.training.checkpoints import (
     STATE_FILE,
@@ -270,7 +270,7 @@ class Job:
             name=self.config.name or self.base.name,
             modes={mode: self.modes[mode] for mode in sorted(modes)},
             forms={form: self.forms[form] for form in FORMS if form in forms},
-            # A reward head is of the weights it was learned with.
+            # A reward head, which these need, is of the weights it was learned with.
             decoding={k: v for k, v in self.base.decoding.items() if k not in DRAFTING},
             licence=self.config.licence,
             training=training or {},
