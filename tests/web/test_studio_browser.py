@@ -637,7 +637,12 @@ def test_a_writer_is_chosen_remembered_and_may_go(
 
         server.respond = respond
         studio = Studio(
-            "--llm-url", server.url, "--model", "tiny", XDG_CACHE_HOME=str(tmp_path / "cache")
+            "--llm-url",
+            server.url,
+            "--llm-json",
+            "--model",
+            "tiny",
+            XDG_CACHE_HOME=str(tmp_path / "cache"),
         )
         try:
             browser = open_page(studio.address)
@@ -651,12 +656,12 @@ def test_a_writer_is_chosen_remembered_and_may_go(
             pick(browser, "writer", "writer")
             browser.wait(READY)
             seed = int(browser.run("document.getElementById('seed').value"))
-            expected = Improver.load().improve("a lighthouse at night", n=3, seed=seed)
+            expected = Improver.load("writer").improve("a lighthouse at night", n=3, seed=seed)
             assert shown(browser) == [one.prompt for one in expected]
-            assert is_hidden(browser, "form")
-            pick(browser, "picture_model", "FLUX.1")  # in tags: pocket writes no paragraphs
-            browser.wait(READY)
             assert chosen(browser, "form") == "tags"
+            pick(browser, "picture_model", "FLUX.1")
+            browser.wait(READY)
+            assert chosen(browser, "form") == "a paragraph"
             pick(browser, "writer", "large")
             browser.wait(READY)
             assert chosen(browser, "form") == "a paragraph"
