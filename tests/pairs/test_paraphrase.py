@@ -529,11 +529,12 @@ def start(ask: Asking, endpoint: Endpoint) -> "subprocess.Popen[str]":
 
 
 def goes_on(ask: Asking, endpoint: Endpoint) -> None:
-    """Another run asks all but the three prompts that were answered."""
+    """Another run asks all but the prompts that were answered."""
     endpoint.gate.set()
     endpoint.asked.clear()
     assert states(list(ask(PROMPTS))) == ["accepted"] * 12
-    assert sorted(endpoint.asked) == sorted(PROMPTS[3:])
+    # The answer to the fourth may have come late, and is kept then.
+    assert sorted(endpoint.asked) in (sorted(PROMPTS[3:]), sorted(PROMPTS[4:]))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="sends signals")
