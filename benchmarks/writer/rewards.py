@@ -5,8 +5,8 @@
 `phrases.tsv.gz` has a letter for each of 49,245 phrases that an earlier writer added, g good, n
 neutral, b bad, by a hash of the prompt; the prompts are looked for in the files (one a line, or
 TABLE:COLUMN). A ridge regression learns from the hidden state of a phrase's last token what the
-letter is worth, less a little for endings that many phrases have: of "glow" there is something good
-to say of any picture. Half of the phrases stand behind another one, as in a result.
+letter is worth, less a little for endings that many phrases have: "soft
+glow" suits almost any picture. Half of the phrases follow another phrase, as they do in results.
 The head is written to MODEL, and into the graph of FOLDER, which was exported from it. Figures are
 those of five folds of prompts.
 """

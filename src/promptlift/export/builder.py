@@ -62,11 +62,11 @@ class GraphBuilder:
     def constant(self, value: Array | np.generic, name: str = "") -> str:
         array = np.asarray(value)
         key = name or f"constant_{len(self.constants)}"
-        if name:
-            pass
-        elif array.size <= 8:  # small ones recur in every layer
+        if not name and array.size <= 8:  # small ones recur in every layer
             key = f"constant_{array.dtype}_{array.shape}_{array.tolist()}"
-        elif isinstance(value, np.ndarray):  # a table that is used twice is stored once
+        elif not name and isinstance(
+            value, np.ndarray
+        ):  # a table that is used twice is stored once
             key = self._kept.setdefault(id(value), (value, key))[1]
         whole = np.ascontiguousarray(array).reshape(array.shape)  # a scalar stays one
         self.constants.setdefault(key, numpy_helper.from_array(whole, key))
