@@ -84,6 +84,18 @@ def test_only_whole_words_at_a_beginning_are_banned(phrase: str, banned: str) ->
     assert found == banned
 
 
+def encode_words(texts: Sequence[str]) -> list[list[int]]:
+    return encode([text.replace(" ", "") for text in texts])
+
+
+def test_a_first_word_is_banned_unless_another_phrase_begins_with_it() -> None:
+    ordinary = beginnings(encode_words, ["a", "b"])
+    tree = PhraseTree(encode_words, ordinary, continues=WITHIN)
+    tree.lower(["a c", "b", "b e", "c d", "dk e", "el"], 1.0)
+    banned = np.flatnonzero(scores_of(rule_for(tree)) == -np.inf)
+    assert banned.tolist() == encode(["bc"])[0]
+
+
 @pytest.mark.parametrize(("phrase", "banned"), [("ab", True), ("ak", False), ("a", True)])
 def test_an_end_is_banned_where_it_is_a_word(phrase: str, banned: bool) -> None:
     tree = PhraseTree(encode, continues=WITHIN, ends_only=True)

@@ -84,6 +84,9 @@ class PhraseTree:
             weight = -math.inf if strength >= 1 else math.log(1 - strength)
             texts = _as_written(phrases)
             for root, encode in self._ways:
+                if strength >= 1 and self._continues is not None and not self.ends_only:
+                    self._ban_words(root, encode, texts, self._continues)
+                    continue
                 for tokens in encode(texts):
                     self._add(root, tokens, weight)
 
@@ -98,21 +101,31 @@ class PhraseTree:
                     node = node.children.setdefault(token, Node())
                     node.weight = max(node.weight, gain * (1 + (place > 0)))
 
+    def _ban_words(
+        self, root: Node, encode: Encode, texts: Iterable[str], continues: frozenset[int]
+    ) -> None:
+        """Ban the first token of each text that is a whole word; of many texts it is the same."""
+        alone: dict[str, bool] = {}  # whether the word is a text by itself
+        for text in texts:
+            word = first_word(text)
+            alone[word] = alone.get(word, False) or word == text
+        for tokens, is_phrase in zip(encode(list(alone)), alone.values(), strict=True):
+            if not tokens or not continues.isdisjoint(tokens[1:2]):
+                continue
+            if (is_phrase and len(tokens) == 1) or tuple(tokens[:1]) not in self._ordinary:
+                root.children.setdefault(tokens[0], Node()).weight = -math.inf
+
     def _add(self, node: Node, tokens: Sequence[int], weight: float) -> None:
         for size, token in enumerate(tokens, 1):
             node = node.children.setdefault(token, Node())
             within = not self.ends_only and tuple(tokens[:size]) not in self._ordinary
             lowered = within or size == len(tokens)
-            if lowered and (weight > -math.inf or self._may_be_banned(tokens, size)):
+            if lowered and (weight > -math.inf or self._may_be_banned(tokens)):
                 node.weight = min(node.weight, weight)
 
-    def _may_be_banned(self, tokens: Sequence[int], size: int) -> bool:
-        """Whether banning the last of the first `size` tokens leaves words and phrases whole."""
-        if self._continues is None:
-            return True
-        if self.ends_only:
-            return tokens[-1] not in self._continues
-        return size == 1 and self._continues.isdisjoint(tokens[1:2])
+    def _may_be_banned(self, tokens: Sequence[int]) -> bool:
+        """Whether banning a phrase's last token leaves words whole."""
+        return self._continues is None or tokens[-1] not in self._continues
 
 
 class PhraseRule:
@@ -233,6 +246,11 @@ def beginnings(encode: Encode, phrases: Iterable[str]) -> frozenset[tuple[int, .
         for tokens in encode(list(phrases))
         for size in range(1, len(tokens) + 1)
     )
+
+
+def first_word(text: str) -> str:
+    """A text up to its first blank, which has the tokens with which the whole text begins."""
+    return text.partition(" ")[0] or text
 
 
 def _as_written(phrases: Iterable[str]) -> list[str]:
