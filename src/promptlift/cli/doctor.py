@@ -6,8 +6,6 @@ import platform
 import time
 from contextlib import suppress
 from importlib.util import find_spec
-from multiprocessing import TimeoutError
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +94,9 @@ def servers() -> list[dict[str, Any]]:
 
     They are asked at once, on this computer alone, without a key, and for half a second at most.
     """
+    from multiprocessing import TimeoutError
+    from multiprocessing.pool import ThreadPool
+
     try:
         endpoints = {
             name: ChatEndpoint(f"http://127.0.0.1:{port}/v1", None, _PATIENCE_S)
