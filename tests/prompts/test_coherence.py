@@ -77,6 +77,9 @@ def test_words_of_several_phrases_are_said() -> None:
         ("a wall in contrast to the sky", "high contrast", False),
         ("a photo of a cat", "professional photography", False),
         ("", "4k", False),
+        ("a capybara in a field", "in a grassy field", True),
+        ("a capybara in a field", "grassy field", False),
+        ("a desk with papers", "on a wooden desk", True),
     ],
 )
 def test_what_the_prompt_says(prompt: str, phrase: str, again: bool) -> None:
@@ -101,6 +104,10 @@ def test_what_the_prompt_says(prompt: str, phrase: str, again: bool) -> None:
         ("a red ball", "two blue balls", "another colour of ball"),
         ("two balls", "three balls", "another number of ball"),
         ("minimalist", "intricate", "another manner"),
+        ("on a sunny beach", "dimly lit", "another light"),
+        ("in a cozy living room", "rolling hills", "another place"),
+        ("desert dunes", "ocean waves", "another place"),
+        ("on a misty forest floor", "on a sunlit porch", "another place"),
         ("mist", "in a realistic style as a surrealist style", "contradicts itself"),
     ],
 )
@@ -109,6 +116,20 @@ def test_what_excludes_another(said: str, phrase: str, reason: str) -> None:
     assert opposition(phrase, [], Text("a cat")) == (
         reason if reason == "contradicts itself" else None
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "phrase"),
+    [
+        ("in a sunlit park", "on a sunny day"),
+        ("on a wooden table", "in the distance"),
+        ("in a cozy room", "shallow depth of field"),
+        ("in a garden", "in the soft morning light"),
+    ],
+)
+def test_times_and_distances_are_no_places(said: str, phrase: str) -> None:
+    assert opposition(phrase, [said], Text("a cat")) is None
+    assert opposition(said, [phrase], Text("a cat")) is None
 
 
 def test_what_the_prompt_has_of_both_excludes_nothing() -> None:

@@ -65,7 +65,13 @@ _OPPOSED: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("focus", ("sharp-focus clear-focus deep-focus", "soft-focus")),
     ("focus", ("deep-focus deep-depth", "bokeh shallow-depth blurry-background")),
     ("light", ("soft-light soft-lighting soft-lights", "hard-light hard-lighting")),
-    ("light", ("low-light dark-lighting dim-lighting", "bright-light bright-lighting well-lit")),
+    (
+        "light",
+        (
+            "low-light dark-lighting dim-lighting dim-light dimly-lit",
+            "bright-light bright-lighting brightly-lit well-lit sunny sunlit midday",
+        ),
+    ),
     (
         "light",
         (
@@ -74,6 +80,17 @@ _OPPOSED: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     ("time of day", ("golden-hour sunset sunrise", "night midnight noon moonlight starlight")),
+    (
+        "place",
+        (
+            "indoors indoor room living-room bedroom kitchen bathroom hallway classroom windowsill "
+            "fireplace bookshelf chandelier",
+            "outdoors outdoor meadow hill mountain forest jungle orchard desert dune beach cliff "
+            "canyon valley horizon grassy-field green-field open-field wheat-field tree-lined",
+            "underwater seabed seafloor coral-reef",
+        ),
+    ),
+    ("place", ("desert dune", "ocean sea beach lake river jungle rainforest snow snowy")),
     ("contrast", ("high-contrast strong-contrast", "low-contrast")),
     (
         "palette",
@@ -125,6 +142,12 @@ _SINGLE = (
     ("lens", re.compile(r"\b\d{2,3} ?mm\b(?! film)")),
     ("aperture", re.compile(r"\bf ?/? ?\d+\b(?! (?:fighter|jet|plane|series))")),
     ("decade", re.compile(r"\b1\d\d0s\b")),
+)
+# Where the subject is: a picture has one such place, "at sunset" and "on a sunny day" are none.
+_PLACE = re.compile(
+    r"(?:in|inside|on|at|atop|under|beneath|beside|near|by) (?:an?|the) "
+    r"(?!.*\b(?:day|night|morning|evening|afternoon|distance|background|foreground|air|sun|breeze|"
+    r"wind|rain|light|lighting|sunlight|moonlight|glow|shadows?|sky)\Z)"
 )
 # With these alone a phrase says nothing new.
 _EMPTY = frozenset((
@@ -193,6 +216,8 @@ def repetition(phrase: str, said: Sequence[str], prompt: str = "") -> str | None
     new = _read(phrase)
     if new.doubled:
         return "says a thing twice"
+    if _PLACE.match(phrase.lower()) and new.text.stems[-1] in _read_prompt(prompt).stems:
+        return "says the prompt again"
     for earlier in said:
         old = _read(earlier)
         if new.rows & old.rows or new.is_within(old.stems) or old.is_within(new.stems):
@@ -214,6 +239,8 @@ def opposition(phrase: str, said: Sequence[str], asked: Text) -> str | None:
     additions, unless the prompt gives it more.
     """
     new, before = _read(phrase), [_read_prompt(asked.text), *map(_read, said)]
+    if _PLACE.match(phrase.lower()) and any(_PLACE.match(earlier.lower()) for earlier in said):
+        return "another place"
     if not new.runs.isdisjoint(_GROUPED):
         if any(sum(bool(group & new.runs) for group in groups) > 1 for _, groups in _GROUPS):
             return "contradicts itself"
