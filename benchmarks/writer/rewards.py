@@ -1,14 +1,15 @@
 """Learn a reward head: how well a phrase belongs to its prompt, by what readers said.
 
-    python -m benchmarks.writer.rewards --model MODEL --prompts FILE ... [--exported FOLDER]
+    python -m benchmarks.writer.rewards --exported FOLDER --prompts FILE ...
 
 `phrases.tsv.gz` has a letter for each of 49,245 phrases that an earlier writer added, g good, n
 neutral, b bad, by a hash of the prompt; the prompts are looked for in the files (one a line, or
-TABLE:COLUMN). A ridge regression learns from the hidden state of a phrase's last token what the
-letter is worth, less a little for endings that many phrases have: "soft
-glow" suits almost any picture. Half of the phrases follow another phrase, as they do in results.
-The head is written to MODEL, and into the graph of FOLDER, which was exported from it. Figures are
-those of five folds of prompts.
+TABLE:COLUMN). The exported model reads each phrase behind its prompt; half of the phrases follow
+another phrase, as they do in results. A ridge regression learns from the hidden state of a phrase's
+last token and from the log-probabilities of its tokens what the letter is worth, less a little for
+endings that many phrases have: "soft glow" suits almost any picture. The head is written into the
+graph, which has one already: of zeros before the first, `RewardHead(18, zeros, 0).write(MODEL)`
+before the export. Figures are those of five folds of prompts.
 """
 
 import argparse
@@ -16,7 +17,10 @@ import csv
 import gzip
 import hashlib
 import io
+import json
 import random
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,21 +29,32 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
+from onnx import numpy_helper
 
 from benchmarks.improving.expand import prompts_of
 from benchmarks.writer.judged import WORTH, ridge
 from promptlift.files import atomic_path, sha256_of_file
-from promptlift.improving.engines.onnx_llama import REWARD_BIAS, REWARD_WEIGHT
-from promptlift.improving.engines.torch import load_torch
+from promptlift.improving.codec import Codec
+from promptlift.improving.decoding.loop import log_probabilities
+from promptlift.improving.engines.onnx_llama import (
+    FLUENCY,
+    REWARD,
+    REWARD_BIAS,
+    REWARD_WEIGHT,
+    LlamaEngine,
+)
+from promptlift.improving.loading import load_model
 from promptlift.improving.manifest import Manifest
-from promptlift.improving.reward_head import RewardHead
+from promptlift.improving.model import LoadedModel
 from promptlift.prompts.clauses import plain_words
 
 PHRASES = Path(__file__).parent / "phrases.tsv.gz"
-LAYER = 18  # of 28; of 12, 18 and the last the one that tells most
 RARITY = 0.1  # of the worth, for each e-fold of the ending's share
 FOLDS, BEST = 5, 2
 _SOURCE_TOKENS = 60
+_GRAPH = "decoder.onnx"
+FloatArray = npt.NDArray[np.float64]
 
 
 def judged(files: Sequence[str], path: Path = PHRASES) -> dict[str, list[tuple[str, str]]]:
@@ -59,39 +74,58 @@ def judged(files: Sequence[str], path: Path = PHRASES) -> dict[str, list[tuple[s
     return found
 
 
-def states(
-    loaded: Any, source: str, phrases: Sequence[str], layer: int, generator: random.Random
-) -> npt.NDArray[np.float32]:
-    """Hidden states of each phrase's last token behind its prompt, float32 [phrases, width].
+def engine_of_states(folder: Path, copy: Path, threads: int | None) -> LlamaEngine:
+    """An exported model that gives, as rewards, the states that its head reads [batch, width].
 
-    All phrases are read at once, each seeing the prompt and itself alone.
+    It is loaded from a copy of the folder.
     """
-    import torch
+    shutil.copytree(folder, copy, dirs_exist_ok=True)
+    model = onnx.load(str(copy / _GRAPH), load_external_data=False)
+    graph = model.graph
+    [weight] = [item for item in graph.initializer if item.name == REWARD_WEIGHT]
+    [product] = [node for node in graph.node if REWARD_WEIGHT in node.input]
+    [states] = [name for name in product.input if name != REWARD_WEIGHT]
+    [last] = [node for node in graph.node if REWARD in node.output]
+    last.output[:] = [f"{REWARD}_of_head"]
+    graph.node.append(onnx.helper.make_node("Identity", [states], [REWARD]))
+    [output] = [item for item in graph.output if item.name == REWARD]
+    shape = ["batch", weight.dims[0]]
+    output.CopyFrom(onnx.helper.make_tensor_value_info(REWARD, onnx.TensorProto.FLOAT, shape))
+    (copy / _GRAPH).write_bytes(model.SerializeToString())
+    return LlamaEngine(copy, threads=threads)
 
-    codec = loaded.codec
-    prefix = loaded.card.prefix("extend", "tags")
-    ids = [*codec.encode([prefix + source])[0][:_SOURCE_TOKENS], codec.special.decoder_start]
-    shared = len(ids)
-    places, spans = [*range(shared)], []
-    for phrase in phrases:
-        before = f"{generator.choice(phrases)}, " if generator.random() < 0.5 else ""
-        [own] = codec.encode([before + phrase])
-        spans.append((len(ids), len(ids) + len(own)))
-        places += range(shared, shared + len(own))
-        ids += own
-    seen = torch.full((len(ids), len(ids)), -torch.inf)
-    earlier = torch.full_like(seen, -torch.inf).triu(1)
-    seen[:, :shared] = earlier[:, :shared]
-    for start, end in spans:
-        seen[start:end, start:end] = earlier[start:end, start:end]
-    with torch.inference_mode():
-        hidden = loaded.engine.model.model(
-            torch.tensor([ids]),
-            attention_mask=seen[None, None],
-            position_ids=torch.tensor([places]),
-            output_hidden_states=True,
-        ).hidden_states[layer][0]
-    return np.asarray(hidden[[end - 1 for _, end in spans]].numpy())
+
+def read(
+    engine: LlamaEngine,
+    codec: Codec,
+    source: str,
+    phrases: Sequence[str],
+    generator: random.Random,
+) -> FloatArray:
+    """What a head judges each phrase by: the state of its last token, then the mean and the least
+    of its log-probabilities; [phrases, width + 2].
+    """
+    before = [f"{generator.choice(phrases)}, " * (generator.random() < 0.5) for _ in phrases]
+    texts = [first + phrase for first, phrase in zip(before, phrases, strict=True)]
+    rows = codec.encode(texts)
+    starts = [len(row) for row in codec.encode([first.rstrip() for first in before])]
+    starts = [start if first else 0 for start, first in zip(starts, before, strict=True)]
+    padded, _ = codec.pad(rows)
+    ids = np.array([codec.encode([source])[0][:_SOURCE_TOKENS]], dtype=np.int64)
+    state = engine.start(ids, np.ones_like(ids))
+    state.keep(np.zeros(len(rows), dtype=np.int64))
+    fed = np.full(len(rows), codec.special.decoder_start)
+    states, likely = [], []
+    for column in [*padded.T, fed]:  # the last step is for the states of the longest
+        step = state.step(fed)
+        states.append(np.asarray(step.rewards))
+        likely.append(log_probabilities(step.all(), column))
+        fed = column
+    found = []
+    for row, (start, tokens) in enumerate(zip(starts, rows, strict=True)):
+        own = [float(values[row]) for values in likely[start : len(tokens)]]
+        found.append([*states[len(tokens)][row], np.mean(own), min(own)])
+    return np.array(found, dtype=np.float64)
 
 
 def worth_of(letters: Sequence[str], phrases: Sequence[str]) -> npt.NDArray[np.float64]:
@@ -103,28 +137,23 @@ def worth_of(letters: Sequence[str], phrases: Sequence[str]) -> npt.NDArray[np.f
     return np.asarray(worth - RARITY * np.log(1000 * shares))
 
 
-def learned(
-    values: npt.NDArray[np.float32], worth: npt.NDArray[np.float64], layer: int
-) -> RewardHead:
-    """The head that expects this worth of these states."""
+def learned(values: FloatArray, worth: FloatArray) -> FloatArray:
+    """Factors of these values that give this worth, and a constant behind them."""
     mean, spread = values.mean(axis=0), values.std(axis=0) + 1e-3
     weights = ridge((values - mean) / spread, worth)
-    weight = weights[:-1] / spread
-    return RewardHead(layer, weight.astype(np.float32), float(weights[-1] - mean @ weight))
+    factors = weights[:-1] / spread
+    return np.append(factors, weights[-1] - mean @ factors)
 
 
 def figures(
-    values: npt.NDArray[np.float32],
-    worth: npt.NDArray[np.float64],
-    letters: npt.NDArray[Any],
-    prompts: npt.NDArray[np.int64],
+    values: FloatArray, worth: FloatArray, letters: npt.NDArray[Any], prompts: npt.NDArray[np.int64]
 ) -> dict[str, float]:
     """How well heads of five folds tell good from bad in the prompts they did not learn from."""
     fold = np.random.default_rng(0).permutation(prompts.max() + 1)[prompts] % FOLDS
     rewards = np.zeros(len(worth))
     for tested in range(FOLDS):
-        head = learned(values[fold != tested], worth[fold != tested], LAYER)
-        rewards[fold == tested] = values[fold == tested] @ head.weight + head.bias
+        *factors, constant = learned(values[fold != tested], worth[fold != tested])
+        rewards[fold == tested] = values[fold == tested] @ factors + constant
     good, bad = rewards[letters == "g"], np.sort(rewards[letters == "b"])
     best = np.concatenate(
         [
@@ -140,52 +169,57 @@ def figures(
         "area_under_curve_good_bad": float(np.searchsorted(bad, good).mean() / len(bad)),
         "good_of_best": float((letters[best] == "g").mean()),
         "bad_of_best": float((letters[best] == "b").mean()),
+        "median_reward": float(np.median(rewards)),
     }
 
 
-def put_into(folder: Path, head: RewardHead) -> None:
-    """Replace the head of an exported folder."""
-    import onnx
-    from onnx import numpy_helper
-
-    manifest, path = Manifest.read(folder), folder / "decoder.onnx"
-    graph = onnx.load(str(path), load_external_data=False)
-    new: Mapping[str, Any] = {REWARD_WEIGHT: head.weight, REWARD_BIAS: np.float32(head.bias)}
-    for item in graph.graph.initializer:
+def put_into(folder: Path, factors: FloatArray) -> None:
+    """Replace the head of an exported folder by what `learned` gives."""
+    *weight, mean, least, bias = factors
+    model = onnx.load(str(folder / _GRAPH), load_external_data=False)
+    new: Mapping[str, Any] = {
+        REWARD_WEIGHT: np.array(weight, dtype=np.float32),
+        REWARD_BIAS: np.float32(bias),
+    }
+    for item in model.graph.initializer:
         if item.name in new:
             item.CopyFrom(numpy_helper.from_array(np.asarray(new[item.name]), item.name))
-    with atomic_path(path) as beside:
-        beside.write_bytes(graph.SerializeToString())
-    files = {**manifest.files, path.name: sha256_of_file(path)}
+    properties = {item.key: item.value for item in model.metadata_props}
+    onnx.helper.set_model_props(model, {**properties, FLUENCY: json.dumps([mean, least])})
+    with atomic_path(folder / _GRAPH) as beside:
+        beside.write_bytes(model.SerializeToString())
+    manifest = Manifest.read(folder)
+    files = {**manifest.files, _GRAPH: sha256_of_file(folder / _GRAPH)}
     replace(manifest, files=files).write(folder)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--exported", type=Path, required=True)
     parser.add_argument("--prompts", nargs="+", required=True)
     parser.add_argument("--limit", type=int, help="prompts to learn from")
-    parser.add_argument("--exported", type=Path)
+    parser.add_argument("--threads", type=int)
     args = parser.parse_args()
     known, generator = judged(args.prompts), random.Random(0)
-    loaded = load_torch(str(args.model))
+    loaded = load_model(str(args.exported))
+    assert isinstance(loaded, LoadedModel)
+    prefix = loaded.card.prefix("extend", "tags")
     chosen = random.Random(0).sample(sorted(known), min(args.limit or len(known), len(known)))
-    values, phrases, letters, prompts = [], [], [], []
-    for place, prompt in enumerate(chosen):
-        own = [phrase for phrase, _ in known[prompt]]
-        values.append(states(loaded, prompt, own, LAYER, generator))
-        phrases += own
-        letters += [letter for _, letter in known[prompt]]
-        prompts += [place] * len(own)
-        if place % 100 == 0:
-            print(f"{place} of {len(chosen)} prompts", flush=True)
-    read, worth = np.concatenate(values), worth_of(letters, phrases)
-    for name, value in figures(read, worth, np.array(letters), np.array(prompts)).items():
+    values, phrases, letters, prompts = [], list[str](), list[str](), list[int]()
+    with tempfile.TemporaryDirectory() as copy:
+        engine = engine_of_states(args.exported, Path(copy), args.threads)
+        for place, prompt in enumerate(chosen):
+            own = [phrase for phrase, _ in known[prompt]]
+            values.append(read(engine, loaded.codec, prefix + prompt, own, generator))
+            phrases += own
+            letters += [letter for _, letter in known[prompt]]
+            prompts += [place] * len(own)
+            if place % 100 == 0:
+                print(f"{place} of {len(chosen)} prompts", flush=True)
+    found, worth = np.concatenate(values), worth_of(letters, phrases)
+    for name, value in figures(found, worth, np.array(letters), np.array(prompts)).items():
         print(f"{name:>26} {value:.3f}")
-    head = learned(read, worth, LAYER)
-    head.write(args.model)
-    if args.exported:
-        put_into(args.exported, head)
+    put_into(args.exported, learned(found, worth))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from promptlift.improving.engines.onnx import onnx_engine
 from promptlift.improving.engines.torch import load_torch
 from promptlift.improving.improver import Improver
 from promptlift.improving.manifest import Manifest, ModelCard
-from promptlift.improving.reward_head import REWARD_FILE, RewardHead
+from promptlift.improving.reward_head import REWARD_FILE, Fluency, RewardHead
 from tests.conftest import HEADS
 
 LAYER = 1
@@ -32,7 +32,7 @@ def judging(llama_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     shutil.copytree(llama_folder, folder)
     width = load_torch(str(folder)).engine.model.config.hidden_size
     weight = np.random.default_rng(2).normal(size=width).astype(np.float32)
-    RewardHead(LAYER, weight, 0.25).write(folder)
+    RewardHead(LAYER, weight, 0.25, Fluency(0.5, 0.25)).write(folder)
     return folder
 
 
@@ -53,7 +53,7 @@ def test_a_reward_is_the_product_with_the_hidden_state(judging: Path) -> None:
 
     loaded = load_torch(str(judging))
     head = RewardHead.read(judging)
-    assert head is not None and loaded.engine.has_rewards
+    assert head is not None and loaded.engine.fluency == Fluency(0.5, 0.25)
     [source] = loaded.codec.encode(["a cat in armor"])
     input_ids, mask = loaded.codec.pad([source])
     state = loaded.engine.start(input_ids, mask)
@@ -75,7 +75,7 @@ def test_exports_give_the_rewards_of_pytorch_in_any_batch(
     loaded = load_torch(str(judging))
     precision = Manifest.read(exported_judging).precision
     engine = onnx_engine(exported_judging, "llama", threads=1)
-    assert engine.has_rewards
+    assert engine.fluency == loaded.engine.fluency == Fluency(0.5, 0.25)
     sources = loaded.codec.encode(HEADS)
     start = np.full(len(sources), loaded.codec.special.decoder_start)
     tokens = np.array([source[0] for source in sources])
@@ -127,32 +127,49 @@ def codec(llama_folder: Path) -> Codec:
 
 
 def draft(codec: Codec, text: str, rewards: dict[str, float], *, ended: bool = True) -> Generated:
-    """A text whose phrases have these rewards at their last token, and high ones elsewhere."""
-    tokens, found = [], []
+    """A text whose phrases have these rewards at their last token, and high ones elsewhere.
+
+    The first phrase is unlikely, the others are not.
+    """
+    tokens, found, likely = [], list[float](), list[float]()
     for place, (phrase, reward) in enumerate(rewards.items()):
         assert phrase in text
         [own] = codec.encode_targets([f", {phrase}" if place else phrase])
         tokens += own[:-1]
         found += [9.0] * (len(own) - 2) + [reward]
+        likely += [-1.0 if place else -4.0] * (len(own) - 1)
     assert codec.decode(tokens) == text
-    return Generated(tokens, ended, found if ended else found[:-1])
+    return Generated(tokens, ended, found if ended else found[:-1], likely)
 
 
 def test_the_best_phrases_of_all_drafts_are_kept(codec: Codec) -> None:
     first = draft(codec, "soft light, sharp focus", {"soft light": 0.1, "sharp focus": -0.9})
     second = draft(codec, "misty morning, 4k", {"misty morning": 0.8, "4k": -0.4})
-    assert best_of([first, second], codec, 0).text == "misty morning, soft light"
-    assert best_of([first, second], codec, 0, ["Sharp Focus"]).text == "sharp focus, misty morning"
+    both = [first, second]
+    assert best_of(both, codec, Fluency()).text == "misty morning, soft light"
+    asked = best_of(both, codec, Fluency(), included=["Sharp Focus"])
+    assert asked.text == "sharp focus, misty morning, soft light"
+    # As many are added as the first draft has; the others wait for one that cannot be.
+    third = draft(codec, "blue sky, sea", {"blue sky": 0.9, "sea": 0.05})
+    more = best_of([*both, third], codec, Fluency())
+    assert (more.text, more.most) == ("blue sky, misty morning, soft light, sea", 2)
     # Of nothing good the best is kept.
     poor = draft(codec, "4k, sharp focus", {"4k": -0.9, "sharp focus": -0.8})
-    assert best_of([poor, poor], codec, 0).text == "sharp focus"
+    assert best_of([poor, poor], codec, Fluency()).text == "sharp focus"
+
+
+def test_likely_phrases_come_before_unlikely_ones(codec: Codec) -> None:
+    both = draft(codec, "soft light, misty morning", {"soft light": 0.4, "misty morning": 0.3})
+    assert best_of([both], codec, Fluency()).text == "soft light, misty morning"
+    assert best_of([both], codec, Fluency(mean=0.1)).text == "misty morning, soft light"
+    assert best_of([both], codec, Fluency(least=0.1)).text == "misty morning, soft light"
 
 
 def test_what_was_forced_comes_first_and_what_is_unfinished_not_at_all(codec: Codec) -> None:
     first = draft(codec, "4k, soft light", {"4k": -0.9, "soft light": 0.1})
     second = draft(codec, "4k, misty morning", {"4k": -0.9, "misty morning": 0.8}, ended=False)
     forced = len(codec.encode_targets(["4k"])[0]) - 1
-    assert best_of([first, second], codec, forced).text == "4k, soft light"
+    assert best_of([first, second], codec, Fluency(), forced).text == "4k, soft light"
 
 
 @given(seed=st.integers(0, 2**64 - 1), count=st.integers(2, 8))
@@ -187,5 +204,5 @@ def test_a_temperature_that_is_given_is_that_of_the_drafts_too() -> None:
 def test_a_quotation_mark_in_the_comma_stays(codec: Codec) -> None:
     text = 'a sign "open", soft light'
     tokens = codec.encode_targets([text])[0][:-1]
-    found = best_of([Generated(tokens, True, [0.5] * len(tokens))] * 2, codec, 0)
+    found = best_of([Generated(tokens, True, *[[0.5] * len(tokens)] * 2)] * 2, codec, Fluency())
     assert found.text is not None and sorted(found.text.split(", ")) == sorted(text.split(", "))

@@ -148,6 +148,14 @@ def test_whatever_is_written_no_addition_says_an_earlier_one_again(
     assert select(chosen.kept, reading, ControlConfig()).kept == chosen.kept
 
 
+def test_the_first_phrases_that_can_be_added_are_kept() -> None:
+    phrases = ["a red car", "soft light", "sunny day", "wet streets"]
+    chosen = select(phrases, read("a red car at night"), ControlConfig(), most=2)
+    assert chosen.kept == ["soft light", "wet streets"]
+    assert [item.phrase for item in chosen.dropped] == ["a red car", "sunny day"]
+    assert not select(phrases, read("a bus"), ControlConfig(), most=1).dropped
+
+
 def test_over_the_budget_fillers_go_first_then_the_last_phrase() -> None:
     reading = read("a cat")
     chosen = Selection(["soft light", "highly detailed", "mist", "8k", "wide angle"])

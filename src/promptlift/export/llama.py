@@ -6,8 +6,9 @@ keys by their positions, and writes keys and values into a row's buffer at that 
 A row's attention then never sees how long its neighbours are.
 """
 
+import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,13 @@ from promptlift.errors import ModelError
 from promptlift.export.builder import CONTRIB, GraphBuilder, Weights
 from promptlift.export.quantize import BITS, TABLE_BITS, Array, by_block
 from promptlift.improving.engines.onnx_llama import BITS as BITS_PROPERTY
-from promptlift.improving.engines.onnx_llama import POSITIONS, REWARD, REWARD_BIAS, REWARD_WEIGHT
+from promptlift.improving.engines.onnx_llama import (
+    FLUENCY,
+    POSITIONS,
+    REWARD,
+    REWARD_BIAS,
+    REWARD_WEIGHT,
+)
 from promptlift.improving.reward_head import RewardHead, reward_head_of
 
 SMALLEST_GAIN = 0.05  # of the largest; undoing a smaller one would enlarge errors of rounding
@@ -133,6 +140,8 @@ def decoder_graph(
     properties = {POSITIONS: str(shape.positions)}
     if layers.bits is not None:
         properties[BITS_PROPERTY] = str(layers.bits)
+    if head is not None:
+        properties[FLUENCY] = json.dumps(astuple(head.fluency))
     onnx.helper.set_model_props(model, properties)
     return model
 

@@ -44,7 +44,7 @@ class Generator:
         self.engine, self.codec, self.card = engine, codec, card
         self.constraints, self.decoding, self.given_up = constraints, decoding, given_up
         self.batch_size, control = batch_size, constraints.control
-        if decoding.best_of > 1 and not engine.has_rewards:
+        if decoding.best_of > 1 and engine.fluency is None:
             raise ConfigError(
                 f"best_of is {decoding.best_of}, and {card.name} has no reward head, so it cannot "
                 "tell which draft is best. Leave best_of at 1."
@@ -66,7 +66,7 @@ class Generator:
     @property
     def window(self) -> int:
         """Results that are sorted by length together."""
-        return WINDOW_BATCHES * self.batch_size
+        return max(1, WINDOW_BATCHES * self.batch_size // self._drafts)
 
     @property
     def asked(self) -> frozenset[str]:
@@ -76,6 +76,7 @@ class Generator:
     def write(self, sources: Sequence[Source], mode: str) -> list[Written]:
         """A text for each source."""
         codec, prefix = self.codec, self.card.prefix(mode, self.form)
+        fluency = self.engine.fluency
         texts = [prefix + source.words for source in sources]
         encoded = codec.encode(texts)
         forced = (self.constraints.forced if mode == "extend" else None) or []
@@ -97,8 +98,8 @@ class Generator:
             for place, first in zip(batch, range(0, len(drawn), drafts), strict=True):
                 own = drawn[first : first + drafts]
                 results[place] = (
-                    best_of(own, codec, len(forced), self.constraints.control.include)
-                    if drafts > 1
+                    best_of(own, codec, fluency, len(forced), self.constraints.control.include)
+                    if fluency is not None and drafts > 1
                     else Written(codec.decode(own[0].tokens), own[0].ended)
                 )
         return [results[place] for place in range(len(sources))]

@@ -1,5 +1,6 @@
 """The reward head of a Llama: how well what it wrote last belongs to its prompt."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,25 @@ REWARD_FILE = "reward_head.npz"
 
 
 @dataclass(frozen=True)
+class Fluency:
+    """How much it counts in the reward of a phrase how likely its tokens are.
+
+    Attributes:
+        mean: factor of the mean of their natural-log probabilities, as the model has them without
+            temperature and rules.
+        least: factor of the least of these.
+    """
+
+    mean: float = 0.0
+    least: float = 0.0
+
+    def of(self, log_probabilities: Sequence[float]) -> float:
+        """What a phrase of these log-probabilities gets beside what its last state says."""
+        count = len(log_probabilities)
+        return self.mean * sum(log_probabilities) / count + self.least * min(log_probabilities)
+
+
+@dataclass(frozen=True)
 class RewardHead:
     """A linear map from the hidden state of a phrase's last token, learned from judgements.
 
@@ -21,11 +41,13 @@ class RewardHead:
         layer: the hidden state that this layer reads, from 0.
         weight: float32 [width].
         bias: added to the product.
+        fluency: what is added for the phrase's probability.
     """
 
     layer: int
     weight: npt.NDArray[np.float32]
     bias: float
+    fluency: Fluency = Fluency()
 
     @classmethod
     def read(cls, folder: Path) -> "RewardHead | None":
@@ -40,14 +62,21 @@ class RewardHead:
         try:
             with np.load(path) as found:
                 weight = np.asarray(found["weight"], dtype=np.float32)
-                return cls(int(found["layer"]), weight, float(found["bias"]))
-        except (OSError, ValueError, KeyError, EOFError) as error:
+                fluency = Fluency(*map(float, found["fluency"]))
+                return cls(int(found["layer"]), weight, float(found["bias"]), fluency)
+        except (OSError, ValueError, TypeError, KeyError, EOFError) as error:
             raise ModelError(f"{path} is no reward head: {error}. Learn it again.") from error
 
     def write(self, folder: Path) -> None:
         """Write it beside a trained model."""
         with atomic_path(folder / REWARD_FILE) as path, path.open("wb") as file:
-            np.savez(file, layer=self.layer, weight=self.weight, bias=self.bias)
+            np.savez(
+                file,
+                layer=self.layer,
+                weight=self.weight,
+                bias=self.bias,
+                fluency=[self.fluency.mean, self.fluency.least],
+            )
 
 
 def attach(model: Any, head: RewardHead) -> None:

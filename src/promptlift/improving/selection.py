@@ -36,6 +36,7 @@ def select(
     ended: bool = True,
     said: str | None = None,
     used: Iterable[str] = (),
+    most: int | None = None,
 ) -> Selection:
     """The phrases, or sentences, that may be added to a prompt.
 
@@ -46,6 +47,7 @@ def select(
         ended: whether the model ended the text itself; otherwise the last phrase is unfinished.
         said: text whose phrases are not repeated; the words of the prompt where None.
         used: phrases of earlier variants, which are not repeated.
+        most: how many are kept; what follows these is not looked at.
     """
     result = Selection()
     prose = control.unit is SENTENCE
@@ -55,6 +57,8 @@ def select(
     used = {plain_words(phrase) for phrase in used}
     included = {plain_words(phrase) for phrase in control.include}
     for place, phrase in enumerate(phrases):
+        if len(result.kept) == most:
+            break
         reason = None
         words = plain_words(phrase)
         if reading.frame and not _fits_quotes(phrase, reading):

@@ -13,7 +13,7 @@ from promptlift.improving.decoding.loop import random_stream
 from promptlift.improving.repair import ATTEMPTS, others, repair, rewriting
 from promptlift.improving.selection import fit, select
 from promptlift.improving.target import Target
-from promptlift.improving.writing import Model, Source
+from promptlift.improving.writing import Model, Source, Written
 from promptlift.prompts.clauses import new_clauses, plain_words
 from promptlift.prompts.intent import Intent
 from promptlift.prompts.reading import Reading, check_prompt, longest_part, read
@@ -187,7 +187,8 @@ class Session:
         self, rows: list[_Row], mode: str, attempt: int, *, last: bool
     ) -> Iterator[tuple[_Row, list[str]]]:
         """Each row with what can be added to it of what the model writes."""
-        for row, text, ended in self._write(rows, mode, attempt, last=last):
+        for row, written in self._write(rows, mode, attempt, last=last):
+            text = written.text
             if text is None:
                 yield row, []
                 continue
@@ -196,7 +197,14 @@ class Session:
             if mode == "rewrite":  # the text may repeat the prompt in other words
                 new = new_clauses(text, row.reading.words, unit.split)
                 units, used = others(new, row.reading, unit), ()
-            chosen = select(units, row.reading, self.control, ended=ended, used=used)
+            chosen = select(
+                units,
+                row.reading,
+                self.control,
+                ended=written.ended,
+                used=used,
+                most=written.most,
+            )
             chosen = fit(chosen, row.reading, self.control.max_tokens)
             row.dropped += chosen.dropped
             if not chosen.kept and not last:
@@ -215,11 +223,11 @@ class Session:
         for attempt in range(tries):
             may_be_bare = attempt + 1 >= min(tries, self.writer.attempts)
             drawn, left = left, []
-            for row, text, ended in self._write(drawn, "rewrite", attempt, last=False):
-                if text is None:
+            for row, written in self._write(drawn, "rewrite", attempt, last=False):
+                if written.text is None:
                     left.append(row)
                     continue
-                text, chosen = rewriting(text, ended, row.reading, control)
+                text, chosen = rewriting(written.text, written.ended, row.reading, control)
                 lost = row.reading.intent.lost(text, prose=prose) if control.keep_intent else ()
                 repaired = repair(text, lost, row.reading, control) if lost else None
                 if repaired:
@@ -251,8 +259,8 @@ class Session:
 
     def _write(
         self, rows: list[_Row], mode: str, attempt: int = 0, *, last: bool = True
-    ) -> list[tuple[_Row, str | None, bool]]:
-        """Each row with what the model writes for it, and whether the model ended the text.
+    ) -> list[tuple[_Row, Written]]:
+        """Each row with what the model writes for it.
 
         The text is None where another try may bring one; rows for which it writes nothing the last
         time are left as they are, with the reason.
@@ -275,7 +283,7 @@ class Session:
             if gone:
                 self._finish(row, row.reading.prompt, [], left=True)
             else:
-                found.append((row, written.text, written.ended))
+                found.append((row, written))
         return found
 
     def _finish(self, row: _Row, prompt: str, additions: list[str], *, left: bool = False) -> None:

@@ -37,6 +37,7 @@ class Written:
         notes: what was done to the text, or why there is none.
         record: what a receipt holds of it.
         again: whether another try may give a text, where there is none.
+        most: how many of its phrases are to be added, the first that can be; None for all.
     """
 
     text: str | None
@@ -44,6 +45,7 @@ class Written:
     notes: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
     again: bool = True
+    most: int | None = None
 
 
 class Writer(Protocol):

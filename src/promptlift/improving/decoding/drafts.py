@@ -8,6 +8,7 @@ import numpy as np
 
 from promptlift.improving.codec import Codec
 from promptlift.improving.decoding.loop import Generated
+from promptlift.improving.reward_head import Fluency
 from promptlift.improving.writing import Written
 from promptlift.prompts.clauses import plain_words, split_clauses
 from promptlift.prompts.intent import STOP, Text
@@ -26,17 +27,23 @@ def streams_of(stream: np.random.Generator, count: int) -> list[np.random.Genera
 
 
 def best_of(
-    drafts: Sequence[Generated], codec: Codec, forced: int, included: Sequence[str] = ()
+    drafts: Sequence[Generated],
+    codec: Codec,
+    fluency: Fluency,
+    forced: int = 0,
+    included: Sequence[str] = (),
 ) -> Written:
-    """As many phrases as the first draft has, those of all drafts with the highest rewards.
+    """The phrases of all drafts, the highest reward first; as many as the first draft has are
+    to be added.
 
     Args:
         drafts: of one source, with rewards.
         codec: the model's.
+        fluency: the model's.
         forced: tokens that every draft begins with; what they say comes first.
         included: words that were asked for; phrases with them are the best.
     """
-    found = [list(_phrases(draft, codec)) for draft in drafts]
+    found = [list(_phrases(draft, codec, fluency)) for draft in drafts]
     asked = [phrase for phrase, end, _ in found[0] if end <= forced]
     wishes = [plain_words(wish) for wish in included]
     best: dict[str, tuple[float, str]] = {}
@@ -45,7 +52,6 @@ def best_of(
             words = plain_words(phrase)
             reward = math.inf if any(wish in words for wish in wishes) else reward
             best[words] = max(best.get(words, (reward, phrase)), (reward, phrase))
-    count = max(1, len(found[0]) - len(asked))
     kept: list[str] = []
     said: set[str] = set()
     for reward, phrase in sorted(best.values(), key=lambda item: -item[0]):
@@ -53,7 +59,7 @@ def best_of(
         if not kept or (reward >= LEAST_REWARD and said.isdisjoint(about)):
             kept.append(phrase)
             said |= about
-    return Written(", ".join([*asked, *kept[:count]]))
+    return Written(", ".join([*asked, *kept]), most=max(len(found[0]), len(asked) + 1))
 
 
 def _about(phrase: str) -> Set[str]:
@@ -65,7 +71,7 @@ def _about(phrase: str) -> Set[str]:
     return stems if LIGHT.isdisjoint(plain_words(phrase).split()) else {*stems, "light"}
 
 
-def _phrases(draft: Generated, codec: Codec) -> Iterator[tuple[str, int, float]]:
+def _phrases(draft: Generated, codec: Codec, fluency: Fluency) -> Iterator[tuple[str, int, float]]:
     """The finished phrases of a draft, the place behind their last token, and their rewards."""
     known = set(split_clauses(codec.decode(draft.tokens)))
     start = 0
@@ -75,5 +81,6 @@ def _phrases(draft: Generated, codec: Codec) -> Iterator[tuple[str, int, float]]
         text = codec.decode(draft.tokens[start : end + 1])
         phrase = (text.rpartition(",")[0] if end in ends else text).strip()
         if phrase in known and end > start:
-            yield phrase, end, draft.rewards[end - 1]
+            reward = draft.rewards[end - 1] + fluency.of(draft.log_probabilities[start:end])
+            yield phrase, end, reward
         start = end + 1

@@ -21,13 +21,15 @@ class GivenUp(Exception):
 class Generated:
     """Tokens of one result, without start and end, and whether the model ended it itself.
 
-    `rewards` are those up to each token, without the last one of a result that was cut off; empty
-    where the model has no reward head.
+    `rewards` are those up to each token, without the last one of a result that was cut off, and
+    `log_probabilities` those of each token before all rules; both are empty where the model has no
+    reward head.
     """
 
     tokens: list[int]
     ended: bool
     rewards: list[float] = field(default_factory=list)
+    log_probabilities: list[float] = field(default_factory=list)
 
 
 def random_stream(seed: int, variant: int, source: str, attempt: int = 0) -> np.random.Generator:
@@ -84,6 +86,7 @@ def generate(
     rules = _Rules(config, history, eos, never, phrases)
     ended: set[int] = set()
     rewards: list[list[float]] = [[] for _ in streams]
+    likely: list[list[float]] = [[] for _ in streams]
     # Position in the engine's batch -> row. Rows that ended stay in it until enough have.
     rows = np.arange(len(streams))
     for step in range(config.max_new_tokens):
@@ -106,6 +109,10 @@ def generate(
             tokens = np.full(len(own), forced[step], dtype=np.int64)
         else:
             tokens = rules.next_tokens(logits, running, own, uniforms)
+        if logits.rewards is not None:
+            found = log_probabilities(logits.all()[running], tokens)
+            for row, value in zip(own, found.tolist(), strict=True):
+                likely[row].append(value)
         for row, token in zip(own.tolist(), tokens.tolist(), strict=True):
             history.append(row, token)
             if phrases is not None:
@@ -113,9 +120,18 @@ def generate(
             if token == eos:
                 ended.add(row)
     return [
-        Generated(tokens[1:-1] if row in ended else tokens[1:], row in ended, rewards[row])
+        Generated(
+            tokens[1:-1] if row in ended else tokens[1:], row in ended, rewards[row], likely[row]
+        )
         for row, tokens in enumerate(history.tokens)
     ]
+
+
+def log_probabilities(logits: FloatArray, tokens: IntArray) -> FloatArray:
+    """Of a token of each row, natural logarithms; no row depends on another."""
+    above = logits - logits.max(axis=1, keepdims=True)
+    total = np.log(np.exp(above).sum(axis=1))
+    return np.asarray(above[np.arange(len(tokens)), tokens] - total)
 
 
 @dataclass(frozen=True)

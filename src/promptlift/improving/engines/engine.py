@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from promptlift.improving.reward_head import Fluency
+
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
@@ -59,8 +61,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def has_rewards(self) -> bool:
-        """Whether steps have `rewards`."""
+    def fluency(self) -> Fluency | None:
+        """What belongs to the rewards of steps; None where they have none."""
         ...
 
     def start(self, input_ids: IntArray, attention_mask: IntArray) -> DecoderState:

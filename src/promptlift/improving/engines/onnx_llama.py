@@ -1,5 +1,6 @@
 """Llama in ONNX Runtime: the source at once, then a token at a time."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,15 @@ import onnxruntime
 from promptlift.errors import ConfigError
 from promptlift.improving.engines.engine import IntArray, StepLogits
 from promptlift.improving.engines.onnx_session import load_graph
+from promptlift.improving.reward_head import Fluency
 
 _POSITIONS = 4096  # of graphs that do not say it
 _OUTPUTS = {"logits": np.float32, "top_values": np.float32, "top_ids": np.int64}
 # An output of models that have learned it, and what it is made with.
 REWARD, REWARD_WEIGHT, REWARD_BIAS = "reward", "reward_weight", "reward_bias"
-# Among the graph's properties: tokens of a source and its result together, bits of a weight.
-POSITIONS, BITS = "positions", "bits"
+# Among the graph's properties: tokens of a source and its result together, bits of a weight, both
+# factors of `Fluency`.
+POSITIONS, BITS, FLUENCY = "positions", "bits", "fluency"
 ROOM = 64  # tokens that a cache gets at a time, beyond those it holds
 
 
@@ -42,10 +45,11 @@ class LlamaEngine:
             name: (int(outputs[name][1]),) for name in _OUTPUTS
         }
         self.vocab_size = self.sizes["logits"][0]
-        self.has_rewards = REWARD in outputs
-        if self.has_rewards:
-            self.sizes[REWARD] = ()
         found = self.session.get_modelmeta().custom_metadata_map
+        self.fluency: Fluency | None = None
+        if REWARD in outputs:
+            self.fluency = Fluency(*json.loads(found.get(FLUENCY, "[0, 0]")))
+            self.sizes[REWARD] = tuple(outputs[REWARD][1:])
         self.positions = int(found.get(POSITIONS, _POSITIONS))
         self.pairs_up = False
         self.pairs_up = found.get(BITS) == "4" and self._sums_one_row_otherwise()

@@ -29,7 +29,8 @@ class LlamaEngine:
     def __init__(self, model: Any, decoder_start: int) -> None:
         self.model, self.decoder_start = model, decoder_start
         self.vocab_size = int(model.config.vocab_size)
-        self.has_rewards = reward_head_of(model) is not None
+        head = reward_head_of(model)
+        self.fluency = head.fluency if head else None
 
     def start(self, input_ids: IntArray, attention_mask: IntArray) -> "LlamaState":
         """Read sources, see `Engine.start`."""

@@ -22,7 +22,7 @@ class T5Engine:
     """
 
     libraries: tuple[str, ...] = ("torch", "transformers")
-    has_rewards = False
+    fluency = None
 
     def __init__(self, model: Any) -> None:
         self.model = model
