@@ -1,7 +1,7 @@
 """The decoding loop: one for all engines, with a random stream for each row."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -85,8 +85,7 @@ def generate(
     never = np.zeros(0, dtype=np.int64) if suppressed is None else suppressed
     rules = _Rules(config, history, eos, never, phrases)
     ended: set[int] = set()
-    rewards: list[list[float]] = [[] for _ in streams]
-    likely: list[list[float]] = [[] for _ in streams]
+    traces = [_Trace() for _ in streams]
     # Position in the engine's batch -> row. Rows that ended stay in it until enough have.
     rows = np.arange(len(streams))
     for step in range(config.max_new_tokens):
@@ -101,18 +100,12 @@ def generate(
             rows, running = rows[running], np.arange(len(running))
         logits = state.step(np.array([history.tokens[row][-1] for row in rows], dtype=np.int64))
         own = rows[running]
-        if logits.rewards is not None and step:  # the first is of no token yet
-            for row, reward in zip(own, logits.rewards[running].tolist(), strict=True):
-                rewards[row].append(reward)
         uniforms = np.array([streams[row].random() for row in own])
         if forced and step < len(forced):
             tokens = np.full(len(own), forced[step], dtype=np.int64)
         else:
             tokens = rules.next_tokens(logits, running, own, uniforms)
-        if logits.rewards is not None:
-            found = log_probabilities(logits.all()[running], tokens)
-            for row, value in zip(own, found.tolist(), strict=True):
-                likely[row].append(value)
+        _trace(logits, running, [traces[row] for row in own], tokens)
         for row, token in zip(own.tolist(), tokens.tolist(), strict=True):
             history.append(row, token)
             if phrases is not None:
@@ -121,10 +114,34 @@ def generate(
                 ended.add(row)
     return [
         Generated(
-            tokens[1:-1] if row in ended else tokens[1:], row in ended, rewards[row], likely[row]
+            tokens[1:-1] if row in ended else tokens[1:],
+            row in ended,
+            trace.rewards[1:],  # the first is of no token yet
+            trace.log_probabilities,
         )
-        for row, tokens in enumerate(history.tokens)
+        for row, (tokens, trace) in enumerate(zip(history.tokens, traces, strict=True))
     ]
+
+
+@dataclass(frozen=True)
+class _Trace:
+    """What a model with a reward head says of a row, step by step."""
+
+    rewards: list[float] = field(default_factory=list)
+    log_probabilities: list[float] = field(default_factory=list)
+
+
+def _trace(
+    logits: StepLogits, places: IntArray, traces: Sequence[_Trace], tokens: IntArray
+) -> None:
+    """Note the rewards up to this step, and how likely the tokens are that were chosen in it."""
+    if logits.rewards is None:
+        return
+    found = log_probabilities(logits.all()[places], tokens)
+    rewards = logits.rewards[places].tolist()
+    for trace, reward, value in zip(traces, rewards, found.tolist(), strict=True):
+        trace.rewards.append(reward)
+        trace.log_probabilities.append(value)
 
 
 def log_probabilities(logits: FloatArray, tokens: IntArray) -> FloatArray:
