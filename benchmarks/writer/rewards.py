@@ -1,15 +1,16 @@
 """Learn a reward head: how well a phrase belongs to its prompt, by what readers said.
 
-    python -m benchmarks.writer.rewards --exported FOLDER --prompts FILE ...
+    python -m benchmarks.writer.rewards --exported FOLDER --prompts FILE ... [--model MODEL]
 
 `phrases.tsv.gz` has a letter for each of 49,245 phrases that an earlier writer added, g good, n
 neutral, b bad, by a hash of the prompt; the prompts are looked for in the files (one a line, or
-TABLE:COLUMN). The exported model reads each phrase behind its prompt; half of the phrases follow
+TABLE:COLUMN). The exported model reads each phrase after its prompt; half of the phrases follow
 another phrase, as they do in results. A ridge regression learns from the hidden state of a phrase's
 last token and from the log-probabilities of its tokens what the letter is worth, less a little for
-endings that many phrases have: "soft glow" suits almost any picture. The head is written into the
-graph, which has one already: of zeros before the first, `RewardHead(18, zeros, 0).write(MODEL)`
-before the export. Figures are those of five folds of prompts.
+endings that many phrases have: "soft glow" suits almost any picture. The head takes the
+place of the one in the graph; for the first, export with one of zeros,
+`RewardHead(18, zeros, 0).write(MODEL)`. It is also written beside MODEL, the folder that was
+exported, so that another export keeps it. Figures are those of five folds of prompts.
 """
 
 import argparse
@@ -47,6 +48,7 @@ from promptlift.improving.engines.onnx_llama import (
 from promptlift.improving.loading import load_model
 from promptlift.improving.manifest import Manifest
 from promptlift.improving.model import LoadedModel
+from promptlift.improving.reward_head import Fluency, RewardHead
 from promptlift.prompts.clauses import plain_words
 
 PHRASES = Path(__file__).parent / "phrases.tsv.gz"
@@ -193,13 +195,25 @@ def put_into(folder: Path, factors: FloatArray) -> None:
     replace(manifest, files=files).write(folder)
 
 
+def put_beside(model: Path, factors: FloatArray) -> None:
+    """Replace the head of a trained folder by what `learned` gives."""
+    head = RewardHead.read(model)
+    assert head is not None
+    *weight, mean, least, bias = factors
+    new = np.array(weight, dtype=np.float32)
+    RewardHead(head.layer, new, float(bias), Fluency(mean, least)).write(model)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--exported", type=Path, required=True)
     parser.add_argument("--prompts", nargs="+", required=True)
+    parser.add_argument("--model", type=Path)
     parser.add_argument("--limit", type=int, help="prompts to learn from")
     parser.add_argument("--threads", type=int)
     args = parser.parse_args()
+    if args.model and Manifest.read(args.exported).precision == "int8":
+        parser.error("int8 turns the hidden state: learn from an export in int4 or fp32")
     known, generator = judged(args.prompts), random.Random(0)
     loaded = load_model(str(args.exported))
     assert isinstance(loaded, LoadedModel)
@@ -219,7 +233,10 @@ def main() -> None:
     found, worth = np.concatenate(values), worth_of(letters, phrases)
     for name, value in figures(found, worth, np.array(letters), np.array(prompts)).items():
         print(f"{name:>26} {value:.3f}")
-    put_into(args.exported, learned(found, worth))
+    factors = learned(found, worth)
+    put_into(args.exported, factors)
+    if args.model:
+        put_beside(args.model, factors)
 
 
 if __name__ == "__main__":

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from promptlift.errors import ConfigError, ModelError
 from promptlift.export.export import export_model
 from promptlift.improving.codec import Codec
-from promptlift.improving.config import resolve_options
+from promptlift.improving.config import DecodingConfig, resolve_options
 from promptlift.improving.decoding.drafts import best_of, streams_of
-from promptlift.improving.decoding.loop import Generated, random_stream
+from promptlift.improving.decoding.loop import Generated, generate, random_stream
 from promptlift.improving.engines.onnx import onnx_engine
 from promptlift.improving.engines.torch import load_torch
 from promptlift.improving.improver import Improver
 from promptlift.improving.manifest import Manifest, ModelCard
 from promptlift.improving.reward_head import REWARD_FILE, Fluency, RewardHead
-from tests.conftest import HEADS
+from tests.conftest import HEADS, NEEDS_BUNDLED
 
 LAYER = 1
 
@@ -129,7 +129,8 @@ def codec(llama_folder: Path) -> Codec:
 def draft(codec: Codec, text: str, rewards: dict[str, float], *, ended: bool = True) -> Generated:
     """A text whose phrases have these rewards at their last token, and high ones elsewhere.
 
-    The first phrase is unlikely, the others are not.
+    The tokens of a phrase are all unlikely, or, in every second one, the first alone, and more so;
+    commas are the most unlikely.
     """
     tokens, found, likely = [], list[float](), list[float]()
     for place, (phrase, reward) in enumerate(rewards.items()):
@@ -137,7 +138,9 @@ def draft(codec: Codec, text: str, rewards: dict[str, float], *, ended: bool = T
         [own] = codec.encode_targets([f", {phrase}" if place else phrase])
         tokens += own[:-1]
         found += [9.0] * (len(own) - 2) + [reward]
-        likely += [-1.0 if place else -4.0] * (len(own) - 1)
+        comma = [-50.0] if place else []
+        size = len(own) - 1 - len(comma)
+        likely += comma + ([-4.0] + [0.0] * (size - 1) if place % 2 else [-2.0] * size)
     assert codec.decode(tokens) == text
     return Generated(tokens, ended, found if ended else found[:-1], likely)
 
@@ -160,9 +163,47 @@ def test_the_best_phrases_of_all_drafts_are_kept(codec: Codec) -> None:
 
 def test_likely_phrases_come_before_unlikely_ones(codec: Codec) -> None:
     both = draft(codec, "soft light, misty morning", {"soft light": 0.4, "misty morning": 0.3})
-    assert best_of([both], codec, Fluency()).text == "soft light, misty morning"
-    assert best_of([both], codec, Fluency(mean=0.1)).text == "misty morning, soft light"
-    assert best_of([both], codec, Fluency(least=0.1)).text == "misty morning, soft light"
+    assert len(codec.encode_targets([", misty morning"])[0]) > 4  # a comma, two and more, the end
+    for fluency, first in (
+        (Fluency(), "soft light"),
+        (Fluency(mean=1), "misty morning"),  # -2 and less than that
+        (Fluency(least=1), "soft light"),  # -2 and -4
+    ):
+        text = best_of([both], codec, fluency).text
+        assert text is not None and text.startswith(first)
+
+
+def test_probabilities_are_those_of_the_model_without_rules(judging: Path) -> None:
+    loaded = load_torch(str(judging))
+    special = loaded.codec.special
+    input_ids, mask = loaded.codec.pad(loaded.codec.encode(HEADS[:3]))
+    found = generate(
+        loaded.engine,
+        input_ids,
+        mask,
+        DecodingConfig(temperature=1.7, repetition_penalty=1.5, top_k=5, max_new_tokens=9),
+        [random_stream(3, 0, head) for head in HEADS[:3]],
+        decoder_start=special.decoder_start,
+        eos=special.eos,
+        suppressed=np.arange(20, 60),
+    )
+    for row, one in enumerate(found):
+        source = input_ids[row : row + 1, : mask[row].sum()]
+        expected = loaded.engine.token_log_probabilities(source, one.tokens)
+        assert one.log_probabilities[: len(one.tokens)] == pytest.approx(expected, abs=1e-4)
+
+
+@NEEDS_BUNDLED
+def test_as_many_are_added_as_the_first_draft_has() -> None:
+    improver = Improver.load("writer", threads=1)
+    options: dict[str, Any] = {"temperature": 0.8, "seed": 0, "max_new_tokens": 16}
+    unchecked: dict[str, Any] = {"guards": False, "coherent": False, "keep_intent": False}
+    for [one], [several] in zip(
+        improver.improve(HEADS, **options, **unchecked, best_of=1),
+        improver.improve(HEADS, **options, best_of=8),
+        strict=True,
+    ):
+        assert 1 <= len(several.additions) <= max(1, len(one.additions))
 
 
 def test_what_was_forced_comes_first_and_what_is_unfinished_not_at_all(codec: Codec) -> None:

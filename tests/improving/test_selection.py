@@ -108,8 +108,8 @@ def test_no_addition_says_another_again_or_excludes_it(
 
 
 def test_what_was_asked_for_stays_beside_what_says_the_same() -> None:
-    chosen = select(["4k", "8k"], read("a cat"), ControlConfig(include=("8k",)))
-    assert chosen.kept == ["4k", "8k"]
+    chosen = select(["4k", "8k uhd"], read("a cat"), ControlConfig(include=("8k",)))
+    assert chosen.kept == ["4k", "8k uhd"]
 
 
 def test_a_rewriting_says_the_prompt_in_its_own_clauses() -> None:

@@ -105,9 +105,10 @@ def test_what_the_prompt_says(prompt: str, phrase: str, again: bool) -> None:
         ("two balls", "three balls", "another number of ball"),
         ("minimalist", "intricate", "another manner"),
         ("on a sunny beach", "dimly lit", "another light"),
-        ("in a cozy living room", "rolling hills", "another place"),
-        ("desert dunes", "ocean waves", "another place"),
-        ("on a misty forest floor", "on a sunlit porch", "another place"),
+        ("in a cozy living room", "green meadow", "another place"),
+        ("under the midday sun", "on a cloudy day", "another weather"),
+        ("in a sunlit park", "on a sandy beach", "another place"),
+        ("on a wooden table", "on a velvet sofa", "another place"),
         ("mist", "in a realistic style as a surrealist style", "contradicts itself"),
     ],
 )
@@ -122,14 +123,37 @@ def test_what_excludes_another(said: str, phrase: str, reason: str) -> None:
     ("said", "phrase"),
     [
         ("in a sunlit park", "on a sunny day"),
+        ("on a wooden table", "in a cozy kitchen"),
         ("on a wooden table", "in the distance"),
         ("in a cozy room", "shallow depth of field"),
-        ("in a garden", "in the soft morning light"),
+        ("in the style of Monet", "on a windowsill"),
+        ("in a white dress", "on a sandy beach at sunrise"),
+        ("on a calm lake", "at the edge of a forest"),
+        ("in a lush forest", "on a moss-covered branch"),
+        ("on a hill", "under a dramatic sunset"),
+        ("on a tennis court", "in an athletic stance"),
+        ("on a beach", "in the fog"),
     ],
 )
-def test_times_and_distances_are_no_places(said: str, phrase: str) -> None:
+def test_what_is_no_second_place(said: str, phrase: str) -> None:
     assert opposition(phrase, [said], Text("a cat")) is None
     assert opposition(said, [phrase], Text("a cat")) is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "phrase"),
+    [
+        ("a beach", "sand dunes"),
+        ("a cat on a windowsill", "distant hills"),
+        ("a hotel room with a view", "mountain view"),
+        ("a beach house", "cozy living room"),
+        ("a desert fox", "on a snowy hill"),
+        ("a cabin in a forest", "stone fireplace"),
+    ],
+)
+def test_places_within_another_or_seen_from_it(prompt: str, phrase: str) -> None:
+    assert opposition(phrase, [], Text(prompt)) is None
+    assert repetition(phrase, [], prompt) is None
 
 
 def test_what_the_prompt_has_of_both_excludes_nothing() -> None:

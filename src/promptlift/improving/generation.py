@@ -49,11 +49,12 @@ class Generator:
                 f"best_of is {decoding.best_of}, and {card.name} has no reward head, so it cannot "
                 "tell which draft is best. Leave best_of at 1."
             )
-        # Greedy drafts would all be the same.
-        self._drafts = decoding.best_of if decoding.do_sample else 1
+        self.form, special = control.form, codec.special
+        # Greedy drafts would all be the same, and sentences hang together.
+        several = decoding.do_sample and self.form == "tags"
+        self._drafts = decoding.best_of if several else 1
         hot = decoding.draft_temperature or decoding.temperature
         self._drafting = replace(decoding, temperature=hot)
-        self.form, special = control.form, codec.special
         # A model without padding or unknown pieces has its end token in their place.
         never = {special.pad, special.unk, special.decoder_start} - {special.eos}
         self._suppressed = np.array(sorted(never) if control.guards else [], dtype=np.int64)
@@ -81,7 +82,7 @@ class Generator:
         encoded = codec.encode(texts)
         forced = (self.constraints.forced if mode == "extend" else None) or []
         # Phrases can be taken from one draft into another; what a rewriting says hangs together.
-        drafts = self._drafts if (mode, self.form) == ("extend", "tags") else 1
+        drafts = self._drafts if mode == "extend" else 1
         results: dict[int, Written] = {}
         for batch in batches(encoded, max(1, self.batch_size // drafts)):
             # Each prompt is encoded once, however many of its variants are in the batch.

@@ -16,7 +16,7 @@ REWARD_FILE = "reward_head.npz"
 
 @dataclass(frozen=True)
 class Fluency:
-    """How much it counts in the reward of a phrase how likely its tokens are.
+    """How much the probability of a phrase's tokens counts in its reward.
 
     Attributes:
         mean: factor of the mean of their natural-log probabilities, as the model has them without
@@ -62,7 +62,7 @@ class RewardHead:
         try:
             with np.load(path) as found:
                 weight = np.asarray(found["weight"], dtype=np.float32)
-                fluency = Fluency(*map(float, found["fluency"]))
+                fluency = Fluency(*map(float, found.get("fluency", ())))
                 return cls(int(found["layer"]), weight, float(found["bias"]), fluency)
         except (OSError, ValueError, TypeError, KeyError, EOFError) as error:
             raise ModelError(f"{path} is no reward head: {error}. Learn it again.") from error

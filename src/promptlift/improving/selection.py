@@ -83,7 +83,8 @@ def select(
                     reading.intent.text, phrase, ", ".join(result.kept), prose=prose
                 )
             # Sentences may speak of a thing again.
-            if reason is None and control.coherent and not prose and words not in included:
+            wished = any(wish in words for wish in included)
+            if reason is None and control.coherent and not (prose or wished):
                 reason = _incoherent(phrase, result.kept, reading, said)
         if reason is None:
             before += words

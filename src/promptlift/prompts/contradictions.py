@@ -26,7 +26,10 @@ _EXCLUSIVE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("time of day", ("sunset dusk", "sunrise dawn")),
     ("time of day", ("night midnight moonlit nighttime", "sunset sunrise")),
     ("season", ("winter", "summer", "autumn fall", "spring")),
-    ("weather", ("sunny sunshine cloudless", "rain rainy raining storm stormy overcast cloudy blizzard")),
+    (
+        "weather",
+        ("sunny sunshine cloudless", "rain rainy raining storm stormy overcast cloudy blizzard"),
+    ),
     (
         "colours",
         (

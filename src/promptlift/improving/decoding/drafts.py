@@ -33,8 +33,9 @@ def best_of(
     forced: int = 0,
     included: Sequence[str] = (),
 ) -> Written:
-    """The phrases of all drafts, the highest reward first; as many as the first draft has are
-    to be added.
+    """The phrases of all drafts, the highest reward first.
+
+    `most` of the result is the number of phrases in the first draft.
 
     Args:
         drafts: of one source, with rewards.
