@@ -155,8 +155,11 @@ def count_features(database: Path) -> int:
     """Number of features kept so far."""
     if not database.is_file():
         return 0
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=60)) as connection:
+    # To write too: only so can SQLite undo what a killed process had half written.
+    with closing(sqlite3.connect(f"file:{database}?mode=rw", uri=True, timeout=60)) as connection:
         try:
             return int(connection.execute("SELECT count(*) FROM features").fetchone()[0])
-        except sqlite3.OperationalError:  # not yet made
-            return 0
+        except sqlite3.OperationalError as error:
+            if "no such table" in str(error):  # not yet made
+                return 0
+            raise
