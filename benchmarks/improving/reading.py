@@ -11,7 +11,8 @@ system is a file of improvements (`promptlift improve --input ... -o`, or rows `
 or NAME=, WORDS for the same words after each. Sheets have columns number, wanted, A and B: which
 system stands at which side is drawn for each row, and only the key knows. A reader adds the
 column `better`: A, B or = for neither. The question: which of the two would draw the picture that
-this person wanted, better? `reader.md` is what readers are told; other words give other shares.
+this person wanted, better? `reader.md` holds their
+instructions; different instructions give different shares.
 
 Counted are wins of the first system among the decided, by the majority of readers and by reader,
 with Wilson 95% intervals, and the readers' agreement (Krippendorff's alpha over A, B and =).
