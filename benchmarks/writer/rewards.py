@@ -37,7 +37,7 @@ from benchmarks.improving.expand import prompts_of
 from benchmarks.writer.judged import WORTH, ridge
 from promptlift.files import atomic_path, sha256_of_file
 from promptlift.improving.codec import Codec
-from promptlift.improving.decoding.loop import log_probabilities
+from promptlift.improving.decoding.loop import token_log_probabilities
 from promptlift.improving.engines.onnx_llama import (
     FLUENCY,
     REWARD,
@@ -121,7 +121,7 @@ def read(
     for column in [*padded.T, fed]:  # the last step is for the states of the longest
         step = state.step(fed)
         states.append(np.asarray(step.rewards))
-        likely.append(log_probabilities(step.all(), column))
+        likely.append(token_log_probabilities(step.all(), column))
         fed = column
     found = []
     for row, (start, tokens) in enumerate(zip(starts, rows, strict=True)):

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from promptlift.errors import InputError
 from promptlift.improving.codec import batches
+from promptlift.improving.decoding import loop
 from promptlift.improving.engines.engine import Engine, IntArray
 from promptlift.improving.model import LoadedModel
 
@@ -66,8 +67,6 @@ def token_log_probabilities(
     for step in range(padded.shape[1]):
         logits = state.step(tokens).all().astype(np.float64)
         tokens = padded[:, step]
-        top = logits.max(axis=1)
-        normalizer = top + np.log(np.exp(logits - top[:, None]).sum(axis=1))
-        chosen = logits[np.arange(len(tokens)), tokens] - normalizer
+        chosen = loop.token_log_probabilities(logits, tokens)
         result[:, step] = np.where(step < lengths, chosen, 0.0)
     return result

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -137,15 +138,15 @@ def _trace(
     """Note the rewards up to this step, and how likely the tokens are that were chosen in it."""
     if logits.rewards is None:
         return
-    found = log_probabilities(logits.all()[places], tokens)
+    found = token_log_probabilities(logits.all()[places], tokens)
     rewards = logits.rewards[places].tolist()
     for trace, reward, value in zip(traces, rewards, found.tolist(), strict=True):
         trace.rewards.append(reward)
         trace.log_probabilities.append(value)
 
 
-def log_probabilities(logits: FloatArray, tokens: IntArray) -> FloatArray:
-    """Of a token of each row, natural logarithms; no row depends on another."""
+def token_log_probabilities(logits: npt.NDArray[Any], tokens: IntArray) -> npt.NDArray[Any]:
+    """Natural-log probability of a token of each row; no row depends on another."""
     above = logits - logits.max(axis=1, keepdims=True)
     total = np.log(np.exp(above).sum(axis=1))
     return np.asarray(above[np.arange(len(tokens)), tokens] - total)
