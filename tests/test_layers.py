@@ -15,7 +15,7 @@ SOURCE = Path(promptlift.__file__).parent
 FLOOR = {
     "errors", "records", "files", "tables", "runs", "devices", "png_text", "pictures",
     "picture_files", "picture_texts", "text_files", "delimited", "statistics", "progress",
-    "options", "schema", "threads"}  # fmt: skip
+    "options", "schema", "threads", "endpoint"}  # fmt: skip
 ROOMS = [
     "prompts", "llm", "pairs", "improving", "export", "training", "world", "illustrating",
     "scoring", "picking", "judging", "reporting", "experimenting",

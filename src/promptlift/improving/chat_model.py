@@ -11,6 +11,7 @@ from multiprocessing.pool import AsyncResult
 from pathlib import Path
 from typing import Any
 
+from promptlift.endpoint import NoAnswer
 from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.improving.constraints import asked_terms, wishes_of
@@ -22,7 +23,7 @@ from promptlift.llm.asking import Answer, Asker, Question
 from promptlift.llm.cache import Cache, Nothing, cache_path, key_of
 from promptlift.llm.cleaning import UNSPOKEN, cleaned
 from promptlift.llm.config import LLMConfig, api_key, base_of
-from promptlift.llm.endpoint import ChatEndpoint, NoAnswer
+from promptlift.llm.endpoint import ChatEndpoint
 from promptlift.records import FORMS, MODES
 
 # What measured best: see docs/lab-log.md.

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from multiprocessing.pool import AsyncResult, ThreadPool
 from typing import Any, Protocol
 
+from promptlift.endpoint import NoAnswer
 from promptlift.errors import ModelError
-from promptlift.llm.endpoint import ChatEndpoint, Completion, NoAnswer
+from promptlift.llm.endpoint import ChatEndpoint, Completion
 
 _MAX_FAILURES = 10  # questions in succession, after which the endpoint is taken to be down
 _LONGEST_BACKOFF_S, _LONGEST_WAIT_S = 60.0, 600.0

@@ -4,16 +4,12 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from promptlift.errors import ConfigError
+from promptlift.endpoint import key_for, wrong_url
 from promptlift.options import check, option
 
 URL_VARIABLE, KEY_VARIABLE = "PROMPTLIFT_LLM_URL", "PROMPTLIFT_LLM_API_KEY"
-_VENDOR = "https://api.openai.com/v1"
-_URL = re.compile(r"https?://(?:[\w.-]+|\[[\da-f:]+\])(?::\d{1,5})?(?:/[\w.~%/-]*)?", re.A)
-_KEY = re.compile(r"[!-~]+")
-_NOWHERE = ("", None, None)
+VENDOR = "https://api.openai.com/v1"
 _TIME = re.compile(r"-?\d+(?:\.\d+)?(?:ms|s|m|h)?", re.A)
 
 
@@ -53,18 +49,6 @@ class LLMConfig:
         )
 
 
-def wrong_url(url: str, name: str) -> str:
-    """Why an address cannot be used; empty where it can."""
-    if _URL.fullmatch(url):
-        return ""
-    return f"{name} is {url!r} and must be like https://host/v1, without user or query"
-
-
-def is_local(url: str) -> bool:
-    """Whether an address is of this computer."""
-    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
-
-
 def base_of(url: str) -> str:
     """The address that the paths of the API are appended to."""
     return url.rstrip("/").removesuffix("/chat/completions").rstrip("/")
@@ -80,24 +64,8 @@ def api_key(url: str, environment: Mapping[str, str] = os.environ) -> str | None
     Raises:
         ConfigError: it holds what no HTTP header may hold.
     """
-    found = None
-    for name, owner in (
+    owners = (
         (KEY_VARIABLE, environment.get(URL_VARIABLE) or url),
-        ("OPENAI_API_KEY", environment.get("OPENAI_BASE_URL") or _VENDOR),
-    ):
-        key = environment.get(name)
-        if found is None and key and _origin(owner) == _origin(url) != _NOWHERE:
-            if not _KEY.fullmatch(key):
-                raise ConfigError(f"{name} holds what no HTTP header may hold")
-            found = key
-    return found
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    """Scheme, host and port, with the port that the scheme implies."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return _NOWHERE
-    return parts.scheme, parts.hostname, port or {"http": 80, "https": 443}.get(parts.scheme)
+        ("OPENAI_API_KEY", environment.get("OPENAI_BASE_URL") or VENDOR),
+    )
+    return key_for(url, owners, environment)

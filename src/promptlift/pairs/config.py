@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-from promptlift.llm.config import wrong_url
+from promptlift.endpoint import wrong_url
 from promptlift.options import REQUIRED, check, option
 from promptlift.records import MODES
 
