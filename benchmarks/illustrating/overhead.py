@@ -59,14 +59,14 @@ def measure(illustrator: Illustrator, pictures: int, rounds: int, root: Path) ->
     for number in range(rounds + 1):
         order = list(ways) if number % 2 else list(ways)[::-1]
         for way in order:
-            folder = root / f"{illustrator.width}-{number}-{way}"
+            folder = root / f"{illustrator.diffusers.width}-{number}-{way}"
             folder.mkdir()
             forget(illustrator)
             started = time.process_time()
             ways[way](folder)
             if number:  # the first round warms up
                 found[way].append((time.process_time() - started) / pictures * 1000)
-    size = f"{illustrator.width}x{illustrator.height}"
+    size = f"{illustrator.diffusers.width}x{illustrator.diffusers.height}"
     for way, times in found.items():
         more = [a - b for a, b in zip(times, found["by hand"], strict=True)]
         print(
@@ -77,8 +77,8 @@ def measure(illustrator: Illustrator, pictures: int, rounds: int, root: Path) ->
 
 def by_hand(illustrator: Illustrator, prompts: list[str], folder: Path) -> None:
     """As one would write it without promptlift."""
-    base, refiner = illustrator.pipelines.base, illustrator.pipelines.refiner
-    size = {"width": illustrator.width, "height": illustrator.height}
+    base, refiner = illustrator.diffusers.pipelines.base, illustrator.diffusers.pipelines.refiner
+    size = {"width": illustrator.diffusers.width, "height": illustrator.diffusers.height}
     for seed, prompt in enumerate(prompts):
         generator = torch.Generator().manual_seed(seed)
         given: dict[str, Any] = {
@@ -110,8 +110,8 @@ def through_job(illustrator: Illustrator, prompts: list[str], folder: Path) -> N
 
 def forget(illustrator: Illustrator) -> None:
     """Encoded prompts of earlier rounds: each round encodes anew, as by hand."""
-    assert isinstance(illustrator._sampler, ClipSampler)
-    for encoder in illustrator._sampler.encoders:
+    assert isinstance(illustrator.diffusers._sampler, ClipSampler)
+    for encoder in illustrator.diffusers._sampler.encoders:
         encoder._encoded.cache_clear()
 
 

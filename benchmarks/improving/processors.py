@@ -109,8 +109,8 @@ def drawing(count: int) -> dict[str, Any]:
     two_threads = drawn(requests)
     torch.set_num_threads(1)
     base, size = (
-        illustrator.pipelines.base,
-        {"width": illustrator.width, "height": illustrator.height},
+        illustrator.diffusers.pipelines.base,
+        {"width": illustrator.diffusers.width, "height": illustrator.diffusers.height},
     )
     noise = torch.cat([noise_of(base, seed, size)[0] for seed in range(count)]).numpy()
     return {

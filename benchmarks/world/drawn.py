@@ -89,7 +89,7 @@ class Album:
                 offline=True,
             )
             for part in ("unet", "vae"):  # an eighth faster on a CPU; other rounding
-                model = getattr(self._illustrator.pipelines.base, part)
+                model = getattr(self._illustrator.diffusers.pipelines.base, part)
                 model.to(memory_format=torch.channels_last)
         requests = [Request(prompt=prompt, seed=seed) for prompt, seed in wanted]
         found, said = [], time.monotonic()

@@ -22,6 +22,7 @@ from diffusers import (
 
 from promptlift import ConfigError, Illustrator, Improvement, InputError, ModelError
 from promptlift.illustrating.config import IllustrationConfig
+from promptlift.illustrating.diffusion import DiffusersBackend
 from promptlift.illustrating.pipeline import _prepare
 from promptlift.illustrating.records import DrawnPicture, Request
 from promptlift.illustrating.sampling import noise_of
@@ -60,7 +61,7 @@ def pixels(picture: Any) -> Array:
 def again(illustrator: Illustrator, **options: Any) -> Illustrator:
     """The same pipelines with other options."""
     config = replace(illustrator.config, **options)
-    return Illustrator(illustrator.pipelines, config)
+    return Illustrator(DiffusersBackend(illustrator.diffusers.pipelines, config), config)
 
 
 @contextmanager
@@ -86,11 +87,11 @@ def test_base_and_refiner_make_the_whole_schedule(
 ) -> None:
     illustrator = again(both, num_inference_steps=steps, denoising_end=share, width=16, height=16)
     with (
-        watched(both.pipelines.base.unet) as (by_base, _),
-        watched(both.pipelines.refiner.unet) as (by_refiner, _),
+        watched(both.diffusers.pipelines.base.unet) as (by_base, _),
+        watched(both.diffusers.pipelines.refiner.unet) as (by_refiner, _),
     ):
         illustrator.draw("a cat")
-    scheduler = both.pipelines.base.scheduler
+    scheduler = both.diffusers.pipelines.base.scheduler
     scheduler.set_timesteps(steps)
     assert by_base + by_refiner == [int(step) for step in scheduler.timesteps]
     assert by_base and by_refiner
@@ -100,16 +101,18 @@ def test_base_and_refiner_make_the_whole_schedule(
 
 
 def test_the_refiner_shares_what_it_can(both: Illustrator) -> None:
-    base, refiner = both.pipelines.base, both.pipelines.refiner
+    base, refiner = both.diffusers.pipelines.base, both.diffusers.pipelines.refiner
     assert refiner.vae is base.vae and refiner.text_encoder_2 is base.text_encoder_2
     assert refiner.unet is not base.unet and refiner.config.requires_aesthetics_score
 
 
 @pytest.mark.parametrize("scheduler", [None, DPMSolverMultistepScheduler])
 def test_the_hand_over_is_exact(both: Illustrator, scheduler: Any) -> None:
-    first = StableDiffusionXLPipeline(**both.pipelines.base.components, add_watermarker=False)
+    first = StableDiffusionXLPipeline(
+        **both.diffusers.pipelines.base.components, add_watermarker=False
+    )
     second = StableDiffusionXLImg2ImgPipeline(
-        **both.pipelines.refiner.components,
+        **both.diffusers.pipelines.refiner.components,
         requires_aesthetics_score=True,
         force_zeros_for_empty_prompt=False,
         add_watermarker=False,
@@ -118,7 +121,12 @@ def test_the_hand_over_is_exact(both: Illustrator, scheduler: Any) -> None:
     if scheduler:
         for pipeline in (first, second):
             pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
-        ours = Illustrator(replace(both.pipelines, base=first, refiner=second), both.config)
+        ours = Illustrator(
+            DiffusersBackend(
+                replace(both.diffusers.pipelines, base=first, refiner=second), both.config
+            ),
+            both.config,
+        )
     words = {"prompt": "a cat", "prompt_2": "in armor", "negative_prompt": "blurry"}
     generator = torch.Generator().manual_seed(7)
     shared = {**words, "generator": generator, "num_inference_steps": 5}
@@ -142,7 +150,7 @@ def test_every_kind_draws_what_diffusers_draws(
 ) -> None:
     illustrator = Illustrator.load(request.getfixturevalue(folder), **options)
     for negative in (None, "", "blurry"):
-        expected = illustrator.pipelines.base(
+        expected = illustrator.diffusers.pipelines.base(
             "a cat",
             negative_prompt=negative,
             generator=torch.Generator().manual_seed(3),
@@ -208,7 +216,7 @@ def test_original_and_improved_share_their_noise(ancestral: Illustrator) -> None
         improvement("a cat", "a cat, oil on canvas", 1),
         improvement("a lighthouse", "a lighthouse, 4k"),
     ]
-    with watched(ancestral.pipelines.base.unet) as (steps, inputs):
+    with watched(ancestral.diffusers.pipelines.base.unet) as (steps, inputs):
         pairs = list(ancestral.pairs(given, seeds=[4, 5]))
     first = inputs[:: len(steps) // 10]  # of the ten pictures that six pairs need
     assert (len(pairs), len(first)) == (6, 10)
@@ -223,10 +231,14 @@ def test_original_and_improved_share_their_noise(ancestral: Illustrator) -> None
 
 def test_noise_is_the_same_in_every_precision(base: Illustrator, sdxl: Path) -> None:
     half = Illustrator.load(sdxl, num_inference_steps=1, dtype="bf16")
-    with watched(half.pipelines.base.unet) as (_, inputs):
+    with watched(half.diffusers.pipelines.base.unet) as (_, inputs):
         half.draw("a cat", seed=9)
-    noise, _ = noise_of(base.pipelines.base, 9, {"width": base.width, "height": base.height})
-    scheduler = half.pipelines.base.scheduler
+    noise, _ = noise_of(
+        base.diffusers.pipelines.base,
+        9,
+        {"width": base.diffusers.width, "height": base.diffusers.height},
+    )
+    scheduler = half.diffusers.pipelines.base.scheduler
     scheduler.set_timesteps(1)
     step = scheduler.timesteps[0]
     expected = scheduler.scale_model_input(noise.bfloat16() * scheduler.init_noise_sigma, step)
@@ -262,11 +274,14 @@ class LimitedMemory(StableDiffusionXLPipeline):  # type: ignore[misc]
 
 
 def limited(illustrator: Illustrator, most: int, said: list[str]) -> Illustrator:
-    pipeline = LimitedMemory(**illustrator.pipelines.base.components, add_watermarker=False)
+    pipeline = LimitedMemory(
+        **illustrator.diffusers.pipelines.base.components, add_watermarker=False
+    )
     pipeline.most, pipeline.batches = most, []
     pipeline.set_progress_bar_config(disable=True)
     config = replace(illustrator.config, batch_size=8)
-    return Illustrator(replace(illustrator.pipelines, base=pipeline), config, said.append)
+    pipelines = replace(illustrator.diffusers.pipelines, base=pipeline)
+    return Illustrator(DiffusersBackend(pipelines, config, said.append), config)
 
 
 def test_a_batch_is_halved_when_memory_runs_out(ancestral: Illustrator) -> None:
@@ -276,7 +291,7 @@ def test_a_batch_is_halved_when_memory_runs_out(ancestral: Illustrator) -> None:
     requests = [Request(prompt=f"a cat {seed}", seed=seed) for seed in range(7)]
     found = list(small.draw_all(requests))
     assert [picture.request.seed for picture in found] == list(range(7))
-    assert small.pipelines.base.batches == [2, 2, 2, 1]
+    assert small.diffusers.pipelines.base.batches == [2, 2, 2, 1]
     assert said == [f"out of memory; going on with {n} pictures at a time" for n in (4, 2)]
     for one, other in zip(found, ancestral.draw_all(requests), strict=True):
         assert np.abs(pixels(one) - pixels(other)).max() <= 1
@@ -300,7 +315,7 @@ def test_memory_that_runs_out_in_an_upcast_decode(
     error: RuntimeError, bf16: Illustrator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     half = again(bf16, batch_size=2)
-    vae = half.pipelines.base.vae
+    vae = half.diffusers.pipelines.base.vae
     asked = [Request(prompt="a cat"), Request(prompt="a dog")]
     expected = [pixels(picture) for picture in again(half, batch_size=1).draw_all(asked)]
     decode = vae.decode
@@ -313,14 +328,14 @@ def test_memory_that_runs_out_in_an_upcast_decode(
 
     monkeypatch.setattr(vae, "decode", limited_decode)
     found = [pixels(picture) for picture in half.draw_all(asked)]
-    assert half.batch_size == 1 and vae.dtype == torch.bfloat16
+    assert half.backend.batch_size == 1 and vae.dtype == torch.bfloat16
     assert np.array_equal(found, expected)
 
 
 def test_tiling(base: Illustrator, sdxl: Path) -> None:
     options: dict[str, Any] = {"vae_tiling": True, "batch_size": 2}
     saving = Illustrator.load(sdxl, num_inference_steps=3, **options)
-    vae = saving.pipelines.base.vae
+    vae = saving.diffusers.pipelines.base.vae
     assert vae.use_tiling and saving.settings()["vae_tiling"]
     found = list(saving.draw_all([Request(prompt="a cat"), Request(prompt="a dog")]))
     # 64x64 is one tile.
@@ -423,13 +438,13 @@ def test_compiled_it_draws_the_same(
 
 def test_any_other_pipeline_draws_in_its_own_way(sd15: Path, tmp_path: Path) -> None:
     torch.manual_seed(5)
-    parts = Illustrator.load(sd15).pipelines.base.components
+    parts = Illustrator.load(sd15).diffusers.pipelines.base.components
     parts["unet"] = UNet2DConditionModel.from_config(parts["unet"].config, time_cond_proj_dim=32)
     parts["scheduler"] = LCMScheduler.from_config(parts["scheduler"].config)
     LatentConsistencyModelPipeline(**parts, requires_safety_checker=False).save_pretrained(tmp_path)
     illustrator = Illustrator.load(tmp_path, num_inference_steps=2)
-    assert illustrator.guidance_scale == 8.5  # its own default
-    expected = illustrator.pipelines.base(
+    assert illustrator.diffusers.guidance_scale == 8.5  # its own default
+    expected = illustrator.diffusers.pipelines.base(
         "a (cat:1.2)", num_inference_steps=2, generator=torch.Generator().manual_seed(3)
     ).images[0]
     assert np.array_equal(pixels(illustrator.draw("a (cat:1.2)", seed=3)), pixels(expected))

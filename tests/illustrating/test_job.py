@@ -163,7 +163,7 @@ def test_other_settings_are_refused_and_more_seeds_are_not(
 def test_another_model_config_is_another_model(
     draw: Draw, tmp_path: Path, sd15: Path, copy_of: CopyOf
 ) -> None:
-    pipeline = Illustrator.load(sd15).pipelines.base
+    pipeline = Illustrator.load(sd15).diffusers.pipelines.base
     path = save_single_file(pipeline, tmp_path / "model.safetensors")
     folder = copy_of(sd15)
 

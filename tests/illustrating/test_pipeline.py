@@ -94,7 +94,7 @@ def test_files_that_hold_no_picture_model(tmp_path: Path) -> None:
 
 def test_a_single_file_draws_what_its_folder_draws(sd15: Path, tmp_path: Path) -> None:
     folder = Illustrator.load(sd15, num_inference_steps=2)
-    path = save_single_file(folder.pipelines.base, tmp_path / "model.safetensors")
+    path = save_single_file(folder.diffusers.pipelines.base, tmp_path / "model.safetensors")
     options: dict[str, Any] = {"num_inference_steps": 2, "offline": True}
     found = Illustrator.load(path, model_config=str(sd15), **options)
     expected = folder.draw("a cat", negative="blurry").image
@@ -109,7 +109,7 @@ def test_a_single_file_draws_what_its_folder_draws(sd15: Path, tmp_path: Path) -
 def test_configs_beside_a_single_file_are_part_of_the_model(
     sd15: Path, copy_of: CopyOf, tmp_path: Path
 ) -> None:
-    pipeline = Illustrator.load(sd15).pipelines.base
+    pipeline = Illustrator.load(sd15).diffusers.pipelines.base
     path = save_single_file(pipeline, tmp_path / "model.safetensors")
     bare = tmp_path / "bare.safetensors"
     state = load_file(path)
@@ -160,7 +160,7 @@ def test_a_half_precision_variant_is_taken_where_it_is_alone(sdxl: Path, copy_of
         weights.unlink()
     assert variant_of(folder, None) == "fp16" and variant_of(sdxl, "fp16") is None
     found = Illustrator.load(folder, num_inference_steps=1)
-    assert found.pipelines.dtype == "float32"
+    assert found.diffusers.pipelines.dtype == "float32"
     assert found.draw("a cat").image.size == (64, 64)
 
 

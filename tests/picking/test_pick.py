@@ -290,7 +290,7 @@ def test_choices_are_pairs_that_a_t5_learns_from(
     picking: Picking, whole: Path, t5v11_folder: Path, tmp_path: Path
 ) -> None:
     own = picking.illustrator
-    picking.illustrator = Illustrator(own.pipelines, replace(own.config, seeds=1))
+    picking.illustrator = own.with_seeds(own.config.seed, 1)
     rewritten = tmp_path / "rewritten"
     given = PromptSource(prompts=[f"a {thing}" for thing in [*THINGS.split(), "house", "dragon"]])
     picking(rewritten, given, n=1, mode="rewrite", always=True)

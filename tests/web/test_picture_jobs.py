@@ -99,7 +99,7 @@ def test_a_job_is_cancelled_in_the_middle_of_a_picture(exported: Path, pipeline:
             return answer
 
         first = begin().headers["location"]
-        assert awaited(client, first, lambda job: job.step > 0)["progress"] > 0
+        assert awaited(client, first, lambda job: job.share > 0)["progress"] > 0
         second = begin().headers["location"]
         refused = begin()
         assert refused.status_code == 429
@@ -107,7 +107,7 @@ def test_a_job_is_cancelled_in_the_middle_of_a_picture(exported: Path, pipeline:
         began = time.monotonic()
         assert client.delete(first).status_code == 204
         assert client.get(first).status_code == 404
-        awaited(client, second, lambda job: job.step > 0)
+        awaited(client, second, lambda job: job.share > 0)
         assert time.monotonic() - began < 10
     # The server has stopped, though the second job had hundreds of steps to go.
 
@@ -115,7 +115,7 @@ def test_a_job_is_cancelled_in_the_middle_of_a_picture(exported: Path, pipeline:
 def test_a_waiting_job_that_is_deleted_gives_up_its_place(exported: Path, pipeline: Path) -> None:
     with client_of(exported, str(pipeline), few_steps=False, max_jobs=1) as client:
         first = client.post("/v1/illustrate", json={"prompts": "a cat"}).headers["location"]
-        awaited(client, first, lambda job: job.step > 0)
+        awaited(client, first, lambda job: job.share > 0)
         second = client.post("/v1/illustrate", json={"prompts": "a dog"})
         assert second.json()["status"] == "queued"
         assert client.post("/v1/illustrate", json={"prompts": "an owl"}).status_code == 429

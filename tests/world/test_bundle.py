@@ -82,7 +82,7 @@ def test_the_default_model_draws_what_is_asked() -> None:
 def test_the_refiner_finishes_what_the_base_begins() -> None:
     base, both = Illustrator.load(), Illustrator.load(refiner="pocket")
     alone, refined = (np.asarray(one.draw("red circle", seed=1).image) for one in (base, both))
-    assert both.pipelines.refiner is not None and base.pipelines.refiner is None
+    assert both.diffusers.pipelines.refiner is not None and base.diffusers.pipelines.refiner is None
     assert 0 < np.abs(alone.astype(float) - refined).mean() < 60
 
 

@@ -75,7 +75,6 @@ def illustrate(
         from promptlift.illustrating.illustrator import Illustrator
         from promptlift.illustrating.inputs import count_entries, sample_of
         from promptlift.illustrating.job import STAGE, IllustrationJob
-        from promptlift.illustrating.pipeline import load_pipelines
         from promptlift.illustrating.sources import ImprovingChoice, improvements_of
         from promptlift.runs import Run
         from promptlift.threads import torch_threads
@@ -96,7 +95,7 @@ def illustrate(
                     "Remove it to improve others"
                 )
             chosen = sample_of(there, sample, sample_seed)
-            illustrator = Illustrator(load_pipelines(config, say), config, say)
+            illustrator = Illustrator.of(config, say)
             job = IllustrationJob(opened, improvements, illustrator, chosen=chosen, report=say)
             _draw(job, as_json=as_json)
 

@@ -87,7 +87,6 @@ def pick(
         go_offline(illustration.offline)
 
         from promptlift.illustrating.illustrator import Illustrator
-        from promptlift.illustrating.pipeline import load_pipelines
         from promptlift.improving.batch import PromptSource
         from promptlift.improving.improver import Improver
         from promptlift.picking.pick import pick as pick_best
@@ -100,7 +99,7 @@ def pick(
             output,
             PromptSource(prompts=prompts or [], files=files, column=column, report=say),
             improver=improver,
-            illustrator=Illustrator(load_pipelines(illustration, say), illustration, say),
+            illustrator=Illustrator.of(illustration, say),
             config=config,
             scoring=scored,
             threads=threads,

@@ -137,13 +137,12 @@ class Chain:
     def draw(self) -> None:
         from promptlift.illustrating.illustrator import Illustrator
         from promptlift.illustrating.job import IllustrationJob
-        from promptlift.illustrating.pipeline import load_pipelines
         from promptlift.illustrating.sources import FILE
 
         config = self.config.illustrate
         run = Run.open(self.folder)
         with run.alone("drawn"):
-            illustrator = Illustrator(load_pipelines(config, self.say), config, self.say)
+            illustrator = Illustrator.of(config, self.say)
             job = IllustrationJob(run, self.folder / FILE, illustrator, report=self.say)
             for line in job.outcome(job.draw()):
                 self.say(line)

@@ -27,8 +27,8 @@ else:
 SHIPPED = ("pocket", "paper")
 # How things are done, not what comes out: a run may go on with others.
 _FREE = {
-    "illustrate": {"device", "batch_size", "offload", "vae_tiling", "compile",
-                   "offline"},
+    "illustrate": {"device", "batch_size", "offload", "vae_tiling", "compile", "offline",
+                   "url", "timeout_s", "attempts"},
     "pictures": {"device", "batch_size", "offline"},
     "texts": {"offline", "bertscore_batch_size"},
 }  # fmt: skip
@@ -65,7 +65,7 @@ class ExperimentConfig(Conditions):
         for section in ("pairs", "train", "encoder", "improve", "illustrate", "texts", "pictures"):
             free = _FREE.get(section, set())
             chosen = getattr(self, section)
-            values = chosen.settings() if section == "improve" else asdict(chosen)
+            values = chosen.settings() if hasattr(chosen, "settings") else asdict(chosen)
             for name, value in values.items():
                 if name not in free:
                     found[f"{section}.{name}"] = list(value) if isinstance(value, tuple) else value

@@ -79,7 +79,7 @@ class IllustrationJob:
         self.folder = run.folder / "pictures"
         self._chosen, self._report = chosen, report
         self.settings = illustrator.settings()
-        self.model = illustrator.describe_model(self.folder / "model_hashes.json")
+        self.model = illustrator.describe_model(self.folder / "model_hashes.json", report)
         self._inputs = {improvements.name: sha256_of_file(improvements)}
         run.check(STAGE, self._config(), self._inputs)
 
@@ -264,6 +264,6 @@ class IllustrationJob:
             "cut_in_last_part": cut,
             "seeds": list(self.illustrator.seeds),
             "prompts": "all" if self._chosen is None else len(self._chosen),
-            "batch_size": self.illustrator.batch_size,
-            "device": self.illustrator.pipelines.device,
+            "batch_size": self.illustrator.backend.batch_size,
+            "device": self.illustrator.backend.device,
         }

@@ -50,6 +50,19 @@ class DrawnPicture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A picture that a server would not draw, though it draws others.
+
+    Attributes:
+        request: what was asked for.
+        reason: what it said, in a line.
+    """
+
+    request: Request
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class DrawnPair:
     """The pictures of an improvement's two prompts, drawn from the same noise."""
 

@@ -81,7 +81,7 @@ def pick(
         PromptliftError: another process works in the folder.
     """
     config, scoring = config or PickConfig(), scoring or PictureScoringConfig()
-    scoring = replace(scoring, clip=scoring.clip_for(illustrator.pipelines.origins[0].name))
+    scoring = replace(scoring, clip=scoring.clip_for(illustrator.backend.name))
     check_metrics([config.metric], "clip")
     # Report wrong options at once.
     session = improver.session(preset=config.preset, **config.improving)
@@ -233,13 +233,7 @@ class _Picking:
         if known.exists():  # gigabytes need not be read again
             write_text(inner.folder / "pictures" / known.name, known.read_text("utf-8"))
         own = self.illustrator.config
-        config = replace(
-            own,
-            seed=own.seed + own.seeds,
-            seeds=self.config.confirm_seeds,
-            batch_size=self.illustrator.batch_size,
-        )
-        fresh = Illustrator(self.illustrator.pipelines, config, self.report)
+        fresh = self.illustrator.with_seeds(own.seed + own.seeds, self.config.confirm_seeds)
         IllustrationJob(inner, path, fresh, report=self.report).draw()
 
     def _chosen(self) -> Iterator[dict[str, Any]]:

@@ -75,7 +75,7 @@ class Job:
         receipts: the receipt of each prompt, None where it was not improved.
         id: cannot be guessed.
         cancelled: whether the thread is to leave the job.
-        step: denoising steps of the picture in hand.
+        share: of the picture in hand that is drawn, from 0 to 1.
         error: why it failed.
         pngs: the files of `pictures`.
     """
@@ -87,7 +87,7 @@ class Job:
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     status: _Status = "queued"
     cancelled: bool = False
-    step: int = 0
+    share: float = 0.0
     error: str | None = None
     pictures: list[PictureOfJob] = field(default_factory=list)
     pngs: list[bytes] = field(default_factory=list)
@@ -185,7 +185,7 @@ class PictureJobs:
     def state(self, job: Job) -> JobState:
         """The progress of a job; its pictures by address."""
         done, running = list(job.pictures), job.status == "running"
-        inside = min(job.step / self._config.num_inference_steps, 1.0) if running else 0.0
+        inside = job.share if running else 0.0
         return JobState(
             id=job.id,
             status=job.status,
@@ -230,11 +230,11 @@ class PictureJobs:
     def _draw(self, job: Job) -> None:
         illustrator, origin = self._loaded
 
-        def step() -> None:
-            job.step += 1
+        def progress(share: float) -> None:
+            job.share = share
             job.go_on()
 
-        illustrator.on_step = step
+        illustrator.watch(progress)
         # By seed, then by prompt: pictures that are to be compared come one after the other.
         for seed in job.seeds:
             for prompt, receipt in zip(job.prompts, job.receipts, strict=True):
@@ -242,7 +242,7 @@ class PictureJobs:
                 picture = illustrator.draw(prompt, seed=seed, negative=job.negative)
                 job.pngs.append(_png(len(job.pngs), picture, receipt, illustrator, origin))
                 job.pictures.append(_about(picture, f"{job.address}/pictures/{len(job.pictures)}"))
-                job.step = 0
+                job.share = 0.0
 
     @cached_property
     def _loaded(self) -> "tuple[Illustrator, list[dict[str, str]]]":
