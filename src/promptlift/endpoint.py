@@ -10,6 +10,7 @@ import re
 import socket
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from copy import copy
@@ -71,6 +72,7 @@ class Endpoint:
         timeout_s: seconds after which a request has failed.
         doing: what it is asked for, as an error begins with it.
         extra: of promptlift, which brings what asks.
+        basic: whether a key `USER:PASSWORD` is sent as these.
         most_bytes: of a response; what is longer is cut off.
 
     Raises:
@@ -86,6 +88,7 @@ class Endpoint:
         *,
         doing: str,
         extra: str,
+        basic: bool = False,
         most_bytes: int = _MAX_RESPONSE_BYTES,
     ) -> None:
         try:
@@ -93,6 +96,7 @@ class Endpoint:
         except ImportError as error:
             raise MissingExtraError(doing, extra) from error
         self.base, self._key, self._timeout_s, self._most = base, key, timeout_s, most_bytes
+        self._basic = basic and ":" in (key or "")
         # No connection outlives its request: threads that nobody waits for could not close it.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
         headers = {"Content-Type": "application/json", "User-Agent": f"promptlift/{__version__}"}
@@ -108,7 +112,11 @@ class Endpoint:
     @property
     def credentials(self) -> dict[str, str]:
         """The header that carries the key; none where there is none."""
-        return {} if self._key is None else {"Authorization": f"Bearer {self._key}"}
+        if self._key is None:
+            return {}
+        if self._basic:
+            return {"Authorization": f"Basic {b64encode(self._key.encode()).decode()}"}
+        return {"Authorization": f"Bearer {self._key}"}
 
     def at(self, base: str) -> "Endpoint":
         """The same server under another of its addresses."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from promptlift.cli.door import go_offline, guarded, say
+from promptlift.cli.door import FAILED, go_offline, guarded, say
 from promptlift.cli.parameters import TorchThreads, arg, opt
 from promptlift.errors import ConfigError, InputError
 from promptlift.illustrating.config import IllustrationConfig
@@ -60,6 +60,8 @@ def illustrate(
       promptlift illustrate --prompts prompts.txt --output runs/mine --model sdxl-turbo
 
       promptlift illustrate --prompts improved.jsonl -o runs/sd15 --model sd15 --seeds 4
+
+      promptlift illustrate --prompts p.txt -o runs/mine --backend comfyui --workflow portrait.json
     """
     with guarded("interrupted; the same command goes on with the pictures that are missing"):
         config = IllustrationConfig.resolve(**drawing)
@@ -112,3 +114,5 @@ def _draw(job: "IllustrationJob", *, as_json: bool) -> None:
             show(item.total - item.missing + drawn, item.total)
     for line in job.outcome(drawn):
         say(line)
+    if job.refused:
+        raise typer.Exit(FAILED)

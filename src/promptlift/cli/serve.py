@@ -11,6 +11,7 @@ import typer
 from promptlift.cli.door import go_offline, guarded, say
 from promptlift.cli.parameters import ModelName, Port, Threads, opt
 from promptlift.errors import ConfigError, InputError, MissingExtraError
+from promptlift.illustrating.config import SERVERS, IllustrationConfig
 from promptlift.llm.config import LLMConfig
 from promptlift.options import takes
 from promptlift.web.config import DEFAULT_IMAGE_MODEL, LOOPBACK, ServeConfig
@@ -18,28 +19,35 @@ from promptlift.web.config import DEFAULT_IMAGE_MODEL, LOOPBACK, ServeConfig
 _STOP_S = 5  # beyond the time that a request of the API may take
 
 # Of the studio too.
+DRAWING = ("backend", "url", "workflow", "place", "sampler")
 TokenFile = Annotated[
     Path | None, opt("File with the token that callers must send; or set PROMPTLIFT_TOKEN.")
 ]
 ImageModel = Annotated[
-    str, typer.Option(help="Preset, folder, file or Hub name that draws; none for no pictures.")
+    str | None,
+    opt(
+        "Preset, folder, file or Hub name that draws, or a model of the server [pocket, or the "
+        "server's own]; none for no pictures."
+    ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never reach for the network.")]
 
 
 @takes(ServeConfig, "settings", without=["token"])
 @takes(LLMConfig, "llm")
+@takes(IllustrationConfig, "drawing", only=DRAWING)
 def serve(
     port: Port = 8017,
     token_file: TokenFile = None,
     model: ModelName = None,
     threads: Threads = None,
-    image_model: ImageModel = DEFAULT_IMAGE_MODEL,
+    image_model: ImageModel = None,
     image_steps: Annotated[int | None, opt("Denoising steps of a picture [the model's].")] = None,
     image_size: Annotated[int | None, opt("Pixels of a picture's side [the model's].")] = None,
     offline: Offline = False,
     settings: Any = None,
     llm: Any = None,
+    drawing: Any = None,
 ) -> None:
     """Serve the API: improved prompts and pictures over HTTP, described at /docs.
 
@@ -52,9 +60,11 @@ def serve(
       PROMPTLIFT_TOKEN=$(cat token) promptlift serve --host 0.0.0.0 --allow-host prompts.example
 
       promptlift serve --image-model sd-turbo --offline
+
+      promptlift serve --backend comfyui --workflow portrait.json
     """
     with guarded("stopped"):
-        drawing = {
+        drawing |= {
             "num_inference_steps": image_steps, "width": image_size, "height": image_size,
             "offline": offline,
         }  # fmt: skip
@@ -65,7 +75,7 @@ def serve(
 def listen(
     config: ServeConfig,
     port: int,
-    image_model: str,
+    image_model: str | None,
     drawing: dict[str, Any],
     *,
     model: str | None,
@@ -79,7 +89,7 @@ def listen(
     Args:
         config: what is allowed.
         port: 0 for any that is free.
-        image_model: what draws; "none" for no pictures.
+        image_model: what draws, the usual one where None; "none" for no pictures.
         drawing: fields of `IllustrationConfig`.
         model, threads, llm: as in `Improver.load`.
         studio: whether its pages are served too, and the log has warnings alone.
@@ -97,12 +107,13 @@ def listen(
         from promptlift.web.studio import studio_routers
     except ImportError as error:
         raise MissingExtraError("The studio" if studio else "Serving", "web") from error
+    own = "" if drawing.get("backend") in SERVERS else DEFAULT_IMAGE_MODEL
     service = Service.load(
         config,
         model=model,
         threads=threads,
         llm=llm,
-        image_model=None if image_model == "none" else image_model,
+        image_model=None if image_model == "none" else image_model or own,
         drawing=drawing,
         others=studio,
     )

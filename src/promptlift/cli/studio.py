@@ -4,25 +4,28 @@ from typing import Any
 
 from promptlift.cli.door import guarded
 from promptlift.cli.parameters import ModelName, NoOpen, Port, Threads
-from promptlift.cli.serve import ImageModel, Offline, TokenFile, allowed, listen
+from promptlift.cli.serve import DRAWING, ImageModel, Offline, TokenFile, allowed, listen
+from promptlift.illustrating.config import IllustrationConfig
 from promptlift.llm.config import LLMConfig
 from promptlift.options import takes
-from promptlift.web.config import DEFAULT_IMAGE_MODEL, ServeConfig
+from promptlift.web.config import ServeConfig
 
 _ATTEMPTS = 2  # somebody waits: a server that is gone is better said than asked for half a minute
 
 
 @takes(ServeConfig, "settings", only=["host", "allow_host"])
 @takes(LLMConfig, "llm", defaults={"llm_attempts": _ATTEMPTS})
+@takes(IllustrationConfig, "drawing", only=DRAWING)
 def studio(
     port: Port = 8016,
     token_file: TokenFile = None,
     model: ModelName = None,
     threads: Threads = None,
-    image_model: ImageModel = DEFAULT_IMAGE_MODEL,
+    image_model: ImageModel = None,
     offline: Offline = False,
     settings: Any = None,
     llm: Any = None,
+    drawing: Any = None,
     no_open: NoOpen = False,
 ) -> None:
     """Open the studio: improve prompts in the browser, while you type.
@@ -32,6 +35,8 @@ def studio(
       promptlift studio
 
       promptlift studio --image-model sd-turbo
+
+      promptlift studio --backend comfyui --workflow portrait.json
     """
     with guarded("stopped"):
         from promptlift.improving.loading import address_of
@@ -42,7 +47,7 @@ def studio(
             allowed(token_file, settings, model, llm),
             port,
             image_model,
-            {"offline": offline},
+            {**drawing, "offline": offline},
             model=model,
             threads=threads,
             llm=llm,

@@ -46,5 +46,5 @@ class PictureBackend(Protocol):
             report: called with a line where that takes long.
         """
 
-    def forget(self) -> None:
-        """Keep no picture that was drawn, so that the same request is drawn anew."""
+    def draw_anew(self, request: Request) -> DrawnPicture | Refusal:
+        """A picture that may have been drawn before, drawn again."""

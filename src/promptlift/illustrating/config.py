@@ -192,7 +192,8 @@ class IllustrationConfig:
         known_in(cls, options, "drawing")
         given = {key: value for key, value in options.items() if value is not None}
         backend = given.get("backend", cls.backend)
-        name = ("" if backend in SERVERS else cls.model) if model is None else str(model)
+        own = "" if backend in SERVERS else cls.model
+        name = own if model is None else str(model)
         settings = {}
         if backend in SERVERS:
             _check_given(given, {*_OF_ALL, *_OF_SERVERS, *_OF_ONE[backend]}, backend)

@@ -109,8 +109,9 @@ class DiffusersBackend:
         """Name and SHA-256 of base and refiner; the weights are read for it."""
         return [origin.describe(cache, report) for origin in self.pipelines.origins]
 
-    def forget(self) -> None:
-        """Nothing is kept."""
+    def draw_anew(self, request: Request) -> DrawnPicture:
+        """The same picture: nothing is kept."""
+        return next(self.draw_all([request]))
 
     def _draw(self, batch: Sequence[Request]) -> list[DrawnPicture]:
         """The pictures of a batch, a call for each group of requests that can share one."""

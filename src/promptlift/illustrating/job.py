@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.errors import ConfigError, InputError, PromptliftError
-from promptlift.files import atomic_path, sha256_of_file
+from promptlift.files import atomic_path, sha256_of_file, write_json
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.inputs import read_entries
 from promptlift.illustrating.receipts import Drawing, png_bytes, read_drawing
-from promptlift.illustrating.records import DrawnPicture, Request
+from promptlift.illustrating.records import DrawnPicture, Refusal, Request
 from promptlift.pictures import IMPROVED, ORIGINAL, Picture, write_index
 from promptlift.progress import progress
 from promptlift.runs import Run
@@ -28,8 +28,14 @@ from promptlift.tables import Fault, Row, read_rows
 STAGE = "illustrating"
 # What `atomic_path` leaves of a picture when the process is killed while writing.
 _LEFT_OVER = re.compile(r"\.\d{6}-s\d+-(?:original|improved-v\d+)\.png\..*\.png")
+_SEEDS = "holds_seeds.json"  # what a server was found to do
 _TIMES = "times.jsonl"  # seconds of each picture, which its bytes do not depend on
 _SHOWN = 3  # prompts of which a note says what was cut
+_SAME_LEVELS = 4.0  # of 255: two drawings of one noise differ by rounding alone
+_NO_SEEDS = (
+    "the server does not hold seeds: drawn twice, a picture was another one. Both pictures of a "
+    "pair then begin with different noise, and only many --seeds tell prompt and chance apart"
+)
 Report = Callable[[str], None]
 
 
@@ -98,6 +104,11 @@ class IllustrationJob:
         """`name@hash` of the base, and of a refiner after a `+`."""
         return "+".join(f"{part['name']}@{part['sha256'][:12]}" for part in self.model)
 
+    @property
+    def refused(self) -> int:
+        """Prompts and seeds of which a server refused a picture, once the job is done."""
+        return int(self.run.stage(STAGE).get("results", {}).get("refused", 0))
+
     def draw(self) -> int:
         """Draw what is missing with a line of progress now and then; the number of pictures."""
         drawn = 0
@@ -144,11 +155,16 @@ class IllustrationJob:
             drawn: pictures that were drawn now.
         """
         results = self.run.stage(STAGE)["results"]
-        there = results["pictures"] - drawn
+        there = max(0, results["pictures"] - drawn)
         lines = [
             f"{results['pictures']} pictures in {self.folder}"
             + (f", {there} of them were there already" if there else "")
         ]
+        if refused := self.refused:
+            lines.append(
+                f"{refused} prompts and seeds have a picture that was refused, and are left out of "
+                "the index; the same command asks for them again"
+            )
         if cut := results["cut_in_last_part"]:
             lines.append(
                 f"{cut} pictures show a prompt of which CLIP's 75 tokens hold only the beginning; "
@@ -170,14 +186,19 @@ class IllustrationJob:
         total, missing = len(needed), sum(needed)
         if not total:
             raise InputError(f"{self.improvements} holds no improvement to draw")
-        cut, noted_unknown = 0, False
+        cut, noted_unknown, failed = 0, False, set[tuple[int, int]]()
         todo, asked = tee(
             drawing for drawing, lacks in zip(self.plan(), needed, strict=True) if lacks
         )
-        pictures = self.illustrator.draw_all(
-            Request(prompt=one.prompt, seed=one.seed, negative=one.negative) for one in asked
-        )
-        for drawn, (drawing, picture) in enumerate(zip(todo, pictures, strict=True), 1):
+        drawn, outcomes = 0, self.illustrator.outcomes(map(_request, asked))
+        for drawing, picture in zip(todo, outcomes, strict=True):
+            if isinstance(picture, Refusal):
+                failed.add((drawing.prompt_index, drawing.seed))
+                self._report(f"{drawing.file} is not drawn: {picture.reason}")
+                continue
+            if not drawn:
+                self._try_seeds(drawing, picture)
+            drawn += 1
             notes = list(picture.notes)
             if picture.cut_tokens is None and not noted_unknown:
                 noted_unknown = True
@@ -192,8 +213,23 @@ class IllustrationJob:
                 total=total,
                 notes=tuple(notes),
             )
-        write_index(self.folder, self._pictures())
-        self.run.finish(STAGE, self._results(total, missing, cut))
+        write_index(self.folder, self._pictures(failed))
+        if failed:
+            total -= sum((one.prompt_index, one.seed) in failed for one in self.plan())
+        self.run.finish(STAGE, self._results(total, drawn, cut, len(failed)))
+
+    def _try_seeds(self, drawing: Drawing, picture: DrawnPicture) -> None:
+        """Draw a picture twice, where it is not known whether its seed is held."""
+        backend, known = self.illustrator.backend, self.folder / _SEEDS
+        if backend.holds_seeds is None and known.exists():
+            backend.holds_seeds = bool(json.loads(known.read_text("utf-8"))["holds_seeds"])
+        if backend.holds_seeds is None:
+            again = backend.draw_anew(_request(drawing))
+            if isinstance(again, DrawnPicture):
+                backend.holds_seeds = _alike(picture, again)
+                write_json(known, {"holds_seeds": backend.holds_seeds})
+        if backend.holds_seeds is False:
+            self._report(_NO_SEEDS)
 
     def _is_missing(self, drawing: Drawing) -> bool:
         path = self.folder / drawing.file
@@ -232,10 +268,16 @@ class IllustrationJob:
             cut_tokens=picture.cut_tokens,
         )
 
-    def _pictures(self) -> Iterator[Picture]:
-        """All pictures of the job, read back from their files."""
+    def _pictures(self, failed: Collection[tuple[int, int]]) -> Iterator[Picture]:
+        """All pictures of the job, read back from their files.
+
+        Args:
+            failed: prompts and seeds of which a picture was refused: all of theirs are left out.
+        """
         seconds = self._seconds()
         for drawing in self.plan():
+            if (drawing.prompt_index, drawing.seed) in failed:
+                continue
             path = self.folder / drawing.file
             found = read_drawing(path)
             if found is None or found.get("key") != drawing.key:
@@ -257,13 +299,30 @@ class IllustrationJob:
         )
         return {row["file"]: row["seconds"] for row in rows if isinstance(row, Mapping)}
 
-    def _results(self, total: int, missing: int, cut: int) -> dict[str, Any]:
+    def _results(self, total: int, drawn: int, cut: int, failed: int) -> dict[str, Any]:
+        backend = self.illustrator.backend
+        of_servers = {"refused": failed, "holds_seeds": backend.holds_seeds}
         return {
             "pictures": total,
-            "drawn_in_last_part": missing,
+            "drawn_in_last_part": drawn,
             "cut_in_last_part": cut,
             "seeds": list(self.illustrator.seeds),
             "prompts": "all" if self._chosen is None else len(self._chosen),
-            "batch_size": self.illustrator.backend.batch_size,
-            "device": self.illustrator.backend.device,
+            "batch_size": backend.batch_size,
+            "device": backend.device,
+            **(of_servers if self.illustrator.config.is_server else {}),
         }
+
+
+def _request(drawing: Drawing) -> Request:
+    return Request(prompt=drawing.prompt, seed=drawing.seed, negative=drawing.negative)
+
+
+def _alike(first: DrawnPicture, second: DrawnPicture) -> bool:
+    """Whether two pictures are the same but for rounding."""
+    import numpy as np
+
+    if first.image.size != second.image.size:
+        return False
+    one, other = (np.asarray(item.image.convert("RGB"), np.float64) for item in (first, second))
+    return bool(np.abs(one - other).mean() < _SAME_LEVELS)

@@ -1,7 +1,8 @@
 """What is asked of a picture model, and the pictures that it draws."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from promptlift.records import Improvement
 
@@ -39,6 +40,7 @@ class DrawnPicture:
             so that what it cuts is not known.
         notes: syntax that was not applied, a negative prompt without effect, and a picture that a
             safety checker blackened.
+        told: how a server says that it drew, as far as it was not asked for.
     """
 
     image: "Image"
@@ -47,9 +49,10 @@ class DrawnPicture:
     cut: str = ""
     cut_tokens: int | None = 0
     notes: tuple[str, ...] = ()
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Refusal:
     """A picture that a server would not draw, though it draws others.
 

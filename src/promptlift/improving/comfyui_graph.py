@@ -25,6 +25,21 @@ _PLAIN = ("text", "string", "primitive", "prompt")
 _OWN = "PromptliftImprove"
 
 
+@dataclass(frozen=True)
+class Place:
+    """An input of a node that holds a value.
+
+    Attributes:
+        node: the node's id.
+        input: the input's name.
+        value: what it holds.
+    """
+
+    node: str
+    input: str
+    value: Any
+
+
 @dataclass(frozen=True, kw_only=True)
 class GraphPrompts:
     """What a graph says.
@@ -44,28 +59,41 @@ class GraphPrompts:
 
 def is_graph(value: object) -> TypeGuard[dict[str, Any]]:
     """Whether parsed JSON holds nodes of a graph."""
-    return isinstance(value, dict) and bool(_nodes(value))
+    return isinstance(value, dict) and bool(nodes_of(value))
 
 
 def graph_prompts(graph: Mapping[str, Any]) -> GraphPrompts:
     """The texts and settings of a graph; it may be damaged, and its nodes of any kind."""
-    nodes = _nodes(graph)
-    texts: dict[str, dict[str, None]] = {side: {} for side in _SIDES}
+    nodes = nodes_of(graph)
+    places, through = _texts(nodes)
+    texts = {
+        side: tuple(dict.fromkeys(place.value for place in found if place.value.strip()))
+        for side, found in places.items()
+    }
+    return GraphPrompts(**texts, settings=_settings(nodes), through=through)
+
+
+def text_places(graph: Mapping[str, Any]) -> dict[str, list[Place]]:
+    """Where the texts of a graph stand, those that are empty too, by side."""
+    places, _ = _texts(nodes_of(graph))
+    return places
+
+
+def _texts(
+    nodes: dict[str, tuple[str, dict[str, Any]]],
+) -> tuple[dict[str, list[Place]], tuple[str, ...]]:
+    """Where texts stand, by side, and kinds of nodes that may have changed them."""
+    places: dict[str, dict[tuple[str, str], Place]] = {side: {} for side in _SIDES}
     through: dict[str, None] = {}
     for start in _starts(nodes):
         for side, way in zip(_SIDES, start, strict=True):
             found, kinds = _follow(nodes, way, side)
-            texts[side] |= dict.fromkeys(found)
+            places[side] |= {(place.node, place.input): place for place in found}
             through |= dict.fromkeys(kinds)
-    return GraphPrompts(
-        positive=tuple(texts["positive"]),
-        negative=tuple(texts["negative"]),
-        settings=_settings(nodes),
-        through=tuple(through),
-    )
+    return {side: list(found.values()) for side, found in places.items()}, tuple(through)
 
 
-def _nodes(graph: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
+def nodes_of(graph: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
     """Kind and inputs of each node by id."""
     return {
         str(name): (str(node["class_type"]), node["inputs"])
@@ -74,66 +102,74 @@ def _nodes(graph: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
     }
 
 
-def _starts(nodes: dict[str, tuple[str, dict[str, Any]]]) -> list[tuple[Any, Any]]:
+def _starts(nodes: dict[str, tuple[str, dict[str, Any]]]) -> list[tuple[Place, Place]]:
     """Where the positive and the negative side of each node that draws come from."""
     takers = [
-        (kind, inputs)
-        for kind, inputs in nodes.values()
-        if "positive" in inputs or _is_link(inputs.get("conditioning"))
+        (kind, name, inputs)
+        for name, (kind, inputs) in nodes.items()
+        if "positive" in inputs or is_link(inputs.get("conditioning"))
     ]
     for chosen in (
         # Samplers and guiders take a model; nodes that only change a conditioning do not.
-        [inputs for _, inputs in takers if _is_link(inputs.get("model"))],
-        [inputs for kind, inputs in takers if "sampl" in kind.lower()],
-        [inputs for _, inputs in takers],  # loaders, where all goes through one pipe
-        [inputs for _, inputs in nodes.values() if "prompt" in inputs],  # models on a server
+        [(name, inputs) for _, name, inputs in takers if is_link(inputs.get("model"))],
+        [(name, inputs) for kind, name, inputs in takers if "sampl" in kind.lower()],
+        [(name, inputs) for _, name, inputs in takers],  # loaders, where all goes through one pipe
+        # Models on a server.
+        [(name, inputs) for name, (_, inputs) in nodes.items() if "prompt" in inputs],
     ):
         if chosen:
             break
     return [
         (
-            inputs.get("positive", inputs.get("conditioning", inputs.get("prompt"))),
-            inputs.get("negative", inputs.get("negative_prompt")),
+            _first(node, inputs, "positive", "conditioning", "prompt"),
+            _first(node, inputs, "negative", "negative_prompt"),
         )
-        for inputs in chosen
+        for node, inputs in chosen
     ]
 
 
+def _first(node: str, inputs: dict[str, Any], *names: str) -> Place:
+    """The first of some inputs that a node has."""
+    name = next((name for name in names if name in inputs), names[0])
+    return Place(node, name, inputs.get(name))
+
+
 def _follow(
-    nodes: dict[str, tuple[str, dict[str, Any]]], way: object, side: str
-) -> tuple[list[str], list[str]]:
+    nodes: dict[str, tuple[str, dict[str, Any]]], start: Place, side: str
+) -> tuple[list[Place], list[str]]:
     """Texts that one side comes from, and kinds of nodes that may have changed them."""
     texts, through, seen = [], [], set()
-    stack = [(way, False)]  # and whether it is of a text, no longer of a conditioning
+    stack = [(start, False)]  # and whether it is of a text, no longer of a conditioning
     while stack:
-        way, is_text = stack.pop()
-        if isinstance(way, str) and way.strip():
-            texts.append(way)
-        if not _is_link(way) or str(way[0]) in seen or str(way[0]) not in nodes:
+        place, is_text = stack.pop()
+        way = place.value
+        if isinstance(way, str):
+            texts.append(place)
+        if not is_link(way) or str(way[0]) in seen or str(way[0]) not in nodes:
             continue
-        seen.add(str(way[0]))
-        kind, inputs = nodes[str(way[0])]
+        seen.add(node := str(way[0]))
+        kind, inputs = nodes[node]
         if "zeroout" in kind.lower():  # nothing is left of its text: FLUX has no negative prompt
             continue
         if is_text and (kind == _OWN or not any(word in kind.lower() for word in _PLAIN)):
             through.append(kind)
         ways, of_text = _ways(inputs, side)
-        stack += [(way, is_text or of_text) for way in reversed(ways)]
+        stack += [(Place(node, *way), is_text or of_text) for way in reversed(ways)]
     return texts, through
 
 
-def _ways(inputs: dict[str, Any], side: str) -> tuple[list[Any], bool]:
+def _ways(inputs: dict[str, Any], side: str) -> tuple[list[tuple[str, Any]], bool]:
     """The texts and links that a node's output comes from, and whether these are of a text."""
-    given = {name.lower(): value for name, value in inputs.items() if isinstance(value, str | list)}
-    if given.get(_RESOLVED):
-        return [given[_RESOLVED]], True
-    if texts := [value for name, value in given.items() if name in _TEXTS]:
+    given = [(name, value) for name, value in inputs.items() if isinstance(value, str | list)]
+    if inputs.get(_RESOLVED):
+        return [(_RESOLVED, inputs[_RESOLVED])], True
+    if texts := [way for way in given if way[0].lower() in _TEXTS]:
         return texts, True
     names = (side, f"{side}_prompt", f"text_{side}")
     for ways in (
-        [value for name, value in given.items() if name in names],
-        [value for name, value in given.items() if name.startswith("conditioning")],
-        [value for value in given.values() if _is_link(value)],
+        [way for way in given if way[0].lower() in names],
+        [way for way in given if way[0].lower().startswith("conditioning")],
+        [way for way in given if is_link(way[1])],
     ):
         if ways:
             return ways, False
@@ -150,5 +186,5 @@ def _settings(nodes: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, str]:
     return found
 
 
-def _is_link(value: object) -> TypeGuard[list[Any]]:
+def is_link(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str | int)

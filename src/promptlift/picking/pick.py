@@ -24,7 +24,7 @@ from promptlift.improving.journal import improve_to_file
 from promptlift.improving.session import Session
 from promptlift.picking.config import PickConfig
 from promptlift.picking.picks import FILE, candidates, pick_row, read_picks, with_confirmation
-from promptlift.picking.scores import load_metric, stream_scores
+from promptlift.picking.scores import load_metric, matched, stream_scores
 from promptlift.picture_files import PictureReader
 from promptlift.progress import progress
 from promptlift.runs import Run
@@ -194,9 +194,9 @@ class _Picking:
             "model": self.scorer.model,
             "tie": self.context.config.tie,
         }
-        for entry in _entries(self.improvements):
-            scores = next(stream) if candidates(entry) else None
-            assert scores is None or scores.prompt_index == entry.index
+        indices = (entry.index for entry in _entries(self.improvements))
+        both = zip(_entries(self.improvements), matched(stream, indices), strict=True)
+        for entry, scores in both:
             yield pick_row(
                 entry,
                 scores,
@@ -211,13 +211,11 @@ class _Picking:
         with inner.alone("picked"):
             self._draw_chosen(inner)
         stream = stream_scores(inner.folder / "pictures", self.scorer, self.context)
-        rows = read_picks(self.run.folder)
+        indices = (row["index"] for row in read_picks(self.run.folder))
+        both = zip(read_picks(self.run.folder), matched(stream, indices), strict=True)
         write_rows(
             self.run.folder / FILE,
-            (
-                row if row["choice"] == "original" else with_confirmation(row, next(stream))
-                for row in rows
-            ),
+            (row if scores is None else with_confirmation(row, scores) for row, scores in both),
             (),
         )
 

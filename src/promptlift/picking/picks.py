@@ -145,6 +145,8 @@ def _choice(
     always: bool,
 ) -> Choice:
     if scores is None:
+        if competing:
+            return replace(NOTHING, reason="a picture of it was refused for each seed")
         why = entry.variants[0].notes[:1]
         return replace(NOTHING, reason="; ".join((NOTHING.reason, *why)))
     return choose(

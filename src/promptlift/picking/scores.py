@@ -1,6 +1,6 @@
 """Scores of a run's pictures with the original prompt's own words, a prompt at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -97,6 +97,19 @@ def stream_scores(
             place = int(np.flatnonzero(~np.isfinite(values))[0])
             raise InputError(f"{pictures[place].path} gets no number from {scorer.metric.name}.")
         yield _prompt_scores(index, pictures, values, found.columns["near_blank"])
+
+
+def matched(
+    stream: Iterator[PromptScores], indices: Iterable[int]
+) -> Iterator[PromptScores | None]:
+    """The scores of each of some prompts in their order, None where no picture of it was drawn."""
+    found = next(stream, None)
+    for index in indices:
+        if found is not None and found.prompt_index == index:
+            yield found
+            found = next(stream, None)
+        else:
+            yield None
 
 
 def _prompt_scores(

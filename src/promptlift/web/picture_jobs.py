@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("promptlift.web")
 KEPT = 16  # finished jobs whose pictures can still be fetched
-_NEEDED = ("torch", "transformers", "diffusers", "PIL")
+_HERE, _BY_SERVER = ("torch", "transformers", "diffusers", "PIL"), ("httpx", "websockets", "PIL")
 _STOP_S = 10.0  # loading a model cannot be cancelled, and ends with the process
 _Status = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -112,7 +112,8 @@ class PictureJobs:
     """The jobs that wait, run or are done, and the one thread that draws.
 
     Args:
-        model: preset, folder, file or Hub name; None where the server does not draw.
+        model: preset, folder, file or Hub name, or of a server that draws one of its models, ""
+            for its own; None where nothing is drawn.
         drawing: fields of `IllustrationConfig`.
         max_jobs: jobs that may wait.
 
@@ -134,6 +135,8 @@ class PictureJobs:
         """The model's name, without the folder that it is in."""
         if self.model is None:
             return None
+        if self._config.is_server:
+            return self.model or self._config.backend
         return Path(self.model).name if Path(self.model).exists() else self.model
 
     @property
@@ -145,8 +148,9 @@ class PictureJobs:
         """Why nothing can be drawn, if so."""
         if self.model is None:
             return "this server draws no pictures: it was started without an image model"
-        if any(find_spec(name) is None for name in _NEEDED):
-            return str(MissingExtraError("Drawing pictures", "illustrate"))
+        needed, extra = (_BY_SERVER, "draw") if self._config.is_server else (_HERE, "illustrate")
+        if any(find_spec(name) is None for name in needed):
+            return str(MissingExtraError("Drawing pictures", extra))
         return None
 
     def put(self, job: Job) -> None:

@@ -1,0 +1,189 @@
+"""A1111, Forge and SD.Next: `/sdapi/v1/txt2img`, with progress and interrupt."""
+
+import base64
+import binascii
+import json
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import PureWindowsPath
+from typing import Any
+
+from promptlift.endpoint import NoAnswer
+from promptlift.errors import ModelError
+from promptlift.illustrating.backend import Report
+from promptlift.illustrating.config import IllustrationConfig
+from promptlift.illustrating.records import Request
+from promptlift.illustrating.servers.server import (
+    Drawn,
+    Watch,
+    asked,
+    awaited,
+    checked,
+    endpoint_of,
+    image_of,
+    missing,
+    parsed,
+    size_notes,
+)
+
+_API = "/sdapi/v1"
+_KIND = "A1111, Forge or SD.Next with its API on (--api)"
+# What the answer's `info` calls how it drew.
+_TOLD = {
+    "num_inference_steps": "steps", "guidance_scale": "cfg_scale", "scheduler": "sampler_name",
+    "width": "width", "height": "height",
+}  # fmt: skip
+
+
+class A1111:
+    """A server with A1111's API as a `PictureServer`.
+
+    The model that draws is sent with each picture, so that choosing another one in the browser
+    changes nothing in the middle of a run.
+
+    Raises:
+        ModelError: it does not answer, or lacks the model or sampler.
+        MissingExtraError: the extra `draw` is not installed.
+    """
+
+    holds_seeds: bool | None
+
+    def __init__(self, config: IllustrationConfig, report: Report) -> None:
+        self._config, self._endpoint, self.holds_seeds = config, endpoint_of(config), None
+        self._model = self._find_model(config.model)
+        self.model = str(self._model.get("model_name") or self._title)
+        if config.sampler is not None:
+            self._check_sampler(config.sampler)
+
+    def settings(self) -> dict[str, Any]:
+        """See `PictureServer`; None is the server's own."""
+        config = self._config
+        return {
+            "scheduler": config.sampler,
+            "num_inference_steps": config.num_inference_steps,
+            "guidance_scale": config.guidance_scale,
+            "width": config.width,
+            "height": config.height,
+        }
+
+    def parts(self) -> list[dict[str, str]]:
+        """The checkpoint's name, and its hash as far as the server knows it."""
+        known = self._model.get("sha256") or self._model.get("hash") or ""
+        return [{"name": self.model, "sha256": str(known)}]
+
+    def draw(self, request: Request, watch: Watch, *, anew: bool = False) -> Drawn:
+        """See `PictureServer`."""
+        task = f"task(promptlift-{uuid.uuid4().hex[:12]})"
+        body = self._body(request, task)
+
+        def ask() -> Any:
+            return self._endpoint.send("POST", f"{_API}/txt2img", body)
+
+        response = awaited(ask, self._watched(watch, task))
+        answer = parsed(self._endpoint, checked(self._endpoint, response))
+        try:
+            data = base64.b64decode(answer["images"][0].rpartition(",")[2])
+        except (LookupError, TypeError, AttributeError, binascii.Error) as error:
+            said = self._endpoint.said(json.dumps(answer).encode()[:200])[:80]
+            raise NoAnswer(f"no picture but: {said}") from error
+        image = image_of(self._endpoint, data)
+        return Drawn(image, size_notes(image, self._config), self._told(answer))
+
+    @property
+    def _title(self) -> str:
+        return str(self._model.get("title") or "model")
+
+    def _body(self, request: Request, task: str) -> dict[str, Any]:
+        config = self._config
+        given = {
+            "steps": config.num_inference_steps, "cfg_scale": config.guidance_scale,
+            "width": config.width, "height": config.height, "sampler_name": config.sampler,
+        }  # fmt: skip
+        return {
+            "prompt": request.prompt,
+            "negative_prompt": request.negative or "",
+            "seed": request.seed,
+            "batch_size": 1,
+            "n_iter": 1,
+            "save_images": False,
+            "send_images": True,
+            "force_task_id": task,
+            "override_settings": {"sd_model_checkpoint": self._title} if self._model else {},
+            # Restoring would load the other model after each picture.
+            "override_settings_restore_afterwards": False,
+            **{name: value for name, value in given.items() if value is not None},
+        }
+
+    def _watched(self, watch: Watch, task: str) -> Callable[[], None]:
+        """Tells the share that is drawn, and interrupts the server where `watch` raises."""
+
+        def look() -> None:
+            share = 0.0
+            with suppress(NoAnswer):
+                share = self._share()
+            try:
+                watch(share)
+            except BaseException:
+                self._interrupt(task)
+                raise
+
+        return look
+
+    def _share(self) -> float:
+        path = f"{_API}/progress?skip_current_image=true"
+        answer = parsed(self._endpoint, self._endpoint.send("GET", path))
+        with suppress(LookupError, TypeError, ValueError):
+            return min(1.0, max(0.0, float(answer["progress"])))
+        return 0.0
+
+    def _interrupt(self, task: str) -> None:
+        """End our picture; one of somebody else's goes on where the server tells them apart."""
+        with suppress(NoAnswer):
+            body = {"id_task": task, "live_preview": False}
+            response = self._endpoint.send("POST", "/internal/progress", body)
+            if response.status == 200:
+                with suppress(NoAnswer, AttributeError):
+                    if not parsed(self._endpoint, response).get("active", True):
+                        return
+            self._endpoint.send("POST", f"{_API}/interrupt")
+
+    def _find_model(self, name: str) -> dict[str, Any]:
+        """The checkpoint of a name; without one, that which is loaded."""
+        models = asked(self._endpoint, f"{_API}/sd-models", _KIND)
+        if not (isinstance(models, list) and all(isinstance(item, dict) for item in models)):
+            raise ModelError(f"{self._endpoint.base} is no {_KIND}")
+        wanted: Any = name
+        if not wanted:
+            options = asked(self._endpoint, f"{_API}/options", _KIND)
+            wanted = options.get("sd_model_checkpoint") if isinstance(options, dict) else None
+        for model in models:
+            file = PureWindowsPath(str(model.get("filename", "")))  # which splits at both slashes
+            if wanted in (model.get("title"), model.get("model_name"), file.name, file.stem):
+                return dict(model)
+        if name:
+            names = [str(model.get("model_name")) for model in models]
+            raise missing("model", name, names, self._endpoint.base)
+        return {}
+
+    def _check_sampler(self, name: str) -> None:
+        samplers = asked(self._endpoint, f"{_API}/samplers", _KIND)
+        names = [str(one["name"]) for one in samplers]
+        aliases = [str(alias) for one in samplers for alias in one.get("aliases") or ()]
+        # "DPM++ 2M Karras" names sampler and scheduler.
+        known = (name == one or name.startswith(f"{one} ") for one in (*names, *aliases))
+        if not any(known):
+            raise missing("sampler", name, names, self._endpoint.base)
+
+    def _told(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """What the server chose itself."""
+        try:
+            info = json.loads(answer["info"])
+            mine = self.settings()
+            return {
+                name: info[theirs]
+                for name, theirs in _TOLD.items()
+                if mine[name] is None and isinstance(info.get(theirs), int | float | str)
+            }
+        except (ValueError, LookupError, TypeError, AttributeError):
+            return {}
