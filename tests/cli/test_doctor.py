@@ -18,7 +18,7 @@ from tests.llm.server import Endpoint, Reply, dripping, serving
 @pytest.fixture(autouse=True)
 def no_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     """None of the user's own."""
-    monkeypatch.setattr(doctor, "SERVERS", {"none": 9})
+    monkeypatch.setattr(doctor, "SERVERS", {"none": (9, "/v1", "/models")})
 
 
 @pytest.fixture
@@ -122,7 +122,8 @@ def test_servers_at_the_usual_ports_are_listed(
             "Ollama": port_of(first), "LM Studio": port_of(empty), "llama.cpp": 9,
             "vLLM": port_of(page), "mute": port_of(silent),
         }  # fmt: skip
-        monkeypatch.setattr(doctor, "SERVERS", ports)
+        listed = {name: (port, "/v1", "/models") for name, port in ports.items()}
+        monkeypatch.setattr(doctor, "SERVERS", listed)
         result = run("doctor")
         found = json.loads(run("doctor", "--json").stdout)["servers"]
     assert result.exit_code == 0

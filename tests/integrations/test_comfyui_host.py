@@ -1,91 +1,25 @@
-"""ComfyUI itself runs the node.
-
-`PROMPTLIFT_COMFYUI` names the folder that holds ComfyUI's `main.py`, `PROMPTLIFT_COMFYUI_PYTHON`
-a Python with its requirements and promptlift. The folder itself is left as it is.
-"""
+"""ComfyUI itself runs the node; see `comfyui_host.py`."""
 
 import json
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from promptlift.improving.improver import Improver
+from tests.integrations.comfyui_host import NEEDS_IT, Host, base_folder, free_port, running
 from tests.integrations.test_comfyui import FOLDER
-from tests.waiting import until
 
-COMFYUI = os.environ.get("PROMPTLIFT_COMFYUI", "")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not COMFYUI, reason="PROMPTLIFT_COMFYUI names no ComfyUI"),
-]
-
-
-class Host:
-    """A ComfyUI that runs."""
-
-    def __init__(self, address: str, process: "subprocess.Popen[bytes]") -> None:
-        self.address, self.process = address, process
-
-    def call(self, path: str, body: object = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(self.address + path, data, headers)
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
-
-    def run(self, nodes: dict[str, Any]) -> dict[str, Any]:
-        """Queue a graph, and the record of its run."""
-        return self.record(self.call("/prompt", {"prompt": nodes})["prompt_id"])
-
-    def record(self, number: str) -> dict[str, Any]:
-        """What it has to say of a run, once that has ended."""
-
-        def found() -> dict[str, Any] | None:
-            record: dict[str, Any] | None = self.call(f"/history/{number}").get(number)
-            return record
-
-        return until(found, self.process)
+pytestmark = [pytest.mark.slow, NEEDS_IT]
 
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    base = tmp_path_factory.mktemp("comfyui")
-    shutil.copytree(FOLDER, base / "custom_nodes" / "promptlift")
-    for name in ("input", "output", "models", "user"):
-        (base / name).mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    python = os.environ.get("PROMPTLIFT_COMFYUI_PYTHON", sys.executable)
-    line = [python, "main.py", "--cpu", "--port", str(port), "--base-directory", str(base)]
-    log = base / "log"
-    with (
-        open(log, "wb") as file,
-        subprocess.Popen(line, cwd=COMFYUI, stdout=file, stderr=subprocess.STDOUT) as process,
-    ):
-        found = Host(f"http://127.0.0.1:{port}", process)
-
-        def ready() -> Any:
-            try:
-                return found.call("/system_stats")
-            except OSError:  # it does not listen yet
-                return None
-
-        try:
-            until(ready, process)
-            yield found
-        finally:
-            process.kill()
-            print(log.read_text()[-2000:])  # pytest shows it where something went wrong
+    base = base_folder(tmp_path_factory.mktemp("comfyui"), FOLDER)
+    with running(base, free_port()) as found:
+        yield found
 
 
 def graph(**inputs: Any) -> dict[str, Any]:

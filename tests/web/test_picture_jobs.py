@@ -19,6 +19,8 @@ from promptlift.web.config import ServeConfig
 from promptlift.web.picture_jobs import KEPT, Job, PictureJobs
 from promptlift.web.service import Service
 from tests.illustrating.models import DIFFUSERS_WARNS, save_sd15
+from tests.illustrating.servers.conftest import WORKFLOW
+from tests.illustrating.servers.hosts import FakeComfyUI, noise, serving
 
 pytestmark = DIFFUSERS_WARNS
 STEPS: dict[str, Any] = {"num_inference_steps": 2}
@@ -182,3 +184,36 @@ def test_ids_of_no_job_lead_nowhere(client: TestClient, id: str) -> None:
     for path in (f"/v1/illustrate/{id}", f"/v1/illustrate/{id}/pictures/0"):
         assert client.get(path).status_code in (404, 422)
     assert client.delete(f"/v1/illustrate/{id}").status_code in (404, 422)
+
+
+def test_a_server_draws_jobs_and_a_cancelled_one_leaves_its_queue(
+    exported: Path, tmp_path: Path
+) -> None:
+    fake = FakeComfyUI()
+    workflow = tmp_path / "workflow.json"
+    workflow.write_text(json.dumps(WORKFLOW))
+    with serving(fake):
+        drawing = {"backend": "comfyui", "url": fake.url, "workflow": str(workflow)}
+        service = Service.load(
+            ServeConfig(), model=str(exported), threads=1, image_model="", drawing=drawing
+        )
+        with TestClient(create_app(service), base_url="http://localhost") as client:
+            models = client.get("/v1/models").json()["models"]
+            [model] = [one for one in models if one["kind"] == "illustrate"]
+            assert (model["id"], model["ready"]) == ("comfyui", True)
+            begun = client.post("/v1/illustrate", json={"prompts": ["a cat"], "seed": 3})
+            job = ended(client, begun.headers["location"])
+            assert (job["status"], len(job["pictures"])) == ("done", 1)
+            png = client.get(job["pictures"][0]["url"]).content
+            expected = noise("a cat", 3, (4, 7.0, "blurry"))
+            assert (np.asarray(Image.open(io.BytesIO(png))) == np.asarray(expected)).all()
+            fake.step_s = 1.0
+            place = client.post("/v1/illustrate", json={"prompts": ["a dog"]}).headers["location"]
+            awaited(client, place, lambda job: job.share > 0)
+            assert client.delete(place).status_code == 204
+            end = time.monotonic() + 20
+            while fake.running and time.monotonic() < end:
+                time.sleep(0.01)
+            assert not fake.running and not fake.pending
+    fake.ended.set()
+    assert fake.drawn == [("a cat", 3)]

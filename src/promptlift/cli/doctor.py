@@ -13,14 +13,14 @@ import typer
 
 from promptlift.cli.door import FAILED, guarded
 from promptlift.cli.parameters import AsJson
-from promptlift.errors import MissingExtraError, ModelError, PromptliftError
-from promptlift.llm.endpoint import ChatEndpoint
+from promptlift.endpoint import Endpoint, NoAnswer
+from promptlift.errors import MissingExtraError, PromptliftError
 from promptlift.runs import versions_of
 
 PACKAGES = (
     "promptlift", "onnxruntime", "tokenizers", "numpy", "typer", "rich",
     "pyarrow", "torch", "transformers", "accelerate", "onnx", "peft", "nltk", "diffusers",
-    "fastapi", "uvicorn", "scipy", "psutil", "httpx",
+    "fastapi", "uvicorn", "scipy", "psutil", "httpx", "websockets",
 )  # fmt: skip
 NOT_EXPORTED = "improve with a model that is not exported"
 # What each stage imports, and the extra that brings it.
@@ -35,6 +35,7 @@ STAGES: dict[str, tuple[tuple[str, ...], str | None]] = {
         "score",
     ),
     "draw pictures": (("torch", "diffusers", "accelerate", "PIL", "pyarrow"), "illustrate"),
+    "draw with a server": (("httpx", "websockets", "PIL", "pyarrow"), "draw"),
     "studio, API and judging": (
         ("fastapi", "fastapi_offline", "uvicorn", "scipy", "PIL", "pyarrow"),
         "web",
@@ -45,16 +46,23 @@ STAGES: dict[str, tuple[tuple[str, ...], str | None]] = {
 }
 
 
-# Default addresses of common language model servers.
-SERVERS = {"Ollama": 11434, "LM Studio": 1234, "llama.cpp": 8080, "vLLM": 8000}
+# Default ports of common servers, and where each lists its models.
+SERVERS = {
+    "Ollama": (11434, "/v1", "/models"),
+    "LM Studio": (1234, "/v1", "/models"),
+    "llama.cpp": (8080, "/v1", "/models"),
+    "vLLM": (8000, "/v1", "/models"),
+    "ComfyUI": (8188, "", "/models/checkpoints"),
+    "A1111": (7860, "", "/sdapi/v1/sd-models"),
+}
 _PATIENCE_S = 0.5
 
 
 def doctor(as_json: AsJson = False) -> None:
     """Say what is installed, which model would run, and what each stage lacks.
 
-    It also looks whether a server of language models answers on this computer, and lists its
-    models.
+    It also looks whether servers of language models and servers that draw answer on this computer,
+    and lists their models.
     """
     with guarded():
         found = examine()
@@ -90,7 +98,7 @@ def examine() -> dict[str, Any]:
 
 
 def servers() -> list[dict[str, Any]]:
-    """The servers of language models that answer at their usual ports: name, address, models.
+    """The servers that answer at their usual ports: name, address, models.
 
     They are asked at once, on this computer alone, without a key, and for half a second at most.
     """
@@ -99,20 +107,35 @@ def servers() -> list[dict[str, Any]]:
 
     try:
         endpoints = {
-            name: ChatEndpoint(f"http://127.0.0.1:{port}/v1", None, _PATIENCE_S)
-            for name, port in SERVERS.items()
+            name: Endpoint(
+                f"http://127.0.0.1:{port}{base}", None, _PATIENCE_S, doing="Asking", extra="llm"
+            )
+            for name, (port, base, _) in SERVERS.items()
         }
     except MissingExtraError:
         return []
     found = []
     with ThreadPool(len(SERVERS)) as pool:
-        jobs = [pool.apply_async(endpoint.models) for endpoint in endpoints.values()]
+        jobs = [
+            pool.apply_async(_models, (endpoint, SERVERS[name][2]))
+            for name, endpoint in endpoints.items()
+        ]
         end = time.monotonic() + _PATIENCE_S
         for (name, endpoint), job in zip(endpoints.items(), jobs, strict=True):
-            with suppress(ModelError, TimeoutError):
+            with suppress(NoAnswer, ValueError, LookupError, TypeError, TimeoutError):
                 models = job.get(max(0.0, end - time.monotonic()))
                 found.append({"name": name, "url": endpoint.base, "models": models})
     return found
+
+
+def _models(endpoint: Endpoint, path: str) -> list[str]:
+    """The names of the models that a server lists, in any of three forms."""
+    response = endpoint.send("GET", path)
+    if response.status != 200:
+        raise NoAnswer(f"HTTP {response.status}")
+    found = json.loads(response.data)
+    listed = found["data"] if isinstance(found, dict) else found
+    return [one if isinstance(one, str) else one.get("id") or one["model_name"] for one in listed]
 
 
 def _model() -> dict[str, Any]:

@@ -88,6 +88,8 @@ def illustrate(
             improver=improver, n=n, mode=mode, seed=improver_seed, sample=sample,
             sample_seed=sample_seed, **control,
         )  # fmt: skip
+        # A server that does not answer is said before anything is improved.
+        server = Illustrator.of(config, say) if config.is_server else None
         with opened.alone("drawn"), torch_threads(threads, opened.threads, STAGE, say):
             improvements = improvements_of(opened, prompts, choice, report=say)
             there = count_entries(improvements)
@@ -97,7 +99,7 @@ def illustrate(
                     "Remove it to improve others"
                 )
             chosen = sample_of(there, sample, sample_seed)
-            illustrator = Illustrator.of(config, say)
+            illustrator = server or Illustrator.of(config, say)
             job = IllustrationJob(opened, improvements, illustrator, chosen=chosen, report=say)
             _draw(job, as_json=as_json)
 

@@ -7,8 +7,9 @@ are asked for; `DRAWS_STEP_S` says how long one takes.
 import hashlib
 import os
 import time
+from typing import Any
 
-import comfy.utils
+import comfy.utils  # type: ignore[import-not-found]
 import numpy as np
 import torch
 
@@ -19,10 +20,10 @@ class DrawsLoader:
     RETURN_TYPES, FUNCTION, CATEGORY = ("MODEL", "CLIP"), "load", "draws"
 
     @classmethod
-    def INPUT_TYPES(cls) -> dict:
+    def INPUT_TYPES(cls) -> dict[str, Any]:
         return {"required": {"ckpt_name": (["tiny.safetensors", "other.safetensors"],)}}
 
-    def load(self, ckpt_name: str) -> tuple:
+    def load(self, ckpt_name: str) -> tuple[Any, ...]:
         return ckpt_name, ckpt_name
 
 
@@ -32,10 +33,10 @@ class DrawsText:
     RETURN_TYPES, FUNCTION, CATEGORY = ("CONDITIONING",), "encode", "draws"
 
     @classmethod
-    def INPUT_TYPES(cls) -> dict:
+    def INPUT_TYPES(cls) -> dict[str, Any]:
         return {"required": {"text": ("STRING", {"multiline": True}), "clip": ("CLIP",)}}
 
-    def encode(self, text: str, clip: str) -> tuple:
+    def encode(self, text: str, clip: str) -> tuple[Any, ...]:
         if "forbidden" in text:
             raise ValueError("this prompt cannot be encoded")
         return ([text, clip],)
@@ -47,7 +48,7 @@ class DrawsSampler:
     RETURN_TYPES, FUNCTION, CATEGORY = ("IMAGE",), "draw", "draws"
 
     @classmethod
-    def INPUT_TYPES(cls) -> dict:
+    def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
                 "model": ("MODEL",),
@@ -61,7 +62,7 @@ class DrawsSampler:
             }
         }
 
-    def draw(self, model, seed, steps, cfg, sampler_name, positive, negative, latent_image):
+    def draw(self, latent_image: Any, steps: int, seed: int, **given: Any) -> tuple[Any, ...]:
         bar = comfy.utils.ProgressBar(steps)
         for _ in range(steps):
             time.sleep(float(os.environ.get("DRAWS_STEP_S", "0")))
@@ -69,11 +70,11 @@ class DrawsSampler:
         height, width = (8 * side for side in latent_image["samples"].shape[-2:])
         if os.environ.get("DRAWS_FORGETS_SEEDS"):
             seed = time.time_ns()
-        text = repr([model, seed, steps, cfg, sampler_name, positive, negative])
+        text = repr([seed, steps, sorted(given.items())])
         log = os.environ.get("DRAWS_LOG")
         if log:
             with open(log, "a") as file:
-                file.write(f"{positive[0]}\t{seed}\n")
+                file.write(f"{given['positive'][0]}\t{seed}\n")
         digest = hashlib.sha256(text.encode()).digest()
         noise = np.random.default_rng(int.from_bytes(digest[:8], "big"))
         pixels = noise.random((1, height, width, 3), dtype=np.float32)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _IDS = uuid.UUID("6b0f3c6e-7d0c-4c5e-9a51-2f1b1c6a3d0e")
 _POLL_S = 0.25
-_LOOK_S = 5.0  # without a message, after which the history is asked
+_LOOK_S = 2.0  # without a message, after which the history is asked
 _SUFFIXES = (".safetensors", ".ckpt", ".gguf", ".sft", ".pt")
 
 

@@ -184,7 +184,8 @@ def awaited(ask: Callable[[], Found], watch: Callable[[], None]) -> Found:
 
 def missing(what: str, name: str, there: list[str], server: str) -> ModelError:
     """That a server lacks something, with what it has."""
-    near = get_close_matches(name, there, _SHOWN, 0.4) or there[:_SHOWN]
-    more = f" and {len(there) - len(near)} more" if len(there) > len(near) else ""
-    has = f"it has {', '.join(near)}{more}" if there else "it has none"
+    near = get_close_matches(name, there, _SHOWN, 0.4)
+    shown = [*near, *(one for one in there if one not in near)][:_SHOWN]
+    more = f" and {len(there) - len(shown)} more" if len(there) > len(shown) else ""
+    has = f"it has {', '.join(shown)}{more}" if there else "it has none"
     return ModelError(f"{server} has no {what} {name!r}; {has}")
