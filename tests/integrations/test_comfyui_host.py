@@ -24,7 +24,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 def graph(**inputs: Any) -> dict[str, Any]:
     given = {
-        "prompt": "a cat in armor", "seed": 7, "mode": "extend", "artists": 1.0, "styles": 0.0,
+        "prompt": "a cat in armor", "seed": 7, "mode": "extend", "artists": 1.0, "styles": 1.0,
         "length": "any", "max_prompt_tokens": 75, "variant": 0, "form": "any",
         "picture_model": "sdxl",
     }  # fmt: skip

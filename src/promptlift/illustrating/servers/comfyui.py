@@ -51,6 +51,7 @@ class ComfyUI:
     """
 
     holds_seeds: bool | None
+    _left: set[str] | None  # ids in the queue at the beginning
 
     def __init__(self, config: IllustrationConfig, report: Report) -> None:
         try:
@@ -59,7 +60,7 @@ class ComfyUI:
             raise MissingExtraError("Drawing with ComfyUI", "draw") from error
         self._config, self._endpoint = config, endpoint_of(config)
         self._workflow = read_workflow(config)
-        self.holds_seeds = None
+        self.holds_seeds, self._left = None, None
         self._check(asked(self._endpoint, "/system_stats", "ComfyUI"))
         name = str(self._workflow.value("model") or "workflow")
         self.model = name.replace("\\", "/").rpartition("/")[2]
@@ -150,7 +151,10 @@ class ComfyUI:
 
     def _queue(self, id: str, graph: Graph) -> str:
         """Queue a graph that is not queued yet; its id there."""
-        if id in self._queued():
+        if self._left is None:  # by a job that was killed
+            self._left = set(self._queued())
+        if id in self._left:
+            self._left.discard(id)
             return id
         body = {"prompt": graph, "prompt_id": id, "client_id": id}
         response = self._post("/prompt", body)
