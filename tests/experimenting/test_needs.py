@@ -11,7 +11,14 @@ import torch
 
 from promptlift.errors import PromptliftError
 from promptlift.experimenting.config import load_config
-from promptlift.experimenting.needs import check_needs, downloads_of, is_downloaded, missing
+from promptlift.experimenting.needs import (
+    check_needs,
+    downloads_of,
+    is_downloaded,
+    missing,
+    plan_of,
+)
+from promptlift.illustrating.config import IllustrationConfig
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 
@@ -72,3 +79,13 @@ def test_weights_in_the_hubs_cache_are_found_and_configs_alone_do_not_count(tmp_
             env={**os.environ, "HF_HOME": str(tmp_path)},
         )  # fmt: skip
         assert done.stdout.strip() == there
+
+
+def test_a_server_that_draws_needs_no_pipeline_and_is_asked_at_once(tmp_path: Path) -> None:
+    config = load_config("paper")
+    drawing = IllustrationConfig.resolve(backend="openai", url="http://127.0.0.1:9/v1")
+    config = replace(config, gpu=False, illustrate=drawing)
+    names = {item.name for item in downloads_of(config)}
+    assert not any("stable-diffusion" in name for name in names) and "" not in names
+    assert any("127.0.0.1:9" in line and "nothing answers" in line for line in missing(config))
+    assert any("127.0.0.1:9" in line for line in plan_of(config)[0])

@@ -9,6 +9,7 @@ from promptlift.errors import PromptliftError
 from promptlift.experimenting.config import ExperimentConfig
 from promptlift.experimenting.stages import notice_of, stages_of
 from promptlift.illustrating.hub import download_command
+from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.presets import PRESETS
 from promptlift.scoring.pictures.clip_loading import GIGABYTES as CLIP_GIGABYTES
 from promptlift.scoring.pictures.config import POCKET_CLIP
@@ -72,9 +73,9 @@ class Download:
 def downloads_of(config: ExperimentConfig) -> list[Download]:
     """What the experiment takes from the Hub, whether or not it is there already."""
     draw, metrics = config.illustrate, config.pictures.metrics
-    preset = PRESETS.get(draw.model)
+    preset = None if draw.is_server else PRESETS.get(draw.model)
     weights = [preset.base, preset.refiner] if preset else []
-    pipelines = [draw.refiner, None if preset else draw.model]
+    pipelines = [] if draw.is_server else [draw.refiner, None if preset else draw.model]
     names = [config.train.model, config.improve.improver]
     if config.texts.bertscore:
         names.append(config.texts.encoder)
@@ -103,7 +104,11 @@ def downloads_of(config: ExperimentConfig) -> list[Download]:
 def missing(config: ExperimentConfig) -> list[str]:
     """What is to be had before the experiment can begin, each with what to do."""
     found = []
-    extras = {extra for name, extra in _MODULES.items() if find_spec(name) is None}
+    modules = {**_MODULES}
+    if config.illustrate.is_server:
+        del modules["diffusers"]
+        modules |= {"httpx": "draw", "websockets": "draw", "PIL": "draw"}
+    extras = {extra for name, extra in modules.items() if find_spec(name) is None}
     downloads = downloads_of(config)
     if downloads and find_spec("huggingface_hub") is None:
         extras.add("hub")
@@ -116,6 +121,11 @@ def missing(config: ExperimentConfig) -> list[str]:
             "a GPU that PyTorch can use (gpu = false in a copy of the config, --copy, begins "
             "without)"
         )
+    if config.illustrate.is_server:
+        try:
+            Illustrator.of(config.illustrate)
+        except PromptliftError as error:
+            found.append(str(error))
     absent = [item for item in downloads if not is_downloaded(item)]
     if absent and not _hub_answers(absent[0]):
         named = ", ".join(f"{item.name}{item.size}" for item in absent)

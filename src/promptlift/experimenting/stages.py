@@ -24,13 +24,13 @@ def stages_of(config: ExperimentConfig) -> dict[str, str]:
     )
     learner = config.train.model or "a small T5 from scratch"
     prompts = "all" if improve.sample is None else str(improve.sample)
+    painter = draw.model or draw.backend
     seeds = "" if draw.seeds == 1 else f", {draw.seeds} seeds each"
     stages = {
         "pairs": f"pairs {origin}",
         "train": f"training {learner}, {config.train.epochs:g} epochs, text metrics after each",
         "improve": f"improving {prompts} test prompts",
-        "draw": f"drawing originals and improved prompts with {draw.model} from shared noise"
-        + seeds,
+        "draw": f"drawing originals and improved prompts with {painter} from shared noise{seeds}",
         "texts": "scoring texts",
         "pictures": "scoring pictures: CLIPScores, directional similarity, verdicts",
     }
