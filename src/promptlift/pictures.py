@@ -82,6 +82,12 @@ class Picture:
         }
 
 
+def id_of(part: Mapping[str, str]) -> str:
+    """`NAME@HASH` of a part of a picture model; its name alone where a server told no hash."""
+    digest = part["sha256"][:12]
+    return f"{part['name']}@{digest}" if digest else part["name"]
+
+
 @dataclass(frozen=True)
 class PicturePair:
     """An original and an improved picture of one prompt, from the same noise."""

@@ -13,6 +13,7 @@ from promptlift.errors import InputError
 from promptlift.files import check_new
 from promptlift.llm.config import LLMConfig
 from promptlift.options import takes
+from promptlift.pictures import id_of
 
 
 @takes(LLMConfig, "llm")
@@ -160,7 +161,7 @@ def _text(found: dict[str, Any]) -> str:
             *(("check", f"{name}: {_outcome(of)}") for name, of in receipt["checks"].items()),
         ]
     if drawing := found.get("drawing"):
-        model = " + ".join(f"{part['name']}@{part['sha256'][:12]}" for part in drawing["model"])
+        model = " + ".join(map(id_of, drawing["model"]))
         cut = drawing["cut_tokens"]
         rows += [
             ("drawn by", f"{model}, {drawing['side']}, seed {drawing['seed']}"),

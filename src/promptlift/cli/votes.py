@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from promptlift.cli.door import guarded, say
-from promptlift.cli.parameters import JudgedRun, Overwrite, VoteKind
+from promptlift.cli.door import go_offline, guarded, say
+from promptlift.cli.parameters import JudgedRun, Overwrite, VoteKind, arg, opt
+from promptlift.errors import ConfigError
 from promptlift.files import check_new, check_overwrites
+from promptlift.scoring.pictures.config import PAPER_CLIP
 
 if TYPE_CHECKING:
     from promptlift.judging.results import Results
@@ -86,6 +88,64 @@ def import_(
 
         study = Study.open([run], None)
         say(f"{import_votes(study.store, votes)} new records of {votes}")
+
+
+@app.command()
+def learn(
+    runs: Annotated[list[Path], arg("Run folders of `judge`.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File of the head, as votes.safetensors.")
+    ],
+    clip: Annotated[
+        str, typer.Option(help="CLIP or SigLIP whose features it reads: folder, Hub name, pocket.")
+    ] = PAPER_CLIP,
+    question: Annotated[str | None, opt("match or picture [the last that was asked].")] = None,
+    kind: VoteKind = "person",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    offline: Annotated[bool, typer.Option("--offline", help="Do not use the network.")] = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Learn from votes what people prefer: a head for `score --aesthetic` and `pick`.
+
+    Says how often it agrees with votes on prompts that it did not learn from.
+
+    Examples:
+
+      promptlift votes learn runs/mine -o mine.safetensors
+
+      promptlift pick "a cat" -n 4 -o runs/cat --metric aesthetic --aesthetic mine.safetensors
+    """
+    with guarded():
+        go_offline(offline)
+
+        from promptlift.judging.collecting.study import Study
+        from promptlift.judging.learning import comparisons_of, learn_head, save_head
+        from promptlift.judging.records import PERSON
+        from promptlift.picture_files import PictureReader
+        from promptlift.scoring.pictures.config import PictureScoringConfig
+        from promptlift.scoring.pictures.feature_cache import FeatureCache
+        from promptlift.scoring.pictures.preference_models import ScorerContext
+
+        if output.suffix != ".safetensors":
+            raise ConfigError(f"{output} must end in .safetensors")
+        check_new([output], overwrite=overwrite)
+        config = PictureScoringConfig(clip=clip, device=device, offline=offline)
+        studies = [Study.open([run], None) for run in runs]
+        cache = FeatureCache(runs[0] / "scores" / "cache" / "features.sqlite")
+        try:
+            reader = PictureReader(config.batch_size)
+            encoder = ScorerContext(config=config, cache=cache, reader=reader).encoder(clip)
+            head = learn_head(comparisons_of(studies, encoder, question=question, kind=kind))
+        finally:
+            cache.close()
+        save_head(head, output, clip, encoder.model_id)
+        value, low, high = head.accuracy
+        by = "" if kind == PERSON else f"{kind} "
+        say(
+            f"{head.votes} {by}votes on {head.prompts} prompts, {head.ties} ties left out; of "
+            f"votes on other prompts the head agrees with {value:.1%} [{low:.1%}, {high:.1%}]; "
+            f"head in {output}"
+        )
 
 
 def _text(results: "Results") -> str:

@@ -20,7 +20,7 @@ from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.inputs import read_entries
 from promptlift.illustrating.receipts import Drawing, png_bytes, read_drawing
 from promptlift.illustrating.records import DrawnPicture, Refusal, Request
-from promptlift.pictures import IMPROVED, ORIGINAL, Picture, write_index
+from promptlift.pictures import IMPROVED, ORIGINAL, Picture, id_of, write_index
 from promptlift.progress import progress
 from promptlift.runs import Run
 from promptlift.tables import Fault, Row, read_rows
@@ -102,7 +102,7 @@ class IllustrationJob:
     @property
     def model_id(self) -> str:
         """`name@hash` of the base, and of a refiner after a `+`."""
-        return "+".join(f"{part['name']}@{part['sha256'][:12]}" for part in self.model)
+        return "+".join(map(id_of, self.model))
 
     @property
     def refused(self) -> int:

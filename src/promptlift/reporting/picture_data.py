@@ -9,7 +9,7 @@ from typing import Any
 from promptlift.errors import PromptliftError
 from promptlift.files import sha256_of_file
 from promptlift.pictures import INDEX as INDEX_FILE
-from promptlift.pictures import SIDES, Picture, PicturePair, pair_up, read_index
+from promptlift.pictures import SIDES, Picture, PicturePair, id_of, pair_up, read_index
 from promptlift.reporting.run_files import Row, finite, json_of, rows_of
 from promptlift.reporting.wording import spoken
 from promptlift.scoring.pictures.pair_scores import gain_of
@@ -210,7 +210,7 @@ def settings_of(pictures: Sequence[Picture]) -> dict[str, str]:
     first, several = pictures[0], f"several, see {INDEX}"
     model, settings = {"model": several}, {"settings": several}
     if all(one.model == first.model for one in pictures):
-        model = {_role(place): f"{part['name']}@{part['sha256'][:12]}"
+        model = {_role(place): id_of(part)
                  for place, part in enumerate(first.model)}  # fmt: skip
     if all(one.settings == first.settings for one in pictures):
         settings = {spoken(name): str(part) for name, part in first.settings.items()

@@ -230,7 +230,7 @@ class FakeA1111(Fake):
         self.step = self.steps = 0
         self.lock, self.interrupted = threading.Lock(), threading.Event()
         self.task: str | None = None
-        self.knows_tasks = True
+        self.knows_tasks, self.format = True, "PNG"
         app = self.app
 
         @app.get("/sdapi/v1/sd-models")
@@ -263,7 +263,9 @@ class FakeA1111(Fake):
         def of_task(body: dict[str, Any]) -> Any:
             if not self.knows_tasks:
                 return JSONResponse({"detail": "Not Found"}, 404)
-            return {"active": body["id_task"] == self.task, "queued": False, "completed": False}
+            active = body["id_task"] == self.task
+            queued = not active and self.asked[-1]["force_task_id"] == body["id_task"]
+            return {"active": active, "queued": queued, "completed": False}
 
         @app.post("/sdapi/v1/interrupt")
         def interrupt() -> Any:
@@ -292,7 +294,9 @@ class FakeA1111(Fake):
                 '{"steps": 20, "cfg_scale": 7.0, "sampler_name": "Euler", "width": 64, '
                 '"height": 64}'
             )
-            return {"images": [base64.b64encode(png(image)).decode()], "parameters": {},
+            data = io.BytesIO()
+            image.save(data, self.format)
+            return {"images": [base64.b64encode(data.getvalue()).decode()], "parameters": {},
                     "info": info}  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -29,6 +30,12 @@ from promptlift.illustrating.servers.server import (
 
 _API = "/sdapi/v1"
 _KIND = "A1111, Forge or SD.Next with its API on (--api)"
+_ASK_S = 1.0  # SD.Next refuses clients that ask too often
+_PNG = b"\x89"
+_LOSSY = (
+    "the server sends compressed pictures; in its settings choose PNG as the format of images "
+    "(samples_format), so that nothing is lost before they are scored"
+)
 # What the answer's `info` calls how it drew.
 _TOLD = {
     "num_inference_steps": "steps", "guidance_scale": "cfg_scale", "scheduler": "sampler_name",
@@ -51,8 +58,10 @@ class A1111:
 
     def __init__(self, config: IllustrationConfig, report: Report) -> None:
         self._config, self._endpoint, self.holds_seeds = config, endpoint_of(config), None
+        self._report, self._said_lossy = report, False
         self._model = self._find_model(config.model)
-        self.model = str(self._model.get("model_name") or self._title)
+        name = str(self._model.get("model_name") or self._title)
+        self.model = name.replace("\\", "/").rpartition("/")[2]
         if config.sampler is not None:
             self._check_sampler(config.sampler)
 
@@ -87,6 +96,9 @@ class A1111:
         except (LookupError, TypeError, AttributeError, binascii.Error) as error:
             said = self._endpoint.said(json.dumps(answer).encode()[:200])[:80]
             raise NoAnswer(f"no picture but: {said}") from error
+        if data[:1] != _PNG and not self._said_lossy:
+            self._said_lossy = True
+            self._report(_LOSSY)
         image = image_of(self._endpoint, data)
         return Drawn(image, size_notes(image, self._config), self._told(answer))
 
@@ -118,10 +130,14 @@ class A1111:
     def _watched(self, watch: Watch, task: str) -> Callable[[], None]:
         """Tells the share that is drawn, and interrupts the server where `watch` raises."""
 
+        share, asked_at = 0.0, 0.0
+
         def look() -> None:
-            share = 0.0
-            with suppress(NoAnswer):
-                share = self._share()
+            nonlocal share, asked_at
+            if time.monotonic() - asked_at > _ASK_S:
+                asked_at = time.monotonic()
+                with suppress(NoAnswer):
+                    share = self._share()
             try:
                 watch(share)
             except BaseException:
@@ -138,14 +154,15 @@ class A1111:
         return 0.0
 
     def _interrupt(self, task: str) -> None:
-        """End our picture; one of somebody else's goes on where the server tells them apart."""
+        """End our picture; one that another waits for goes on where the server tells them apart."""
         with suppress(NoAnswer):
             body = {"id_task": task, "live_preview": False}
             response = self._endpoint.send("POST", "/internal/progress", body)
-            if response.status == 200:
-                with suppress(NoAnswer, AttributeError):
-                    if not parsed(self._endpoint, response).get("active", True):
-                        return
+            with suppress(NoAnswer, AttributeError):
+                # SD.Next knows no tasks of its API, so that neither is true there.
+                state = parsed(self._endpoint, response)
+                if state.get("queued") and not state.get("active"):
+                    return
             self._endpoint.send("POST", f"{_API}/interrupt")
 
     def _find_model(self, name: str) -> dict[str, Any]:
@@ -171,8 +188,8 @@ class A1111:
         names = [str(one["name"]) for one in samplers]
         aliases = [str(alias) for one in samplers for alias in one.get("aliases") or ()]
         # "DPM++ 2M Karras" names sampler and scheduler.
-        known = (name == one or name.startswith(f"{one} ") for one in (*names, *aliases))
-        if not any(known):
+        wanted, known = name.casefold(), {one.casefold() for one in (*names, *aliases)}
+        if not any(wanted == one or wanted.startswith(f"{one} ") for one in known):
             raise missing("sampler", name, names, self._endpoint.base)
 
     def _told(self, answer: dict[str, Any]) -> dict[str, Any]:

@@ -32,7 +32,9 @@ class PictureScoringConfig:
         None, "PickScore's weights, a folder or a Hub name.", shown=PICKSCORE
     )
     aesthetic: str | None = option(
-        None, "LAION's aesthetic head, a file or a Hub name.", shown=AESTHETIC_HEAD
+        None,
+        "LAION's aesthetic head, a file or a Hub name, or one that `votes learn` wrote.",
+        shown=AESTHETIC_HEAD,
     )
     aesthetic_clip: str = option(AESTHETIC_CLIP, "CLIP whose features the head was trained on.")
     batch_size: int = option(32, "Pictures or texts encoded at a time.", least=1)

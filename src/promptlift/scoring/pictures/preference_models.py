@@ -5,9 +5,10 @@ A scorer gives a value for each picture, or for each prompt with its picture. Tw
 """
 
 import hashlib
+import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +21,12 @@ from promptlift.picture_files import PictureReader
 from promptlift.pictures import Picture
 from promptlift.scoring.pictures.clip import ClipEncoder
 from promptlift.scoring.pictures.clip_loading import load_clip
-from promptlift.scoring.pictures.config import AESTHETIC_HEAD, PICKSCORE, PictureScoringConfig
+from promptlift.scoring.pictures.config import (
+    AESTHETIC_CLIP,
+    AESTHETIC_HEAD,
+    PICKSCORE,
+    PictureScoringConfig,
+)
 from promptlift.scoring.pictures.feature_cache import FeatureCache
 from promptlift.scoring.pictures.similarity import cosines, unit
 from promptlift.scoring.scores import Metric
@@ -29,6 +35,7 @@ Values = npt.NDArray[np.float64]
 # PickScore's own repository tells users to prepare texts and pictures as this model does.
 _PICKSCORE_PROCESSOR = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 _HEAD_FILE = "aesthetic-model.pth"
+HEAD_KEY = "promptlift"  # of the metadata of a head that `votes learn` wrote
 
 
 class PictureScorer(Protocol):
@@ -117,6 +124,7 @@ class AestheticHead:
         encoder: CLIP ViT-L/14 of OpenAI, which the published head was trained on.
         layers: weight [out, in] and bias [out] of each layer, the last with one output.
         model: `NAME@HASH` of the head.
+        learned: what `promptlift votes learn` wrote of it; None of the published one.
     """
 
     metric = Metric(
@@ -128,11 +136,23 @@ class AestheticHead:
     )
 
     def __init__(
-        self, encoder: ClipEncoder, layers: Sequence[tuple[Values, Values]], model: str
+        self,
+        encoder: ClipEncoder,
+        layers: Sequence[tuple[Values, Values]],
+        model: str,
+        learned: Mapping[str, Any] | None = None,
     ) -> None:
         self._encoder = encoder
         self._layers = layers
         self.model = model
+        if learned:
+            by = "" if learned["kind"] == "person" else f"{learned['kind']} "
+            self.metric = replace(
+                self.metric,
+                title=f"preference learned from {by}votes",
+                source=f"{learned['votes']} {by}votes on {learned['prompts']} prompts, by "
+                "promptlift votes learn",
+            )
 
     def score(self, *, prompts: Sequence[str], pictures: Sequence[Picture]) -> Values:
         values = unit(self._encoder.pictures(pictures))
@@ -187,8 +207,16 @@ def _pickscore(context: ScorerContext) -> PictureScorer:
 
 def _aesthetic(context: ScorerContext) -> PictureScorer:
     path = _head_file(context.config.aesthetic or AESTHETIC_HEAD, context.config.offline)
-    layers = _head_layers(path)
-    encoder = context.encoder(context.config.aesthetic_clip)
+    layers, learned = _head_layers(path), _learned(path)
+    clip = context.config.aesthetic_clip
+    if learned and clip == AESTHETIC_CLIP:
+        clip = learned["clip"]
+    encoder = context.encoder(clip)
+    if learned and learned["clip_model"] != encoder.model_id:
+        raise ModelError(
+            f"{path} was learned on features of {learned['clip_model']}, and {clip} is "
+            f"{encoder.model_id}; name the other with --aesthetic-clip"
+        )
     if layers[0][0].shape[1] != encoder.width:
         raise ModelError(
             f"{path} reads features of {layers[0][0].shape[1]} numbers and {encoder.model_id} "
@@ -198,7 +226,7 @@ def _aesthetic(context: ScorerContext) -> PictureScorer:
     for weight, bias in layers:
         digest.update(weight.tobytes() + bias.tobytes())
     model = f"{path.stem}@{digest.hexdigest()[:12]} on {encoder.model_id}"
-    return AestheticHead(encoder, layers, model)
+    return AestheticHead(encoder, layers, model, learned)
 
 
 def _head_file(name: str, offline: bool) -> Path:
@@ -250,6 +278,18 @@ def _read_tensors(path: Path) -> dict[str, Values]:
 
     found = torch.load(path, map_location="cpu", weights_only=True)
     return {name: value.double().numpy() for name, value in found.items()}
+
+
+def _learned(path: Path) -> dict[str, Any] | None:
+    """What `promptlift votes learn` wrote of a head; None of any other."""
+    if path.suffix != ".safetensors":
+        return None
+    from safetensors import safe_open
+
+    with safe_open(path, "numpy") as file:
+        text = (file.metadata() or {}).get(HEAD_KEY)
+    found: dict[str, Any] | None = json.loads(text) if text else None
+    return found
 
 
 def _number(name: str) -> tuple[int, ...]:

@@ -1,0 +1,186 @@
+"""A head that votes teach: a number for a picture, higher where people prefer it.
+
+Bradley and Terry's model, "Rank analysis of incomplete block designs", 1952, with strengths that
+are linear in a picture's unit CLIP feature: the log-odds that one picture is preferred to another
+are the difference of their numbers. The weights are kept small by a penalty that is chosen on
+votes on other prompts.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from promptlift.errors import InputError
+from promptlift.files import atomic_path
+from promptlift.judging.collecting.study import Study
+from promptlift.judging.records import PERSON
+from promptlift.judging.statistics.selecting import counted
+from promptlift.pictures import Picture, read_index
+from promptlift.scoring.pictures.clip import ClipEncoder
+from promptlift.scoring.pictures.preference_models import HEAD_KEY
+from promptlift.scoring.pictures.similarity import unit
+from promptlift.statistics import mean_interval, scipy_part
+
+FOLDS = 5
+PENALTIES = tuple(10.0**power for power in range(-6, 1))  # times half the squared weights
+_LEAST_PROMPTS = 2 * FOLDS
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparisons:
+    """Decided votes.
+
+    Attributes:
+        differences: feature of the preferred picture less that of the other, [votes, width].
+        prompts: a number for the prompt of each vote, [votes].
+        kind: whose votes, "person" or "simulated".
+        question: what was asked.
+        ties: votes that preferred neither, which teach nothing.
+    """
+
+    differences: Array
+    prompts: Sequence[int]
+    kind: str
+    question: str
+    ties: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnedHead:
+    """What was learned, and how well it tells votes on prompts that it did not learn from.
+
+    Attributes:
+        weights: of the unit feature, [width].
+        penalty: of `PENALTIES`.
+        accuracy: share of the votes whose preferred picture has the higher number, and its 95%
+            interval over prompts, each fold judged by what the others taught.
+        votes, prompts, ties: how many.
+        kind, question: of the votes.
+    """
+
+    weights: Array
+    penalty: float
+    accuracy: tuple[float, float, float]
+    votes: int
+    prompts: int
+    ties: int
+    kind: str
+    question: str
+
+
+def comparisons_of(
+    studies: Sequence[Study],
+    encoder: ClipEncoder,
+    *,
+    question: str | None = None,
+    kind: str = PERSON,
+) -> Comparisons:
+    """The decided votes of studies, with the features of their pictures.
+
+    Raises:
+        InputError: nobody of this kind voted, or a picture is missing or damaged.
+    """
+    rows: list[tuple[Picture, Picture]] = []
+    prompts: list[int] = []
+    numbers: dict[tuple[Path, int], int] = {}
+    ties, asked = 0, question or studies[0].questions[-1]
+    for study in studies:
+        pairs = {str(pair.id): pair for pair in study.store.pairs()}
+        folders = {(study.folder / file).parent for pair in pairs.values() for file in pair.files}
+        pictures = {one.path: one for folder in sorted(folders) for one in read_index(folder)}
+        for vote in counted(study.store.votes(), question=asked, kind=kind):
+            if vote.winner is None:
+                ties += 1
+                continue
+            pair = pairs[vote.pair]
+            first, second = (pictures[study.folder / file] for file in pair.files)
+            rows.append((first, second) if vote.winner == pair.systems[0] else (second, first))
+            key = study.folder, vote.prompt_index
+            prompts.append(numbers.setdefault(key, len(numbers)))
+    if not rows:
+        raise InputError(f"{studies[0].folder} has no decided votes of a {kind} on {asked!r}")
+    shown = list({picture.path: picture for row in rows for picture in row}.values())
+    features = dict(zip((one.path for one in shown), unit(encoder.pictures(shown)), strict=True))
+    differences = np.array([features[one.path] - features[other.path] for one, other in rows])
+    return Comparisons(
+        differences=differences.astype(np.float64), prompts=prompts, kind=kind, question=asked,
+        ties=ties,
+    )  # fmt: skip
+
+
+def learn_head(given: Comparisons) -> LearnedHead:
+    """Learn from votes; the same votes give the same head.
+
+    Raises:
+        InputError: the votes are on too few prompts to say how good the head is.
+        MissingExtraError: SciPy is not installed.
+    """
+    prompts = np.asarray(given.prompts)
+    count = len(set(given.prompts))
+    if count < _LEAST_PROMPTS:
+        raise InputError(
+            f"votes on {count} prompts are too few to learn from; {_LEAST_PROMPTS} are the least, "
+            "and hundreds teach something"
+        )
+    order = np.random.default_rng(0).permutation(count)
+    fold_of = order[prompts] % FOLDS
+    losses, right = [], []
+    for penalty in PENALTIES:
+        margins = np.empty(len(prompts))
+        for fold in range(FOLDS):
+            held = fold_of == fold
+            weights = _fit(given.differences[~held], penalty)
+            margins[held] = given.differences[held] @ weights
+        losses.append(float(np.logaddexp(0.0, -margins).mean()))
+        right.append(np.where(margins == 0, 0.5, margins > 0))
+    best = int(np.argmin(losses))
+    return LearnedHead(
+        weights=_fit(given.differences, PENALTIES[best]),
+        penalty=PENALTIES[best],
+        accuracy=mean_interval(right[best], given.prompts),
+        votes=len(prompts),
+        prompts=count,
+        ties=given.ties,
+        kind=given.kind,
+        question=given.question,
+    )
+
+
+def save_head(head: LearnedHead, path: Path, clip: str, model_id: str) -> None:
+    """Write a head as `--aesthetic` reads it: a linear layer, and in the metadata what it is.
+
+    Args:
+        head: the head.
+        path: a .safetensors file.
+        clip: the CLIP as it is named to load it.
+        model_id: `NAME@HASH` of its weights; another CLIP is refused.
+    """
+    from safetensors.numpy import save_file
+
+    about = {name: value for name, value in asdict(head).items() if name != "weights"}
+    about |= {"clip": clip, "clip_model": model_id}
+    tensors = {"0.weight": head.weights[None].astype(np.float32), "0.bias": np.zeros(1, np.float32)}
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, metadata={HEAD_KEY: json.dumps(about)})
+
+
+def _fit(differences: Array, penalty: float) -> Array:
+    """Weights of the least penalised loss, by L-BFGS; the problem is convex."""
+    optimize: Any = scipy_part("optimize", "Learning from votes", "score")
+
+    def loss(weights: Array) -> tuple[float, Array]:
+        margins = differences @ weights
+        wrong = np.exp(-np.logaddexp(0.0, margins))  # the probability of the other answer
+        slope = -(differences.T @ wrong) / len(differences) + penalty * weights
+        value = np.logaddexp(0.0, -margins).mean() + penalty / 2 * weights @ weights
+        return float(value), slope
+
+    start = np.zeros(differences.shape[1])
+    found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000})
+    return np.asarray(found.x, np.float64)
