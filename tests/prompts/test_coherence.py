@@ -178,3 +178,22 @@ def test_two_lenses_ratios_or_apertures_exclude_each_other() -> None:
         ("f1.8", "f/16", "aperture"),
     ):
         assert opposition(phrase, [said], Text("a sky")) == f"another {topic}"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said", "phrase", "why"),
+    [
+        ("three bottles on a counter", [], "on a wooden table", "another place"),
+        ("a cat perched on the sofa", [], "on a sunlit windowsill", "another place"),
+        ("a pickup truck", ["on a dusty road"], "on a sandy beach at sunset", "another place"),
+        ("a man with dark skin", [], "fair skin", "another skin"),
+        ("a poncho", ["overcast sky"], "under the warm afternoon sun", "another weather"),
+        ("a cat on a sofa", [], "in a cozy room", None),  # a surface and a room
+        ("a statue of a man in a garden", [], "on a stone pedestal", None),
+        ("a woman with a table", [], "in a garden", None),
+    ],
+)
+def test_a_place_that_the_prompt_names_excludes_another(
+    prompt: str, said: list[str], phrase: str, why: str | None
+) -> None:
+    assert opposition(phrase, said, Text(prompt)) == why

@@ -87,7 +87,15 @@ _OPPOSED: tuple[tuple[str, tuple[str, ...]], ...] = (
             "outdoors outdoor meadow orchard grassy-field green-field open-field wheat-field",
         ),
     ),
-    ("weather", ("midday-sun bright-sunlight", "cloudy overcast rainy stormy")),
+    (
+        "weather",
+        (
+            "midday-sun afternoon-sun morning-sun bright-sunlight afternoon-sunlight "
+            "morning-sunlight clear-sky blue-sky sunny",
+            "cloudy overcast rainy stormy",
+        ),
+    ),
+    ("skin", ("fair-skin pale-skin light-skin", "dark-skin brown-skin black-skin tanned-skin")),
     ("contrast", ("high-contrast strong-contrast", "low-contrast")),
     (
         "palette",
@@ -152,7 +160,13 @@ _PLACES = (
 _PLACE = re.compile(
     r"(?:in|inside|on|at|atop|under|beneath|beside|near|by) (?:an?|the) (?:(?!of\b)[\w'-]+ )*?(?:"
     + "|".join(f"({nouns.replace(' ', '|')})" for nouns in _PLACES)
-    + r")\Z"
+    + r")(?: (?:at|during) [\w' -]+)?\Z"
+)
+# Of a prompt: what it says where its things are, not where they go.
+_ASKED_PLACE = re.compile(
+    r"\b(?:in|inside|on|atop) (?:an?|the) (?:(?!of\b|and\b|with\b)[\w'-]+ ){0,2}?(?:"
+    + "|".join(f"({nouns.replace(' ', '|')})" for nouns in _PLACES)
+    + r")\b"
 )
 # With these alone a phrase says nothing new.
 _EMPTY = frozenset((
@@ -244,7 +258,9 @@ def opposition(phrase: str, said: Sequence[str], asked: Text) -> str | None:
     additions, unless the prompt gives it more.
     """
     new, before = _read(phrase), [_read_prompt(asked.text), *map(_read, said)]
-    if (place := _place(phrase)) is not None and place in map(_place, said):
+    if (place := _place(phrase)) is not None and (
+        place in map(_place, said) or place in _asked_places(asked.text)
+    ):
         return "another place"
     if not new.runs.isdisjoint(_GROUPED):
         if any(sum(bool(group & new.runs) for group in groups) > 1 for _, groups in _GROUPS):
@@ -267,6 +283,12 @@ def _place(phrase: str) -> int | None:
     """Which of `_PLACES` a phrase is one of."""
     found = _PLACE.match(phrase.lower())
     return found.lastindex if found else None
+
+
+@lru_cache(256)
+def _asked_places(prompt: str) -> frozenset[int | None]:
+    """Which of `_PLACES` a prompt names as the place of its things."""
+    return frozenset(found.lastindex for found in _ASKED_PLACE.finditer(prompt.lower()))
 
 
 def _other(
