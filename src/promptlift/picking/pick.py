@@ -188,7 +188,9 @@ class _Picking:
         return counts
 
     def _rows(self, picture_model: str) -> Iterator[dict[str, Any]]:
-        stream = stream_scores(self.run.folder / "pictures", self.scorer, self.context)
+        folder = self.run.folder / "pictures"
+        drawn = bool(picture_model)  # otherwise there is no index
+        stream = stream_scores(folder, self.scorer, self.context) if drawn else iter(())
         metric = {
             "name": self.scorer.metric.name,
             "model": self.scorer.model,
