@@ -33,11 +33,12 @@ class NoAnswer(Exception):
 
     Attributes:
         wait_s: how long to wait before it is repeated; infinite where that is of no use.
+        is_down: whether nobody listens there.
     """
 
-    def __init__(self, message: str, wait_s: float = 0.0) -> None:
+    def __init__(self, message: str, wait_s: float = 0.0, *, is_down: bool = False) -> None:
         super().__init__(message)
-        self.wait_s = wait_s
+        self.wait_s, self.is_down = wait_s, is_down
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,12 @@ class Endpoint:
         found.base = base
         return found
 
+    def within(self, seconds: float) -> "Endpoint":
+        """The same server, of which no answer is awaited longer."""
+        found = copy(self)
+        found._timeout_s = min(seconds, self._timeout_s)
+        return found
+
     def send(self, method: str, path: str, body: Any = None) -> Response:
         """The response to a request.
 
@@ -157,7 +164,7 @@ class Endpoint:
             if time.monotonic() > end or isinstance(error, httpx.ReadTimeout):
                 raise late from error
             if isinstance(error, httpx.ConnectError) and "refused" in str(error):
-                raise NoAnswer(_NOBODY) from error
+                raise NoAnswer(_NOBODY, is_down=True) from error
             raise NoAnswer(f"no answer: {self.said(repr(error).encode())}") from error
         if time.monotonic() > end:  # where no length was named, a cut response looks whole
             raise late

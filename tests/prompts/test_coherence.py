@@ -191,6 +191,9 @@ def test_two_lenses_ratios_or_apertures_exclude_each_other() -> None:
         ("a cat on a sofa", [], "in a cozy room", None),  # a surface and a room
         ("a statue of a man in a garden", [], "on a stone pedestal", None),
         ("a woman with a table", [], "in a garden", None),
+        ("a cup on a table", [], "on a rustic table at dusk", None),
+        ("a house that is not in a garden", [], "in a park", None),
+        ("a blue sky with clouds", [], "cloudy sky", None),
     ],
 )
 def test_a_place_that_the_prompt_names_excludes_another(

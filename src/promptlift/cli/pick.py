@@ -113,7 +113,7 @@ def pick(
         say(_summary(counts, output))
         if pairs is not None:
             say(f"pairs in {pairs}: {write_pick_pairs(output, pairs)}")
-    if counts["failed"]:
+    if counts["failed"] or counts.get("refused"):
         raise typer.Exit(FAILED)
 
 
@@ -144,6 +144,8 @@ def _summary(counts: Mapping[str, Any], output: Path) -> str:
     line = f"{counts['improved']} of {counts['prompts']} prompts improved"
     if "confirmed" in counts:
         line += f", {counts['confirmed']} of them confirmed"
+    if counts.get("refused"):
+        line += f", a picture refused for {counts['refused']} prompts and seeds"
     if counts["failed"]:
         line += f", {counts['failed']} failed"
     return f"{line}; picks in {output / 'picks.jsonl'}"

@@ -5,7 +5,7 @@ from typing import Any
 from promptlift.cli.door import guarded
 from promptlift.cli.parameters import ModelName, NoOpen, Port, Threads
 from promptlift.cli.serve import DRAWING, ImageModel, Offline, TokenFile, allowed, listen
-from promptlift.illustrating.config import IllustrationConfig
+from promptlift.illustrating.config import SERVERS, IllustrationConfig
 from promptlift.llm.config import LLMConfig
 from promptlift.options import takes
 from promptlift.web.config import ServeConfig
@@ -43,11 +43,12 @@ def studio(
 
         if address_of(model, LLMConfig(**llm)):
             llm = {"llm_attempts": _ATTEMPTS, **llm}
+        few = {"attempts": _ATTEMPTS} if drawing.get("backend") in SERVERS else {}
         listen(
             allowed(token_file, settings, model, llm),
             port,
             image_model,
-            {**drawing, "offline": offline},
+            {**few, **drawing, "offline": offline},
             model=model,
             threads=threads,
             llm=llm,

@@ -14,7 +14,7 @@ from itertools import tee
 from pathlib import Path
 from typing import Any
 
-from promptlift.errors import ConfigError, InputError, PromptliftError
+from promptlift.errors import ConfigError, InputError, ModelError, PromptliftError
 from promptlift.files import atomic_path, sha256_of_file, write_json
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.inputs import read_entries
@@ -31,6 +31,8 @@ _LEFT_OVER = re.compile(r"\.\d{6}-s\d+-(?:original|improved-v\d+)\.png\..*\.png"
 _SEEDS = "holds_seeds.json"  # what a server was found to do
 _TIMES = "times.jsonl"  # seconds of each picture, which its bytes do not depend on
 _SHOWN = 3  # prompts of which a note says what was cut
+# The first picture is drawn a second time after another: a server may keep the last one.
+_TRIED_AFTER = 2
 _SAME_LEVELS = 4.0  # of 255: two drawings of one noise differ by rounding alone
 _NO_SEEDS = (
     "the server does not hold seeds: drawn twice, a picture was another one. Both pictures of a "
@@ -190,15 +192,18 @@ class IllustrationJob:
         todo, asked = tee(
             drawing for drawing, lacks in zip(self.plan(), needed, strict=True) if lacks
         )
-        drawn, outcomes = 0, self.illustrator.outcomes(map(_request, asked))
+        drawn, reason, outcomes = 0, "", self.illustrator.outcomes(map(_request, asked))
+        first: tuple[Drawing, DrawnPicture] | None = None
         for drawing, picture in zip(todo, outcomes, strict=True):
             if isinstance(picture, Refusal):
                 failed.add((drawing.prompt_index, drawing.seed))
-                self._report(f"{drawing.file} is not drawn: {picture.reason}")
+                reason = picture.reason
+                self._report(f"{drawing.file} is not drawn: {reason}")
                 continue
-            if not drawn:
-                self._try_seeds(drawing, picture)
             drawn += 1
+            first = first or (drawing, picture)
+            if drawn == _TRIED_AFTER:
+                self._try_seeds(*first)
             notes = list(picture.notes)
             if picture.cut_tokens is None and not noted_unknown:
                 noted_unknown = True
@@ -213,9 +218,13 @@ class IllustrationJob:
                 total=total,
                 notes=tuple(notes),
             )
-        write_index(self.folder, self._pictures(failed))
+        if first is not None and drawn < _TRIED_AFTER:
+            self._try_seeds(*first)
         if failed:
             total -= sum((one.prompt_index, one.seed) in failed for one in self.plan())
+        if not total:
+            raise ModelError(f"no picture could be drawn; the last one: {reason}")
+        write_index(self.folder, self._pictures(failed))
         self.run.finish(STAGE, self._results(total, drawn, cut, len(failed)))
 
     def _try_seeds(self, drawing: Drawing, picture: DrawnPicture) -> None:

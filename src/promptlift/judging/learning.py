@@ -88,7 +88,7 @@ def comparisons_of(
     """
     rows: list[tuple[Picture, Picture]] = []
     prompts: list[int] = []
-    numbers: dict[tuple[Path, int], int] = {}
+    numbers: dict[str, int] = {}  # by prompt: the same may be in several runs
     ties, asked = 0, question or studies[0].questions[-1]
     for study in studies:
         pairs = {str(pair.id): pair for pair in study.store.pairs()}
@@ -99,10 +99,12 @@ def comparisons_of(
                 ties += 1
                 continue
             pair = pairs[vote.pair]
-            first, second = (pictures[study.folder / file] for file in pair.files)
+            try:
+                first, second = (pictures[study.folder / file] for file in pair.files)
+            except KeyError as error:
+                raise InputError(f"{error.args[0]} was judged and is no longer listed") from error
             rows.append((first, second) if vote.winner == pair.systems[0] else (second, first))
-            key = study.folder, vote.prompt_index
-            prompts.append(numbers.setdefault(key, len(numbers)))
+            prompts.append(numbers.setdefault(pair.prompt, len(numbers)))
     if not rows:
         raise InputError(f"{studies[0].folder} has no decided votes of a {kind} on {asked!r}")
     shown = list({picture.path: picture for row in rows for picture in row}.values())
@@ -128,22 +130,18 @@ def learn_head(given: Comparisons) -> LearnedHead:
             f"votes on {count} prompts are too few to learn from; {_LEAST_PROMPTS} are the least, "
             "and hundreds teach something"
         )
-    order = np.random.default_rng(0).permutation(count)
-    fold_of = order[prompts] % FOLDS
-    losses, right = [], []
-    for penalty in PENALTIES:
-        margins = np.empty(len(prompts))
-        for fold in range(FOLDS):
-            held = fold_of == fold
-            weights = _fit(given.differences[~held], penalty)
-            margins[held] = given.differences[held] @ weights
-        losses.append(float(np.logaddexp(0.0, -margins).mean()))
-        right.append(np.where(margins == 0, 0.5, margins > 0))
-    best = int(np.argmin(losses))
+    fold_of = np.random.default_rng(0).permutation(count)[prompts] % FOLDS
+    margins = np.empty(len(prompts))
+    for fold in range(FOLDS):  # the penalty too is chosen without the votes that judge it
+        held = fold_of == fold
+        learned = given.differences[~held]
+        weights = _fit(learned, _best_penalty(learned, fold_of[~held]))
+        margins[held] = given.differences[held] @ weights
+    penalty = _best_penalty(given.differences, fold_of)
     return LearnedHead(
-        weights=_fit(given.differences, PENALTIES[best]),
-        penalty=PENALTIES[best],
-        accuracy=mean_interval(right[best], given.prompts),
+        weights=_fit(given.differences, penalty),
+        penalty=penalty,
+        accuracy=mean_interval(np.where(margins == 0, 0.5, margins > 0), given.prompts),
         votes=len(prompts),
         prompts=count,
         ties=given.ties,
@@ -168,6 +166,19 @@ def save_head(head: LearnedHead, path: Path, clip: str, model_id: str) -> None:
     tensors = {"0.weight": head.weights[None].astype(np.float32), "0.bias": np.zeros(1, np.float32)}
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata={HEAD_KEY: json.dumps(about)})
+
+
+def _best_penalty(differences: Array, fold_of: npt.NDArray[np.int64]) -> float:
+    """The penalty whose weights give votes of left out folds the least loss."""
+    losses = []
+    for penalty in PENALTIES:
+        loss = 0.0
+        for fold in np.unique(fold_of):
+            held = fold_of == fold
+            margins = differences[held] @ _fit(differences[~held], penalty)
+            loss += float(np.logaddexp(0.0, -margins).sum())
+        losses.append(loss)
+    return PENALTIES[int(np.argmin(losses))]
 
 
 def _fit(differences: Array, penalty: float) -> Array:

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,9 @@ def pick(
         report: takes lines of progress and of trouble.
 
     Returns:
-        Counts: `prompts`, `improved`, `original`, `failed`, and with `confirm_seeds` `confirmed`:
-        chosen prompts whose gain is clear there too.
+        Counts: `prompts`, `improved`, `original`, `failed`, with `confirm_seeds` `confirmed`
+        (chosen prompts whose gain is clear there too), and where a server refused a picture
+        `refused`, the prompts and seeds of such pictures.
 
     Raises:
         ConfigError: an option cannot be used, or the folder was begun with others.
@@ -160,6 +161,7 @@ class _Picking:
     context: ScorerContext
     scorer: PictureScorer
     report: Report
+    refused: list[int] = field(default_factory=lambda: [0])  # prompts and seeds
 
     def work(self) -> dict[str, Any]:
         """Go through all parts, and return the counts."""
@@ -175,7 +177,7 @@ class _Picking:
                 run, self.improvements, self.illustrator, chosen=drawn, report=self.report
             )
             job.draw()
-            model = job.model_id
+            model, self.refused[0] = job.model_id, job.refused
         settings = {**self.config.to_dict(), "scoring": self.context.config.to_dict()}
         inputs = {IMPROVEMENTS: sha256_of_file(self.improvements)}
         run.begin(STAGE, json.loads(json.dumps(settings)), inputs, anew=True)
@@ -252,4 +254,5 @@ class _Picking:
         found["failed"] = sum(isinstance(one, Fault) for one in read_entries(self.improvements))
         names = ["prompts", "improved", "original", "failed"]
         names += ["confirmed"] if self.config.confirm_seeds else []
-        return {name: found[name] for name in names}
+        counts = {name: found[name] for name in names}
+        return {**counts, "refused": self.refused[0]} if self.refused[0] else counts

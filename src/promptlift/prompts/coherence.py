@@ -91,7 +91,7 @@ _OPPOSED: tuple[tuple[str, tuple[str, ...]], ...] = (
         "weather",
         (
             "midday-sun afternoon-sun morning-sun bright-sunlight afternoon-sunlight "
-            "morning-sunlight clear-sky blue-sky sunny",
+            "morning-sunlight clear-sky",
             "cloudy overcast rainy stormy",
         ),
     ),
@@ -164,7 +164,7 @@ _PLACE = re.compile(
 )
 # Of a prompt: what it says where its things are, not where they go.
 _ASKED_PLACE = re.compile(
-    r"\b(?:in|inside|on|atop) (?:an?|the) (?:(?!of\b|and\b|with\b)[\w'-]+ ){0,2}?(?:"
+    r"(?<!\bnot )\b(?:in|inside|on|atop) (?:an?|the) (?:(?!of\b|and\b|with\b)[\w'-]+ ){0,2}?(?:"
     + "|".join(f"({nouns.replace(' ', '|')})" for nouns in _PLACES)
     + r")\b"
 )
@@ -258,10 +258,13 @@ def opposition(phrase: str, said: Sequence[str], asked: Text) -> str | None:
     additions, unless the prompt gives it more.
     """
     new, before = _read(phrase), [_read_prompt(asked.text), *map(_read, said)]
-    if (place := _place(phrase)) is not None and (
-        place in map(_place, said) or place in _asked_places(asked.text)
-    ):
-        return "another place"
+    if (place := _place(phrase)) is not None:
+        kind, noun = place
+        nouns = {other for known, other in _asked_places(asked.text) if known == kind}
+        if kind in (found[0] for one in said if (found := _place(one))) or (
+            nouns and noun not in nouns
+        ):
+            return "another place"
     if not new.runs.isdisjoint(_GROUPED):
         if any(sum(bool(group & new.runs) for group in groups) > 1 for _, groups in _GROUPS):
             return "contradicts itself"
@@ -279,16 +282,20 @@ def opposition(phrase: str, said: Sequence[str], asked: Text) -> str | None:
     )
 
 
-def _place(phrase: str) -> int | None:
-    """Which of `_PLACES` a phrase is one of."""
+def _place(phrase: str) -> tuple[int, str] | None:
+    """Which of `_PLACES` a phrase is one of, with its noun."""
     found = _PLACE.match(phrase.lower())
-    return found.lastindex if found else None
+    return (found.lastindex, found[found.lastindex]) if found and found.lastindex else None
 
 
 @lru_cache(256)
-def _asked_places(prompt: str) -> frozenset[int | None]:
-    """Which of `_PLACES` a prompt names as the place of its things."""
-    return frozenset(found.lastindex for found in _ASKED_PLACE.finditer(prompt.lower()))
+def _asked_places(prompt: str) -> frozenset[tuple[int, str]]:
+    """Which of `_PLACES` a prompt names as the place of its things, with the noun."""
+    return frozenset(
+        (found.lastindex, found[found.lastindex])
+        for found in _ASKED_PLACE.finditer(prompt.lower())
+        if found.lastindex
+    )
 
 
 def _other(

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field
 
 from promptlift.errors import InputError, MissingExtraError, PromptliftError
 from promptlift.illustrating.config import IllustrationConfig
+from promptlift.illustrating.servers.workflow import check_server
 from promptlift.records import Improvement
 from promptlift.web.batcher import Full
 from promptlift.web.logs import describe
@@ -119,11 +120,14 @@ class PictureJobs:
 
     Raises:
         ConfigError: an option of drawing cannot be used.
+        InputError: a workflow cannot be read.
     """
 
     def __init__(self, model: str | None, drawing: Mapping[str, Any], *, max_jobs: int) -> None:
         self.model, self._drawing, self._max_jobs = model, drawing, max_jobs
         self._config = IllustrationConfig.resolve(model, **drawing)
+        if self._config.is_server:  # what is wrong is said now; the server may come later
+            check_server(self._config)
         # In the order in which they came. Two threads change it, each with one operation at a
         # time, and read it as a list, which is copied in one operation.
         self._jobs: dict[str, Job] = {}

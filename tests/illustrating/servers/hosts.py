@@ -99,7 +99,8 @@ class FakeComfyUI(Fake):
         @app.get("/object_info/{kind}")
         def info(kind: str) -> Any:
             known = self.kinds.get(kind)
-            return {} if known is None else {kind: {"input": {"required": known}}}
+            about = {"input": {"required": known}, "output_node": kind.startswith("SaveImage")}
+            return {} if known is None else {kind: about}
 
         @app.post("/prompt")
         def queue(body: dict[str, Any]) -> Any:
@@ -139,8 +140,10 @@ class FakeComfyUI(Fake):
             self.interrupted.set()
             return {}
 
-        @app.post("/free")
-        def free() -> Any:
+        @app.post("/history")
+        def forget(body: dict[str, Any]) -> Any:
+            for id in body["delete"]:
+                self.history.pop(id, None)
             return {}
 
         @app.get("/history/{id}")
@@ -253,6 +256,10 @@ class FakeA1111(Fake):
                 {"name": "Euler a", "aliases": ["k_euler_a"], "options": {}},
                 {"name": "DPM++ 2M", "aliases": ["k_dpmpp_2m"], "options": {}},
             ]
+
+        @app.get("/sdapi/v1/schedulers")
+        def schedulers() -> Any:
+            return [{"name": "karras", "label": "Karras"}, {"name": "simple", "label": "Simple"}]
 
         @app.get("/sdapi/v1/progress")
         def progress() -> Any:

@@ -157,7 +157,7 @@ def test_a_prompt_that_fails_is_left_out_and_the_others_are_drawn(
 ) -> None:
     with improvements.open("a") as file:
         file.write('{"source": "a pig", "prompt": "a pig, forbidden"}\n')
-    files, said = draws(attempts=1, **options)
+    files, said = draws(**options)
     assert len(files) == 5
     [line] = [line for line in said if "is not drawn" in line]
     assert line == "000002-s0-improved-v0.png is not drawn: DrawsText: it cannot be encoded"
@@ -165,6 +165,40 @@ def test_a_prompt_that_fails_is_left_out_and_the_others_are_drawn(
     assert prompts == PROMPTS
     results = Run.open(tmp_path / "run").stage("illustrating")["results"]
     assert (results["refused"], results["pictures"]) == (1, 4)
+    assert draws(**options)[0] == []  # it is asked for again, and refused again
+    assert len(read_index(tmp_path / "run" / "pictures")) == 4
+
+
+def test_a_picture_that_was_cancelled_is_drawn_when_it_is_asked_for_again(
+    comfyui: FakeComfyUI, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOOK_S", 0.1)
+    comfyui.step_s = 0.5
+    illustrator = Illustrator.load(num_inference_steps=2, **options)
+
+    def cancel(share: float) -> None:
+        if comfyui.running:
+            raise KeyboardInterrupt
+
+    illustrator.watch(cancel)
+    with pytest.raises(KeyboardInterrupt):
+        illustrator.draw("a cat")
+    while comfyui.running:
+        time.sleep(0.01)
+    assert len(comfyui.history) == 1  # as interrupted
+    illustrator.watch(None)
+    illustrator.draw("a cat")
+    assert comfyui.drawn == [("a cat", 0)] and not comfyui.pending
+
+
+def test_a_server_that_refuses_many_prompts_in_succession_ends_the_run(
+    comfyui: FakeComfyUI, options: dict[str, Any]
+) -> None:
+    illustrator = Illustrator.load(**options)
+    requests = [Request(prompt=f"forbidden {n}") for n in range(20)]
+    with pytest.raises(ModelError, match="draws nothing any more: DrawsText: it cannot be"):
+        list(illustrator.outcomes(requests))
+    assert len(comfyui.asked) == 10
 
 
 def test_a_lost_job_is_asked_for_again(
@@ -181,9 +215,6 @@ def test_a_lost_job_is_asked_for_again(
 
 def test_what_comfyui_refuses_is_one_line(comfyui: FakeComfyUI, options: dict[str, Any]) -> None:
     illustrator = Illustrator.load(**options)
-    with pytest.raises(ModelError, match=r"Value not valid: text \(node 2, DrawsText"):
-        illustrator.draw("invalid")
-    illustrator.draw("a cat")  # another prompt than the first may be refused alone
     [found] = illustrator.outcomes([Request(prompt="invalid")])
     assert isinstance(found, Refusal) and "Value not valid" in found.reason
     with pytest.raises(InputError, match="“invalid” is not drawn"):
@@ -199,7 +230,6 @@ def test_what_comfyui_refuses_is_one_line(comfyui: FakeComfyUI, options: dict[st
         ),
         ({"sampler": "foo"}, "has no sampler_name .* 'foo'; it has euler, heun"),
         ({"url": "http://127.0.0.1:9"}, "is no ComfyUI that answers: nothing answers there"),
-        ({"timeout_s": 0.2, "attempts": 1}, "draws nothing: no picture within 0.2 s"),
     ],
 )
 def test_what_is_missing_is_one_line(
@@ -209,6 +239,29 @@ def test_what_is_missing_is_one_line(
     with pytest.raises(ModelError, match=line) as error:
         Illustrator.load(**{**options, **given}).draw("a cat")
     assert "\n" not in str(error.value)
+
+
+def test_a_picture_that_takes_too_long_is_refused_and_taken_out_of_the_queue(
+    comfyui: FakeComfyUI, options: dict[str, Any]
+) -> None:
+    comfyui.step_s = 0.5
+    illustrator = Illustrator.load(timeout_s=0.2, attempts=1, **options)
+    with pytest.raises(InputError, match=r"“a cat” is not drawn: no picture within 0.2 s"):
+        illustrator.draw("a cat")
+    end = time.monotonic() + 10
+    while (comfyui.running or comfyui.pending) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not comfyui.running and not comfyui.drawn
+
+
+def test_the_node_that_gives_the_picture_is_asked_for_where_there_are_two(
+    comfyui: FakeComfyUI, options: dict[str, Any], workflow: Path
+) -> None:
+    two = {**WORKFLOW, "8": {"class_type": "SaveImage", "inputs": {"images": ["5", 0]}}}
+    workflow.write_text(json.dumps(two))
+    with pytest.raises(ConfigError, match=r"that of node 6 \(SaveImage\) or 8 .*--place output=6"):
+        Illustrator.load(**options)
+    Illustrator.load(place=("output=6",), **options).draw("a cat")
 
 
 def test_a_node_that_it_does_not_have_is_named(
@@ -275,7 +328,7 @@ def test_a_server_that_is_restarted_in_the_middle_is_waited_for(
         stop.set()
         thread.join()
     assert len(files) == 8
-    assert any("asking again in" in line for line in said)
+    assert any("asking again in" in line or "is gone" in line for line in said)
     # The one that was drawn when the server ended may have been drawn by both.
     twice = Counter({**Counter(first.drawn[1:])}) & Counter(second.drawn)
     assert len(twice) <= 1
@@ -305,7 +358,9 @@ def test_a_job_that_is_killed_finds_what_it_asked_for(
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     expected = {(prompt, seed): 1 for prompt in PROMPTS for seed in (0, 1)}
-    assert Counter(comfyui.drawn) == {**expected, ("a cat", 0): 2}
+    # One is drawn twice for its seed, again where the kill came before that was noted.
+    assert set(comfyui.drawn) == set(expected)
+    assert len(expected) < len(comfyui.drawn) <= len(expected) + 2
     assert len(read_index(run / "pictures")) == 8
 
 

@@ -115,8 +115,8 @@ def test_what_passes_is_asked_again_and_nothing_is_lost(
     [
         (failure(401, "bad key sk-secret-0123"), "HTTP 401 bad key .*. Check the key"),
         (failure(404), "Check the address and --backend"),
-        (failure(400, "size is wrong"), "refuses “a cat”: HTTP 400 size is wrong"),
-        (failure(500, "broken"), "draws nothing: HTTP 500 broken"),
+        (failure(400, "size is wrong"), "no picture could be drawn; .* HTTP 400 size is wrong"),
+        (failure(500, "broken"), "no picture could be drawn; the last one: HTTP 500 broken"),
         (
             lambda body: {"data": [{"url": "http://elsewhere.example/a.png"}]},
             "the picture is at elsewhere.example, which was not named",
@@ -183,6 +183,10 @@ def test_models_are_asked_for(images: FakeImages, options: dict[str, Any]) -> No
     images.models = {"data": [{"id": "one"}, {"id": "two"}]}
     with pytest.raises(ConfigError, match=r"name one of the models of .*: one, two"):
         Illustrator.load(**options)
+    with pytest.raises(ConfigError, match="give both --width and --height, or neither"):
+        Illustrator.load("one", width=64, **options)
+    images.models = [{"id": "one"}]  # as some answer
+    assert Illustrator.load(**options).backend.name == "one"
     images.models = fastapi.Response("no", 404)
     assert Illustrator.load("any", **options).backend.name == "any"
     images.models = HTMLResponse("<html>")

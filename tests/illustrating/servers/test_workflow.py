@@ -100,11 +100,58 @@ def test_places_of_common_workflows() -> None:
 
 def test_what_may_be_either_is_named() -> None:
     graph = two_stages("a cat", "a dog")
-    with pytest.raises(ConfigError, match=r"may be at 6.text or 15.text; name it, as --place prom"):
+    with pytest.raises(
+        ConfigError, match=r"6.text or 15.text; name one, or each: --place prompt=6"
+    ):
         Workflow(graph)
     assert places(graph, "prompt=6.text")["prompt"] == ["6.text"]
     assert places(graph, "prompt=6.text", "prompt=15.text")["prompt"] == ["6.text", "15.text"]
     assert Workflow(SD15, ("output=8",)).output == "8"
+
+
+def test_settings_that_nodes_have_each_for_itself_are_not_overwritten() -> None:
+    graph = two_stages("a", "a")
+    with pytest.raises(ConfigError, match=r"model may be at 4.ckpt_name or 12.ckpt_name; name one"):
+        Workflow(graph).put("model", "x.safetensors")
+    named = Workflow(graph, ("model=4.ckpt_name",))
+    named.put("model", "x.safetensors")
+    assert named.graph["4"]["inputs"]["ckpt_name"] == "x.safetensors"
+    assert named.graph["12"]["inputs"]["ckpt_name"] == "refiner.safetensors"
+    graph["10"]["inputs"] |= {"start_at_step": 0, "end_at_step": 20}
+    with pytest.raises(ConfigError, match="samplers share the steps"):
+        Workflow(graph).put("steps", 20)
+    # FLUX has a guidance of its own; the scale beside it must stay 1.
+    flux = {
+        **SD15, "26": node("FluxGuidance", guidance=3.5, conditioning=["6", 0]),
+        "3": node("KSampler", **{**SD15["3"]["inputs"], "cfg": 1.0, "positive": ["26", 0]}),
+    }  # fmt: skip
+    assert places(flux)["guidance"] == ["26.guidance"]
+    larger = {**SD15, "20": node("LatentUpscale", width=1024, height=1024, samples=["3", 0])}
+    assert places(larger)["width"] == ["5.width"]
+
+
+def test_a_seed_that_is_not_understood_is_asked_for() -> None:
+    graph = two_stages("a", "a")
+    graph["10"]["inputs"]["noise_seed"] = ["40", 0]
+    graph["40"] = node("MathExpression", a=1, b=2)
+    with pytest.raises(ConfigError, match=r"seed of node 10 \(KSamplerAdvanced\) comes from"):
+        Workflow(graph)
+    graph["11"]["inputs"]["add_noise"] = "disable"
+    assert places(graph, "seed=40.a")["seed"] == ["40.a"]
+
+
+def test_one_picture_at_a_time_and_no_wildcards_again() -> None:
+    wildcards = node("ImpactWildcardProcessor", populated_text="a", wildcard_text="__b__",
+                     mode="populate")  # fmt: skip
+    graph = {
+        **SD15, "30": wildcards, "5": node("EmptyLatentImage", width=64, height=64, batch_size=4),
+        "6": node("CLIPTextEncode", text=["30", 0], clip=["10", 1]),
+    }  # fmt: skip
+    filled = Workflow(graph).filled("a cat", 1, None)
+    assert filled["5"]["inputs"]["batch_size"] == 1
+    assert filled["30"]["inputs"] == {
+        "populated_text": "a cat", "wildcard_text": "__b__", "mode": "fixed",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

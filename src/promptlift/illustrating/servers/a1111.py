@@ -30,6 +30,7 @@ from promptlift.illustrating.servers.server import (
 
 _API = "/sdapi/v1"
 _KIND = "A1111, Forge or SD.Next with its API on (--api)"
+_ANSWER_S = 10.0
 _ASK_S = 1.0  # SD.Next refuses clients that ask too often
 _PNG = b"\x89"
 _LOSSY = (
@@ -148,7 +149,7 @@ class A1111:
 
     def _share(self) -> float:
         path = f"{_API}/progress?skip_current_image=true"
-        answer = parsed(self._endpoint, self._endpoint.send("GET", path))
+        answer = parsed(self._endpoint, self._endpoint.within(_ANSWER_S).send("GET", path))
         with suppress(LookupError, TypeError, ValueError):
             return min(1.0, max(0.0, float(answer["progress"])))
         return 0.0
@@ -157,13 +158,14 @@ class A1111:
         """End our picture; one that another waits for goes on where the server tells them apart."""
         with suppress(NoAnswer):
             body = {"id_task": task, "live_preview": False}
-            response = self._endpoint.send("POST", "/internal/progress", body)
+            quick = self._endpoint.within(_ANSWER_S)
+            response = quick.send("POST", "/internal/progress", body)
             with suppress(NoAnswer, AttributeError):
                 # SD.Next knows no tasks of its API, so that neither is true there.
                 state = parsed(self._endpoint, response)
                 if state.get("queued") and not state.get("active"):
                     return
-            self._endpoint.send("POST", f"{_API}/interrupt")
+            quick.send("POST", f"{_API}/interrupt")
 
     def _find_model(self, name: str) -> dict[str, Any]:
         """The checkpoint of a name; without one, that which is loaded."""
@@ -187,10 +189,20 @@ class A1111:
         samplers = asked(self._endpoint, f"{_API}/samplers", _KIND)
         names = [str(one["name"]) for one in samplers]
         aliases = [str(alias) for one in samplers for alias in one.get("aliases") or ()]
-        # "DPM++ 2M Karras" names sampler and scheduler.
         wanted, known = name.casefold(), {one.casefold() for one in (*names, *aliases)}
-        if not any(wanted == one or wanted.startswith(f"{one} ") for one in known):
+        # "DPM++ 2M Karras" names sampler and scheduler.
+        both = {f"{one} {scheduler}" for one in known for scheduler in self._schedulers()}
+        if wanted not in known | both:
             raise missing("sampler", name, names, self._endpoint.base)
+
+    def _schedulers(self) -> set[str]:
+        response = self._endpoint.within(_ANSWER_S).send("GET", f"{_API}/schedulers")
+        if response.status != 200:  # older servers, and SD.Next, have none
+            return set()
+        with suppress(NoAnswer, TypeError, AttributeError):
+            listed = parsed(self._endpoint, response)
+            return {str(one.get(name)).casefold() for one in listed for name in ("name", "label")}
+        return set()
 
     def _told(self, answer: dict[str, Any]) -> dict[str, Any]:
         """What the server chose itself."""

@@ -25,9 +25,11 @@ _KINDS: dict[str, Callable[[IllustrationConfig, Report], PictureServer]] = {
     "a1111": A1111,
     "openai": OpenAIImages,
 }
-_MAX_FAILURES = 3  # pictures in succession, after which the server is taken to be broken
+_MAX_FAILURES = 10  # prompts in succession, after which the server is taken to be broken
+_DOWN_S = 60.0  # for each attempt: a server that is restarted loads its models
 _LONGEST_BACKOFF_S, _LONGEST_WAIT_S = 60.0, 600.0
 _WAIT_S = 0.1
+_LOOK_S = 1.0  # between two looks whether a server is back
 _GOODBYE_S = 10.0  # for cancelling what the server draws
 
 
@@ -51,8 +53,9 @@ def open_server(config: IllustrationConfig, report: Report) -> "ServerBackend":
 class ServerBackend:
     """A server that draws, asked for `batch_size` pictures at once.
 
-    A request that fails is repeated with growing pauses. A picture that the server refuses, or that
-    fails each time while others are drawn, is a `Refusal`.
+    A request that fails is repeated with growing pauses, and a server that is not there is waited
+    for. A picture that is refused, or fails each time, is a `Refusal`; many in succession are an
+    error.
 
     Args:
         server: the server.
@@ -72,7 +75,7 @@ class ServerBackend:
         self.name, self.device = server.model, config.backend
         self.batch_size = config.batch_size or 1
         self.on_progress: OnProgress | None = None
-        self._lock, self._failures, self._drawn = threading.Lock(), 0, 0
+        self._lock, self._failed = threading.Lock(), set[str]()  # prompts since the last picture
 
     @property
     def holds_seeds(self) -> bool | None:
@@ -145,35 +148,43 @@ class ServerBackend:
         self, request: Request, watch: Watch, stop: threading.Event, anew: bool
     ) -> DrawnPicture | Refusal:
         """A picture, asked for until it comes."""
-        trouble, wait_s = "", 0.0
-        for attempt in range(self._config.attempts):
+        trouble, attempt, down_since = "", 0, 0.0
+        while attempt < self._config.attempts:
             began = time.perf_counter()
             try:
                 watch(0.0)
                 drawn = self._server.draw(request, watch, anew=anew)
             except Refused as error:
-                if not (self._drawn or error.of_prompt):  # it may refuse all
-                    raise ModelError(
-                        f"{self._config.server_url} refuses “{request.prompt[:40]}”: {error}"
-                    ) from error
-                return Refusal(request, str(error))
+                trouble = str(error)
+                break
             except NoAnswer as error:
                 trouble, wait_s = str(error), error.wait_s
+                if error.is_down and not down_since:
+                    down_since = began
+                    self._report(f"{self._config.server_url} is gone; waiting until it is back")
+                waited_s = began - down_since
+                if error.is_down and waited_s < _DOWN_S * self._config.attempts:
+                    stop.wait(_LOOK_S)
+                    continue
+                if error.is_down:
+                    raise ModelError(f"{self._config.server_url}: {trouble}") from error
             else:
                 with self._lock:
-                    self._failures, self._drawn = 0, self._drawn + 1
+                    self._failed.clear()
                 return _picture(request, drawn, time.perf_counter() - began)
-            if wait_s > _LONGEST_WAIT_S or attempt + 1 == self._config.attempts:
+            down_since = 0.0
+            attempt += 1
+            if wait_s > _LONGEST_WAIT_S or attempt == self._config.attempts:
                 break
-            pause = min(2.0**attempt, _LONGEST_BACKOFF_S) * (0.5 + self._uniform() / 2)
+            pause = min(2.0 ** (attempt - 1), _LONGEST_BACKOFF_S) * (0.5 + self._uniform() / 2)
             pause = max(wait_s, pause)
             self._report(f"{self._config.server_url}: {trouble}; asking again in {pause:.1f} s")
             stop.wait(pause)
         with self._lock:
-            self._failures += 1
-            broken = self._failures >= _MAX_FAILURES or not self._drawn
+            self._failed.add(request.prompt)
+            broken = len(self._failed) >= _MAX_FAILURES
         if broken:
-            raise ModelError(f"{self._config.server_url} draws nothing: {trouble}")
+            raise ModelError(f"{self._config.server_url} draws nothing any more: {trouble}")
         return Refusal(request, trouble)
 
 

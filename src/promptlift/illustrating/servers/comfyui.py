@@ -10,10 +10,10 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from promptlift.endpoint import NoAnswer
-from promptlift.errors import MissingExtraError, ModelError
+from promptlift.errors import ConfigError, MissingExtraError, ModelError
 from promptlift.illustrating.backend import Report
 from promptlift.illustrating.config import IllustrationConfig
 from promptlift.illustrating.records import Request
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _IDS = uuid.UUID("6b0f3c6e-7d0c-4c5e-9a51-2f1b1c6a3d0e")
 _POLL_S = 0.25
+_ANSWER_S = 30.0  # to anything but drawing; a busy ComfyUI may take a while
 _LOOK_S = 2.0  # without a message, after which the history is asked
 _SUFFIXES = (".safetensors", ".ckpt", ".gguf", ".sft", ".pt")
 
@@ -51,6 +52,7 @@ class ComfyUI:
     """
 
     holds_seeds: bool | None
+    _output: str | None
     _left: set[str] | None  # ids in the queue at the beginning
 
     def __init__(self, config: IllustrationConfig, report: Report) -> None:
@@ -68,10 +70,9 @@ class ComfyUI:
             self.model = self.model.removesuffix(suffix)
 
     def settings(self) -> dict[str, Any]:
-        """See `PictureServer`; the workflow by its hash."""
+        """See `PictureServer`; the workflow's hash is the model's."""
         value = self._workflow.value
         return {
-            "workflow": self._workflow.sha256,
             "scheduler": value("sampler"),
             "num_inference_steps": value("steps"),
             "guidance_scale": value("guidance"),
@@ -88,28 +89,28 @@ class ComfyUI:
         graph = self._workflow.filled(request.prompt, request.seed, request.negative)
         id = self._id(graph)
         if anew:
-            # Frees what nodes returned, which ComfyUI would take again, but no model.
-            checked(self._endpoint, self._post("/free", {"free_memory": True}))
-            time.sleep(_POLL_S)  # it is done between two jobs
             id = str(uuid.uuid4())
-        elif (found := self._kept(id)) is not None:
-            return found
+        elif (record := self._record(id)) is not None:
+            if _state(record) == "success" and (found := self._kept(id)) is not None:
+                return found
+            # Otherwise it would be taken for the end of the new job of this id.
+            self._post("/history", {"delete": [id]})
         deadline = time.monotonic() + self._config.timeout_s
         with self._listening(id) as socket:
             id = self._queue(id, graph)
             try:
                 self._wait(id, socket, deadline, watch)
+                return self._fetched(id)
             except BaseException:
                 self._cancel(id)
                 raise
-        return self._fetched(id)
 
     def _check(self, stats: Any) -> None:
         """Ask ComfyUI whether it has the workflow's nodes, and what they name."""
         if not (isinstance(stats, dict) and "system" in stats):
             raise ModelError(f"{self._endpoint.base} is no ComfyUI")
         known = {
-            kind: asked(self._endpoint, f"/object_info/{kind}", "ComfyUI").get(kind)
+            kind: asked(self._endpoint, f"/object_info/{quote(kind, safe='')}", "ComfyUI").get(kind)
             for kind in sorted(self._workflow.kinds)
         }
         for id, node in self._workflow.graph.items():
@@ -124,21 +125,36 @@ class ComfyUI:
                     raise missing(
                         f"{name} (node {id}, {kind})", value, choices, self._endpoint.base
                     )
+        self._output = self._workflow.output or self._only_output(known)
+
+    def _only_output(self, known: Mapping[str, Any]) -> str | None:
+        """The node that gives the picture; None where none says that it gives one."""
+        outputs = {
+            id: node["class_type"]
+            for id, node in self._workflow.graph.items()
+            if known[node["class_type"]].get("output_node")
+            and "image" in node["class_type"].lower()
+        }
+        saved = [id for id, kind in outputs.items() if "save" in kind.lower()] or list(outputs)
+        if len(saved) > 1:
+            named = " or ".join(f"{id} ({outputs[id]})" for id in saved)
+            raise ConfigError(
+                f"the picture may be that of node {named}; name it, as --place output={saved[0]}"
+            )
+        return saved[0] if saved else None
 
     def _id(self, graph: Graph) -> str:
         return str(uuid.uuid5(_IDS, json.dumps(graph, sort_keys=True)))
 
     def _post(self, path: str, body: Any) -> Any:
-        return self._endpoint.send("POST", path, body)
+        return self._endpoint.within(_ANSWER_S).send("POST", path, body)
 
     def _get(self, path: str) -> Any:
-        return parsed(self._endpoint, checked(self._endpoint, self._endpoint.send("GET", path)))
+        response = self._endpoint.within(_ANSWER_S).send("GET", path)
+        return parsed(self._endpoint, checked(self._endpoint, response))
 
     def _kept(self, id: str) -> Drawn | None:
         """A picture that was drawn for this before, and that ComfyUI still has."""
-        record = self._record(id)
-        if record is None or _state(record) != "success":
-            return None
         try:
             return self._fetched(id)
         except (NoAnswer, Refused):  # its file was removed
@@ -258,7 +274,7 @@ class ComfyUI:
     def _file(self, record: Mapping[str, Any]) -> dict[str, str] | None:
         """Where the picture is: that of the named output, else the first that was saved."""
         outputs = record.get("outputs") or {}
-        named = self._workflow.output
+        named = self._output
         files = [
             image
             for node, output in outputs.items()
@@ -285,8 +301,11 @@ def _choices(info: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     for inputs in (info.get("input") or {}).values():
         for name, known in inputs.items() if isinstance(inputs, dict) else ():
             kind = known[0] if isinstance(known, list) and known else None
-            if kind == "COMBO" and len(known) > 1 and isinstance(known[1], dict):
-                kind = known[1].get("options")
+            about = known[1] if kind and len(known) > 1 and isinstance(known[1], dict) else {}
+            if any(name.endswith("_upload") for name in about):
+                continue  # files in subfolders are taken too, and not listed
+            if kind == "COMBO":
+                kind = about.get("options")
             if isinstance(kind, list):
                 yield name, [str(choice) for choice in kind]
 
@@ -330,7 +349,9 @@ def _failure(record: Mapping[str, Any], state: str) -> Exception:
         for kind, data in record["status"].get("messages") or ()
         if kind == "execution_error"
     ]
-    return NoAnswer(" ".join("; ".join(said or ["ComfyUI says no why"]).split())[:200])
+    line = " ".join("; ".join(said or ["ComfyUI does not say why"]).split())[:200]
+    # A node that fails does so again, unless it lacked memory.
+    return NoAnswer(line) if "memory" in line.lower() else Refused(line)
 
 
 def _complaint(data: bytes) -> str:

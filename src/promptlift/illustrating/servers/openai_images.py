@@ -27,7 +27,8 @@ from promptlift.illustrating.servers.server import (
 _NOT_UNDERSTOOD = {400, 415, 422, 501}
 # Of the request's fields, those that servers may not know: left out in this order.
 _OPTIONAL = ("response_format", "seed")
-_NO_LIST = (404, 405, 501)
+_NO_LIST = (403, 404, 405, 501)  # a key may be for pictures alone
+_LIST_S = 15.0
 _SHOWN = 8  # of the models that it has
 _OF_PROMPT = ("moderation_blocked", "content_policy_violation")
 
@@ -46,6 +47,8 @@ class OpenAIImages:
     def __init__(self, config: IllustrationConfig, report: Report) -> None:
         self._config, self._endpoint, self.holds_seeds = config, endpoint_of(config), None
         self._without: set[str] = set()
+        if (config.width is None) != (config.height is None):
+            raise ConfigError("give both --width and --height, or neither")
         self.model = self._find_model(config.model)
 
     def settings(self) -> dict[str, Any]:
@@ -65,7 +68,7 @@ class OpenAIImages:
     def draw(self, request: Request, watch: Watch, *, anew: bool = False) -> Drawn:
         """See `PictureServer`."""
         response = awaited(lambda: self._ask(self._body(request)), lambda: watch(0.0))
-        answer = parsed(self._endpoint, self._checked(response))
+        answer = parsed(self._endpoint, checked(self._endpoint, response))
         try:
             found = answer["data"][0]
             data, address = found.get("b64_json"), found.get("url")
@@ -112,12 +115,6 @@ class OpenAIImages:
                 self.holds_seeds = False
         return response
 
-    def _checked(self, response: Response) -> Response:
-        try:
-            return checked(self._endpoint, response)
-        except Refused as error:
-            raise Refused(str(error), of_prompt=_is_of_prompt(response)) from error
-
     def _decoded(self, data: Any) -> bytes:
         try:
             return base64.b64decode(str(data).rpartition(",")[2])
@@ -151,11 +148,12 @@ class OpenAIImages:
 
     def _models(self) -> list[str]:
         try:
-            response = self._endpoint.send("GET", "/models")
+            response = self._endpoint.within(_LIST_S).send("GET", "/models")
             if response.status in _NO_LIST:
                 return []
             answer = parsed(self._endpoint, checked(self._endpoint, response))
-            return [str(one["id"]) for one in answer["data"]]
+            listed = answer["data"] if isinstance(answer, dict) else answer
+            return [str(one["id"]) for one in listed]
         except (NoAnswer, Refused) as error:
             raise ModelError(f"{self._endpoint.base}/models: {error}") from error
         except (LookupError, TypeError) as error:

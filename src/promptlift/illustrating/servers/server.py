@@ -20,6 +20,7 @@ Found = TypeVar("Found")
 Watch = Callable[[float], None]
 _MOST_BYTES = 128 << 20  # of a response: a picture of 30 megapixels as base64
 _POLL_S = 0.25
+_QUESTION_S = 15.0  # for what a server knows at once
 _SHOWN = 8  # of the names that a server has
 _RETRIED = {408, 409, 425, 429, *range(500, 600)}
 _TO_CHECK = {
@@ -30,15 +31,7 @@ _TO_CHECK = {
 
 
 class Refused(Exception):
-    """A server would not draw this picture, and asking again is of no use.
-
-    Attributes:
-        of_prompt: whether it is surely the prompt that it refuses, and not every request.
-    """
-
-    def __init__(self, message: str, *, of_prompt: bool = False) -> None:
-        super().__init__(message)
-        self.of_prompt = of_prompt
+    """A server would not draw this picture, and asking again is of no use."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +120,8 @@ def asked(endpoint: Endpoint, path: str, kind: str) -> Any:
         ModelError: it has none, and so is no server of this kind.
     """
     try:
-        return parsed(endpoint, checked(endpoint, endpoint.send("GET", path)))
+        quick = endpoint.within(_QUESTION_S)
+        return parsed(endpoint, checked(endpoint, quick.send("GET", path)))
     except (NoAnswer, Refused) as error:
         raise ModelError(f"{endpoint.base} is no {kind} that answers: {error}") from error
 
@@ -143,7 +137,9 @@ def parsed(endpoint: Endpoint, response: Response) -> Any:
     try:
         return json.loads(response.data)
     except (ValueError, RecursionError) as error:
-        raise NoAnswer(f"no JSON but: {endpoint.said(response.data)[:80]}") from error
+        text = response.data[:400]
+        said = "bytes" if b"\0" in text else endpoint.said(text)[:80]
+        raise NoAnswer(f"no JSON but: {said}") from error
 
 
 def image_of(endpoint: Endpoint, data: bytes) -> "Image":

@@ -60,7 +60,9 @@ class Workflow:
                 self.output = self._known(item, node)
             else:
                 given.setdefault(name, []).append(self._given(item, node, of))
+        self._named = set(given)
         self.places = {**self._found(given), **given}
+        self._simplify()
         if any(kind == _IMPROVES for kind, _ in self._nodes.values()):
             raise ConfigError(
                 f"the workflow improves prompts itself, in its node {_IMPROVES}: an original "
@@ -78,13 +80,20 @@ class Workflow:
         Raises:
             ConfigError: it has no such place.
         """
-        if not self.places.get(name):
+        places = self.places.get(name)
+        if not places:
             raise ConfigError(
                 f"the workflow has no place for {name}; name it, as --place {name}=3.{name}"
             )
-        for place in self.places[name]:
+        if name not in self._named and len({place.value for place in places}) > 1:
+            raise ConfigError(_several(name, places))
+        if name == "steps" and any(
+            "end_at_step" in self.graph[place.node]["inputs"] for place in places
+        ):
+            raise ConfigError("the workflow's samplers share the steps; change them in it")
+        for place in places:
             self.graph[place.node]["inputs"][place.input] = value
-        self.places[name] = [Place(one.node, one.input, value) for one in self.places[name]]
+        self.places[name] = [Place(one.node, one.input, value) for one in places]
 
     def filled(self, prompt: str, seed: int, negative: str | None) -> Graph:
         """The graph that draws a picture; without a negative prompt with the workflow's own.
@@ -97,7 +106,7 @@ class Workflow:
         if negative is not None:
             if not self.places.get("negative"):
                 raise ConfigError(
-                    "the workflow has no place for a negative prompt; name it, as "
+                    "the workflow has no place for a negative prompt, or several; name it, as "
                     "--place negative=7.text"
                 )
             values["negative"] = negative
@@ -118,6 +127,15 @@ class Workflow:
     def kinds(self) -> set[str]:
         """The kinds of its nodes."""
         return {kind for kind, _ in self._nodes.values()}
+
+    def _simplify(self) -> None:
+        """One picture at a time, and texts as they are."""
+        for node in self.graph.values():
+            inputs = node["inputs"]
+            if "latent" in node["class_type"].lower() and isinstance(inputs.get("batch_size"), int):
+                inputs["batch_size"] = 1
+            if "populated_text" in inputs and "mode" in inputs:
+                inputs["mode"] = "fixed"  # or Impact Pack would fill the wildcards in again
 
     def _check_name(self, name: str) -> None:
         if name not in NAMES:
@@ -162,11 +180,7 @@ class Workflow:
                 "the workflow has no prompt that is found; name it, as --place prompt=6.text"
             )
         if not _is_one(places):
-            several = " or ".join(f"{place.node}.{place.input}" for place in places)
-            raise ConfigError(
-                f"the workflow's prompt may be at {several}; name it, as "
-                f"--place prompt={places[0].node}.{places[0].input}"
-            )
+            raise ConfigError(_several("prompt", places))
         return places
 
     def _values(self, name: str, inputs: tuple[str, ...]) -> list[Place]:
@@ -176,10 +190,25 @@ class Workflow:
         for node, (kind, values) in self._nodes.items():
             if words and not any(word in kind.lower() for word in words):
                 continue
+            if name in ("width", "height") and "samples" in values:
+                continue  # it enlarges what was drawn
+            if name == "seed" and values.get("add_noise") == "disable":
+                continue
             for of in inputs:
-                if of in values and (place := self._literal(Place(node, of, values[of]))):
+                if of not in values:
+                    continue
+                place = self._literal(Place(node, of, values[of]))
+                if place is None and name == "seed":
+                    raise ConfigError(
+                        f"the seed of node {node} ({kind}) comes from a node that is not "
+                        "understood; name its place, as --place seed=3.seed"
+                    )
+                if place is not None:
                     found[place.node, place.input] = place
-        return list(found.values())
+        places = list(found.values())
+        # Where a model is guided by FLUX's number, its other scale stays 1.
+        distilled = [place for place in places if place.input == "guidance"]
+        return distilled or places
 
     def _literal(self, place: Place) -> Place | None:
         """The place that a link leads to, where it is a node that holds one value."""
@@ -192,6 +221,25 @@ class Workflow:
             if isinstance(value, int | float | str) and of in ("value", "seed", "int", "float")
         ]  # fmt: skip
         return simple[0] if len(simple) == 1 else None
+
+
+def check_server(config: IllustrationConfig) -> None:
+    """Check what can be checked of a server's settings before it is asked.
+
+    Raises:
+        ConfigError: no address is named, or a setting is wrong.
+        InputError: the workflow cannot be read.
+    """
+    _ = config.server_url
+    if config.backend == "comfyui":
+        read_workflow(config)
+
+
+def _several(name: str, places: list[Place]) -> str:
+    """That a place is not certain, with what to do."""
+    where = " or ".join(f"{place.node}.{place.input}" for place in places)
+    first = f"--place {name}={places[0].node}.{places[0].input}"
+    return f"the workflow's {name} may be at {where}; name one, or each: {first}"
 
 
 def read_workflow(config: IllustrationConfig) -> Workflow:
