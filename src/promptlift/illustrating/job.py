@@ -202,8 +202,6 @@ class IllustrationJob:
                 continue
             drawn += 1
             first = first or (drawing, picture)
-            if drawn == _TRIED_AFTER:
-                self._try_seeds(*first)
             notes = list(picture.notes)
             if picture.cut_tokens is None and not noted_unknown:
                 noted_unknown = True
@@ -218,6 +216,8 @@ class IllustrationJob:
                 total=total,
                 notes=tuple(notes),
             )
+            if drawn == _TRIED_AFTER:
+                self._try_seeds(*first)
         if first is not None and drawn < _TRIED_AFTER:
             self._try_seeds(*first)
         if failed:

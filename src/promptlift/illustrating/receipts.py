@@ -168,7 +168,7 @@ def _a1111_settings(drawing: Drawing, picture: DrawnPicture) -> dict[str, object
     found = {name: settings.get(key) for key, name in _A1111.items()}
     base, (width, height) = drawing.model[0], picture.image.size
     found |= {"Seed": drawing.seed, "Size": f"{width}x{height}"}
-    if settings.get("backend") != "comfyui":  # which has the workflow's hash
-        found["Model hash"] = base["sha256"][:10]
+    known = base["sha256"] if "backend" not in settings else settings.get("model_hash") or ""
+    found["Model hash"] = known[:10]
     found["Model"] = base["name"]
     return {name: value for name, value in found.items() if value not in (None, "")}

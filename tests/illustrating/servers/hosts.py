@@ -299,7 +299,7 @@ class FakeA1111(Fake):
                 self.task, self.steps = None, 0
             info = (
                 '{"steps": 20, "cfg_scale": 7.0, "sampler_name": "Euler", "width": 64, '
-                '"height": 64}'
+                '"height": 64, "sd_model_hash": "123456789a"}'
             )
             data = io.BytesIO()
             image.save(data, self.format)

@@ -392,8 +392,8 @@ def test_comfyui_itself_draws_goes_on_and_cancels(
     expected = {f"{prompt}\t{seed}": 1 for prompt in PROMPTS for seed in range(3)}
     found = drawn()
     assert found.keys() == expected.keys()
-    # One for the seeds, and what the killed server had not handed over.
-    assert found.total() <= len(expected) + 3
+    # One or two for the seeds, and what the killed server had not handed over.
+    assert found.total() <= len(expected) + 4
     assert len(read_index(run / "pictures")) == 12
     with running(base, port, **environment) as host:
         waiting = subprocess.Popen([*command[:7], *command[7:], "--steps", "90", "-o", f"{run}2"])

@@ -40,7 +40,7 @@ _LOSSY = (
 # What the answer's `info` calls how it drew.
 _TOLD = {
     "num_inference_steps": "steps", "guidance_scale": "cfg_scale", "scheduler": "sampler_name",
-    "width": "width", "height": "height",
+    "width": "width", "height": "height", "model_hash": "sd_model_hash",
 }  # fmt: skip
 
 
@@ -61,8 +61,7 @@ class A1111:
         self._config, self._endpoint, self.holds_seeds = config, endpoint_of(config), None
         self._report, self._said_lossy = report, False
         self._model = self._find_model(config.model)
-        name = str(self._model.get("model_name") or self._title)
-        self.model = name.replace("\\", "/").rpartition("/")[2]
+        self.model = self._name.replace("\\", "/").rpartition("/")[2]
         if config.sampler is not None:
             self._check_sampler(config.sampler)
 
@@ -78,9 +77,8 @@ class A1111:
         }
 
     def parts(self) -> list[dict[str, str]]:
-        """The checkpoint's name, and its hash as far as the server knows it."""
-        known = self._model.get("sha256") or self._model.get("hash") or ""
-        return [{"name": self.model, "sha256": str(known)}]
+        """The checkpoint's name; its hash is known only once it has been loaded, and told then."""
+        return [{"name": self.model, "sha256": ""}]
 
     def draw(self, request: Request, watch: Watch, *, anew: bool = False) -> Drawn:
         """See `PictureServer`."""
@@ -104,8 +102,9 @@ class A1111:
         return Drawn(image, size_notes(image, self._config), self._told(answer))
 
     @property
-    def _title(self) -> str:
-        return str(self._model.get("title") or "model")
+    def _name(self) -> str:
+        """The checkpoint as the server takes it; its title changes once it has been loaded."""
+        return str(self._model.get("model_name") or self._model.get("title") or "model")
 
     def _body(self, request: Request, task: str) -> dict[str, Any]:
         config = self._config
@@ -122,7 +121,7 @@ class A1111:
             "save_images": False,
             "send_images": True,
             "force_task_id": task,
-            "override_settings": {"sd_model_checkpoint": self._title} if self._model else {},
+            "override_settings": {"sd_model_checkpoint": self._name} if self._model else {},
             # Restoring would load the other model after each picture.
             "override_settings_restore_afterwards": False,
             **{name: value for name, value in given.items() if value is not None},
@@ -212,7 +211,7 @@ class A1111:
             return {
                 name: info[theirs]
                 for name, theirs in _TOLD.items()
-                if mine[name] is None and isinstance(info.get(theirs), int | float | str)
+                if mine.get(name) is None and isinstance(info.get(theirs), int | float | str)
             }
         except (ValueError, LookupError, TypeError, AttributeError):
             return {}
