@@ -202,7 +202,7 @@ def test_a_stopped_run_ends_with_the_same_files(
     expected = files(shared)
     assert len(expected) == 3 * 2 * 3 + 3 * 2 * 2 + 2
     own = picking.illustrator
-    draw, run = own.draw_all, tmp_path / "parts"
+    draw, run = own.outcomes, tmp_path / "parts"
     for pictures, there in ((0, 0), (1, 1), (7, 8)):
 
         def draw_some(requests: Any, most: int = pictures) -> Iterator[Any]:
@@ -211,12 +211,12 @@ def test_a_stopped_run_ends_with_the_same_files(
                     raise KeyboardInterrupt
                 yield picture
 
-        own.draw_all = draw_some  # type: ignore[method-assign]
+        own.outcomes = draw_some  # type: ignore[method-assign]
         try:
             with pytest.raises(KeyboardInterrupt):
                 picking(run, **WHOLE)
         finally:
-            del own.draw_all
+            del own.outcomes
         assert not (run / "picks.jsonl").exists()
         assert len(list(run.rglob("*.png"))) == there
     # As a kill leaves it: a picture that was never renamed.
