@@ -88,7 +88,7 @@ def illustrate(
             improver=improver, n=n, mode=mode, seed=improver_seed, sample=sample,
             sample_seed=sample_seed, **control,
         )  # fmt: skip
-        # A server that does not answer is said before anything is improved.
+        # Report a server that does not answer before improving anything.
         server = Illustrator.of(config, say) if config.is_server else None
         with opened.alone("drawn"), torch_threads(threads, opened.threads, STAGE, say):
             improvements = improvements_of(opened, prompts, choice, report=say)

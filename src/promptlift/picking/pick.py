@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +161,6 @@ class _Picking:
     context: ScorerContext
     scorer: PictureScorer
     report: Report
-    refused: list[int] = field(default_factory=lambda: [0])  # prompts and seeds
 
     def work(self) -> dict[str, Any]:
         """Go through all parts, and return the counts."""
@@ -177,7 +176,7 @@ class _Picking:
                 run, self.improvements, self.illustrator, chosen=drawn, report=self.report
             )
             job.draw()
-            model, self.refused[0] = job.model_id, job.refused
+            model = job.model_id
         settings = {**self.config.to_dict(), "scoring": self.context.config.to_dict()}
         inputs = {IMPROVEMENTS: sha256_of_file(self.improvements)}
         run.begin(STAGE, json.loads(json.dumps(settings)), inputs, anew=True)
@@ -255,4 +254,5 @@ class _Picking:
         names = ["prompts", "improved", "original", "failed"]
         names += ["confirmed"] if self.config.confirm_seeds else []
         counts = {name: found[name] for name in names}
-        return {**counts, "refused": self.refused[0]} if self.refused[0] else counts
+        refused = self.run.stage(ILLUSTRATING).get("results", {}).get("refused", 0)
+        return {**counts, "refused": refused} if refused else counts

@@ -126,7 +126,7 @@ class PictureJobs:
     def __init__(self, model: str | None, drawing: Mapping[str, Any], *, max_jobs: int) -> None:
         self.model, self._drawing, self._max_jobs = model, drawing, max_jobs
         self._config = IllustrationConfig.resolve(model, **drawing)
-        if self._config.is_server:  # what is wrong is said now; the server may come later
+        if self._config.is_server:  # refuse wrong settings now; the server itself may start later
             check_server(self._config)
         # In the order in which they came. Two threads change it, each with one operation at a
         # time, and read it as a list, which is copied in one operation.

@@ -70,7 +70,7 @@ def improvements(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def draws(tmp_path: Path, improvements: Path) -> Draws:
-    """Draws the improvements into a run; the files that were drawn, and what was said."""
+    """Draws the improvements into a run; returns the files drawn and the lines reported."""
 
     def call(folder: str = "run", **options: Any) -> tuple[list[str], list[str]]:
         said: list[str] = []

@@ -23,7 +23,7 @@ from PIL import Image
 
 
 def noise(*told: Any, width: int = 64, height: int = 64) -> Image.Image:
-    """A picture that depends on all that is told."""
+    """A picture of noise, seeded by the arguments."""
     digest = hashlib.sha256(repr(told).encode()).digest()
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
     return Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))

@@ -22,6 +22,7 @@ from promptlift.illustrating.servers.server import (
     awaited,
     checked,
     endpoint_of,
+    given_settings,
     image_of,
     missing,
     parsed,
@@ -66,15 +67,8 @@ class A1111:
             self._check_sampler(config.sampler)
 
     def settings(self) -> dict[str, Any]:
-        """See `PictureServer`; None is the server's own."""
-        config = self._config
-        return {
-            "scheduler": config.sampler,
-            "num_inference_steps": config.num_inference_steps,
-            "guidance_scale": config.guidance_scale,
-            "width": config.width,
-            "height": config.height,
-        }
+        """See `PictureServer`."""
+        return {"scheduler": self._config.sampler, **given_settings(self._config)}
 
     def parts(self) -> list[dict[str, str]]:
         """The checkpoint's name; its hash is known only once it has been loaded, and told then."""
@@ -129,7 +123,6 @@ class A1111:
 
     def _watched(self, watch: Watch, task: str) -> Callable[[], None]:
         """Tells the share that is drawn, and interrupts the server where `watch` raises."""
-
         share, asked_at = 0.0, 0.0
 
         def look() -> None:
@@ -195,10 +188,10 @@ class A1111:
             raise missing("sampler", name, names, self._endpoint.base)
 
     def _schedulers(self) -> set[str]:
-        response = self._endpoint.within(_ANSWER_S).send("GET", f"{_API}/schedulers")
-        if response.status != 200:  # older servers, and SD.Next, have none
-            return set()
         with suppress(NoAnswer, TypeError, AttributeError):
+            response = self._endpoint.within(_ANSWER_S).send("GET", f"{_API}/schedulers")
+            if response.status != 200:  # older servers, and SD.Next, have none
+                return set()
             listed = parsed(self._endpoint, response)
             return {str(one.get(name)).casefold() for one in listed for name in ("name", "label")}
         return set()

@@ -18,6 +18,7 @@ from promptlift.illustrating.servers.server import (
     awaited,
     checked,
     endpoint_of,
+    given_settings,
     image_of,
     missing,
     parsed,
@@ -52,14 +53,8 @@ class OpenAIImages:
         self.model = self._find_model(config.model)
 
     def settings(self) -> dict[str, Any]:
-        """See `PictureServer`; None is the server's own."""
-        config = self._config
-        return {
-            "num_inference_steps": config.num_inference_steps,
-            "guidance_scale": config.guidance_scale,
-            "width": config.width,
-            "height": config.height,
-        }
+        """See `PictureServer`."""
+        return given_settings(self._config)
 
     def parts(self) -> list[dict[str, str]]:
         """The model's name; an endpoint tells no hash."""

@@ -1,6 +1,7 @@
 """What a server that draws must offer, and what is common to them."""
 
 import io
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -95,6 +96,16 @@ def endpoint_of(config: IllustrationConfig) -> Endpoint:
     )
 
 
+def given_settings(config: IllustrationConfig) -> dict[str, Any]:
+    """The settings that any server may be given; None is the server's own."""
+    return {
+        "num_inference_steps": config.num_inference_steps,
+        "guidance_scale": config.guidance_scale,
+        "width": config.width,
+        "height": config.height,
+    }
+
+
 def checked(endpoint: Endpoint, response: Response) -> Response:
     """A response, where it is one.
 
@@ -132,8 +143,6 @@ def parsed(endpoint: Endpoint, response: Response) -> Any:
     Raises:
         NoAnswer: it is none.
     """
-    import json
-
     try:
         return json.loads(response.data)
     except (ValueError, RecursionError) as error:
