@@ -23,8 +23,6 @@ from typing import Any
 import numpy as np
 
 from benchmarks.world.drawn import Album, Pictures, interval, judged
-from benchmarks.world.oracle import load_oracle
-from benchmarks.world.wanted import wanted_of
 from promptlift import Improver
 from promptlift.files import write_json, write_text
 from promptlift.prompts.clip_tokens import count_clip_tokens
@@ -42,7 +40,9 @@ from promptlift.world.captions import (
     background_words,
     subject,
 )
+from promptlift.world.oracle import load_oracle
 from promptlift.world.scenes import PROMPTS, draw_scene
+from promptlift.world.wanted import wanted_of
 
 COUNT = 300
 PARTS = ("score", "shown", "clean")

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmarks.world.oracle import Oracle, judge, score
-from benchmarks.world.wanted import wanted_of
 from promptlift.files import atomic_path, sha256_of_file
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.records import Request
 from promptlift.scoring.pictures.pair_scores import Values
 from promptlift.statistics import mean_interval
+from promptlift.world.oracle import Oracle, judge, score
+from promptlift.world.wanted import wanted_of
 
 Pictures = npt.NDArray[np.uint8]
 STEPS, GUIDANCE = 25, 7.5  # of the preset `pocket`

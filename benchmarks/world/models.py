@@ -1,13 +1,13 @@
-"""How good the models of the pocket world are: oracle, VAE, CLIP and the drawing models.
+"""How good the models of the pocket world are: oracle and reader, VAE, CLIP, drawing models.
 
     python -m benchmarks.world.models --work FOLDER [--models FOLDER] [--clip-control FOLDER] \
-        [--parts oracle vae clip drawing sheet] [-o docs/world]
+        [--parts oracle reader vae clip drawing sheet] [-o docs/world]
 
-On 1,000 held-out renders: how often the oracle finds what is there, by fault; the VAE's error; how
-often CLIP finds a picture's caption and a caption's picture. On 96 prompts, one for each colour and
-shape: how often the oracle finds both in what is drawn, by guidance, steps and refiner. A sheet of
-64 pictures of random captions, none picked. Pictures are kept in the work folder, so that it
-goes on where it was stopped. Writes models.json and sheet.png.
+On 1,000 held-out renders: how often oracle and reader find what is there, by fault; the VAE's
+error; how often CLIP finds a picture's caption and a caption's picture. On 96 prompts, one for each
+colour and shape: how often the oracle finds both in what is drawn, by guidance, steps and refiner.
+A sheet of 64 pictures of random captions, none picked. Pictures are kept in the work folder, so
+that it goes on where it was stopped. Writes models.json and sheet.png.
 """
 
 import argparse
@@ -23,17 +23,17 @@ from PIL import Image
 
 from benchmarks.world.captions import caption
 from benchmarks.world.drawn import GUIDANCE, STEPS, Album, Pictures, interval, judged
-from benchmarks.world.oracle import judge, load_oracle
 from benchmarks.world.renders import renders_of
 from benchmarks.world.vae import encode, to_pictures
-from benchmarks.world.wanted import Wanted
 from promptlift.files import atomic_path, write_json
 from promptlift.scoring.pictures.clip_loading import load_clip
 from promptlift.scoring.pictures.pair_scores import Values
 from promptlift.scoring.pictures.similarity import unit
 from promptlift.statistics import paired_test, wilson
 from promptlift.world import bundle
+from promptlift.world.oracle import judge, load_oracle
 from promptlift.world.scenes import COLOURS, FAULTS, HELD_OUT, PROMPTS, SHAPES, Scene, draw_scene
+from promptlift.world.wanted import Wanted
 
 COUNT = 1000
 SEEDS = 3  # of each of the 96 prompts, with the settings of the preset; 1 with others
@@ -66,9 +66,9 @@ def truth(scene: Scene) -> Wanted:
     )
 
 
-def measure_oracle(models: Path, scenes: list[Scene], pictures: Pictures) -> dict[str, Any]:
-    """Share of true facts that the oracle finds, by fault and style; and what it sees wrongly."""
-    readings = load_oracle(models / "oracle").read(pictures)
+def measure_oracle(folder: Path, scenes: list[Scene], pictures: Pictures) -> dict[str, Any]:
+    """Share of true facts that an oracle finds, by fault and style; and what it sees wrongly."""
+    readings = load_oracle(folder).read(pictures)
     rows = []
     for scene, reading in zip(scenes, readings, strict=True):
         there = {thing.shape for thing in scene.things}
@@ -316,7 +316,8 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=bundle.MODELS)
     parser.add_argument("--clip-control", type=Path, help="CLIP of the control world")
     parser.add_argument("--work", type=Path, required=True, help="keeps renders and pictures")
-    parser.add_argument("--parts", nargs="+", default=["oracle", "vae", "clip", "drawing", "sheet"])
+    parts = ["oracle", "reader", "vae", "clip", "drawing", "sheet"]
+    parser.add_argument("--parts", nargs="+", default=parts)
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/world"))
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
@@ -325,8 +326,8 @@ def main() -> None:
     scenes = [draw_scene(HELD_OUT + place) for place in range(COUNT)]
     pictures = np.array(renders_of(args.work, HELD_OUT, COUNT, print))
     for part in args.parts:
-        if part == "oracle":
-            found[part] = measure_oracle(args.models, scenes, pictures)
+        if part in ("oracle", "reader"):
+            found[part] = measure_oracle(args.models / part, scenes, pictures)
         elif part == "vae":
             found[part] = measure_vae(args.models, scenes, pictures)
         elif part == "clip":

@@ -6,11 +6,14 @@
 A training that was stopped goes on with the same command.
 
 Each part is trained once, goes on where it was stopped, and is saved under `models/`:
-`oracle`, `vae`, `base`, `refiner` and `clip`. Of the control world base, refiner and CLIP differ.
+`oracle`, `reader`, `vae`, `base`, `refiner` and `clip`. `reader` is a second oracle, with other
+scenes and another seed: simulated raters see through it, and `wants_shown` asks it, so that neither
+shares the mistakes of the oracle that judges. Of the control world base, refiner and CLIP differ.
 """
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -27,7 +30,7 @@ from promptlift.errors import ConfigError
 from promptlift.files import atomic_path
 from promptlift.world.scenes import TRAINING, Scene, draw_scene
 
-PARTS = ("oracle", "vae", "clip", "base", "refiner")
+PARTS = ("oracle", "reader", "vae", "clip", "base", "refiner")
 SCENES = 40_000
 
 
@@ -55,7 +58,7 @@ class Recipe:
         """
         if part not in PARTS:
             raise ConfigError(f"{part} is no part of the pocket world: {', '.join(PARTS)}")
-        if self.control and part in ("oracle", "vae"):
+        if self.control and part in ("oracle", "reader", "vae"):
             return Recipe(self.folder, self._report).train(part)
         target = self.models / part
         if not target.exists():
@@ -66,6 +69,14 @@ class Recipe:
         trained = oracle.train_oracle(
             self._pictures, self._scenes, *self._how("oracle"), oracle.SCHEDULE
         )
+        oracle.save_oracle(trained, target)
+
+    def _train_reader(self, target: Path) -> None:
+        first = TRAINING + SCENES  # scenes that the oracle did not learn from
+        pictures = renders_of(self.folder, first, SCENES, self._report)
+        scenes = [draw_scene(first + place) for place in range(SCENES)]
+        schedule = replace(oracle.SCHEDULE, seed=oracle.SCHEDULE.seed + 1)
+        trained = oracle.train_oracle(pictures, scenes, *self._how("reader"), schedule)
         oracle.save_oracle(trained, target)
 
     def _train_vae(self, target: Path) -> None:

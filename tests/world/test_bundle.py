@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.world.oracle import judge, load_oracle
 from benchmarks.world.render import render
-from benchmarks.world.wanted import wanted_of
 from promptlift.errors import ModelError
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.presets import PRESETS
@@ -18,7 +16,9 @@ from promptlift.scoring.pictures.clip_loading import load_clip
 from promptlift.scoring.pictures.config import PAPER_CLIP, PictureScoringConfig
 from promptlift.scoring.pictures.similarity import cosines
 from promptlift.world import bundle
+from promptlift.world.oracle import judge, load_oracle
 from promptlift.world.scenes import draw_scene
+from promptlift.world.wanted import wanted_of
 from tests.illustrating.models import DIFFUSERS_WARNS
 
 pytestmark = DIFFUSERS_WARNS

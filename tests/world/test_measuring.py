@@ -17,12 +17,12 @@ from benchmarks.world.answers import (
 from benchmarks.world.drawn import interval, judged
 from benchmarks.world.metrics import Arm, agreement, another, differences, pairings
 from benchmarks.world.models import COMBINATIONS, measure_oracle, retrieval, truth
-from benchmarks.world.oracle import Oracle
 from benchmarks.world.render import render
-from benchmarks.world.wanted import wanted_of
 from promptlift.world.bundle import MODELS
 from promptlift.world.captions import PRAISE
+from promptlift.world.oracle import Oracle
 from promptlift.world.scenes import HELD_OUT, SHAPES, draw_scene
+from promptlift.world.wanted import wanted_of
 
 
 def test_equal_captions_are_one_when_retrieval_is_counted() -> None:
@@ -112,7 +112,7 @@ ORACLE = pytest.mark.skipif(not (MODELS / "oracle").is_dir(), reason="no oracle 
 def test_the_oracle_finds_most_of_what_is_there_in_clean_renders() -> None:
     scenes = [draw_scene(HELD_OUT + 2_000_000 + number) for number in range(60)]
     pictures = np.stack([render(scene) for scene in scenes])
-    found = measure_oracle(MODELS, scenes, pictures)
+    found = measure_oracle(MODELS / "oracle", scenes, pictures)
     assert found["clean"]["shape"][0] > 0.9 and found["all"]["clean or not"][0] > 0.9
     assert found["clean"]["shape"][3] + sum(
         found[fault]["shape"][3] for fault in ("blurred", "noisy", "cropped", "badly lit")

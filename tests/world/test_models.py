@@ -10,11 +10,11 @@ from transformers import CLIPModel, CLIPProcessor
 
 from benchmarks.world import clip, drawing, oracle, recipe, vae
 from benchmarks.world.learning import Schedule, learn
-from benchmarks.world.oracle import Found, Oracle, Reading, judge, load_oracle, score
 from benchmarks.world.render import render
-from benchmarks.world.wanted import wanted_of
 from promptlift.errors import ModelError
+from promptlift.world.oracle import Found, Oracle, Reading, judge, load_oracle, score
 from promptlift.world.scenes import SIZE, draw_scene
+from promptlift.world.wanted import wanted_of
 from tests.illustrating.models import DIFFUSERS_WARNS
 
 SCENES = [draw_scene(seed) for seed in range(24)]

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.world.wanted import Wanted, wanted_of
 from promptlift.cli import app
 from promptlift.errors import ConfigError
 from promptlift.pairs.load import load_pairs
@@ -15,6 +14,7 @@ from promptlift.world import scenes
 from promptlift.world.captions import BLAME, PRAISE
 from promptlift.world.pairs import SEEDS, scenes_of, world_pairs
 from promptlift.world.scenes import draw_scene
+from promptlift.world.wanted import Wanted, wanted_of
 
 _CONTENT = ("shape", "colour", "number", "size", "relation", "other_shape", "other_colour")
 

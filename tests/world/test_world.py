@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from benchmarks.world.captions import caption
 from benchmarks.world.render import render
-from benchmarks.world.wanted import wanted_of
 from promptlift.world.captions import BLAME, PRAISE, details, subject
 from promptlift.world.scenes import COLOURS, FAULTS, SHAPES, STYLES, Thing, draw_scene
+from promptlift.world.wanted import wanted_of
 
 SEEDS = st.integers(0, 2**40)
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 NAME = "pocket-world"
 MODELS = Path(__file__).parents[1] / "models" / NAME
-BASE, REFINER, CLIP, ORACLE = (MODELS / part for part in ("base", "refiner", "clip", "oracle"))
+BASE, REFINER, CLIP, ORACLE, READER = (
+    MODELS / part for part in ("base", "refiner", "clip", "oracle", "reader")
+)
 LICENCE = "Apache-2.0"
 
 
