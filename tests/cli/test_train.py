@@ -2,14 +2,19 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from promptlift.improving.manifest import PAPER_PREFIX, ModelCard
+from promptlift.improving.improver import Improver
+from promptlift.improving.loading import BUNDLED, bundled_model_path
+from promptlift.improving.manifest import PAPER_PREFIX, Manifest, ModelCard
 from promptlift.pairs.load import write_pairs
 from promptlift.records import Pair
+from promptlift.runs import Run as RunFolder
 from tests.cli.conftest import Run, error_line
+from tests.conftest import NEEDS_BUNDLED
 from tests.training.test_paper import PAIRS, VALIDATION
 
 
@@ -97,3 +102,22 @@ def test_a_paper_run_from_the_command_line(
     refused = run(*asked, "--encoder", "roberta-large")  # figures of one run must compare
     assert refused.exit_code != 0
     assert len(refused.stderr.splitlines()) == 1
+
+
+@NEEDS_BUNDLED
+@pytest.mark.slow
+def test_the_bundled_writer_is_trained_by_its_name(run: Run, tmp_path: Path) -> None:
+    pairs = [Pair(source=f"a cat {i}", target=f"on a chair {i}", mode="extend") for i in range(20)]
+    write_pairs(tmp_path / "pairs.jsonl", pairs)
+    folder = tmp_path / "run"
+    result = run(
+        "train", "--model", BUNDLED, "--lora", "--pairs", tmp_path / "pairs.jsonl", "--epochs", 1,
+        "--batch-size", 10, "--output", folder,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert RunFolder.open(folder).stage("training")["results"]["steps"] == 2
+    card, before = ModelCard.read(folder / "model"), Manifest.read(bundled_model_path()).card
+    assert (card.name, card.modes["extend"]) == (before.name, before.modes["extend"])
+    shutil.rmtree(folder / "base")  # a complete run needs it no more
+    [found] = Improver.load(folder / "model").improve("a lighthouse", seed=0)
+    assert found.prompt.startswith("a lighthouse, ")

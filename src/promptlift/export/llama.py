@@ -155,7 +155,7 @@ def rotated(shape: LlamaShape, weights: Weights) -> Weights:
     `unembed` [width, width] makes a token's embedding of its row of the head.
     """
     width = shape.hidden_size
-    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(width, width)))
+    turn = _turn(width)
     found: dict[str, Any] = dict(weights)
     for index in range(shape.num_hidden_layers):
         layer = f"layers.{index}"
@@ -180,6 +180,35 @@ def rotated(shape: LlamaShape, weights: Weights) -> Weights:
     if shape.tie_word_embeddings and np.abs(gain).min() > SMALLEST_GAIN * np.abs(gain).max():
         found["unembed"] = (turn.T / gain) @ turn
     return {key: np.asarray(value, dtype=np.float32) for key, value in found.items()}
+
+
+def turned_back(weights: Weights) -> Weights:
+    """What `rotated` made, turned back. Gains stay in the products that took them in; where there
+    is `unembed`, the last norm has its own again and the table is the head's.
+
+    Raises:
+        ValueError: `unembed` was made with another turn.
+    """
+    turn = _turn(weights["norm.weight"].size)
+    found: dict[str, Any] = {}
+    for key, value in weights.items():
+        if key.endswith(("o_proj.weight", "down_proj.weight")):
+            found[key] = turn @ value
+        else:
+            found[key] = value if key.endswith("norm.weight") else value @ turn.T
+    if "unembed" in found:
+        back = turn @ found.pop("unembed")  # one over the gain, on its diagonal
+        if not np.allclose(back, np.diag(back.diagonal()), atol=1e-3):
+            raise ValueError("the hidden state is turned in an unknown way")
+        found["norm.weight"] = 1 / back.diagonal()
+        found["embed_tokens.weight"] = found["lm_head.weight"] = found["lm_head.weight"] @ back
+    return {key: np.asarray(value, dtype=np.float32) for key, value in found.items()}
+
+
+def _turn(width: int) -> Array:
+    """An orthogonal matrix [width, width] at random, the same each time."""
+    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(width, width)))
+    return turn
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from promptlift.errors import MissingExtraError
 from promptlift.improving.codec import Codec, SpecialTokens
-from promptlift.improving.manifest import CARD_FILE, PAPER_PREFIX, ModelCard
+from promptlift.improving.loading import place_of
+from promptlift.improving.manifest import (
+    CARD_FILE,
+    PAPER_PREFIX,
+    Manifest,
+    ModelCard,
+    is_exported,
+)
 from promptlift.records import Pair
 from promptlift.training.config import POCKET_DECODING, POCKET_MODES, TrainingConfig
 from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
@@ -130,10 +137,37 @@ def copy_tokenizer(config: TrainingConfig, folder: Path) -> None:
         tokenizer.save_pretrained(str(folder))
 
 
+def place_of_base(model: str | None, folder: Path) -> str | None:
+    """Where the model that is fine-tuned is loaded from: of an export, this folder."""
+    if model is None:
+        return None
+    place = place_of(model)
+    return str(folder) if is_exported(Path(place)) else place
+
+
+def restore_base(model: str | None, folder: Path) -> None:
+    """Of an export, write its weights into the folder as training reads them, once.
+
+    Raises:
+        ModelError: the export is damaged, or none that this version reads back.
+        MissingExtraError: the package onnx is missing.
+    """
+    if place_of_base(model, folder) != str(folder) or folder.exists():
+        return
+    try:
+        from promptlift.export.restore import restore_model
+    except ImportError as error:
+        raise MissingExtraError("Training an exported model", "train") from error
+    restore_model(Path(place_of(str(model))), folder)
+
+
 def base_card(model: str | None) -> ModelCard:
     """What the model says of itself that training begins with."""
     if model is None:
         return ModelCard(name="pocket", modes=POCKET_MODES, decoding=POCKET_DECODING)
+    model = place_of(model)
+    if is_exported(Path(model)):
+        return Manifest.read(Path(model)).card
     if (Path(model) / CARD_FILE).exists():
         return ModelCard.read(Path(model))
     modes = {"rewrite": PAPER_PREFIX} if _is_t5(model) else POCKET_MODES

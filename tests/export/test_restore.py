@@ -1,0 +1,217 @@
+"""What was exported can be trained again: its weights come back as they were rounded."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from safetensors.numpy import load_file, save_file
+
+from promptlift.errors import ModelError
+from promptlift.export.export import export_model
+from promptlift.export.quantize import TABLE_BITS, by_block
+from promptlift.export.restore import restore_model
+from promptlift.improving.engines.torch import load_torch
+from promptlift.improving.improver import Improver
+from promptlift.improving.loading import bundled_model_path
+from promptlift.improving.manifest import MANIFEST_FILE, Manifest, ModelCard
+from promptlift.improving.reward_head import REWARD_FILE, Fluency, RewardHead
+from tests.conftest import HEADS, NEEDS_BUNDLED, POCKET, CopyOf, make_llama, make_t5
+
+# Family, precision, whether the head is its own, whether rewards are given.
+MODELS = [
+    *(("t5", precision, own, False) for precision in ("int8", "fp32") for own in (False, True)),
+    *(("llama", precision, own, own) for precision in ("int8", "int4") for own in (False, True)),
+    ("llama", "int8", False, True),
+    ("llama", "fp32", False, True),
+]
+WEIGHTS = "model.safetensors"
+
+
+@pytest.fixture(scope="module", params=MODELS, ids=str)
+def folders(
+    request: pytest.FixtureRequest, own_words: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path, Path]:
+    """A trained folder, its export, and what was restored of that."""
+    family, precision, own_head, rewards = request.param
+    trained = tmp_path_factory.mktemp("models") / family
+    make = make_t5 if family == "t5" else make_llama
+    make(trained, own_head=own_head)
+    if rewards:
+        weight = np.random.default_rng(2).normal(size=64).astype(np.float32)
+        RewardHead(1, weight, 0.25, Fluency(0.5, 0.25)).write(trained)
+    if family == "llama":
+        large_gains(trained)
+    exported = trained.with_name("exported")
+    export_model(trained, exported, precision=precision, calibration=own_words)
+    return trained, exported, restore_model(exported, trained.with_name("restored"))
+
+
+def large_gains(folder: Path) -> None:
+    """A last norm whose gains are large enough for one table, turned, to serve as both."""
+    weights = load_file(folder / WEIGHTS)
+    gain = weights["model.norm.weight"]
+    weights["model.norm.weight"] = np.sign(gain) * np.maximum(np.abs(gain), 0.3)
+    save_file(weights, folder / WEIGHTS, {"format": "pt"})
+
+
+def constants(folder: Path) -> dict[str, np.ndarray]:
+    """Those of all graphs, by file and name."""
+    return {
+        f"{path.name} {item.name}": numpy_helper.to_array(item)
+        for path in sorted(folder.glob("*.onnx"))
+        for item in onnx.load(path).graph.initializer
+    }
+
+
+def likely(folder: Path) -> np.ndarray:
+    """Log-probabilities in two steps after the same sources."""
+    model = Improver.load(folder, threads=1).here
+    state = model.engine.start(*model.codec.pad(model.codec.encode(HEADS)))
+    start = np.full(len(HEADS), model.codec.special.decoder_start)
+    logits = np.stack([state.step(start).all(), state.step(start + 5).all()])
+    found: np.ndarray = torch.tensor(logits).log_softmax(-1).numpy()
+    return found
+
+
+def test_exported_again_it_has_the_same_weights_and_results(
+    folders: tuple[Path, Path, Path], own_words: Path, tmp_path: Path
+) -> None:
+    _, exported, restored = folders
+    manifest = Manifest.read(exported)
+    again = export_model(
+        restored, tmp_path / "again", precision=manifest.precision, calibration=own_words
+    )
+    assert again.architecture == manifest.architecture
+    assert (again.tokens, again.card) == (manifest.tokens, manifest.card)
+    before, after = constants(exported), constants(tmp_path / "again")
+    assert before.keys() == after.keys()
+    for name, value in before.items():
+        if value.dtype == np.float32:
+            np.testing.assert_allclose(after[name], value, rtol=1e-5, atol=1e-5)
+        else:  # whole numbers, and scales in half precision: all of them
+            np.testing.assert_array_equal(after[name], value)
+    np.testing.assert_allclose(likely(tmp_path / "again"), likely(exported), atol=1e-3)
+
+
+def test_weights_are_those_that_were_trained_but_for_rounding(
+    folders: tuple[Path, Path, Path],
+) -> None:
+    trained, exported, restored = folders
+    before, after = load_file(trained / WEIGHTS), load_file(restored / WEIGHTS)
+    manifest = Manifest.read(exported)
+    assert after.keys() == before.keys()
+    if manifest.family == "llama" and manifest.precision == "int8":
+        return  # products have taken gains in: the logits are what is left to compare
+    for name, value in before.items():
+        if "relative" in name:
+            value[~after[name].any(axis=1)] = 0  # a bucket that no distance falls into
+        if manifest.precision == "fp32" or value.ndim == 1 or "relative" in name:
+            np.testing.assert_array_equal(after[name], value)
+        elif manifest.precision == "int4":
+            bits = 4 if "proj" in name else TABLE_BITS
+            np.testing.assert_array_equal(after[name], by_block(value, bits).matrix())
+        else:
+            step = np.abs(value).max(axis=1, keepdims=True) / 127
+            assert (np.abs(after[name] - value) <= 0.51 * step).all()
+
+
+def test_pytorch_computes_what_the_export_does(folders: tuple[Path, Path, Path]) -> None:
+    _, exported, restored = folders
+    exact = Manifest.read(exported).precision == "fp32"
+    assert np.abs(likely(restored) - likely(exported)).mean() < (1e-4 if exact else 0.1)
+
+
+def test_a_reward_head_comes_back(folders: tuple[Path, Path, Path]) -> None:
+    trained, _, restored = folders
+    before, after = RewardHead.read(trained), RewardHead.read(restored)
+    assert (after is None) == (before is None)
+    if before is not None and after is not None:
+        np.testing.assert_allclose(after.weight, before.weight, atol=1e-5)
+        assert (after.layer, after.bias, after.fluency) == (1, 0.25, Fluency(0.5, 0.25))
+
+
+def test_texts_are_cut_as_before_and_improved(folders: tuple[Path, Path, Path]) -> None:
+    trained, _, restored = folders
+    before, after = load_torch(str(trained)).codec, load_torch(str(restored)).codec
+    texts = [f"extend: {head} <unk> 😀" for head in HEADS]
+    assert after.encode(texts) == before.encode(texts)
+    assert after.special == before.special
+    assert Improver.load(restored).improve("a cat", seed=1)[0].source == "a cat"
+
+
+def test_a_table_stored_twice_comes_back_as_two(
+    tmp_path: Path, own_words: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("promptlift.export.llama.SMALLEST_GAIN", 2.0)
+    trained = make_llama(tmp_path / "llama")
+    export_model(trained, tmp_path / "out", calibration=own_words)
+    restored = restore_model(tmp_path / "out", tmp_path / "restored")
+    assert "lm_head.weight" in load_file(restored / WEIGHTS)
+    assert np.abs(likely(restored) - likely(trained)).mean() < 0.1
+
+
+def changed(folder: Path, **architecture: Any) -> Path:
+    """The folder, whose manifest says something else."""
+    values = json.loads((folder / MANIFEST_FILE).read_text("utf-8"))
+    values["architecture"] |= architecture
+    (folder / MANIFEST_FILE).write_text(json.dumps(values), "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "architecture", [{"num_layers": 2}, {"num_layers": 5}, {"d_ff": 8}, {"is_gated_act": False}]
+)
+def test_a_graph_of_another_form_is_one_line_and_leaves_nothing(
+    copy_of: CopyOf, tmp_path: Path, architecture: dict[str, Any]
+) -> None:
+    folder = changed(copy_of(POCKET), **architecture)
+    with pytest.raises(ModelError, match=r"exported by promptlift 0\.1\.0 in a form that this"):
+        restore_model(folder, tmp_path / "restored")
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_damaged_and_unknown_models_are_refused(copy_of: CopyOf, tmp_path: Path) -> None:
+    folder = copy_of(POCKET)
+    with pytest.raises(ModelError, match="holds a 'mamba' model, and this promptlift restores t5"):
+        restore_model(changed(folder, model_type="mamba"), tmp_path / "restored")
+    data = bytearray((folder / "decoder.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "decoder.onnx").write_bytes(data)
+    with pytest.raises(ModelError, match=r"decoder\.onnx is damaged"):
+        restore_model(folder, tmp_path / "restored")
+
+
+def test_what_a_killed_process_left_is_taken_over(tmp_path: Path) -> None:
+    left = tmp_path / ".restored.new"
+    left.mkdir()
+    (left / "half").write_text("")
+    restored = restore_model(POCKET, tmp_path / "restored")
+    assert not left.exists() and not (restored / "half").exists()
+    assert ModelCard.read(restored) == Manifest.read(POCKET).card
+
+
+@NEEDS_BUNDLED
+@pytest.mark.slow
+def test_the_bundled_model_comes_back_to_the_same_bytes(own_words: Path, tmp_path: Path) -> None:
+    bundled = bundled_model_path()
+    restored = restore_model(bundled, tmp_path / "restored")
+    assert (restored / REWARD_FILE).is_file()
+    models = Improver.load(bundled, threads=1), Improver.load(restored, threads=1)
+    # Activations are rounded in the export alone: nearly all, not all, greedy texts are the same.
+    first, second = (
+        [
+            results[0].prompt
+            for results in model.improve_stream(HEADS, seed=0, do_sample=False, best_of=1)
+        ]
+        for model in models
+    )
+    assert sum(one == other for one, other in zip(first, second, strict=True)) >= len(HEADS) // 2
+    again = export_model(restored, tmp_path / "again", precision="int4", calibration=own_words)
+    before = Manifest.read(bundled)
+    for name in ("decoder.onnx.1", "decoder.onnx.2", "tokenizer.json"):
+        assert again.files[name] == before.files[name]
