@@ -17,12 +17,15 @@ class Pair:
         target: in mode "rewrite" the whole detailed prompt, in mode "extend" what to add.
         mode: "rewrite" or "extend".
         form: of the target, "tags" or "paragraph".
+        rejected: an answer that is worse than the target, to learn the difference; None where
+            there is none.
     """
 
     source: str
     target: str
     mode: str = "rewrite"
     form: str = "tags"
+    rejected: str | None = None
 
 
 @dataclass(frozen=True)

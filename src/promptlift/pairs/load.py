@@ -18,7 +18,10 @@ from promptlift.records import FORMS, MODES, Pair
 from promptlift.tables import Fault, Row, read_rows, write_rows
 
 # Names that published data sets give to source and target, tried in this order.
-COLUMN_NAMES = (("source", "target"), ("x", "y"), ("basic", "detailed"), ("prompt", "improved"))
+COLUMN_NAMES = (
+    ("source", "target"), ("x", "y"), ("basic", "detailed"), ("prompt", "improved"),
+    ("prompt", "chosen"),
+)  # fmt: skip
 # Names that are given to prompts, tried in this order.
 PROMPT_NAMES = ("prompt", "prompts", "positive_prompt", "text", "caption", "description")
 # Rows may differ in their fields; the other formats have one header.
@@ -51,10 +54,12 @@ def load_pairs(
     Columns are those of `COLUMN_NAMES`, in any letter case, that the first row with such columns
     has, unless named; for one that is named alone, the other is its partner there. A column `mode`
     says "extend" or "rewrite"; without it all pairs are for `mode`. A column `form` says "tags" or
-    "paragraph"; without it all are "tags". `report` takes a line that names the
-    columns. A text that UTF-8 cannot hold is a `Fault`; with `check` a row that is too short or
-    long, damaged by a wrong encoding, or equal on both sides is one too. Without `keep_unfit` a row
-    whose target, or source, is no prompt to learn is `Unfit`.
+    "paragraph"; without it all are "tags". A column `rejected` holds targets that are worse.
+    `report` takes a line that names the columns.
+
+    A text that UTF-8 cannot hold is a `Fault`; with `check` a row that is too short or long,
+    damaged by a wrong encoding, or equal on both sides is one too. Without `keep_unfit` a row whose
+    target, or source, is no prompt to learn is `Unfit`.
 
     Raises:
         InputError: the file cannot be read, or no row has such columns.
@@ -220,7 +225,8 @@ def fit_prompts(rows: Iterable[Row | Fault]) -> Iterator[Row | Fault]:
 def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
     """Write pairs with columns source, target and mode; JSONL, CSV, TSV or Parquet by ending.
 
-    A column `form` is added where the target of some pair is no tags.
+    A column `form` is added where the target of some pair is no tags, and a column `rejected`
+    where some pair has a worse target.
     """
     every = list(pairs)
     names = pair_columns(every)
@@ -230,8 +236,11 @@ def write_pairs(path: Path, pairs: Iterable[Pair]) -> None:
 
 def pair_columns(pairs: Iterable[Pair]) -> tuple[str, ...]:
     """The columns that hold all of the pairs."""
-    plain = ("source", "target", "mode")
-    return plain if all(pair.form == "tags" for pair in pairs) else (*plain, "form")
+    every = list(pairs)
+    names = ["source", "target", "mode"]
+    names += ["form"] if any(pair.form != "tags" for pair in every) else []
+    names += ["rejected"] if any(pair.rejected is not None for pair in every) else []
+    return tuple(names)
 
 
 class _FaultyRowError(Exception):
@@ -346,7 +355,10 @@ def _pair(fields: Mapping[str, Any], columns: tuple[str, str], mode: str, check:
     form = fields.get(_actual(fields, "form") or "form") or "tags"
     if form not in FORMS:
         raise _FaultyRowError(f"`form` is {form!r} and must be one of {', '.join(FORMS)}")
-    return Pair(source=source, target=target, mode=mode, form=form)
+    rejected = fields.get(_actual(fields, "rejected") or "rejected")
+    if rejected:  # an empty cell of a table is none
+        rejected = _text(fields, _actual(fields, "rejected") or "rejected", check)
+    return Pair(source=source, target=target, mode=mode, form=form, rejected=rejected or None)
 
 
 def _unfit_pair(number: int, pair: Pair, columns: tuple[str, str]) -> Unfit | None:

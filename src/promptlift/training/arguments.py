@@ -52,6 +52,7 @@ def trainer_arguments(config: TrainingConfig, output: Path) -> Any:
         eval_strategy="epoch",
         save_strategy="no",
         logging_steps=config.logging_steps,
+        remove_unused_columns=False,  # rows hold what batches are made of, under our own names
         disable_tqdm=True,
         log_level="error",
         log_level_replica="error",

@@ -33,7 +33,8 @@ class TrainingConfig:
     name: str | None = option(None, "Name of the model; pocket, or that of the base model.")
     model: str | None = option(
         None,
-        "T5, FLAN-T5 or Llama to fine-tune, a folder or a Hub name; none trains a T5 from scratch.",
+        "T5, FLAN-T5 or Llama to fine-tune: a folder, trained or exported, a Hub name, or writer, "
+        "the bundled model; none trains a T5 from scratch.",
     )
     vocab_size: int = option(4096, "Pieces of the tokenizer trained from scratch.", least=300)
     d_model: int = option(320, "Width, for a model from scratch.", least=1)
@@ -84,6 +85,12 @@ class TrainingConfig:
         "none or int4: read weights as `export --precision int4` will round them, so that LoRA "
         "learns around the errors. For Llamas.",
         choices=("none", "int4"),
+    )
+    preference_beta: float = option(
+        0.1,
+        "Of pairs that have a worse target, too: the larger, the nearer the model stays to the one "
+        "that it begins with (DPO).",
+        above=0,
     )
     optimizer: str = option(
         "muon", "muon or adamw. Muon learns more in each step.", choices=("muon", "adamw")

@@ -16,7 +16,7 @@ from promptlift.prompts.clauses import cut_prompt
 from promptlift.records import Pair
 from promptlift.training.config import PAPER_DATA, TrainingConfig
 
-_FEWEST = 20
+FEWEST = 20  # pairs that a training takes
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ def sides_of(
         InputError: there are too few.
     """
     learned = _for_tasks(pairs, config, report)
-    if len(learned) < _FEWEST:
-        raise InputError(f"{len(learned)} pairs are too few to train on; give at least {_FEWEST}.")
+    if len(learned) < FEWEST:
+        raise InputError(f"{len(learned)} pairs are too few to train on; give at least {FEWEST}.")
     if validation is None:
         return Sides(learned, None)
     given = _for_tasks(validation, config, report)
@@ -192,11 +192,16 @@ def set_apart(pairs: list[Pair], count: int, seed: int) -> tuple[list[Pair], lis
 
 
 def with_both_tasks(pairs: Iterable[Pair]) -> list[Pair]:
-    """The pairs; where all of them are to rewrite, the cuts of their targets, to extend, too."""
+    """The pairs; where all of them are to rewrite, the cuts of their targets, to extend, too.
+
+    Preferences stay alone: what they teach is a difference, and a cut has none.
+    """
     learned = list(pairs)
     if all(pair.mode == "rewrite" for pair in learned):
         learned += [
-            replace(cut, form=pair.form) for pair in learned if (cut := cut_prompt(pair.target))
+            replace(cut, form=pair.form)
+            for pair in learned
+            if pair.rejected is None and (cut := cut_prompt(pair.target))
         ]
     return learned
 
@@ -206,5 +211,6 @@ def _hash_of(pairs: list[Pair]) -> str:
     for pair in pairs:
         # As it was before there were forms.
         kind = pair.mode if pair.form == "tags" else f"{pair.mode} {pair.form}"
-        digest.update(f"{kind}\0{pair.source}\0{pair.target}\n".encode())
+        worse = "" if pair.rejected is None else f"\0{pair.rejected}"
+        digest.update(f"{kind}\0{pair.source}\0{pair.target}{worse}\n".encode())
     return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from promptlift.records import Pair
 from promptlift.training.config import TrainingConfig
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from promptlift.training.models import Start
 
 IGNORED = -100  # label that the loss leaves out, as in transformers
-Row = dict[str, list[int]]
+# input_ids and labels; of a pair with a worse target also rejected_ids and rejected_labels, and
+# reference, by how much the reference finds the better one likelier.
+Row = dict[str, Any]
+Collate = Callable[[list[Row]], "dict[str, torch.Tensor | int]"]
 
 
 def tokenized(
@@ -32,18 +35,28 @@ def tokenized(
     """
     sources = start.encode([prefix(pair.mode, pair.form) + pair.source for pair in pairs])
     targets = start.encode_targets([pair.target for pair in pairs])
-    decoder_only, most = start.decoder_only, config.max_source_tokens
-    rows = []
-    for source, target in zip(sources, targets, strict=True):
-        if len(source) > most:
-            source = source[: most - 1] + source[-1:]
+    rejected = iter(
+        start.encode_targets([one.rejected for one in pairs if one.rejected is not None])
+    )
+    most = config.max_source_tokens
+
+    def texts(source: list[int], target: list[int]) -> tuple[list[int], list[int]]:
+        """Token ids and labels."""
         # A cut target has no end token: the model must not learn to stop there.
         target = target[: config.max_target_tokens]
-        if decoder_only:
-            source = [*source, start.tokens["decoder_start"]]
-            row = {"input_ids": source + target, "labels": [IGNORED] * len(source) + target}
-        else:
-            row = {"input_ids": source, "labels": target}
+        if not start.decoder_only:
+            return source, target
+        source = [*source, start.tokens["decoder_start"]]
+        return source + target, [IGNORED] * len(source) + target
+
+    rows: list[Row] = []
+    for pair, source, target in zip(pairs, sources, targets, strict=True):
+        if len(source) > most:
+            source = source[: most - 1] + source[-1:]
+        row = dict(zip(("input_ids", "labels"), texts(source, target), strict=True))
+        if pair.rejected is not None:
+            worse = texts(source, next(rejected))
+            row |= zip(("rejected_ids", "rejected_labels"), worse, strict=True)
         rows.append(row)
     return rows
 
@@ -119,10 +132,11 @@ def order_of(rows: list[Row], batch_size: int, config: TrainingConfig) -> EpochS
     return EpochSampler(lengths, batch_size, config.seed, grouped=config.group_by_length)
 
 
-def collate(
-    pad: int, longest_of: Callable[[int], int] = int
-) -> "Callable[[list[Row]], dict[str, torch.Tensor | int]]":
+def collate(pad: int, longest_of: Callable[[int], int] = int) -> Collate:
     """Pads a batch: input_ids, attention_mask and labels, int64 [batch, longest].
+
+    Worse targets follow behind all others, with their sources; `paired` has the row of the better
+    one of each, and `reference` what `preference.add_reference` noted.
 
     Where no label of a decoder-only model is learned at the first tokens, it computes no logits
     there: `logits_to_keep` counts those that it does, and labels are as many.
@@ -138,6 +152,12 @@ def collate(
         return torch.tensor([row + [value] * (longest - len(row)) for row in rows])
 
     def join(rows: list[Row]) -> "dict[str, torch.Tensor | int]":
+        paired = [place for place, row in enumerate(rows) if "rejected_ids" in row]
+        reference = [rows[place].get("reference", 0.0) for place in paired]
+        rows = rows + [
+            {"input_ids": rows[place]["rejected_ids"], "labels": rows[place]["rejected_labels"]}
+            for place in paired
+        ]
         texts = [row["input_ids"] for row in rows]
         batch: dict[str, torch.Tensor | int] = {
             "input_ids": padded(texts, pad),
@@ -151,6 +171,8 @@ def collate(
             kept = min(longest, longest_of(longest - unused))
             labels = labels[:, longest - kept :]
             batch["logits_to_keep"] = kept
+        if paired:
+            batch["paired"], batch["reference"] = torch.tensor(paired), torch.tensor(reference)
         return {**batch, "labels": labels}
 
     return join

@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,8 @@ from promptlift.training.models import (
     has_accelerator,
     learn_tokenizer,
     merged,
+    place_of_base,
+    restore_base,
     start_model,
     use_gradient_checkpointing,
 )
@@ -63,6 +65,10 @@ class Job:
         self.output, self.config, self.evaluator = output, config, evaluator
         self.model_folder, self.tokenizer_folder = output / "model", output / "tokenizer"
         self.base = base_card(config.model)
+        # Of an export, what is restored in the run folder is loaded.
+        self.base_folder = output / "base"
+        place = place_of_base(config.model, self.base_folder)
+        self.loadable = replace(config, model=place)
         self.sides: Sides = sides_of(pairs, validation, config, report)
         self.modes = {**POCKET_MODES, **self.base.modes}
         if config.rewrite_prefix is not None:
@@ -89,7 +95,7 @@ class Job:
         rounding = self._rounding(start)
         self._tell_unknown(start)
         if self.processes.main:
-            copy_tokenizer(self.config, self.tokenizer_folder)
+            copy_tokenizer(self.loadable, self.tokenizer_folder)
         validation, training = self.sides.split(self.config)
         if self.processes.main:
             write_pairs(self.output / "validation.jsonl", validation)
@@ -116,23 +122,28 @@ class Job:
     def start(self) -> Start:
         """The model before its first step."""
         if self.processes.main:
-            learn_tokenizer(self.sides.learned, self.config, self.tokenizer_folder)
+            self._prepare()
         self.processes.wait()
-        return start_model(self.config, self.tokenizer_folder)
+        return start_model(self.loadable, self.tokenizer_folder)
+
+    def _prepare(self) -> None:
+        """Put into the run folder what the model is made of and is not there yet."""
+        learn_tokenizer(self.sides.learned, self.config, self.tokenizer_folder)
+        restore_base(self.config.model, self.base_folder)
 
     def preflight(self) -> Preflight:
         """Time and memory of the run, measured by the main process and reported."""
         found = None
         if self.processes.main:
             validation, training = self.sides.split(self.config)
-            learn_tokenizer(self.sides.learned, self.config, self.tokenizer_folder)
+            self._prepare()
 
             def tokenize(start: Start) -> tuple[list[Row], list[Row]]:
                 self._tell_unknown(start)
                 return self._tokenized(training, start), self._tokenized(validation, start)
 
             found = measure(
-                lambda: start_model(self.config, self.tokenizer_folder),
+                lambda: start_model(self.loadable, self.tokenizer_folder),
                 tokenize,
                 self.config,
                 processes=self.processes.count,
@@ -189,6 +200,7 @@ class Job:
             train_dataset=rows,
             eval_dataset=self._tokenized(validation, start),
         )
+        trainer.add_reference()
         follow = Follow(trainer, self.output, self.report, self.processes, self.complete)
         trainer.add_callback(follow)
         if config.evaluation_decoding != "none":

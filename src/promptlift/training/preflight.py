@@ -190,12 +190,15 @@ class _Steps:
     def forward(self, rows: list[Row]) -> Any:
         import torch
 
+        from promptlift.training.preference import loss_of
+
         batch = {
             name: item if isinstance(item, int) else item.to(self.device)
             for name, item in self.collate(rows).items()
         }
         with torch.autocast(self.device, torch.bfloat16, enabled=self.bf16):
-            return self.start.model(**batch).loss
+            beta = self.config.preference_beta
+            return loss_of(self.start.model, batch, beta, self.start.decoder_only)[0]
 
     def learn(self, rows: list[Row]) -> None:
         self.forward(rows).backward()

@@ -20,6 +20,7 @@ from promptlift.training.checkpoints import (
 from promptlift.training.config import TrainingConfig
 from promptlift.training.examples import IGNORED, EpochSampler, Row, order_of
 from promptlift.training.muon import Muon
+from promptlift.training.preference import add_reference, loss_of
 
 
 class PromptTrainer(Seq2SeqTrainer):  # type: ignore[misc]
@@ -53,11 +54,19 @@ class PromptTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         arguments["compute_loss_func"] = _scaled
         super().__init__(**arguments)
         self.config, self.sample = config, sample
+        self.prefers = any("rejected_ids" in row for row in arguments["train_dataset"])
         # Figures of a step and epoch, in addition to the losses.
         self.evaluation: Callable[[int, float], dict[str, float]] | None = None
         self.figures: dict[str, float] = {}
         # Sum of the losses since the last row of the log, and the step of that row.
         self.running, self.since = torch.zeros((), device=self.args.device), 0
+
+    def add_reference(self) -> None:
+        """Note what the model, before its first step, makes of pairs with a worse target."""
+        rows = [*self.train_dataset, *self.eval_dataset]
+        decoder_only = not self.model.config.is_encoder_decoder
+        with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.args.bf16):
+            add_reference(rows, self.model, self.data_collator, self.args.device, decoder_only)
 
     def go_on_from(self, path: Path, step: int) -> None:
         """Take up the unfinished row of the log where a checkpoint left it."""
@@ -83,21 +92,28 @@ class PromptTrainer(Seq2SeqTrainer):  # type: ignore[misc]
     ) -> Any:
         """Mean over the targets' tokens of an update, over all its batches and processes.
 
+        Where some pairs have a worse target, the mean over pairs: see `preference.loss_of`.
+
         A batch counts by its tokens, so the loss is the one of a single large batch. T5's own loss
         is the mean of its batch, which transformers 5 takes for the scaled one: accumulated
         gradients come out too large by the number of batches.
         """
-        if self.compiled is not None and model.training:
-            with torch.autocast(
-                inputs["input_ids"].device.type, torch.bfloat16, enabled=self.args.bf16
-            ):
-                outputs = self.compiled(**inputs)
-        else:
-            outputs = model(**inputs)
-        loss = outputs.loss
+
+        def call(**batch: Any) -> Any:
+            if self.compiled is None or not model.training:
+                return model(**batch)
+            device = inputs["input_ids"].device.type
+            with torch.autocast(device, torch.bfloat16, enabled=self.args.bf16):
+                return self.compiled(**batch)
+
+        decoder_only = not self.model.config.is_encoder_decoder
+        loss, outputs = loss_of(call, inputs, self.config.preference_beta, decoder_only)
         # Evaluation takes the mean of batches, as the paper's script does, however many processes.
         if num_items_in_batch is not None and model.training:
-            loss = _scaled(loss, inputs["labels"], num_items_in_batch) * self.args.world_size
+            if self.prefers:  # every pair counts alike
+                loss = loss / self.args.gradient_accumulation_steps
+            else:
+                loss = _scaled(loss, inputs["labels"], num_items_in_batch) * self.args.world_size
         return (loss, outputs) if return_outputs else loss
 
     def evaluate(self, *rest: Any, **named: Any) -> dict[str, float]:
