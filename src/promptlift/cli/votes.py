@@ -135,7 +135,8 @@ def learn(
         try:
             reader = PictureReader(config.batch_size)
             encoder = ScorerContext(config=config, cache=cache, reader=reader).encoder(clip)
-            head = learn_head(comparisons_of(studies, encoder, question=question, kind=kind))
+            given = comparisons_of(studies, encoder, reader, question=question, kind=kind)
+            head = learn_head(given)
         finally:
             cache.close()
         save_head(head, output, clip, encoder.model_id)

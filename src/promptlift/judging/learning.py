@@ -1,9 +1,9 @@
-"""A head that votes teach: a number for a picture, higher where people prefer it.
+"""A preference that votes teach: a number for a picture, higher where people prefer it.
 
 Bradley and Terry's model, "Rank analysis of incomplete block designs", 1952, with strengths that
-are linear in a picture's unit CLIP feature: the log-odds that one picture is preferred to another
-are the difference of their numbers. The weights are kept small by a penalty that is chosen on
-votes on other prompts.
+are linear in `learned_preference.features_of`: the log-odds that one picture is preferred to
+another are the difference of their numbers. The weights are kept small by a penalty that is chosen
+on votes on other prompts.
 """
 
 import json
@@ -20,10 +20,10 @@ from promptlift.files import atomic_path
 from promptlift.judging.collecting.study import Study
 from promptlift.judging.records import PERSON
 from promptlift.judging.statistics.selecting import counted
+from promptlift.picture_files import PictureReader
 from promptlift.pictures import Picture, read_index
 from promptlift.scoring.pictures.clip import ClipEncoder
-from promptlift.scoring.pictures.preference_models import HEAD_KEY
-from promptlift.scoring.pictures.similarity import unit
+from promptlift.scoring.pictures.learned_preference import KEY, WEIGHTS, features_of
 from promptlift.statistics import mean_interval, scipy_part
 
 FOLDS = 5
@@ -56,7 +56,7 @@ class LearnedHead:
     """What was learned, and how well it tells votes on prompts that it did not learn from.
 
     Attributes:
-        weights: of the unit feature, [width].
+        weights: of `learned_preference.features_of`, [width + 4].
         penalty: of `PENALTIES`.
         accuracy: share of the votes whose preferred picture has the higher number, and its 95%
             interval over prompts, each fold judged by what the others taught.
@@ -77,6 +77,7 @@ class LearnedHead:
 def comparisons_of(
     studies: Sequence[Study],
     encoder: ClipEncoder,
+    reader: PictureReader,
     *,
     question: str | None = None,
     kind: str = PERSON,
@@ -108,10 +109,11 @@ def comparisons_of(
     if not rows:
         raise InputError(f"{studies[0].folder} has no decided votes of a {kind} on {asked!r}")
     shown = list({picture.path: picture for row in rows for picture in row}.values())
-    features = dict(zip((one.path for one in shown), unit(encoder.pictures(shown)), strict=True))
+    found = features_of(encoder, reader, [one.source for one in shown], shown)
+    features = dict(zip((one.path for one in shown), found, strict=True))
     differences = np.array([features[one.path] - features[other.path] for one, other in rows])
     return Comparisons(
-        differences=differences.astype(np.float64), prompts=prompts, kind=kind, question=asked,
+        differences=differences, prompts=prompts, kind=kind, question=asked,
         ties=ties,
     )  # fmt: skip
 
@@ -151,7 +153,7 @@ def learn_head(given: Comparisons) -> LearnedHead:
 
 
 def save_head(head: LearnedHead, path: Path, clip: str, model_id: str) -> None:
-    """Write a head as `--aesthetic` reads it: a linear layer, and in the metadata what it is.
+    """Write a head as `--aesthetic` reads it: its weights, and in the metadata what it is.
 
     Args:
         head: the head.
@@ -163,9 +165,9 @@ def save_head(head: LearnedHead, path: Path, clip: str, model_id: str) -> None:
 
     about = {name: value for name, value in asdict(head).items() if name != "weights"}
     about |= {"clip": clip, "clip_model": model_id}
-    tensors = {"0.weight": head.weights[None].astype(np.float32), "0.bias": np.zeros(1, np.float32)}
+    tensors = {WEIGHTS: head.weights[None].astype(np.float32)}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={HEAD_KEY: json.dumps(about)})
+        save_file(tensors, temporary, metadata={KEY: json.dumps(about)})
 
 
 def _best_penalty(differences: Array, fold_of: npt.NDArray[np.int64]) -> float:
