@@ -94,7 +94,7 @@ def unknown(text: str, pool: list[Triple]) -> list[str]:
     return found
 
 
-WORLD = {name: load(f"world/{name}.json") for name in ("answers", "metrics", "models")}
+WORLD = {name: load(f"world/{name}.json") for name in ("answers", "metrics", "models", "wants")}
 TRUST = load("trust.json")["rows"]
 SETS = ("PartiPrompts", "held-out prompts")
 STRENGTHS = load("strengths/strengths.json")["rows"]
@@ -120,8 +120,12 @@ STRENGTH_SECTION = "2026-11 How strongly painters"
             [world_answers.table(name, ARMS[name]) for name in ARMS],
         ),
         (section("world.md", "Can metrics tell"), [world_metrics.table(PAIRS["world"])]),
+        (
+            section("world.md", "Does `wants_shown`"),
+            [world_metrics.table(WORLD["wants"]["original and improved"])],
+        ),
     ],
-    ids=["trust", "strengths", "models", "answers", "metrics"],
+    ids=["trust", "strengths", "models", "answers", "metrics", "wants"],
 )
 def test_tables_are_those_of_the_scripts(text: str, expected: list[str]) -> None:
     assert tables_of(text) == expected

@@ -23,19 +23,21 @@ from PIL import Image
 
 from benchmarks.world.answers import drawn, svg
 from benchmarks.world.drawn import Pictures, judged
-from benchmarks.world.oracle import Oracle, load_oracle
 from benchmarks.world.render import render
 from promptlift.files import write_json
 from promptlift.judging.statistics.metrics_agreement import metric_agreement
 from promptlift.scoring.pictures.clip import ClipEncoder
 from promptlift.scoring.pictures.clip_loading import load_clip
+from promptlift.scoring.pictures.learned_preference import joined, weights_of
 from promptlift.scoring.pictures.measures import MEASURES, measure
 from promptlift.scoring.pictures.pair_scores import Values
 from promptlift.scoring.pictures.similarity import clip_score, directional_similarity
 from promptlift.scoring.pictures.verdicts import judge
+from promptlift.scoring.pictures.wants_shown import ClipAnswerer
 from promptlift.statistics import mean_interval, paired_test
 from promptlift.world import bundle
 from promptlift.world.captions import BACKGROUND_WORDS, PRAISE, STYLE_WORDS, subject
+from promptlift.world.oracle import Oracle, load_oracle
 from promptlift.world.scenes import COLOURS, HELD_OUT, SHAPES, Scene, draw_scene
 
 DECIDED = 0.05  # oracle's scores that differ by less are no better and no worse
@@ -50,6 +52,9 @@ NAMES = {
     "entropy": "Entropy",
     "sharpness": "Sharpness",
     "contrast": "RMS contrast",
+    "learned": "Preference learned from simulated votes",
+    "wants_shown_by_reader": "`wants_shown` (the reader)",
+    "wants_shown_by_clip": "`wants_shown` (CLIP)",
 }
 
 
@@ -58,18 +63,24 @@ class Arm:
 
     Attributes:
         texts, features: of what was drawn and of the pictures, by the world's CLIP.
-        measures: by name.
+        measures: by name, of what is seen in each picture, and what is shown of the sources' wants.
         oracle: see `judged`.
     """
 
     def __init__(
         self, sources: Sequence[str], prompts: Sequence[str], pictures: Pictures,
-        encoder: ClipEncoder, oracle: Oracle,
+        encoder: ClipEncoder, oracle: Oracle, reader: Oracle, head: Values | None,
     ) -> None:  # fmt: skip
         images = [Image.fromarray(picture) for picture in pictures]
         self.texts, self.features = encoder.texts(prompts), encoder.encode_images(images)
         found = np.array([measure(image) for image in images], np.float64)
         self.measures = {metric.name: found[:, at] for at, metric in enumerate(MEASURES)}
+        if head is not None:
+            asked = encoder.texts(sources)
+            self.measures["learned"] = joined(self.features, asked, found) @ head
+        self.measures["wants_shown_by_reader"] = judged(reader, sources, pictures)["shown"]
+        shown = ClipAnswerer(encoder).compare(sources, self.features)
+        self.measures["wants_shown_by_clip"] = np.array([np.mean([*one.values()]) for one in shown])
         self.oracle = judged(oracle, sources, pictures)
 
 
@@ -87,9 +98,14 @@ def agreement(prompts: Sequence[int], metric: Values, better: dict[str, Values])
     decided = np.where(np.abs(truth["score"]) < DECIDED, 0.0, truth["score"])
     choosing = metric_agreement(groups, values.tolist(), decided.tolist())
     taus = {name: metric_agreement(groups, values.tolist(), truth[name].tolist()) for name in truth}
+    both = (values != 0) & (truth["shown"] != 0)
+    same = np.sign(values[both]) == np.sign(truth["shown"][both])
+    mine = np.asarray(groups)[both].tolist()
+    alike = rounded(*mean_interval(same.astype(np.float64), mine)) if mine else None
     return {
         "pairs": len(groups),
         "decided": choosing.decided,
+        "as shown, where both differ": [*alike, len(mine)] if alike else None,
         "accuracy": rounded(*astuple(choosing.accuracy)),
         "tau": rounded(*astuple(taus["score"].tau)),
         **{f"tau with {name}": rounded(*astuple(taus[name].tau)) for name in ("shown", "clean")},
@@ -125,7 +141,7 @@ def differences(original: Arm, improved: Arm) -> dict[str, Values]:
 def measure_pairs(original: Arm, improved: Arm, groups: Sequence[int]) -> dict[str, Any]:
     """Agreement of each metric, and of one that likes every improved picture better."""
     better, found = differences(original, improved), of_pairs(original, improved)
-    return {name: agreement(groups, found[name], better) for name in NAMES}
+    return {name: agreement(groups, found[name], better) for name in NAMES if name in found}
 
 
 def measure_seeds(original: Arm, count: int) -> dict[str, Any]:
@@ -265,13 +281,23 @@ def another(text: str, names: Sequence[str], rng: np.random.Generator) -> str:
     return text.replace(first, str(rng.choice([name for name in names if name not in text])), 1)
 
 
-def measure_world(folder: Path, clip: Path, oracle: Oracle) -> dict[str, Any]:
+def measure_world(
+    folder: Path, clip: Path, oracle: Oracle, reader: Oracle, head: Values | None
+) -> dict[str, Any]:
     """All figures of a world."""
     encoder = load_clip(str(clip), offline=True, device="cpu")
     sources, drawings, _ = drawn(folder)
     count = len(sources)
     arms = {
-        name: Arm([sources[i % count] for i in range(len(texts))], texts, pictures, encoder, oracle)
+        name: Arm(
+            [sources[i % count] for i in range(len(texts))],
+            texts,
+            pictures,
+            encoder,
+            oracle,
+            reader,
+            head,
+        )
         for name, (texts, pictures) in drawings.items()
         if name in ("original", "improved", "fixed suffix", "shuffled additions")
     }
@@ -349,14 +375,17 @@ def main() -> None:
     parser.add_argument("--clip", type=Path, default=bundle.CLIP, help="the world's")
     parser.add_argument("--clip-control", type=Path, help="the control world's")
     parser.add_argument("--oracle", type=Path, default=bundle.ORACLE)
+    parser.add_argument("--reader", type=Path, default=bundle.READER, help="that wants_shown asks")
+    parser.add_argument("--head", type=Path, help="that votes learn wrote, of the world's CLIP")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/world"))
     args = parser.parse_args()
-    oracle = load_oracle(args.oracle)
+    oracle, reader = load_oracle(args.oracle), load_oracle(args.reader)
+    head = weights_of(args.head) if args.head else None
     found = {}
     for world, clip in (("world", args.clip), ("control", args.clip_control)):
         if clip is None or not (args.work / world / "arms.json").exists():
             continue
-        found[world] = measure_world(args.work / world, clip, oracle)
+        found[world] = measure_world(args.work / world, clip, oracle, reader, head)
         print(world, table(found[world]["original and improved"]), sep="\n\n")
         print(json.dumps({k: v for k, v in found[world].items() if k != "clip"}, indent=1))
     args.output.mkdir(parents=True, exist_ok=True)

@@ -64,6 +64,19 @@ def test_prompts_go_to_stdout_and_evidence_to_stderr(
     assert "diversity was None, now 0.5" in error_line(changed)
 
 
+def test_a_prompt_that_asks_for_nothing_is_kept(
+    run: Run, tiny_models: list[str], tmp_path: Path
+) -> None:
+    given = ("a red cat left of a dog", "8k, masterpiece", "--metric", "wants", "--always")
+    result = run("pick", *given, "-o", tmp_path / "run", *tiny_models)
+    assert result.exit_code == 0, result.stderr
+    asking, not_asking = objects((tmp_path / "run" / "picks.jsonl").read_text())
+    assert asking["metric"]["name"] == "wants_shown" and asking["choice"] == "improved"
+    assert all(0 <= value <= 1 for values in asking["scores"].values() for value in values)
+    assert not_asking["reason"] == "nothing in the prompt that wants_shown could judge by"
+    assert (not_asking["choice"], not_asking["scores"]) == ("original", None)
+
+
 def test_a_faulty_line_gives_exit_status_1(
     run: Run, tiny_models: list[str], tmp_path: Path
 ) -> None:

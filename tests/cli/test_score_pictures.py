@@ -41,6 +41,15 @@ def test_the_table_has_every_metric_its_baseline_and_the_verdict(
     assert result.stderr == f"promptlift: scores in {drawn / 'scores' / 'pictures.json'}\n"
 
 
+def test_what_pictures_show_of_the_wants_is_a_metric(run: Run, clip: Path, drawn: Path) -> None:
+    result = run("score", drawn, "--clip", clip, "--metrics", "wants")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[1].startswith("Wants shown (original prompt)")
+    found = json.loads((drawn / "scores" / "pictures.json").read_text())
+    assert found["settings"]["wants"] == "clip"
+    assert found["models"]["wants_shown"].startswith("clip@")
+
+
 def test_json_is_the_file(run: Run, clip: Path, drawn: Path) -> None:
     result = run("score", drawn, "--clip", clip, "--metrics", "clip", "--json")
     assert result.exit_code == 0, result.stderr
@@ -56,6 +65,7 @@ def test_json_is_the_file(run: Run, clip: Path, drawn: Path) -> None:
         (["--clip", "./nowhere"], 1, "model './nowhere' is not a folder"),
         (["--offline"], 1, "openai/clip-vit-base-patch16 is not on this machine. Download it"),
         (["--metrics", "clap"], 2, "metric 'clap' is not known; there is: clip, measures"),
+        (["--metrics", "wants", "--wants", "./nowhere"], 1, "model './nowhere' is not a folder"),
         (["--picture-batch-size", "0"], 2, "batch_size is 0 and must be 1 or more"),
         (["--metrics", "aesthetic", "--aesthetic", "no.pth"], 1, "no.pth does not exist"),
     ],

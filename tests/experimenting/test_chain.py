@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.world.wanted import wanted_of
 from promptlift.errors import ConfigError
 from promptlift.experimenting.chain import Chain, run_experiment
 from promptlift.experimenting.config import ExperimentConfig, load_config
@@ -19,6 +18,7 @@ from promptlift.judging.collecting.study import Study
 from promptlift.judging.config import JudgingConfig
 from promptlift.runs import Run
 from promptlift.schema import ADDED
+from promptlift.world.wanted import wanted_of
 from tests.cli.conftest import command
 from tests.illustrating.models import DIFFUSERS_WARNS
 from tests.waiting import Said

@@ -19,6 +19,7 @@ from promptlift.experimenting.needs import (
     plan_of,
 )
 from promptlift.illustrating.config import IllustrationConfig
+from promptlift.improving.loading import BUNDLED
 
 NO_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 
@@ -43,6 +44,15 @@ def test_the_paper_takes_all_that_it_names() -> None:
     assert not any(map(is_downloaded, found.values()))
 
 
+def test_a_model_that_is_asked_for_wants_is_a_need() -> None:
+    config = load_config("pocket")
+    asked = replace(config, pictures=replace(config.pictures, wants="Salesforce/blip-vqa-base"))
+    [needed] = downloads_of(asked)
+    assert (needed.name, needed.size) == ("Salesforce/blip-vqa-base", " (1.5 GB)")
+    measured = replace(asked, pictures=replace(asked.pictures, metrics=("measures",)))
+    assert downloads_of(measured) == []
+
+
 @NO_GPU
 def test_the_paper_stops_with_one_line_that_names_what_it_lacks() -> None:
     with pytest.raises(PromptliftError) as found:
@@ -58,8 +68,9 @@ def test_what_is_here_need_not_be_downloaded(tmp_path: Path) -> None:
     assert "google/flan-t5-base" in {item.name for item in downloads_of(config)}
     own = tmp_path / "flan"
     own.mkdir()
-    config = replace(config, train=replace(config.train, model=str(own)))
-    assert "google/flan-t5-base" not in {item.name for item in downloads_of(config)}
+    for model in (str(own), BUNDLED):
+        config = replace(config, train=replace(config.train, model=model))
+        assert not {"google/flan-t5-base", model} & {item.name for item in downloads_of(config)}
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ _CONTROLS = (
     "form", "diversity", "length", "artists", "styles", "style", "avoid", "include", "force",
     "picture_model",
 )  # fmt: skip
-_SCORES = ("clip", "preference", "aesthetic", "aesthetic_clip", "tie")
+_SCORES = ("clip", "wants", "preference", "aesthetic", "aesthetic_clip", "tie")
 
 
 @takes(PickConfig, "picking")
@@ -91,9 +91,9 @@ def pick(
         from promptlift.improving.improver import Improver
         from promptlift.picking.pick import pick as pick_best
         from promptlift.picking.picks import read_picks, write_pick_pairs
-        from promptlift.scoring.pictures.preference_models import check_metrics
+        from promptlift.picking.scores import check_metric
 
-        check_metrics([config.metric], "clip")
+        check_metric(config.metric)
         improver = Improver.load(model, threads=threads, **llm)
         counts = pick_best(
             output,

@@ -11,8 +11,9 @@ from promptlift.experimenting.stages import notice_of, stages_of
 from promptlift.illustrating.hub import download_command
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.presets import PRESETS
+from promptlift.improving.loading import BUNDLED
 from promptlift.scoring.pictures.clip_loading import GIGABYTES as CLIP_GIGABYTES
-from promptlift.scoring.pictures.config import POCKET_CLIP
+from promptlift.scoring.pictures.config import CLIP_WANTS, POCKET_CLIP, POCKET_WANTS
 from promptlift.scoring.text.encoders import is_bundled
 from promptlift.world.bundle import NAME as POCKET_WORLD
 
@@ -81,9 +82,12 @@ def downloads_of(config: ExperimentConfig) -> list[Download]:
         names.append(config.texts.encoder)
     if config.train.evaluation_decoding != "none":
         names.append(config.encoder.encoder)
-    if metrics is None or "clip" in metrics:
-        world = POCKET_WORLD if draw.model == "pocket" else draw.model
-        names.append(config.pictures.clip_for(world))
+    scored = config.pictures.resolved(POCKET_WORLD if draw.model == "pocket" else draw.model)
+    wants = scored.wants if metrics is None or "wants" in metrics else POCKET_WANTS
+    if metrics is None or "clip" in metrics or wants == CLIP_WANTS:
+        names.append(scored.clip)
+    if wants not in (POCKET_WANTS, CLIP_WANTS):
+        names.append(wants)
     found = [
         *([Download(config.pairs.data, kind="dataset")] if config.pairs.data else []),
         *(Download(item.name, item.gigabytes, "pipeline") for item in weights if item),
@@ -95,7 +99,7 @@ def downloads_of(config: ExperimentConfig) -> list[Download]:
         *(
             Download(name, _GIGABYTES.get(name))
             for name in names
-            if name and name != POCKET_CLIP and not is_bundled(name)
+            if name and name not in (POCKET_CLIP, BUNDLED) and not is_bundled(name)
         ),
     ]
     return [item for item in dict.fromkeys(found) if not Path(item.name).expanduser().exists()]

@@ -64,7 +64,8 @@ _IRREGULAR = {
     "leaves": "leaf", "shelves": "shelf", "elves": "elf", "dwarves": "dwarf", "loaves": "loaf",
     "gray": "grey", "color": "colour", "colors": "colour", "armor": "armour",
 }  # fmt: skip
-_PLURALS = frozenset(word for word in _IRREGULAR if _IRREGULAR[word] != word) | {"sheep", "fish"}
+_AMERICAN = frozenset(("gray", "color", "armor"))  # other spellings, no plurals
+_PLURALS = frozenset(_IRREGULAR) - _AMERICAN | {"sheep", "fish"}
 _SPAN = 4  # words in which a noun belongs to the number, colour or negation before it
 
 
@@ -250,7 +251,7 @@ def _find(text: Text) -> Iterable[Want]:
 def _relations(text: Text) -> Iterable[Want]:
     place = 0
     while place < len(text.words):
-        size = _relation_at(text.words, place)
+        size = relation_at(text.words, place)
         following = text.run(text.behind_article(place + size)) if size else []
         if size and following and not any(text.ends[place : place + size]):
             relation = " ".join(text.words[place : place + size])
@@ -258,7 +259,7 @@ def _relations(text: Text) -> Iterable[Want]:
         place += size or 1
 
 
-def _relation_at(words: list[str], place: int) -> int:
+def relation_at(words: list[str], place: int) -> int:
     """Words of the relation that begins here, 0 where none does."""
     for relation in _RELATIONS:
         parts = relation.split()
@@ -316,7 +317,7 @@ def _said(want: Want, text: Text) -> bool:
         return want.key in runs
     relation, *things = want.key
     for place in range(len(text.words)):
-        size = _relation_at(text.words, place)
+        size = relation_at(text.words, place)
         if size and " ".join(text.words[place : place + size]) == relation:
             following = text.run(text.behind_article(place + size))
             if set(things) & set(following):
@@ -326,4 +327,6 @@ def _said(want: Want, text: Text) -> bool:
 
 def is_plural(word: str) -> bool:
     """Whether a word has the form of a plural."""
-    return word in _PLURALS or (stem(word) != word and not word.endswith("'s"))
+    if word in _PLURALS:
+        return True
+    return word not in _AMERICAN and stem(word) != word and not word.endswith("'s")

@@ -95,7 +95,8 @@ def test_everything_at_once(clip_folder: Path, tmp_path: Path) -> None:
     )
     assert found["pictures"]["n"] == 45
     assert found["pictures"]["seeds"] == [1, 2, 3]
-    assert set(found["models"]) == {"clip", "pickscore", "aesthetic"}
+    assert set(found["models"]) == {"clip", "pickscore", "aesthetic", "wants_shown"}
+    assert found["models"]["wants_shown"] == found["models"]["clip"]
     names = {metric["name"] for metric in found["metrics"]}
     for metric in found["metrics"]:
         assert metric["title"] and metric["source"] and len(metric["range"]) == 2
@@ -104,12 +105,14 @@ def test_everything_at_once(clip_folder: Path, tmp_path: Path) -> None:
     for row in compared.values():
         assert row["pairs"] == 30 and row["n"] == 5
         assert ("win_rate" in row) == (row["metric"] not in ("entropy", "sharpness", "contrast"))
-        reads = row["metric"].startswith("clipscore") or row["metric"] == "pickscore"
+        reads = row["metric"].startswith(("clipscore", "pickscore", "wants"))
         assert (row["shuffled_captions"] is not None) == reads
     lines = (run / "scores" / "verdicts.jsonl").read_text().splitlines()
     verdicts = [json.loads(line) for line in lines]
     assert len(verdicts) == 10
-    assert set(verdicts[0]["evidence"]) == {"clipscore_original_prompt", "pickscore", "aesthetic"}
+    assert set(verdicts[0]["evidence"]) == {
+        "clipscore_original_prompt", "pickscore", "aesthetic", "wants_shown",
+    }  # fmt: skip
     assert sum(found["verdicts"]["choices"].values()) == 10
     assert sum(found["verdicts"]["reasons"].values()) == 10
     assert 0 <= found["verdicts"]["left_alone"]["value"] <= 1

@@ -1,6 +1,7 @@
 """Loading a CLIP or SigLIP from a folder, the Hub or the package."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ GIGABYTES = {
     "yuvalkirstain/PickScore_v1": 3.9,
     "google/siglip-base-patch16-224": 0.8,
     "google/siglip-so400m-patch14-384": 3.5,
+    "Salesforce/blip-vqa-base": 1.5,
 }
 _PROCESSOR_FILES = "--include '*.json' --include merges.txt"
 
@@ -50,25 +52,13 @@ def load_clip(
         ModelError: it is not there, cannot be reached, is damaged or of another kind.
         MissingExtraError: PyTorch, transformers or Pillow are not installed.
     """
-    try:
-        import PIL  # noqa: F401
-        import torch  # noqa: F401
-        from transformers.utils import logging
-    except ImportError as error:
-        raise MissingExtraError("Scoring pictures", "score") from error
-    logging.disable_progress_bar()
-    offline = offline or os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
-    place = bundle.CLIP if name == POCKET_CLIP else Path(name).expanduser()
-    is_folder = place.is_dir()
-    if not is_folder and (name.startswith((".", "/", "~")) or name.count("/") != 1):
-        raise ModelError(
-            f"model {name!r} is not a folder. Give the folder of a CLIP or SigLIP, or a Hub name."
-        )
-    source = _Source(name, f"{place}" if is_folder else name, is_folder, offline)
-    model = _load_model(source)
+    source = find_source(name, "a CLIP or SigLIP", offline)
+    from transformers import AutoModel
+
+    model = load_weights(source, AutoModel, KINDS, "pictures are scored with CLIP or SigLIP")
     return ClipEncoder(
-        model.eval().to(find_device(device)),
-        _load_processor(source, processor),
+        model.to(find_device(device)),
+        load_processor(source, processor),
         source.label,
         cache=cache,
         reader=reader,
@@ -77,7 +67,7 @@ def load_clip(
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
     """Where a model is loaded from: the name that was given, its folder or Hub name, and how."""
 
     name: str
@@ -107,18 +97,56 @@ class _Source:
         return ModelError(f"{self.name} is not on this machine{tried}. {hint}")
 
 
-def _load_model(source: _Source) -> Any:
+def find_source(name: str, what: str, offline: bool) -> Source:
+    """Where a model of this name is: its folder, or the Hub.
+
+    Args:
+        name: folder, Hub name or "pocket".
+        what: kinds that it may be, for the error.
+        offline: take Hub models from the cache only.
+
+    Raises:
+        ModelError: it is neither a folder nor a Hub name.
+        MissingExtraError: PyTorch, transformers or Pillow are not installed.
+    """
+    try:
+        import PIL  # noqa: F401
+        import torch  # noqa: F401
+        from transformers.utils import logging
+    except ImportError as error:
+        raise MissingExtraError("Scoring pictures", "score") from error
+    logging.disable_progress_bar()
+    offline = offline or os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+    place = bundle.CLIP if name == POCKET_CLIP else Path(name).expanduser()
+    is_folder = place.is_dir()
+    if not is_folder and (name.startswith((".", "/", "~")) or name.count("/") != 1):
+        raise ModelError(
+            f"model {name!r} is not a folder. Give the folder of {what}, or a Hub name."
+        )
+    return Source(name, f"{place}" if is_folder else name, is_folder, offline)
+
+
+def load_weights(source: Source, maker: Any, kinds: Sequence[str], but: str) -> Any:
+    """A model in float32 and in evaluation mode, all of its weights there.
+
+    Args:
+        source: where it is.
+        maker: class of transformers that makes it.
+        kinds: model types that it may be.
+        but: what to say of any other.
+
+    Raises:
+        ModelError: it is of another kind, is not there, or is damaged.
+    """
     import torch
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig
 
     name, local = source.name, {"local_files_only": source.offline}
     try:
         config = AutoConfig.from_pretrained(source.place, **local)
-        if config.model_type not in KINDS:
-            raise ModelError(
-                f"{name} is a {config.model_type!r} model; pictures are scored with CLIP or SigLIP."
-            )
-        model, report = AutoModel.from_pretrained(
+        if config.model_type not in kinds:
+            raise ModelError(f"{name} is a {config.model_type!r} model; {but}.")
+        model, report = maker.from_pretrained(
             source.place, dtype=torch.float32, output_loading_info=True, **local
         )
     except ModelError:
@@ -131,16 +159,16 @@ def _load_model(source: _Source) -> Any:
             f"{name} lacks {len(absent)} of the model's weights, {absent[0]!r} first. "
             "Download or save the model again."
         )
-    return model
+    return model.eval()
 
 
-def _load_processor(source: _Source, other: str | None) -> Any:
+def load_processor(source: Source, other: str | None = None) -> Any:
     """Tokenizer and picture preparation: the model's own, or another's."""
     from transformers import AutoProcessor
 
     hint = download_hint(source.name)
     if other is not None:
-        source = _Source(other, other, Path(other).is_dir(), source.offline)
+        source = Source(other, other, Path(other).is_dir(), source.offline)
         hint = f"Download its tokenizer (4 MB) with: hf download {other} {_PROCESSOR_FILES}"
     try:
         return AutoProcessor.from_pretrained(source.place, local_files_only=source.offline)

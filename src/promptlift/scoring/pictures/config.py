@@ -1,6 +1,6 @@
 """Settings of scoring pictures."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from promptlift.options import check, option
@@ -8,6 +8,7 @@ from promptlift.world.bundle import is_pocket
 
 PAPER_CLIP = "openai/clip-vit-base-patch16"
 POCKET_CLIP, AUTO_CLIP = "pocket", "auto"
+POCKET_WANTS, CLIP_WANTS, AUTO_WANTS = "pocket", "clip", "auto"
 PICKSCORE = "yuvalkirstain/PickScore_v1"
 AESTHETIC_HEAD = "trl-lib/ddpo-aesthetic-predictor"
 # The head was trained on this model's features; any other of the same width gives noise.
@@ -25,8 +26,14 @@ class PictureScoringConfig:
     )
     metrics: tuple[str, ...] | None = option(
         None,
-        "clip, measures, pickscore, aesthetic; none given: clip and measures, and the others "
-        "where their weights are.",
+        "clip, measures, wants, pickscore, aesthetic; none given: clip, measures and wants, and "
+        "the others where their weights are.",
+    )
+    wants: str = option(
+        AUTO_WANTS,
+        "What finds the prompt's wants in the picture: pocket, the pocket world's reader; clip, "
+        "the model of --clip; or a BLIP that answers questions, a folder or a Hub name. auto is "
+        "pocket for pictures of the pocket world and clip for all others.",
     )
     preference: str | None = option(
         None, "PickScore's weights, a folder or a Hub name.", shown=PICKSCORE
@@ -60,6 +67,13 @@ class PictureScoringConfig:
         for name in ("batch_size", "device", "offline"):
             del values[name]
         return {**values, "metrics": None if self.metrics is None else list(self.metrics)}
+
+    def resolved(self, drawn_by: str) -> "PictureScoringConfig":
+        """The settings without auto, for pictures drawn by a model of this name."""
+        wants = self.wants
+        if wants == AUTO_WANTS:
+            wants = POCKET_WANTS if is_pocket(drawn_by) else CLIP_WANTS
+        return replace(self, clip=self.clip_for(drawn_by), wants=wants)
 
     def clip_for(self, drawn_by: str) -> str:
         """The CLIP that is meant, for pictures drawn by a model of this name."""

@@ -103,7 +103,7 @@ def load_models(context: ScorerContext, report: Report) -> PictureModels:
     wanted = list(dict.fromkeys(config.metrics or known))
     # Weights asked for by name must be there. Others are used only where they are already there:
     # scoring does not begin a download of gigabytes by itself.
-    named = set(config.metrics or ("clip", "measures"))
+    named = set(config.metrics or ("clip", "measures", "wants"))
     named |= {"pickscore"} if config.preference else set()
     named |= {"aesthetic"} if config.aesthetic else set()
     clip = context.encoder(config.clip) if "clip" in wanted else None

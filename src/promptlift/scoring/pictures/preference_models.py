@@ -1,14 +1,13 @@
 """Models of what people prefer, with one interface.
 
-A scorer gives a value for each picture, or for each prompt with its picture. Two are here;
-`register_scorer` adds others.
+A scorer gives a value for each picture, or for each prompt with its picture. Two are here, and
+`wants_shown` is made here; `register_scorer` adds others.
 """
 
 import hashlib
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,18 +23,22 @@ from promptlift.scoring.pictures.clip_loading import load_clip
 from promptlift.scoring.pictures.config import (
     AESTHETIC_CLIP,
     AESTHETIC_HEAD,
+    CLIP_WANTS,
     PICKSCORE,
+    POCKET_WANTS,
     PictureScoringConfig,
 )
 from promptlift.scoring.pictures.feature_cache import FeatureCache
+from promptlift.scoring.pictures.learned_preference import about_learned, load_learned
+from promptlift.scoring.pictures.question_answering import load_question_answering
 from promptlift.scoring.pictures.similarity import cosines, unit
+from promptlift.scoring.pictures.wants_shown import ClipAnswerer, PocketReader, WantsShown
 from promptlift.scoring.scores import Metric
 
 Values = npt.NDArray[np.float64]
 # PickScore's own repository tells users to prepare texts and pictures as this model does.
 _PICKSCORE_PROCESSOR = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 _HEAD_FILE = "aesthetic-model.pth"
-HEAD_KEY = "promptlift"  # of the metadata of a head that `votes learn` wrote
 
 
 class PictureScorer(Protocol):
@@ -124,7 +127,6 @@ class AestheticHead:
         encoder: CLIP ViT-L/14 of OpenAI, which the published head was trained on.
         layers: weight [out, in] and bias [out] of each layer, the last with one output.
         model: `NAME@HASH` of the head.
-        learned: what `promptlift votes learn` wrote of it; None of the published one.
     """
 
     metric = Metric(
@@ -140,19 +142,10 @@ class AestheticHead:
         encoder: ClipEncoder,
         layers: Sequence[tuple[Values, Values]],
         model: str,
-        learned: Mapping[str, Any] | None = None,
     ) -> None:
         self._encoder = encoder
         self._layers = layers
         self.model = model
-        if learned:
-            by = "" if learned["kind"] == "person" else f"{learned['kind']} "
-            self.metric = replace(
-                self.metric,
-                title=f"preference learned from {by}votes",
-                source=f"{learned['votes']} {by}votes on {learned['prompts']} prompts, by "
-                "promptlift votes learn",
-            )
 
     def score(self, *, prompts: Sequence[str], pictures: Sequence[Picture]) -> Values:
         values = unit(self._encoder.pictures(pictures))
@@ -207,16 +200,11 @@ def _pickscore(context: ScorerContext) -> PictureScorer:
 
 def _aesthetic(context: ScorerContext) -> PictureScorer:
     path = _head_file(context.config.aesthetic or AESTHETIC_HEAD, context.config.offline)
-    layers, learned = _head_layers(path), _learned(path)
     clip = context.config.aesthetic_clip
-    if learned and clip == AESTHETIC_CLIP:
-        clip = learned["clip"]
-    encoder = context.encoder(clip)
-    if learned and learned["clip_model"] != encoder.model_id:
-        raise ModelError(
-            f"{path} was learned on features of {learned['clip_model']}, and {clip} is "
-            f"{encoder.model_id}; name the other with --aesthetic-clip"
-        )
+    if learned := about_learned(path):
+        encoder = context.encoder(learned["clip"] if clip == AESTHETIC_CLIP else clip)
+        return load_learned(path, learned, encoder, context.reader)
+    layers, encoder = _head_layers(path), context.encoder(clip)
     if layers[0][0].shape[1] != encoder.width:
         raise ModelError(
             f"{path} reads features of {layers[0][0].shape[1]} numbers and {encoder.model_id} "
@@ -226,7 +214,20 @@ def _aesthetic(context: ScorerContext) -> PictureScorer:
     for weight, bias in layers:
         digest.update(weight.tobytes() + bias.tobytes())
     model = f"{path.stem}@{digest.hexdigest()[:12]} on {encoder.model_id}"
-    return AestheticHead(encoder, layers, model, learned)
+    return AestheticHead(encoder, layers, model)
+
+
+def _wants(context: ScorerContext) -> PictureScorer:
+    config, cache, reader = context.config, context.cache, context.reader
+    if config.wants == POCKET_WANTS:
+        return WantsShown(PocketReader(cache, reader))
+    if config.wants == CLIP_WANTS:
+        return WantsShown(ClipAnswerer(context.encoder(config.clip)))
+    return WantsShown(
+        load_question_answering(
+            config.wants, device=config.device, offline=config.offline, cache=cache, reader=reader
+        )
+    )
 
 
 def _head_file(name: str, offline: bool) -> Path:
@@ -280,20 +281,10 @@ def _read_tensors(path: Path) -> dict[str, Values]:
     return {name: value.double().numpy() for name, value in found.items()}
 
 
-def _learned(path: Path) -> dict[str, Any] | None:
-    """What `promptlift votes learn` wrote of a head; None of any other."""
-    if path.suffix != ".safetensors":
-        return None
-    from safetensors import safe_open
-
-    with safe_open(path, "numpy") as file:
-        text = (file.metadata() or {}).get(HEAD_KEY)
-    found: dict[str, Any] | None = json.loads(text) if text else None
-    return found
-
-
 def _number(name: str) -> tuple[int, ...]:
     return tuple(int(digits) for digits in re.findall(r"\d+", name))
 
 
-_SCORERS: dict[str, ScorerFactory] = {"pickscore": _pickscore, "aesthetic": _aesthetic}
+_SCORERS: dict[str, ScorerFactory] = {
+    "pickscore": _pickscore, "aesthetic": _aesthetic, "wants": _wants
+}  # fmt: skip

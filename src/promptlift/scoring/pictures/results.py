@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from promptlift.pictures import SIDES
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.pictures.metrics import (
@@ -139,6 +141,8 @@ def _judge(
         if metric.name in original
         and metric.name not in _NOT_JUDGED
         and metric.higher_is_better is not None
+        # Where no prompt asks for anything, none can be judged by what is shown.
+        and not np.isnan(original[metric.name]).all()
     }
     blanks = None
     if "near_blank" in original:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,7 @@ def score_pictures(
     """
     index = run_folder / "pictures" / INDEX
     listed = read_index(index.parent)
-    config = replace(config, clip=config.clip_for(listed[0].model_name))
+    config = config.resolved(listed[0].model_name)
     scores = run_folder / "scores"
     cache = FeatureCache(scores / "cache" / "features.sqlite")
     run = Run.open(run_folder) if (run_folder / "manifest.json").is_file() else None
