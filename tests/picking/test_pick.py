@@ -324,7 +324,7 @@ def test_what_cannot_be_done_is_said(picking: Picking, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with pytest.raises(InputError, match="there is no prompt"):
         picking(run, PromptSource())
-    with pytest.raises(ConfigError, match="metric 'clap' is not known; there is: clip, pickscore"):
+    with pytest.raises(ConfigError, match="metric 'clap' is not known; there is: clip, entropy, "):
         picking(run, metric="clap")
     with pytest.raises(ConfigError, match="mode is 'anew' and must be"):
         picking(run, mode="anew")

@@ -23,6 +23,7 @@ from promptlift.cli import (
     serve,
     studio,
     train,
+    tune,
     votes,
     world,
 )
@@ -65,7 +66,7 @@ def options(
 # In the order of help.
 for command in (
     improve.improve, receipts.replay, receipts.show, receipts.stamp, train.train, export.export,
-    illustrate.illustrate, pick.pick, score.score, judge.judge, preferences.preferences,
+    illustrate.illustrate, pick.pick, tune.tune, score.score, judge.judge, preferences.preferences,
     experiment.experiment, studio.studio, serve.serve, report.report, compare.compare,
     doctor.doctor,
 ):  # fmt: skip

@@ -28,8 +28,9 @@ class PickConfig:
     improving: Mapping[str, Any] = field(default_factory=dict)  # as `Improver.improve` takes them
     metric: str = option(
         "clip",
-        "What pictures are judged by, with the original prompt's words: clip (CLIPScore), "
-        "pickscore or aesthetic.",
+        "What pictures are judged by, with the original prompt's words: clip (CLIPScore), wants, "
+        "pickscore, aesthetic, sharpness, contrast, entropy, or MODULE:FUNCTION, your own, which "
+        "takes prompts and pictures and gives numbers.",
     )
     always: bool = option(
         False,

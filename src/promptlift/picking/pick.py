@@ -6,6 +6,7 @@ a kill ends with the same picks. Of the prompts, one at a time is held with its 
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.errors import ConfigError, InputError
-from promptlift.files import sha256_of_file, write_text
+from promptlift.files import atomic_path, sha256_of_file, write_text
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.inputs import Entry, read_entries
 from promptlift.illustrating.job import STAGE as ILLUSTRATING
@@ -24,7 +25,7 @@ from promptlift.improving.journal import improve_to_file
 from promptlift.improving.session import Session
 from promptlift.picking.config import PickConfig
 from promptlift.picking.picks import FILE, candidates, pick_row, read_picks, with_confirmation
-from promptlift.picking.scores import load_metric, matched, stream_scores
+from promptlift.picking.scores import check_metric, load_metric, matched, stream_scores
 from promptlift.picture_files import PictureReader
 from promptlift.progress import progress
 from promptlift.runs import Run
@@ -33,7 +34,6 @@ from promptlift.scoring.pictures.feature_cache import FeatureCache
 from promptlift.scoring.pictures.preference_models import (
     PictureScorer,
     ScorerContext,
-    check_metrics,
 )
 from promptlift.tables import Fault, write_rows
 from promptlift.threads import torch_threads
@@ -52,6 +52,7 @@ def pick(
     illustrator: Illustrator,
     config: PickConfig | None = None,
     scoring: PictureScoringConfig | None = None,
+    drawn: Path | None = None,
     threads: int | None = None,
     report: Report = lambda line: None,
 ) -> dict[str, Any]:
@@ -67,6 +68,8 @@ def pick(
         illustrator: the picture model; its config has the seeds.
         config: how many variants, and how the best is picked.
         scoring: models of the metric, and what counts as a tie.
+        drawn: another picking run of the same prompts and picture model, whose pictures of the
+            originals need not be drawn again.
         threads: of the processor, as `torch_threads` takes them.
         report: takes lines of progress and of trouble.
 
@@ -82,8 +85,8 @@ def pick(
         PromptliftError: another process works in the folder.
     """
     config, scoring = config or PickConfig(), scoring or PictureScoringConfig()
-    scoring = replace(scoring, clip=scoring.clip_for(illustrator.backend.name))
-    check_metrics([config.metric], "clip")
+    scoring = scoring.resolved(illustrator.backend.name)
+    check_metric(config.metric)
     # Report wrong options at once.
     session = improver.session(preset=config.preset, **config.improving)
     config = replace(config, mode=improver.card.mode(config.mode))
@@ -103,6 +106,8 @@ def pick(
             context = ScorerContext(config=scoring, cache=cache, reader=reader)
             scorer = load_metric(config.metric, context)  # refuse missing weights before the work
             improvements = _improve(run, given, session, config, report)
+            if drawn is not None:
+                _take_over(drawn / "pictures", run_folder / "pictures")
             picking = _Picking(run, improvements, illustrator, config, context, scorer, report)
             return picking.work()
         finally:
@@ -141,7 +146,16 @@ def _improve(
     return output
 
 
-def _entries(path: Path, report: Report = lambda line: None) -> Iterator[Entry]:
+def _take_over(source: Path, target: Path) -> None:
+    """Copy pictures of originals, which are the same whatever they are compared with."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in [*source.glob("*-original.png"), *source.glob("model_hashes.json")]:
+        if not (target / path.name).exists():
+            with atomic_path(target / path.name) as temporary:
+                shutil.copyfile(path, temporary)
+
+
+def entries_of(path: Path, report: Report = lambda line: None) -> Iterator[Entry]:
     """The prompts that could be improved; `report` names the others."""
     for entry in read_entries(path):
         if isinstance(entry, Fault):
@@ -167,7 +181,7 @@ class _Picking:
         run = self.run
         if self.improvements.stat().st_size == 0:
             raise InputError("there is no prompt to pick for: the input is empty")
-        entries = _entries(self.improvements, self.report)
+        entries = entries_of(self.improvements, self.report)
         # Only numbers are held: which prompts have something to draw.
         drawn = {place for place, entry in enumerate(entries) if candidates(entry)}
         model = ""
@@ -197,8 +211,8 @@ class _Picking:
             "model": self.scorer.model,
             "tie": self.context.config.tie,
         }
-        indices = (entry.index for entry in _entries(self.improvements))
-        both = zip(_entries(self.improvements), matched(stream, indices), strict=True)
+        indices = (entry.index for entry in entries_of(self.improvements))
+        both = zip(entries_of(self.improvements), matched(stream, indices), strict=True)
         for entry, scores in both:
             yield pick_row(
                 entry,
@@ -240,7 +254,7 @@ class _Picking:
     def _chosen(self) -> Iterator[dict[str, Any]]:
         """The improvements that were chosen, as `promptlift improve` writes them."""
         rows = read_picks(self.run.folder)
-        for entry, row in zip(_entries(self.improvements), rows, strict=True):
+        for entry, row in zip(entries_of(self.improvements), rows, strict=True):
             yield from entry.to_rows(
                 [one for one in entry.variants if one.variant == row["variant"]]
             )

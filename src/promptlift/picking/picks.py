@@ -71,7 +71,7 @@ def pick_row(
         "confirmation": None,
         "mode": first.mode,
         "additions": [] if chosen is None else list(chosen.additions),
-        "scores": None if scores is None else _scores(competing, scores),
+        "scores": None if scores is None or scores.are_undefined else _scores(competing, scores),
         "seeds": [] if scores is None else list(scores.seeds),
         "metric": {**metric, "always": always},
         "models": {"improver": first.model, "pictures": picture_model},
@@ -149,6 +149,10 @@ def _choice(
             return replace(NOTHING, reason="a picture of it was refused for each seed")
         why = entry.variants[0].notes[:1]
         return replace(NOTHING, reason="; ".join((NOTHING.reason, *why)))
+    if scores.are_undefined:
+        return replace(
+            NOTHING, reason=f"nothing in the prompt that {metric['name']} could judge by"
+        )
     return choose(
         scores.original,
         np.array([scores.improved[one.variant] for one in competing]),

@@ -1,7 +1,9 @@
 """Scores of a run's pictures with the original prompt's own words, a prompt at a time."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import importlib
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import numpy.typing as npt
 from promptlift.errors import ConfigError, InputError
 from promptlift.pictures import IMPROVED, Picture, stream_index
 from promptlift.scoring.pictures.clip import ClipEncoder
+from promptlift.scoring.pictures.measures import MEASURES, VERSION, measure
 from promptlift.scoring.pictures.metrics import CLIP_METRICS
 from promptlift.scoring.pictures.pair_scores import gain_of
 from promptlift.scoring.pictures.picture_features import PictureModels, features_of
@@ -21,8 +24,11 @@ from promptlift.scoring.pictures.preference_models import (
     make_scorer,
 )
 from promptlift.scoring.pictures.similarity import clip_score
+from promptlift.scoring.scores import Metric
 
 Values = npt.NDArray[np.float64]
+# Measures by which pictures can be picked, with their places among all.
+_MEASURED = {one.name: at for at, one in enumerate(MEASURES) if one.higher_is_better is None}
 
 
 class ClipScore:
@@ -36,6 +42,43 @@ class ClipScore:
 
     def score(self, *, prompts: Sequence[str], pictures: Sequence[Picture]) -> Values:
         return clip_score(self._encoder.texts(prompts), self._encoder.pictures(pictures))
+
+
+class MeasureScore:
+    """A measure without weights as a scorer among the others: the higher, the better."""
+
+    def __init__(self, name: str, context: ScorerContext) -> None:
+        self._place, self._context = _MEASURED[name], context
+        self.metric = replace(MEASURES[self._place], higher_is_better=True)
+        self.model = VERSION
+
+    def score(self, *, prompts: Sequence[str], pictures: Sequence[Picture]) -> Values:
+        images = map(self._context.reader.image, pictures)
+        return np.array([measure(image)[self._place] for image in images], np.float64)
+
+
+class FunctionScore:
+    """A user's own function as a scorer: prompts and PIL pictures to numbers, higher is better."""
+
+    def __init__(
+        self, name: str, function: Callable[..., Sequence[float]], context: ScorerContext
+    ) -> None:
+        self._function, self._context = function, context
+        self.metric = Metric(
+            name=name.replace(":", "."), title=name, range=(None, None), higher_is_better=True,
+            source=name, compares="source",
+        )  # fmt: skip
+        self.model = name
+
+    def score(self, *, prompts: Sequence[str], pictures: Sequence[Picture]) -> Values:
+        images = [self._context.reader.image(picture) for picture in pictures]
+        found = np.asarray(self._function(list(prompts), images), np.float64)
+        if found.shape != (len(pictures),):
+            raise ConfigError(
+                f"{self.model} gave {found.shape} for {len(pictures)} pictures; it must give one "
+                "number for each"
+            )
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,18 +100,40 @@ class PromptScores:
     improved: Mapping[int, Values]
     blanks: Mapping[int, Values]
 
+    @property
+    def are_undefined(self) -> bool:
+        """Whether the metric has no value for any of them: the prompt asks for nothing."""
+        every = (self.original, *self.improved.values())
+        return all(bool(np.isnan(values).all()) for values in every)
+
+
+def check_metric(name: str) -> None:
+    """Refuse what prompts cannot be picked by.
+
+    Raises:
+        ConfigError: there is no such metric or function.
+    """
+    if ":" in name:
+        _function(name)
+    elif name not in _MEASURED:
+        check_metrics([name], "clip", *_MEASURED)
+
 
 def load_metric(name: str, context: ScorerContext) -> PictureScorer:
-    """The scorer of a metric's name.
+    """The scorer of a metric's name, of a measure's, or of a function's, as MODULE:FUNCTION.
 
     Raises:
         ConfigError: there is none, or neither end of it is better.
         ModelError: its weights are missing or damaged.
         MissingExtraError: packages are missing.
     """
-    check_metrics([name], "clip")
+    check_metric(name)
     if name == "clip":
         return ClipScore(context.encoder(context.config.clip))
+    if name in _MEASURED:
+        return MeasureScore(name, context)
+    if ":" in name:
+        return FunctionScore(name, _function(name), context)
     scorer = make_scorer(name, context)
     if scorer.metric.higher_is_better is None:
         raise ConfigError(f"metric {name!r} has no better end, so nothing can be picked by it")
@@ -93,7 +158,7 @@ def stream_scores(
         if found.faults:
             raise InputError(found.faults[0])
         values = sign * found.columns[scorer.metric.name]
-        if not np.isfinite(values).all():
+        if not np.isfinite(values).all() and not np.isnan(values).all():
             place = int(np.flatnonzero(~np.isfinite(values))[0])
             raise InputError(f"{pictures[place].path} gets no number from {scorer.metric.name}.")
         yield _prompt_scores(index, pictures, values, found.columns["near_blank"])
@@ -110,6 +175,20 @@ def matched(
             found = next(stream, None)
         else:
             yield None
+
+
+def _function(name: str) -> Callable[..., Sequence[float]]:
+    """The function of MODULE:FUNCTION; modules of the folder one is in are found too."""
+    module, _, function = name.partition(":")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        found: Callable[..., Sequence[float]] = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"metric {name!r} cannot be loaded: {error}") from error
+    finally:
+        sys.path.remove(here)
+    return found
 
 
 def _prompt_scores(

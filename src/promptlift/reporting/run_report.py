@@ -13,6 +13,7 @@ from promptlift.reporting import (
     score_sections,
     text_sections,
     training_sections,
+    tuning_section,
     word_section,
 )
 from promptlift.reporting.gallery import gallery
@@ -74,6 +75,7 @@ def write_report(
 
 def _sections(run: RunData, shown: PictureData, draw: Draw) -> list[Section]:
     found = [
+        tuning_section.tuning(run, draw),
         picture_sections.drawing(shown),
         picture_sections.clip_row(shown, draw),
         picture_metrics.metrics(shown, draw),
@@ -94,6 +96,8 @@ def _sections(run: RunData, shown: PictureData, draw: Draw) -> list[Section]:
 
 def _lead(run: RunData) -> str:
     state = run.training.get("state")
+    if state is None and "tuning" in run.stages:
+        return "A model that learned from the pictures that its prompts draw."
     if state is None and run.stages:
         return "A run of promptlift in which nothing was trained."
     if state == "done":

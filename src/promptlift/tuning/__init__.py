@@ -1,0 +1,1 @@
+"""Rewriters that learn from the pictures that their prompts draw."""
