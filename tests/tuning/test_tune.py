@@ -17,15 +17,17 @@ from promptlift.illustrating.illustrator import Illustrator
 from promptlift.improving.improver import Improver
 from promptlift.pairs.load import collect_pairs
 from promptlift.picking.pick import IMPROVEMENTS, entries_of
-from promptlift.picking.picks import read_picks
+from promptlift.picking.picks import candidates, read_picks
 from promptlift.pictures import read_index
 from promptlift.records import Pair
 from promptlift.runs import Run
+from promptlift.scoring.text.diversity import added_words
 from promptlift.training.config import TrainingConfig
 from promptlift.training.train import train
 from promptlift.tuning.config import BEST_OF_N, PREFERENCES, TRAINING, TuneConfig
 from promptlift.tuning.figures import kept_round
 from promptlift.tuning.lessons import lessons, pair_of, with_old
+from promptlift.tuning.pooling import Variants, pooled
 from promptlift.tuning.preflight import preflight
 from promptlift.tuning.tune import HELD_OUT, KEPT, ROUNDS, STAGE, Material, tune
 from tests.illustrating.models import DIFFUSERS_WARNS
@@ -60,7 +62,7 @@ def writes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "learning_rate": 1e-2,
     }  # fmt: skip
     run = tmp_path_factory.mktemp("models") / "writes"
-    found = train(OLD, run, TrainingConfig(**sizes), validation=OLD[:5], report=str)
+    found = train(OLD, run, TrainingConfig(**sizes), validation=OLD[:5], report=print)
     assert found is not None
     return found
 
@@ -108,7 +110,7 @@ def test_nothing_is_measured_on_what_was_learned(whole: Path) -> None:
     held_out = whole / "rounds" / "0" / HELD_OUT
     measured = {one.source for one in read_index(held_out / "pictures")}
     seeds = {one.seed for one in read_index(held_out / "pictures")}
-    learned = set()
+    learned: set[int] = set()
     for number in (1, 2):
         folder = whole / "rounds" / str(number)
         pictures = read_index(folder / "pictures")
@@ -140,29 +142,32 @@ def test_gains_are_those_of_the_pictures(whole: Path) -> None:
     assert row["gain"][0] == pytest.approx(sum(gains) / (len(gains) + unchanged), abs=1e-6)
 
 
-def test_lessons_are_the_best_and_the_worst(whole: Path) -> None:
+def test_lessons_are_the_best_beside_the_worst(whole: Path) -> None:
     folder = whole / "rounds" / "1"
-    both = {how: lessons(folder, how) for how in (BEST_OF_N, PREFERENCES)}
+    both = {how: lessons([folder], how) for how in (BEST_OF_N, PREFERENCES)}
     assert all(pair.rejected is None for pair in both[BEST_OF_N])
     assert both[PREFERENCES] and all(pair.rejected for pair in both[PREFERENCES])
-    scored = {row["source"]: row["scores"] for row in read_picks(folder)}
-    entries = {entry.variants[0].source: entry for entry in entries_of(folder / IMPROVEMENTS)}
+    rows = [row for row in read_picks(folder) if row["scores"]]
+    entries = {entry.index: entry for entry in entries_of(folder / IMPROVEMENTS)}
+    drawn = [candidates(entries[row["index"]]) for row in rows]
+    gains = [
+        np.array([row["scores"][str(one.variant)] for one in several]) - row["scores"]["original"]
+        for row, several in zip(rows, drawn, strict=True)
+    ]
+    words = [[frozenset(added_words(one.source, one.prompt)) for one in each] for each in drawn]
+    estimates = pooled([Variants(*one) for one in zip(words, gains, strict=True)])
     first = {pair.source: pair for pair in reversed(both[PREFERENCES])}
-    for pair in first.values():
-        scores = {name: np.mean(values) for name, values in scored[pair.source].items()}
-        targets = {
-            ", ".join(one.additions): scores[str(one.variant)]
-            for one in reversed(entries[pair.source].variants)
-            if str(one.variant) in scores
-        }
-        assert targets[pair.target] == max(targets.values())
-        assert targets[str(pair.rejected)] == min(targets.values())
-    for pair in both[BEST_OF_N]:
-        assert pair.source not in first or first[pair.source].target == pair.target
+    best = {pair.source: pair for pair in both[BEST_OF_N]}
+    for several, estimated in zip(drawn, estimates, strict=True):
+        targets = [", ".join(one.additions) for one in several]
+        if (pair := first.get(several[0].source)) is not None:
+            assert estimated[targets.index(pair.target)] == pytest.approx(estimated.max())
+            assert estimated[targets.index(str(pair.rejected))] == pytest.approx(estimated.min())
+        assert (several[0].source in best) == bool(estimated.max() > 0)
 
 
 def test_it_learns_from_pairs_of_its_pictures_and_old_ones(whole: Path) -> None:
-    taught = lessons(whole / "rounds" / "1", PREFERENCES)
+    taught = lessons([whole / "rounds" / "1"], PREFERENCES)
     learned = collect_pairs([whole / "rounds" / "1" / "training.jsonl"])
     assert learned[: len(taught)] == taught
     assert len(learned) - len(taught) == min(len(taught), 23)

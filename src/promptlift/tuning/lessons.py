@@ -3,31 +3,44 @@
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from statistics import fmean
+
+import numpy as np
 
 from promptlift.picking.pick import IMPROVEMENTS, entries_of
 from promptlift.picking.picks import candidates, read_picks
 from promptlift.records import Improvement, Pair
 from promptlift.scoring.pictures.picture_features import caption
+from promptlift.scoring.text.diversity import added_words
 from promptlift.tuning.config import BEST_OF_N
+from promptlift.tuning.pooling import Values, Variants, pooled
 
 
-def lessons(folder: Path, how: str) -> list[Pair]:
-    """The pairs that a picking run teaches.
+def lessons(folders: Sequence[Path], how: str) -> list[Pair]:
+    """The pairs that the last of some picking runs teaches, judged with what all of them tell.
 
-    With "best-of-n" of each prompt its best variant, where its pictures score more than those of
-    the original. With "preferences" the best variant beside the worst, the second best beside the
-    second worst, and so on.
+    With "best-of-n" of each prompt its best variant, where it gains over the original. With
+    "preferences" the best variant beside the worst, the second best beside the second worst, and
+    so on. Which is better, `pooling.pooled` estimates.
 
     Args:
-        folder: of the picking run.
+        folders: of the picking runs, the last one last.
         how: of `TuneConfig.learn`.
     """
+    every = [[*_drawn(folder)] for folder in folders]
+    told = [
+        Variants([frozenset(added_words(one.source, one.prompt)) for one in variants], gains)
+        for run in every
+        for variants, gains in run
+    ]
+    if not told:
+        return []
+    estimates = pooled(told)[-len(every[-1]) :] if every[-1] else []
     found: list[Pair | None] = []
-    for original, ranked in _ranked(folder):
+    for (variants, _), estimated in zip(every[-1], estimates, strict=True):
+        ranked = sorted(zip(variants, estimated.tolist(), strict=True), key=lambda item: -item[1])
         if how == BEST_OF_N:
-            best, score = ranked[0]
-            found += [pair_of(best)] if score > original else []
+            best, gain = ranked[0]
+            found += [pair_of(best)] if gain > 0 else []
             continue
         for place in range(len(ranked) // 2):
             (better, high), (worse, low) = ranked[place], ranked[-1 - place]
@@ -58,12 +71,12 @@ def _target(improvement: Improvement) -> str:
     return joint.join(improvement.additions)
 
 
-def _ranked(folder: Path) -> Iterator[tuple[float, list[tuple[Improvement, float]]]]:
-    """Of each prompt that was drawn the original's mean score, and its variants, best first."""
+def _drawn(folder: Path) -> Iterator[tuple[list[Improvement], Values]]:
+    """Of each prompt that was drawn its variants, and their gains, [variants, seeds]."""
     rows = read_picks(folder)
     for entry, row in zip(entries_of(folder / IMPROVEMENTS), rows, strict=True):
         if row["scores"] is None:
             continue
-        scores = {name: fmean(values) for name, values in row["scores"].items()}
-        variants = [(one, scores[str(one.variant)]) for one in candidates(entry)]
-        yield scores["original"], sorted(variants, key=lambda item: -item[1])
+        variants = candidates(entry)
+        scores = np.array([row["scores"][str(one.variant)] for one in variants], np.float64)
+        yield variants, scores - np.array(row["scores"]["original"], np.float64)

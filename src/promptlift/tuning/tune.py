@@ -161,7 +161,7 @@ class _Tuning:
     def _learn(self, number: int) -> None:
         """Train the model of the round before on what this one's pictures teach."""
         folder = self._round(number)
-        taught = lessons(folder, self.config.learn)
+        taught = lessons([self._round(at) for at in range(1, number + 1)], self.config.learn)
         old, _ = self._old
         pairs = with_old(taught, old, self.config.old_share, f"{self.config.tune_seed} {number}")
         self.report(f"{len(taught)} pairs to learn from pictures, {len(pairs) - len(taught)} old")
