@@ -19,6 +19,7 @@ _SMALL = {
     "vocab_size": 300, "batch_size": 16, "save_steps": 5, "logging_steps": 5,
     "evaluation_pairs": 4, "epochs": 2,
 }  # fmt: skip
+_POCKET = Path(__file__).parents[2] / "tests" / "data" / "pocket"  # a model that writes
 _EXPERIMENT = """
 name = "mini"
 threads = 1
@@ -88,6 +89,12 @@ def cases() -> dict[str, Case]:
              "--pairs", "better.jsonl", "--always", *draw),
             weight=12,
         ),
+        "tune": Case(
+            ("tune", "--model", str(_POCKET), "--input", "../inputs/many.txt", "-o", "run",
+             "--reward", "sharpness", "--rounds", "2", "--prompts", "10", "--held-out", "10",
+             "--pairs", "../inputs/pairs.jsonl", "--old-share", "0.5", "--seeds", "1", *draw),
+            weight=5,
+        ),
         "experiment": Case(("experiment", "../inputs/mini.toml", "-o", "run"), weight=8),
     }  # fmt: skip
 
@@ -131,9 +138,9 @@ def content(path: Path, name: str) -> Any:
     """What has to be the same of a file; None where its name is enough."""
     if name.startswith("run/report/") or path.name in _NOT_PROMISED:
         return None
-    if name == "run/manifest.json":
-        stages = json.loads(path.read_text())["stages"]
-        return {stage: [found["state"], found["config"]] for stage, found in stages.items()}
+    if path.name == "manifest.json" and "stages" in (found := json.loads(path.read_text())):
+        stages = found["stages"]
+        return {stage: [one["state"], one["config"]] for stage, one in stages.items()}
     if path.name == "index.parquet":
         found = [row.value for row in read_rows(path) if isinstance(row, Row)]
         return [{**row, "seconds": None} for row in found if isinstance(row, Mapping)]

@@ -24,7 +24,7 @@ from promptlift.runs import Run
 from promptlift.scoring.text.diversity import added_words
 from promptlift.training.config import TrainingConfig
 from promptlift.training.train import train
-from promptlift.tuning.config import BEST_OF_N, PREFERENCES, TRAINING, TuneConfig
+from promptlift.tuning.config import BEST_OF_N, PREFERENCES, TuneConfig, training_of
 from promptlift.tuning.figures import kept_round
 from promptlift.tuning.lessons import lessons, pair_of, with_old
 from promptlift.tuning.pooling import Variants, pooled
@@ -73,8 +73,7 @@ def material(illustrator: Illustrator, writes: Path) -> Material:
 
 
 def tuned(run: Path, material: Material, *, report: Any = print, **changed: Any) -> dict[str, Any]:
-    learning = {**TRAINING, "model": material.model, "precision": "fp32", "warmup_steps": 1}
-    training = TrainingConfig(**learning)
+    training = training_of(material.model, {"precision": "fp32", "warmup_steps": 1})
     return tune(run, material, TuneConfig(**{**SMALL, **changed}), training, report=report)
 
 
@@ -282,7 +281,7 @@ def test_too_few_prompts_and_wrong_rewards_are_refused(material: Material, tmp_p
 
 
 def test_a_preflight_measures_and_leaves_nothing(material: Material, tmp_path: Path) -> None:
-    learning = TrainingConfig(**{**TRAINING, "model": material.model, "precision": "fp32"})
+    learning = training_of(material.model, {"precision": "fp32"})
     lines = preflight(material, TuneConfig(**SMALL), learning)
     assert lines[0].startswith("preflight: a round takes") and "110 pictures at" in lines[0]
     assert not list(tmp_path.iterdir())

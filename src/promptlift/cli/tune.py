@@ -13,7 +13,7 @@ from promptlift.improving.config import ControlConfig
 from promptlift.options import takes
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.training.config import TrainingConfig
-from promptlift.tuning.config import TRAINING, TuneConfig
+from promptlift.tuning.config import TRAINING, TuneConfig, training_of
 
 if TYPE_CHECKING:
     from promptlift.records import Pair
@@ -90,9 +90,7 @@ def tune(
         if output is None and not preflight:
             raise ConfigError("name the run folder with --output RUN")
         config = TuneConfig(**tuning, improving=control)
-        learning = TrainingConfig(
-            **{**TRAINING, **training, "model": model, "seed": config.tune_seed}
-        )
+        learning = training_of(model, training, config.tune_seed)
         illustration = IllustrationConfig.resolve(**{"seeds": _SEEDS, **drawing})
         device = score_device or drawing.get("device") or PictureScoringConfig.device
         scored = PictureScoringConfig(**scoring, device=device, offline=illustration.offline)

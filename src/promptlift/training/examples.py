@@ -64,12 +64,13 @@ def tokenized(
 def source_of(row: Row) -> list[int]:
     """The source in a row, as the model reads it before it writes."""
     unlearned = row["labels"].count(IGNORED)
-    return row["input_ids"][: unlearned - 1] if unlearned else row["input_ids"]
+    found: list[int] = row["input_ids"][: unlearned - 1] if unlearned else row["input_ids"]
+    return found
 
 
 def learned_tokens(row: Row) -> int:
     """How many tokens of a row's target are learned."""
-    return len(row["labels"]) - row["labels"].count(IGNORED)
+    return sum(label != IGNORED for label in row["labels"])
 
 
 def sample_of(rows: list[Row], count: int, seed: int) -> list[Row]:

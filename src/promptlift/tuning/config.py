@@ -6,6 +6,7 @@ from typing import Any
 
 from promptlift.options import check, option
 from promptlift.records import MODES
+from promptlift.training.config import TrainingConfig
 
 BEST_OF_N, PREFERENCES = "best-of-n", "preferences"
 # Of a round's training. A round has few pairs, so that a warm-up of hundreds of updates and a
@@ -14,12 +15,19 @@ TRAINING: dict[str, Any] = {
     "epochs": 2.0,
     "batch_size": 32,
     "optimizer": "adamw",
-    "learning_rate": 3e-4,
+    "learning_rate": 1e-3,
     "lr_scheduler_type": "linear",
     "warmup_steps": 5,
     "weight_decay": 0.0,
     "dropout_rate": 0.0,
 }
+_LORA = {"learning_rate": 1e-4}  # of the models for which LoRA is taken, which are larger
+
+
+def training_of(model: str, flags: Mapping[str, Any], seed: int = 0) -> TrainingConfig:
+    """The training of a round: `TRAINING`, overridden by those options that were given."""
+    own = _LORA if flags.get("lora") else {}
+    return TrainingConfig(**{**TRAINING, **own, **flags, "model": model, "seed": seed})
 
 
 @dataclass(frozen=True, kw_only=True)
