@@ -7,7 +7,7 @@
     python -m benchmarks.world.tuned rounds RUN ...
 
 `prompts` writes plain prompts of training scenes, none of which is among the 300 that are measured
-on. `suffixes` finds the best of twenty fixed suffixes on a hundred of these, by the oracle itself.
+on. `suffixes` finds the best of thirty-two fixed suffixes on a hundred of these, by the oracle itself.
 `draw` draws the 300 prompts as they are, with that suffix, and as each model rewrites them, four
 times, from seeds that no tuning saw, with styles, mediums and backgrounds that nobody asked for
 kept out; `--free` lets them in, in arms of their own. `measure` has the oracle judge all pictures
@@ -62,7 +62,7 @@ def tuning_prompts() -> list[str]:
 
 
 def suffixes() -> list[str]:
-    """Twenty suffixes: two, four, six and eight words of praise, five times each."""
+    """Two, four, six and eight words of praise, five times each, and each word alone."""
     rng = np.random.default_rng(20)
     found = [SUFFIX]
     for count in (2, 4, 6, 8):
@@ -70,7 +70,7 @@ def suffixes() -> list[str]:
         found += [
             ", ".join(PRAISE[i] for i in rng.permutation(len(PRAISE))[:count]) for _ in range(most)
         ]
-    return found
+    return [*found, *PRAISE]
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

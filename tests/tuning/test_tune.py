@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
+from promptlift.cli import app
 from promptlift.errors import ConfigError, InputError
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.improving.improver import Improver
-from promptlift.pairs.load import collect_pairs
+from promptlift.pairs.load import collect_pairs, write_pairs
 from promptlift.picking.pick import IMPROVEMENTS, entries_of
 from promptlift.picking.picks import candidates, read_picks
 from promptlift.pictures import read_index
@@ -294,3 +296,49 @@ def test_the_page_tells_of_every_round(whole: Path, tmp_path: Path) -> None:
     assert "Tuning by pictures" in text and "What the model learned to say" in text
     assert (tmp_path / "page" / "tuning-gain.svg").exists()
     assert text.count("round 2") >= 5
+
+
+def command(*words: str) -> Any:
+    return CliRunner().invoke(app, ["tune", *words])
+
+
+def test_the_command_tunes_and_goes_on(writes: Path, tmp_path: Path) -> None:
+    prompts, pairs, run = tmp_path / "prompts.txt", tmp_path / "old.jsonl", tmp_path / "run"
+    prompts.write_text("\n".join([*PROMPTS, "", PROMPTS[0]]))
+    write_pairs(pairs, OLD)
+    words = [
+        "--model", str(writes), "-i", str(prompts), "--pairs", str(pairs), "-o", str(run),
+        "--reward", "sharpness", "--rounds", "1", "--prompts", "20", "--held-out", "10",
+        "--steps", "1", "--seeds", "1", "--temperature", "1.5", "--avoid", "sunset", "--offline",
+    ]  # fmt: skip
+    result = command(*words)
+    assert result.exit_code == 0, result.stderr
+    assert "round 1: sharpness" in result.stderr
+    assert ("model in" in result.stderr) == (run / "model").exists()
+    drawn = {one.prompt for one in read_index(run / "rounds" / "1" / "pictures")}
+    assert len(drawn) > 20 and not any("sunset" in prompt.split(", ") for prompt in drawn)
+    before = rows_of(run)
+    again = command(*words)
+    assert again.exit_code == 0 and rows_of(run) == before
+    other = command(*words, "--learn", "best-of-n")
+    assert other.exit_code == 2 and "was begun with other settings" in other.stderr
+
+
+def test_wrong_commands_are_refused_in_a_line(writes: Path, tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("red star\n\n")
+    known = ("--model", str(writes), "-i", str(prompts), "-o", str(tmp_path / "run"))
+    for words, why in (
+        (("-i", str(prompts)), "name the model with --model"),
+        (("--model", str(writes)), "a file of prompts with --input"),
+        (known[:4], "name the run folder with --output"),
+        ((*known, "--reward", "beauty"), "metric 'beauty' is not known"),
+        ((*known, "--rounds", "0"), "rounds is 0 and must be 1 or more"),
+        (known, "1 prompts are too few: 100 are held out"),
+        ((*known[:3], str(tmp_path / "none.txt"), *known[4:]), "none.txt does not exist"),
+    ):
+        result = command(*words)
+        assert result.exit_code in (1, 2), result.stderr
+        [line] = [one for one in result.stderr.splitlines() if "error" in one]
+        assert why in line, line
+    assert not (tmp_path / "run").exists()

@@ -12,8 +12,8 @@ BEST_OF_N, PREFERENCES = "best-of-n", "preferences"
 # Of a round's training. A round has few pairs, so that a warm-up of hundreds of updates and a
 # decay of weights, as for whole data sets, would be all of it.
 TRAINING: dict[str, Any] = {
-    "epochs": 2.0,
-    "batch_size": 32,
+    "epochs": 4.0,
+    "batch_size": 16,
     "optimizer": "adamw",
     "learning_rate": 1e-3,
     "lr_scheduler_type": "linear",

@@ -14,44 +14,50 @@ from promptlift.scoring.text.diversity import added_words
 from promptlift.tuning.config import BEST_OF_N
 from promptlift.tuning.pooling import Values, Variants, pooled
 
+_CLEAR = 1.0  # standard errors by which a variant must lead
+
 
 def lessons(folders: Sequence[Path], how: str) -> list[Pair]:
-    """The pairs that the last of some picking runs teaches, judged with what all of them tell.
+    """The pairs that picking runs teach, all of them judged with what all of them tell.
 
     With "best-of-n" of each prompt its best variant, where it gains over the original. With
     "preferences" the best variant beside the worst, the second best beside the second worst, and
-    so on. Which is better, `pooling.pooled` estimates.
+    so on. How much better one is, `pooling.pooled` estimates; what cannot be told from luck is not
+    taught.
 
     Args:
-        folders: of the picking runs, the last one last.
+        folders: of the picking runs.
         how: of `TuneConfig.learn`.
     """
-    every = [[*_drawn(folder)] for folder in folders]
-    told = [
-        Variants([frozenset(added_words(one.source, one.prompt)) for one in variants], gains)
-        for run in every
-        for variants, gains in run
-    ]
-    if not told:
+    drawn = [one for folder in folders for one in _drawn(folder)]
+    if not drawn:
         return []
-    estimates = pooled(told)[-len(every[-1]) :] if every[-1] else []
+    words = [[frozenset(added_words(one.source, one.prompt)) for one in each] for each, _ in drawn]
+    estimates = pooled([Variants(own, gains) for own, (_, gains) in zip(words, drawn, strict=True)])
     found: list[Pair | None] = []
-    for (variants, _), estimated in zip(every[-1], estimates, strict=True):
-        ranked = sorted(zip(variants, estimated.tolist(), strict=True), key=lambda item: -item[1])
-        if how == BEST_OF_N:
-            best, gain = ranked[0]
-            found += [pair_of(best)] if gain > 0 else []
-            continue
-        for place in range(len(ranked) // 2):
-            (better, high), (worse, low) = ranked[place], ranked[-1 - place]
-            found += [pair_of(better, worse)] if high > low else []
+    for (variants, _), estimated in zip(drawn, estimates, strict=True):
+        order = np.argsort(-estimated.gains, kind="stable").tolist()
+        for place in range(1 if how == BEST_OF_N else len(order) // 2):
+            best, worst = order[place], order[-1 - place]
+            lead = estimated.gains[best] - estimated.gains[worst]
+            if lead <= _CLEAR * estimated.errors[best, worst]:
+                continue
+            if how != BEST_OF_N:
+                found.append(pair_of(variants[best], variants[worst]))
+            elif estimated.gains[best] > 0:
+                found.append(pair_of(variants[best]))
     return [pair for pair in found if pair is not None]
 
 
 def pair_of(better: Improvement, worse: Improvement | None = None) -> Pair | None:
-    """What a model is to write for a prompt, without weights and tags; None where it is nothing."""
+    """What a model is to write for a prompt, without weights and tags; None where it is nothing.
+
+    Of a worse result of which the checks left nothing, what they dropped is what not to write.
+    """
     source, target = caption(better.source), _target(better)
-    rejected = None if worse is None else _target(worse)
+    rejected = None
+    if worse is not None:
+        rejected = _target(worse) or ", ".join(one.phrase for one in worse.dropped)
     if not source.strip() or not target.strip() or rejected == "" or rejected == target:
         return None
     form = str(better.settings.get("form") or "tags")
@@ -72,11 +78,16 @@ def _target(improvement: Improvement) -> str:
 
 
 def _drawn(folder: Path) -> Iterator[tuple[list[Improvement], Values]]:
-    """Of each prompt that was drawn its variants, and their gains, [variants, seeds]."""
+    """Of each prompt that was drawn its variants, and their gains, [variants, seeds].
+
+    One that was left as it is stands for all such; it gains nothing.
+    """
     rows = read_picks(folder)
     for entry, row in zip(entries_of(folder / IMPROVEMENTS), rows, strict=True):
         if row["scores"] is None:
             continue
         variants = candidates(entry)
-        scores = np.array([row["scores"][str(one.variant)] for one in variants], np.float64)
-        yield variants, scores - np.array(row["scores"]["original"], np.float64)
+        original = row["scores"]["original"]
+        unchanged = [one for one in entry.variants if one.prompt == one.source][:1]
+        scores = [row["scores"][str(one.variant)] for one in variants] + [original] * len(unchanged)
+        yield [*variants, *unchanged], np.array(scores, np.float64) - np.array(original)

@@ -33,21 +33,43 @@ class Variants:
     gains: Values
 
 
-def pooled(prompts: Sequence[Variants]) -> list[Values]:
-    """The estimated gain of each variant, [variants] for each prompt; the same order each time."""
+@dataclass(frozen=True)
+class Estimated:
+    """What the variants of one prompt gain.
+
+    Attributes:
+        gains: estimated, [variants].
+        errors: standard error of the difference of each two, [variants, variants].
+    """
+
+    gains: Values
+    errors: Values
+
+
+def pooled(prompts: Sequence[Variants]) -> list[Estimated]:
+    """The estimated gains of each prompt's variants, in the order of the prompts."""
     counts = Counter(word for one in prompts for words in one.words for word in words)
     known = sorted(word for word, count in counts.items() if count >= _LEAST)
     means = [one.gains.mean(axis=1) for one in prompts]
     # Within a prompt: how hard it is to draw concerns all of its variants alike.
     values = [mean - mean.mean() for mean in means]
     told = [_indicators(one.words, known) for one in prompts]
-    effects = _effects(told, values, _best_penalty(told, values))
-    foretold = [one @ effects for one in told]
-    trust = _trust(prompts, [value - told for value, told in zip(values, foretold, strict=True)])
-    return [
-        mean.mean() + guess + trust * (value - guess)
-        for mean, value, guess in zip(means, values, foretold, strict=True)
-    ]
+    penalty = _best_penalty(told, values)
+    effects = _effects(told, values, penalty)
+    left = [value - one @ effects for value, one in zip(values, told, strict=True)]
+    spread = sum(float((one**2).sum()) for one in left) / max(1, sum(len(one) - 1 for one in left))
+    luck = min(spread, _luck(prompts, spread))
+    trust = 1 - luck / spread if spread else 1.0
+    rows = np.concatenate(told)
+    uncertain = spread * np.linalg.inv(rows.T @ rows + penalty * np.eye(len(known)))
+    found = []
+    for mean, value, one in zip(means, values, told, strict=True):
+        guess = one @ effects
+        apart = one[:, None] - one[None]
+        of_words = np.einsum("ijk,kl,ijl->ij", apart, uncertain, apart)
+        errors = np.sqrt((1 - trust) ** 2 * of_words + 2 * trust * luck)
+        found.append(Estimated(mean.mean() + guess + trust * (value - guess), errors))
+    return found
 
 
 def _indicators(words: Sequence[frozenset[str]], known: Sequence[str]) -> Values:
@@ -85,21 +107,16 @@ def _best_penalty(told: Sequence[Values], values: Sequence[Values]) -> float:
     return PENALTIES[int(np.argmin(losses))]
 
 
-def _trust(prompts: Sequence[Variants], left: Sequence[Values]) -> float:
-    """How much of what words do not foretell is the variant's own, and not luck, from 0 to 1.
+def _luck(prompts: Sequence[Variants], spread: float) -> float:
+    """The variance of a variant's mean gain that is luck.
 
-    Luck is known from seeds: by how much a variant's gains differ between them, beyond what all
-    variants of the prompt share. From one seed it is not known, and half is believed.
+    Seeds tell: by how much a variant's gains differ between them, beyond what all variants of the
+    prompt share. From one seed it is not known, and half of the spread is taken for it.
     """
-    noise, freedom = 0.0, 0
+    total, freedom = 0.0, 0
     for one in prompts:
         variants, seeds = one.gains.shape
-        shared = one.gains - one.gains.mean(axis=0) - one.gains.mean(axis=1, keepdims=True)
-        noise += float(((shared + one.gains.mean()) ** 2).sum())
+        own = one.gains - one.gains.mean(axis=0) - one.gains.mean(axis=1, keepdims=True)
+        total += float(((own + one.gains.mean()) ** 2).sum())
         freedom += (variants - 1) * (seeds - 1)
-    degrees = sum(len(one) - 1 for one in left)
-    spread = float(sum((one**2).sum() for one in left))
-    if not freedom or not degrees or not spread:
-        return 0.5
-    luck = noise / freedom / prompts[0].gains.shape[1]
-    return float(max(0.0, 1 - luck / (spread / degrees)))
+    return total / freedom / prompts[0].gains.shape[1] if freedom else spread / 2

@@ -28,6 +28,7 @@ from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.tables import read_rows, write_rows
 from promptlift.training.config import TrainingConfig
 from promptlift.training.data import FEWEST
+from promptlift.training.models import place_of_base, restore_base
 from promptlift.training.train import train
 from promptlift.tuning.config import TuneConfig
 from promptlift.tuning.figures import figures_of, kept_round, language_of, read_measured
@@ -147,8 +148,11 @@ class _Tuning:
         return self.folder / "rounds" / str(number)
 
     def _model(self, number: int) -> str:
-        """The model that a round leaves."""
-        return str(self._round(number) / "model") if number else self.material.model
+        """The model that a round leaves: that of the round before where nothing was learned."""
+        folder = self._round(number) / "model"
+        if not number:
+            return self.material.model
+        return str(folder) if folder.exists() else self._model(number - 1)
 
     def _draw(self, number: int) -> None:
         """Variants of some prompts, their pictures and scores."""
@@ -159,19 +163,23 @@ class _Tuning:
         self._pick(self._round(number), number - 1, chosen, first + number * count, self.config.n)
 
     def _learn(self, number: int) -> None:
-        """Train the model of the round before on what this one's pictures teach."""
-        folder = self._round(number)
+        """Train the model as it came on what the pictures of all rounds teach.
+
+        From the start each time: so the distance from it does not grow with the rounds.
+        """
+        folder, base = self._round(number), self.folder / "base"
         taught = lessons([self._round(at) for at in range(1, number + 1)], self.config.learn)
         old, _ = self._old
         pairs = with_old(taught, old, self.config.old_share, f"{self.config.tune_seed} {number}")
         self.report(f"{len(taught)} pairs to learn from pictures, {len(pairs) - len(taught)} old")
         if len(pairs) < FEWEST:
-            raise InputError(
-                f"the pictures of round {number} teach {len(taught)} pairs, and a training takes "
-                f"{FEWEST} with the old ones; give more --prompts, a higher --temperature, or old "
-                "--pairs"
+            self.report(
+                "that is too little to learn from: the model stays, and what was drawn counts in "
+                "the next round; more --prompts or --seeds tell more"
             )
-        config = replace(self.training, model=self._model(number - 1))
+            return
+        restore_base(self.material.model, base)
+        config = replace(self.training, model=place_of_base(self.material.model, base))
         done = train(
             pairs, folder, config, validation=self._written_by_base(), threads=self.threads,
             report=self.report,
@@ -247,7 +255,7 @@ class _Tuning:
         """The model of a round as that of the run."""
         target = self.folder / "model"
         shutil.rmtree(target, ignore_errors=True)
-        if number:
+        if self._model(number) != self.material.model:
             shutil.copytree(self._model(number), target)
         write_rows(self.folder / KEPT, [{"round": number, "model": self._model(number)}], ())
 
