@@ -3,10 +3,10 @@
     python -m benchmarks.kills [--kills 100] [--seed 0] [--only COMMAND ...] [--folder FOLDER]
         [--output kills.json]
 
-Each job is a tiny run of `improve`, `train`, `illustrate`, `score`, `pick`, `tune`,
-`judge` or `experiment`. It gets SIGKILL, SIGTERM or SIGINT at a moment that is uniform over the processor time
-of a whole run, is started again as a user would, and is killed again, up to three times. Then it
-ends in peace, and must leave the files of an undisturbed run: the same names, so that nothing
+Each job is a tiny run of `improve`, `train`, `illustrate`, `score`, `pick`, `tune`, `judge` or
+`experiment`. It gets SIGKILL, SIGTERM or SIGINT at a moment that is uniform over the processor
+time of a whole run, is started again as a user would, and is killed again, up to three times. Then
+it ends in peace, and must leave the files of an undisturbed run: the same names, so that nothing
 piles up, and, where docs/determinism.md promises it, the same bytes. `judge` gets votes over HTTP
 meanwhile: each vote that was answered has to be there once, with its answer.
 

@@ -7,7 +7,7 @@
     python -m benchmarks.world.tuned rounds RUN ...
 
 `prompts` writes plain prompts of training scenes, none of which is among the 300 that are measured
-on. `suffixes` finds the best of thirty-two fixed suffixes on a hundred of these, by the oracle itself.
+on. `suffixes` finds the best of thirty-two fixed suffixes on a hundred of these, by the oracle.
 `draw` draws the 300 prompts as they are, with that suffix, and as each model rewrites them, four
 times, from seeds that no tuning saw, with styles, mediums and backgrounds that nobody asked for
 kept out; `--free` lets them in, in arms of their own. `measure` has the oracle judge all pictures
@@ -178,9 +178,11 @@ def judge_rounds(args: argparse.Namespace) -> None:
                 values = judged(_oracle(), [picture.source], image)
                 key = (picture.prompt_index, picture.seed)
                 scores.setdefault(key, {})[picture.side] = float(values["score"][0])
-            keys = [key for key in scores if IMPROVED in scores[key]]
-            gains = np.array([scores[key][IMPROVED] - scores[key]["original"] for key in keys])
-            gain = interval(gains, [key[0] for key in keys])
+            gains = [one[IMPROVED] - one["original"] for one in scores.values()]
+            left = row["prompts"] - len({prompt for prompt, _ in scores})  # as they are: no gain
+            seeds = len({seed for _, seed in scores})
+            groups = [prompt for prompt, _ in scores] + [-at for at in range(1, left + 1)] * seeds
+            gain = interval(np.array(gains + [0.0] * left * seeds), groups)
             found.append({"round": row["round"], "reward": row["gain"], "oracle": gain})
             print(f"{run.name} round {row['round']}: reward {row['gain'][0]:+.4f}, oracle "
                   f"{gain[0]:+.4f} ({gain[1]:+.4f} to {gain[2]:+.4f})")  # fmt: skip

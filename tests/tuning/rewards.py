@@ -11,6 +11,11 @@ def red(prompts: Sequence[str], images: Sequence[Image.Image]) -> list[float]:
     return [float(np.asarray(image.convert("RGB"))[..., 0].mean()) for image in images]
 
 
+def alike(prompts: Sequence[str], images: Sequence[Image.Image]) -> list[float]:
+    """All pictures are as good."""
+    return [1.0] * len(images)
+
+
 def one_number(prompts: Sequence[str], images: Sequence[Image.Image]) -> list[float]:
     """Wrong: one number, however many pictures."""
     return [0.0]

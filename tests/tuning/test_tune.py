@@ -4,13 +4,14 @@ import json
 import os
 import shutil
 import signal
+import tempfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from promptlift.cli import app
@@ -18,17 +19,16 @@ from promptlift.errors import ConfigError, InputError
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.improving.improver import Improver
 from promptlift.pairs.load import collect_pairs, write_pairs
-from promptlift.picking.pick import IMPROVEMENTS, entries_of
-from promptlift.picking.picks import candidates, read_picks
+from promptlift.picking.picks import IMPROVEMENTS, entries_of, pair_of, read_picks
 from promptlift.pictures import read_index
-from promptlift.records import Pair
+from promptlift.records import Dropped, Pair
 from promptlift.runs import Run
 from promptlift.scoring.text.diversity import added_words
 from promptlift.training.config import TrainingConfig
 from promptlift.training.train import train
 from promptlift.tuning.config import BEST_OF_N, PREFERENCES, TuneConfig, training_of
 from promptlift.tuning.figures import kept_round
-from promptlift.tuning.lessons import lessons, pair_of, with_old
+from promptlift.tuning.lessons import _drawn, lessons, with_old
 from promptlift.tuning.pooling import Variants, pooled
 from promptlift.tuning.preflight import preflight
 from promptlift.tuning.tune import HELD_OUT, KEPT, ROUNDS, STAGE, Material, tune
@@ -43,10 +43,11 @@ PROMPTS = [
     for size in ("", "small ", "large ", "the ", "a big ", "bold ")
     for head in HEADS
 ]
-OLD = [Pair(source=head, target=end, mode="extend") for head in HEADS for end in ENDS]
+SOURCES = (*HEADS, *(f"tiny {head}" for head in HEADS))
+OLD = [Pair(source=source, target=end, mode="extend") for source in SOURCES for end in ENDS]
 SMALL: dict[str, Any] = {
     "reward": "tests.tuning.rewards:red", "rounds": 2, "prompts": 20, "n": 4, "held_out": 10,
-    "mode": "extend", "temperature": 1.5, "old_share": 0.5,
+    "mode": "extend", "temperature": 1.5, "old_share": 0.8,
 }  # fmt: skip
 
 
@@ -143,41 +144,64 @@ def test_gains_are_those_of_the_pictures(whole: Path) -> None:
     assert row["gain"][0] == pytest.approx(sum(gains) / (len(gains) + unchanged), abs=1e-6)
 
 
-def test_lessons_are_the_best_beside_the_worst(whole: Path) -> None:
+def test_lessons_are_what_leads_clearly(whole: Path) -> None:
     folder = whole / "rounds" / "1"
     both = {how: lessons([folder], how) for how in (BEST_OF_N, PREFERENCES)}
-    assert all(pair.rejected is None for pair in both[BEST_OF_N])
     assert both[PREFERENCES] and all(pair.rejected for pair in both[PREFERENCES])
-    rows = [row for row in read_picks(folder) if row["scores"]]
-    entries = {entry.index: entry for entry in entries_of(folder / IMPROVEMENTS)}
-    drawn = [candidates(entries[row["index"]]) for row in rows]
-    gains = [
-        np.array([row["scores"][str(one.variant)] for one in several]) - row["scores"]["original"]
-        for row, several in zip(rows, drawn, strict=True)
-    ]
-    words = [[frozenset(added_words(one.source, one.prompt)) for one in each] for each in drawn]
+    assert all(pair.rejected is None for pair in both[BEST_OF_N])
+    drawn = [*_drawn(folder)]
+    words = [[frozenset(added_words(one.source, one.prompt)) for one in each] for each, _ in drawn]
+    gains = [gain for _, gain in drawn]
     estimates = pooled([Variants(*one) for one in zip(words, gains, strict=True)])
-    first = {pair.source: pair for pair in reversed(both[PREFERENCES])}
-    best = {pair.source: pair for pair in both[BEST_OF_N]}
-    for several, estimated in zip(drawn, estimates, strict=True):
-        targets = [", ".join(one.additions) for one in several]
-        if (pair := first.get(several[0].source)) is not None:
-            assert estimated[targets.index(pair.target)] == pytest.approx(estimated.max())
-            assert estimated[targets.index(str(pair.rejected))] == pytest.approx(estimated.min())
-        assert (several[0].source in best) == bool(estimated.max() > 0)
+    clear, known = 0, {(pair.source, pair.target): pair for pair in both[PREFERENCES]}
+    for (several, _), found in zip(drawn, estimates, strict=True):
+        best, worst = int(found.gains.argmax()), int(found.gains.argmin())
+        leads = found.gains[best] - found.gains[worst] > found.errors[best, worst]
+        pair = known.get((several[0].source, ", ".join(several[best].additions)))
+        assert leads or pair is None
+        clear += pair is not None
+    assert clear > 0
 
 
-def test_it_learns_from_pairs_of_its_pictures_and_old_ones(whole: Path) -> None:
-    taught = lessons([whole / "rounds" / "1"], PREFERENCES)
-    learned = collect_pairs([whole / "rounds" / "1" / "training.jsonl"])
+def test_what_the_checks_drop_is_taught_as_worse(whole: Path) -> None:
+    [[one]] = Improver.load(str(whole / "rounds" / "1" / "model")).improve(["red star"], seed=0)
+    better = replace(one, prompt="red star, 4k", additions=("4k",), settings={"form": "tags"})
+    dropped = (Dropped("neon style", "style"), Dropped("sunset", "to be avoided"))
+    nothing = replace(one, prompt="red star", additions=(), dropped=dropped, mode="extend")
+    pair = pair_of(replace(better, mode="extend"), nothing)
+    assert pair is not None and (pair.target, pair.rejected) == ("4k", "neon style, sunset")
+    assert pair_of(nothing, better) is None
+    assert pair_of(replace(better, mode="extend"), replace(nothing, dropped=())) is None
+
+
+def test_every_round_learns_from_all_rounds_and_from_the_start(whole: Path) -> None:
+    folders = [whole / "rounds" / str(number) for number in (1, 2)]
+    taught = lessons(folders, PREFERENCES)
+    learned = collect_pairs([folders[1] / "training.jsonl"])
     assert learned[: len(taught)] == taught
-    assert len(learned) - len(taught) == min(len(taught), 23)
-    assert {*learned[len(taught) :]} <= {*OLD}
+    old, held_out = learned[len(taught) :], whole / "rounds" / "0" / HELD_OUT / IMPROVEMENTS
+    assert old and {*old} <= {*OLD}
+    measured = {entry.variants[0].source for entry in entries_of(held_out)}
+    assert measured & {*SOURCES}  # so that there is something to leave out
+    assert measured.isdisjoint(pair.source for pair in learned)
+    begun = [json.loads((one / "config.json").read_text())["training"]["model"] for one in folders]
+    assert begun[0] == begun[1]
+
+
+def test_a_round_that_shows_nothing_clear_leaves_the_model(
+    material: Material, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    reward = "tests.tuning.rewards:alike"
+    found = tuned(tmp_path / "run", material, reward=reward, rounds=1, report=said.append)
+    assert any("too little to learn from" in line for line in said)
+    assert found["kept"] == 0 and not (tmp_path / "run" / "model").exists()
+    assert found["rounds"][1]["base_bits"] == found["rounds"][0]["base_bits"]
 
 
 def test_the_other_way_to_learn(material: Material, tmp_path: Path) -> None:
     run = tmp_path / "best"
-    tuned(run, material, learn=BEST_OF_N, rounds=1, old_share=0.6)
+    tuned(run, material, learn=BEST_OF_N, rounds=1, old_share=0.9)
     learned = collect_pairs([run / "rounds" / "1" / "training.jsonl"])
     assert all(pair.rejected is None for pair in learned)
 
@@ -216,14 +240,37 @@ def test_a_run_that_is_done_goes_on_with_more_rounds(
         tuned(run, material, rounds=3, n=5)
 
 
-def test_the_kept_model_is_that_of_the_round(whole: Path) -> None:
-    [kept] = [json.loads(line) for line in (whole / KEPT).read_text().splitlines()]
-    if kept["round"]:
-        own = load_file(whole / "model" / "model.safetensors")
-        other = load_file(Path(kept["model"]) / "model.safetensors")
-        assert all((own[name] == other[name]).all() for name in own)
-    else:
-        assert not (whole / "model").exists()
+def _number(number: int, rows: Any, gains: Any) -> int:
+    return number
+
+
+def test_the_kept_model_is_that_of_the_round(
+    whole: Path, material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, file = Path(shutil.copytree(whole, tmp_path / "run")), Path("model") / "model.safetensors"
+    for number in (1, 2, 0):
+        chosen = partial(_number, number)
+        monkeypatch.setattr("promptlift.tuning.tune.kept_round", chosen)
+        assert tuned(run, material)["kept"] == number
+        assert json.loads((run / KEPT).read_text())["round"] == number
+        if number:
+            own = (run / "rounds" / str(number) / file).read_bytes()
+            assert (run / file).read_bytes() == own
+    assert not (run / "model").exists()
+
+
+def test_a_run_goes_on_only_with_the_same_pictures_and_reward(
+    whole: Path, material: Material, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    other = Illustrator.load("pocket", num_inference_steps=2, seeds=1)
+    with pytest.raises(ConfigError, match="begun with other settings"):
+        tuned(run, replace(material, illustrator=other), rounds=3)
+    more = material.illustrator.with_seeds(0, 2)
+    with pytest.raises(ConfigError, match="begun with other settings"):
+        tuned(run, replace(material, illustrator=more), rounds=3)
+    with pytest.raises(ConfigError, match="begun with other settings"):
+        tuned(run, replace(material, old=OLD[1:]), rounds=3)
 
 
 def rounds(*gains: float, intent: float = 1.0) -> tuple[list[dict[str, float]], list[Any]]:
@@ -282,11 +329,17 @@ def test_too_few_prompts_and_wrong_rewards_are_refused(material: Material, tmp_p
             tuned(tmp_path / reward.replace(":", "-"), material, reward=reward)
 
 
-def test_a_preflight_measures_and_leaves_nothing(material: Material, tmp_path: Path) -> None:
+def test_a_preflight_measures_and_leaves_nothing(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     learning = training_of(material.model, {"precision": "fp32"})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     lines = preflight(material, TuneConfig(**SMALL), learning)
     assert lines[0].startswith("preflight: a round takes") and "110 pictures at" in lines[0]
     assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="are too few"):
+        preflight(replace(material, prompts=PROMPTS[:2]), TuneConfig(**SMALL), learning)
 
 
 def test_the_page_tells_of_every_round(whole: Path, tmp_path: Path) -> None:

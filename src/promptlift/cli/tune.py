@@ -22,7 +22,7 @@ _CONTROLS = (
     "form", "diversity", "length", "artists", "styles", "style", "avoid", "include", "force",
     "picture_model",
 )  # fmt: skip
-_SCORES = ("clip", "preference", "aesthetic", "aesthetic_clip", "tie")
+_SCORES = ("clip", "wants", "preference", "aesthetic", "aesthetic_clip")
 _LEARNING = (
     "epochs", "batch_size", "gradient_accumulation_steps", "gradient_checkpointing", "optimizer",
     "learning_rate", "warmup_steps", "weight_decay", "preference_beta", "lora", "lora_rank",
@@ -87,6 +87,8 @@ def tune(
     with guarded("interrupted; the same command goes on"):
         if model is None or not input:
             raise ConfigError("name the model with --model and a file of prompts with --input")
+        if "://" in model:
+            raise ConfigError(f"{model} is a server's model, which cannot be trained here")
         if output is None and not preflight:
             raise ConfigError("name the run folder with --output RUN")
         config = TuneConfig(**tuning, improving=control)
@@ -143,10 +145,10 @@ def _old_pairs(files: list[Path]) -> "list[Pair]":
 def _summary(found: dict[str, Any], output: Path) -> str:
     kept = found["kept"]
     if not kept:
-        return "no round is clearly better than the model as it came, which is kept"
+        return "no round is better than the model as it came by more than a standard error"
     value, low, high = found["rounds"][kept]["more_than_base"]
     return (
-        f"round {kept} is kept, {value:+.4g} [{low:+.4g}, {high:+.4g}] over the model as it came; "
-        f"model in {output / 'model'}; for the engine: promptlift export {output / 'model'} "
-        "--output FOLDER"
+        f"round {kept} is kept, {value:+.4g} [{low:+.4g}, {high:+.4g}] over the model as it came, "
+        f"on the prompts that it was chosen on; model in {output / 'model'}; for the engine: "
+        f"promptlift export {output / 'model'} --output FOLDER"
     )

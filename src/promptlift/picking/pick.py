@@ -16,7 +16,7 @@ from typing import Any
 from promptlift.errors import ConfigError, InputError
 from promptlift.files import atomic_path, sha256_of_file, write_text
 from promptlift.illustrating.illustrator import Illustrator
-from promptlift.illustrating.inputs import Entry, read_entries
+from promptlift.illustrating.inputs import read_entries
 from promptlift.illustrating.job import STAGE as ILLUSTRATING
 from promptlift.illustrating.job import IllustrationJob
 from promptlift.improving.batch import PromptSource
@@ -24,7 +24,15 @@ from promptlift.improving.improver import Improver
 from promptlift.improving.journal import improve_to_file
 from promptlift.improving.session import Session
 from promptlift.picking.config import PickConfig
-from promptlift.picking.picks import FILE, candidates, pick_row, read_picks, with_confirmation
+from promptlift.picking.picks import (
+    FILE,
+    IMPROVEMENTS,
+    candidates,
+    entries_of,
+    pick_row,
+    read_picks,
+    with_confirmation,
+)
 from promptlift.picking.scores import check_metric, load_metric, matched, stream_scores
 from promptlift.picture_files import PictureReader
 from promptlift.progress import progress
@@ -39,7 +47,7 @@ from promptlift.tables import Fault, write_rows
 from promptlift.threads import torch_threads
 
 STAGE, IMPROVING = "picking", "improving"
-IMPROVEMENTS, CONFIRMATION = "improvements.jsonl", "confirmation"
+CONFIRMATION = "confirmation"
 
 Report = Callable[[str], None]
 
@@ -153,15 +161,6 @@ def _take_over(source: Path, target: Path) -> None:
         if not (target / path.name).exists():
             with atomic_path(target / path.name) as temporary:
                 shutil.copyfile(path, temporary)
-
-
-def entries_of(path: Path, report: Report = lambda line: None) -> Iterator[Entry]:
-    """The prompts that could be improved; `report` names the others."""
-    for entry in read_entries(path):
-        if isinstance(entry, Fault):
-            report(f"{path.name} line {entry.number}: {entry.message}")
-        else:
-            yield entry
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Picks as records: a row of `RUN/picks.jsonl` for each prompt, and the pairs that they make."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,21 +8,30 @@ from typing import Any
 import numpy as np
 
 from promptlift.errors import InputError
-from promptlift.illustrating.inputs import Entry
+from promptlift.illustrating.inputs import Entry, read_entries
 from promptlift.pairs.load import write_pairs
 from promptlift.picking.choosing import NOTHING, Choice, choose, confirmed
 from promptlift.picking.scores import PromptScores
-from promptlift.records import Improvement, Pair
+from promptlift.records import Dropped, Improvement, Pair
 from promptlift.scoring.pictures.picture_features import caption
 from promptlift.scoring.pictures.verdicts import Evidence
-from promptlift.tables import Row, read_rows
+from promptlift.tables import Fault, Row, read_rows
 
 SCHEMA_VERSION = 1
-FILE = "picks.jsonl"
+FILE, IMPROVEMENTS = "picks.jsonl", "improvements.jsonl"
 CAUTION = (
     "the gain is that of the best variant on the very pictures it was chosen by; on average the "
     "true gain is smaller"
 )
+
+
+def entries_of(path: Path, report: Callable[[str], None] = lambda line: None) -> Iterator[Entry]:
+    """The prompts that could be improved; `report` names the others."""
+    for entry in read_entries(path):
+        if isinstance(entry, Fault):
+            report(f"{path.name} line {entry.number}: {entry.message}")
+        else:
+            yield entry
 
 
 def candidates(entry: Entry) -> list[Improvement]:
@@ -114,20 +123,49 @@ def pick_pairs(run_folder: Path) -> Iterator[Pair]:
 
     With `always` all choices.
 
-    A prompt that was rewritten gives a pair to rewrite, whose target is the chosen prompt; one that
-    was extended gives a pair to extend, whose target is what was added. Texts are as models read
-    them, without weights and tags.
     """
-    for row in read_picks(run_folder):
+    rows = read_picks(run_folder)
+    for entry, row in zip(entries_of(run_folder / IMPROVEMENTS), rows, strict=True):
         found = row["confirmation"]
         unsure = found is not None and not found["confirmed"] and not row["metric"]["always"]
         if row["choice"] == "original" or unsure:
             continue
-        rewritten = row["mode"] == "rewrite"
-        source = caption(row["source"])
-        target = caption(row["prompt"]) if rewritten else ", ".join(row["additions"])
-        if source.strip() and target.strip():
-            yield Pair(source=source, target=target, mode=row["mode"])
+        [chosen] = [one for one in entry.variants if one.variant == row["variant"]]
+        if (pair := pair_of(chosen)) is not None:
+            yield pair
+
+
+def pair_of(better: Improvement, worse: Improvement | None = None) -> Pair | None:
+    """What a model is to write for a prompt, as models read it, without weights and tags.
+
+    A prompt that was rewritten gives a pair to rewrite, whose target is the result; one that was
+    extended gives a pair to extend, whose target is what was added. Of a worse result of which the
+    checks left nothing, what they dropped is what not to write. None where there is nothing to
+    write, or nothing that differs.
+    """
+    source, target = caption(better.source), _written(better)
+    rejected = None if worse is None else _written(worse) or _joined(worse, worse.dropped)
+    if not source.strip() or not target.strip() or rejected == "" or rejected == target:
+        return None
+    return Pair(
+        source=source, target=target, mode=better.mode, form=_form(better), rejected=rejected
+    )
+
+
+def _written(improvement: Improvement) -> str:
+    if improvement.mode == "rewrite":
+        return caption(improvement.prompt)
+    return _joined(improvement, improvement.additions)
+
+
+def _joined(improvement: Improvement, parts: Sequence[str | Dropped]) -> str:
+    joint = " " if _form(improvement) == "paragraph" else ", "
+    return joint.join(one.phrase if isinstance(one, Dropped) else one for one in parts)
+
+
+def _form(improvement: Improvement) -> str:
+    """The form that the model wrote: JSON is made of tags."""
+    return "paragraph" if improvement.settings.get("form") == "paragraph" else "tags"
 
 
 def write_pick_pairs(run_folder: Path, path: Path) -> int:

@@ -72,7 +72,10 @@ class FunctionScore:
 
     def score(self, *, prompts: Sequence[str], pictures: Sequence[Picture]) -> Values:
         images = [self._context.reader.image(picture) for picture in pictures]
-        found = np.asarray(self._function(list(prompts), images), np.float64)
+        try:
+            found = np.asarray(self._function(list(prompts), images), np.float64)
+        except Exception as error:  # of a user's own
+            raise ConfigError(f"{self.model} failed: {error!r}") from error
         if found.shape != (len(pictures),):
             raise ConfigError(
                 f"{self.model} gave {found.shape} for {len(pictures)} pictures; it must give one "
@@ -180,15 +183,16 @@ def matched(
 def _function(name: str) -> Callable[..., Sequence[float]]:
     """The function of MODULE:FUNCTION; modules of the folder one is in are found too."""
     module, _, function = name.partition(":")
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
     try:
-        found: Callable[..., Sequence[float]] = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
+        found = getattr(importlib.import_module(module), function)
+    except Exception as error:  # whatever a user's module does when it is read
         raise ConfigError(f"metric {name!r} cannot be loaded: {error}") from error
-    finally:
-        sys.path.remove(here)
-    return found
+    if not callable(found):
+        raise ConfigError(f"metric {name!r} is no function")
+    made: Callable[..., Sequence[float]] = found
+    return made
 
 
 def _prompt_scores(

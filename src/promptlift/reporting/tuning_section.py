@@ -76,12 +76,13 @@ def _choice(kept: Mapping[str, Any], rows: Sequence[Row]) -> str:
     if "round" not in kept:
         return "The tuning is not done; the page shows what there is so far."
     if not kept["round"]:
-        return "No round is clearly better than the model as it came, which is kept."
+        return "No round is better than the model as it came by more than a standard error."
     value, low, high = rows[kept["round"]]["more_than_base"]
     return (
         f"Round {kept['round']} is kept: {value:+.4g} [{low:+.4g}, {high:+.4g}] over the model as "
-        "it came. It is the first round whose gain is within a standard error of the highest, and "
-        "whose results keep what prompts ask for."
+        "it came. It is the first round whose gain is within a standard error of the highest, "
+        "among those that keep what prompts ask for. It was chosen on these very prompts, so on "
+        "average its true gain is a little smaller."
     )
 
 

@@ -14,8 +14,6 @@ from torch.nn import functional
 
 from promptlift.training.examples import IGNORED, Collate, Row
 
-_BATCH = 32  # rows of which the reference is computed at a time
-
 
 def loss_of(
     call: Callable[..., Any], batch: dict[str, Any], beta: float, decoder_only: bool
@@ -61,14 +59,19 @@ def log_likelihood(logits: Tensor, labels: Tensor, decoder_only: bool) -> tuple[
 
 @torch.no_grad()
 def add_reference(
-    rows: list[Row], model: Any, collate: Collate, device: torch.device, decoder_only: bool
+    rows: list[Row],
+    model: Any,
+    collate: Collate,
+    device: torch.device,
+    decoder_only: bool,
+    batch_size: int = 8,
 ) -> None:
     """Note in each row with a worse target by how much the model finds the better one likelier."""
     preferences = [row for row in rows if "rejected_ids" in row]
     was_training = model.training
     model.eval()
-    for first in range(0, len(preferences), _BATCH):
-        part = preferences[first : first + _BATCH]
+    for first in range(0, len(preferences), batch_size):
+        part = preferences[first : first + batch_size]
         batch: dict[str, Any] = {
             name: item if isinstance(item, int) else item.to(device)
             for name, item in collate(part).items()

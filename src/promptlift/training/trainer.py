@@ -66,7 +66,10 @@ class PromptTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         rows = [*self.train_dataset, *self.eval_dataset]
         decoder_only = not self.model.config.is_encoder_decoder
         with torch.autocast(self.args.device.type, torch.bfloat16, enabled=self.args.bf16):
-            add_reference(rows, self.model, self.data_collator, self.args.device, decoder_only)
+            add_reference(
+                rows, self.model, self.data_collator, self.args.device, decoder_only,
+                self.config.batch_size,
+            )  # fmt: skip
 
     def go_on_from(self, path: Path, step: int) -> None:
         """Take up the unfinished row of the log where a checkpoint left it."""
@@ -110,7 +113,7 @@ class PromptTrainer(Seq2SeqTrainer):  # type: ignore[misc]
         loss, outputs = loss_of(call, inputs, self.config.preference_beta, decoder_only)
         # Evaluation takes the mean of batches, as the paper's script does, however many processes.
         if num_items_in_batch is not None and model.training:
-            if self.prefers:  # every pair counts alike
+            if self.prefers:  # every batch counts alike, and every pair in it
                 loss = loss / self.args.gradient_accumulation_steps
             else:
                 loss = _scaled(loss, inputs["labels"], num_items_in_batch) * self.args.world_size

@@ -20,6 +20,8 @@ TRAINING: dict[str, Any] = {
     "warmup_steps": 5,
     "weight_decay": 0.0,
     "dropout_rate": 0.0,
+    "max_source_tokens": 128,  # as of the writer, whose paragraphs are longer than tags
+    "max_target_tokens": 160,
 }
 _LORA = {"learning_rate": 1e-4}  # of the models for which LoRA is taken, which are larger
 

@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from promptlift.improving.improver import Improver
-from promptlift.picking.pick import IMPROVEMENTS, entries_of
-from promptlift.picking.picks import read_picks
+from promptlift.picking.picks import IMPROVEMENTS, entries_of, read_picks
 from promptlift.prompts.clauses import plain_words
 from promptlift.records import Improvement, Pair
 from promptlift.scoring.text.bits import characters_of, target_bits

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from promptlift.picking.pick import IMPROVEMENTS, entries_of
-from promptlift.picking.picks import candidates, read_picks
+from promptlift.picking.picks import IMPROVEMENTS, candidates, entries_of, pair_of, read_picks
 from promptlift.records import Improvement, Pair
-from promptlift.scoring.pictures.picture_features import caption
 from promptlift.scoring.text.diversity import added_words
 from promptlift.tuning.config import BEST_OF_N
 from promptlift.tuning.pooling import Values, Variants, pooled
@@ -49,32 +47,10 @@ def lessons(folders: Sequence[Path], how: str) -> list[Pair]:
     return [pair for pair in found if pair is not None]
 
 
-def pair_of(better: Improvement, worse: Improvement | None = None) -> Pair | None:
-    """What a model is to write for a prompt, without weights and tags; None where it is nothing.
-
-    Of a worse result of which the checks left nothing, what they dropped is what not to write.
-    """
-    source, target = caption(better.source), _target(better)
-    rejected = None
-    if worse is not None:
-        rejected = _target(worse) or ", ".join(one.phrase for one in worse.dropped)
-    if not source.strip() or not target.strip() or rejected == "" or rejected == target:
-        return None
-    form = str(better.settings.get("form") or "tags")
-    return Pair(source=source, target=target, mode=better.mode, form=form, rejected=rejected)
-
-
 def with_old(pairs: Sequence[Pair], old: Sequence[Pair], share: float, seed: str) -> list[Pair]:
     """The pairs with old ones among them, so many that they have a share of all."""
     count = min(len(old), round(len(pairs) * share / (1 - share)))
     return [*pairs, *random.Random(seed).sample(old, count)]
-
-
-def _target(improvement: Improvement) -> str:
-    if improvement.mode == "rewrite":
-        return caption(improvement.prompt)
-    joint = " " if improvement.settings.get("form") == "paragraph" else ", "
-    return joint.join(improvement.additions)
 
 
 def _drawn(folder: Path) -> Iterator[tuple[list[Improvement], Values]]:

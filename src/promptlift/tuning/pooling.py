@@ -113,10 +113,11 @@ def _luck(prompts: Sequence[Variants], spread: float) -> float:
     Seeds tell: by how much a variant's gains differ between them, beyond what all variants of the
     prompt share. From one seed it is not known, and half of the spread is taken for it.
     """
-    total, freedom = 0.0, 0
+    total, freedom, shares = 0.0, 0, list[float]()
     for one in prompts:
         variants, seeds = one.gains.shape
         own = one.gains - one.gains.mean(axis=0) - one.gains.mean(axis=1, keepdims=True)
         total += float(((own + one.gains.mean()) ** 2).sum())
         freedom += (variants - 1) * (seeds - 1)
-    return total / freedom / prompts[0].gains.shape[1] if freedom else spread / 2
+        shares += [1 / seeds] * (variants - 1)
+    return total / freedom * float(np.mean(shares)) if freedom else spread / 2

@@ -8,6 +8,7 @@ from typing import Any
 
 from promptlift.illustrating.records import Request
 from promptlift.improving.improver import Improver
+from promptlift.picking.picks import pair_of
 from promptlift.records import Pair
 from promptlift.training.config import TrainingConfig
 from promptlift.training.data import FEWEST
@@ -15,8 +16,8 @@ from promptlift.training.memory import in_gb
 from promptlift.training.preflight import Preflight
 from promptlift.training.train import measure_run
 from promptlift.tuning.config import BEST_OF_N, TuneConfig
-from promptlift.tuning.lessons import pair_of, with_old
-from promptlift.tuning.tune import Material
+from promptlift.tuning.lessons import with_old
+from promptlift.tuning.tune import Material, check_enough
 
 _TRIED = 4  # prompts that are improved and drawn
 
@@ -36,6 +37,10 @@ def preflight(
         threads: of the processor.
         report: takes lines of progress.
     """
+    check_enough(material, config)
+    config = replace(
+        config, prompts=min(config.prompts, max(10, len(material.prompts) - config.held_out))
+    )
     prompts = material.prompts[:_TRIED]
     improver = Improver.load(material.model, threads=threads)
     options: dict[str, Any] = {**config.improving, "mode": config.mode, "seed": config.tune_seed}
@@ -62,7 +67,8 @@ def preflight(
         if (pair := pair_of(better, None if config.learn == BEST_OF_N else worse)) is not None
     ] or [Pair(source=prompts[0], target=texts[0], mode="extend")]
     a_prompt = 1 if config.learn == BEST_OF_N else config.n // 2
-    count = max(FEWEST, config.prompts * a_prompt)
+    # A round learns from all before it; this is one in the middle.
+    count = max(FEWEST, config.prompts * a_prompt * (config.rounds + 1) // 2)
     pairs = with_old(list(islice(cycle(taught), count)), material.old, config.old_share, "0")
     report("measuring the training of a round")
     learned = measure_run(

@@ -20,21 +20,25 @@ from promptlift.errors import InputError
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.improving.batch import PromptSource
 from promptlift.improving.improver import Improver
+from promptlift.pairs.load import collect_pairs, write_pairs
 from promptlift.picking.config import PickConfig
-from promptlift.picking.pick import IMPROVEMENTS, entries_of, pick
+from promptlift.picking.pick import pick
+from promptlift.picking.picks import IMPROVEMENTS, entries_of, pair_of
 from promptlift.records import Pair
 from promptlift.runs import Run
 from promptlift.scoring.pictures.config import PictureScoringConfig
-from promptlift.tables import read_rows, write_rows
+from promptlift.scoring.pictures.picture_features import caption
+from promptlift.tables import write_rows
 from promptlift.training.config import TrainingConfig
 from promptlift.training.data import FEWEST
 from promptlift.training.models import place_of_base, restore_base
 from promptlift.training.train import train
 from promptlift.tuning.config import TuneConfig
 from promptlift.tuning.figures import figures_of, kept_round, language_of, read_measured
-from promptlift.tuning.lessons import lessons, pair_of, with_old
+from promptlift.tuning.lessons import lessons, with_old
 
-STAGE, ROUNDS, KEPT, HELD_OUT = "tuning", "rounds.jsonl", "kept.jsonl", "held-out"
+STAGE, ROUNDS, KEPT = "tuning", "rounds.jsonl", "kept.jsonl"
+HELD_OUT, LESSONS = "held-out", "lessons.jsonl"
 _OLD_HELD_OUT = 200  # old pairs that are not learned but measured on, at most a tenth of them
 
 Report = Callable[[str], None]
@@ -94,23 +98,38 @@ def tune(
         ModelError: weights are missing or damaged.
         PromptliftError: another process works in the folder.
     """
-    if len(material.prompts) < config.held_out + config.n:
+    check_enough(material, config)
+    scoring = scoring or PictureScoringConfig()
+    run = Run.open(run_folder)
+    illustrator = material.illustrator
+    settings = {
+        **config.to_dict(),
+        "training": asdict(training),
+        "model": Improver.load(material.model, threads=threads).model_id,
+        "drawing": {"model": illustrator.config.model, **illustrator.settings()},
+        "seeds": list(illustrator.seeds),
+        "scoring": scoring.to_dict(),
+    }
+    inputs = {"material": _hash_of(material)}
+    with run.alone("tuned"):
+        run.begin(STAGE, json.loads(json.dumps(settings)), inputs)
+        tuning = _Tuning(run_folder, material, config, training, scoring, threads, report)
+        found = tuning.work()
+        run.finish(STAGE, {"kept": found["kept"], "rounds": config.rounds})
+    return found
+
+
+def check_enough(material: Material, config: TuneConfig) -> None:
+    """Refuse too few prompts.
+
+    Raises:
+        InputError: beside those that are held out, none are left to learn from.
+    """
+    if len(material.prompts) <= config.held_out:
         raise InputError(
             f"{len(material.prompts)} prompts are too few: {config.held_out} are held out, and "
             "others are needed to learn from; give more, or a smaller --held-out"
         )
-    run = Run.open(run_folder)
-    settings = {**config.to_dict(), "training": asdict(training), "model": material.model}
-    inputs = {"material": _hash_of(material)}
-    with run.alone("tuned"):
-        run.begin(STAGE, json.loads(json.dumps(settings)), inputs)
-        tuning = _Tuning(
-            run_folder, material, config, training, scoring or PictureScoringConfig(), threads,
-            report,
-        )  # fmt: skip
-        found = tuning.work()
-        run.finish(STAGE, {"kept": found["kept"], "rounds": config.rounds})
-    return found
 
 
 @dataclass(frozen=True)
@@ -126,19 +145,19 @@ class _Tuning:
     def work(self) -> dict[str, Any]:
         """Every round that is not done yet, and the choice among all."""
         path = self.folder / ROUNDS
-        rows = [dict(row.value) for row in read_rows(path)] if path.exists() else []  # type: ignore
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
         for number in range(len(rows), self.config.rounds + 1):
             if number:
                 self.report(f"round {number} of {self.config.rounds}")
-                self._draw(number)
-                self._learn(number)
-            rows.append({"round": number, **self._measure(number)})
+                self._learn(number, self._lessons(number))
+            same = number and self._model(number) == self._model(number - 1)
+            rows.append({**(rows[-1] if same else self._measure(number)), "round": number})
             write_rows(path, rows, ())
             self.report(_line(rows[-1], self.config.reward))
         rows = rows[: self.config.rounds + 1]
         gains = [
-            np.array([*read_measured(self._round(at) / HELD_OUT).gains.values()])
-            for at in range(len(rows))
+            np.array([*read_measured(self._measured(at)).gains.values()]) for at in range(len(rows))
         ]
         kept = kept_round(rows, gains)
         self._keep(kept)
@@ -154,24 +173,40 @@ class _Tuning:
             return self.material.model
         return str(folder) if folder.exists() else self._model(number - 1)
 
-    def _draw(self, number: int) -> None:
-        """Variants of some prompts, their pictures and scores."""
-        first, count = self.material.illustrator.seeds.start, len(self.material.illustrator.seeds)
-        chosen = random.Random(f"{self.config.tune_seed} {number}").sample(
-            self._learned, min(self.config.prompts, len(self._learned))
-        )
-        self._pick(self._round(number), number - 1, chosen, first + number * count, self.config.n)
+    def _measured(self, number: int) -> Path:
+        """Where a round was measured: that before, where nothing was learned."""
+        folder = self._round(number) / HELD_OUT
+        return folder if folder.exists() else self._measured(number - 1)
 
-    def _learn(self, number: int) -> None:
+    def _lessons(self, number: int) -> list[Pair]:
+        """Draw variants of some prompts; what the pictures of all rounds teach, with old pairs.
+
+        Kept once they are there: pictures that are drawn again, or a reward that is asked again,
+        may give others.
+        """
+        path = self._round(number) / LESSONS
+        if not path.exists():
+            seeds = self.material.illustrator.seeds
+            chosen = random.Random(f"{self.config.tune_seed} {number}").sample(
+                self._learned, min(self.config.prompts, len(self._learned))
+            )
+            first = seeds.start + number * len(seeds)
+            self._pick(self._round(number), number - 1, chosen, first, self.config.n)
+            taught = lessons([self._round(at) for at in range(1, number + 1)], self.config.learn)
+            seed = f"{self.config.tune_seed} {number}"
+            pairs = with_old(taught, self._old[0], self.config.old_share, seed)
+            self.report(
+                f"{len(taught)} pairs to learn from pictures, {len(pairs) - len(taught)} old"
+            )
+            write_pairs(path, pairs)
+        return collect_pairs([path], report=lambda line: None) if path.stat().st_size else []
+
+    def _learn(self, number: int, pairs: Sequence[Pair]) -> None:
         """Train the model as it came on what the pictures of all rounds teach.
 
         From the start each time: so the distance from it does not grow with the rounds.
         """
         folder, base = self._round(number), self.folder / "base"
-        taught = lessons([self._round(at) for at in range(1, number + 1)], self.config.learn)
-        old, _ = self._old
-        pairs = with_old(taught, old, self.config.old_share, f"{self.config.tune_seed} {number}")
-        self.report(f"{len(taught)} pairs to learn from pictures, {len(pairs) - len(taught)} old")
         if len(pairs) < FEWEST:
             self.report(
                 "that is too little to learn from: the model stays, and what was drawn counts in "
@@ -205,7 +240,8 @@ class _Tuning:
     ) -> None:  # fmt: skip
         """Improve, draw and score prompts with the model of a round."""
         config = self.config
-        improving = dict(config.improving)
+        # Drafts are chosen by a head that a model which learned no longer has.
+        improving = {"best_of": 1, **config.improving}
         if n > 1 and config.temperature is not None:
             improving["temperature"] = config.temperature
         seeds = len(self.material.illustrator.seeds)
@@ -215,8 +251,8 @@ class _Tuning:
             improver=Improver.load(self._model(number), threads=self.threads),
             illustrator=self.material.illustrator.with_seeds(first, seeds),
             config=PickConfig(
-                n=n, seed=config.tune_seed + number, mode=config.mode, improving=improving,
-                metric=config.reward, always=True,
+                n=n, seed=config.tune_seed + (number if n > 1 else 0), mode=config.mode,
+                improving=improving, metric=config.reward, always=True,
             ),
             scoring=self.scoring,
             drawn=drawn,
@@ -240,8 +276,10 @@ class _Tuning:
 
     @property
     def _old(self) -> tuple[list[Pair], list[Pair]]:
-        """Old pairs to learn, and those to measure on."""
-        old = random.Random(self.config.tune_seed).sample(self.material.old, len(self.material.old))
+        """Old pairs to learn, and those to measure on; none is of a held-out prompt."""
+        held_out = {caption(prompt) for prompt in self._held_out}
+        every = [pair for pair in self.material.old if caption(pair.source) not in held_out]
+        old = random.Random(self.config.tune_seed).sample(every, len(every))
         count = min(_OLD_HELD_OUT, len(old) // 10)
         return old[count:], old[:count]
 
@@ -263,7 +301,7 @@ class _Tuning:
 def _hash_of(material: Material) -> str:
     import hashlib
 
-    texts = [*material.prompts, *(f"{one.source}\0{one.target}" for one in material.old)]
+    texts = [*material.prompts, *map(repr, material.old)]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 

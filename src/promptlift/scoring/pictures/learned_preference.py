@@ -82,10 +82,13 @@ def about_learned(path: Path) -> dict[str, Any] | None:
     """What `promptlift votes learn` wrote of a file; None of any other."""
     if path.suffix != ".safetensors":
         return None
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
-    with safe_open(path, "numpy") as file:
-        text = (file.metadata() or {}).get(KEY)
+    try:
+        with safe_open(path, "numpy") as file:
+            text = (file.metadata() or {}).get(KEY)
+    except SafetensorError as error:
+        raise ModelError(f"{path} cannot be read as weights: {error}") from error
     found: dict[str, Any] | None = json.loads(text) if text else None
     return found
 

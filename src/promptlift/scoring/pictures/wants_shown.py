@@ -126,7 +126,7 @@ class ClipAnswerer:
             answers = {}
             for one in questions:
                 stated, *others = (float(features[text] @ shown) for text in _said(one))
-                answers[one.text] = float((stated > max(others)) == one.wanted)
+                answers[one.text] = float((stated > max(others, default=-1.0)) == one.wanted)
             found.append(answers)
         return found
 
