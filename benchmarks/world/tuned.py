@@ -38,8 +38,12 @@ from promptlift.world.captions import BACKGROUND_WORDS, PRAISE, STYLE_WORDS
 from promptlift.world.oracle import Oracle, load_oracle
 from promptlift.world.pairs import world_pairs
 
-COUNT, SEEDS, FIRST_SEED = 300, 4, 1_000_000
-AVOID = (*BACKGROUND_WORDS.values(), *(word for two in STYLE_WORDS.values() for word in two))
+COUNT, FIRST_SEED = 300, 1_000_000
+# Words alone, too: a model whose "outline drawing" is avoided writes "outline top".
+AVOID = (
+    *BACKGROUND_WORDS.values(), *(words for two in STYLE_WORDS.values() for words in two),
+    "outline", "neon", "pixel", "flat",
+)  # fmt: skip
 _ON, _SCENES = 100, 8000  # prompts that a suffix is chosen on; scenes that prompts are taken from
 
 
@@ -110,14 +114,14 @@ def draw(args: argparse.Namespace) -> None:
         if args.free:
             texts[f"{name}, all additions"] = _rewritten(model, sources, free=True)
     album = _album(args)
-    noise = [FIRST_SEED + place for place in range(SEEDS * len(sources))]
+    noise = [FIRST_SEED + place for place in range(args.seeds * len(sources))]
     path = args.work / "arms.json"
     kept = json.loads(path.read_text()) if path.exists() else {}
     for name, prompts in texts.items():
         file = name.replace(",", "").replace(" ", "-")
-        album.pictures(file, prompts * SEEDS, noise)
+        album.pictures(file, prompts * args.seeds, noise)
         kept[name] = {
-            "prompts": prompts, "file": album.path(file, prompts * SEEDS, noise).name
+            "prompts": prompts, "file": album.path(file, prompts * args.seeds, noise).name
         }  # fmt: skip
         write_json(path, kept)
         print(f"{name} drawn", flush=True)
@@ -137,12 +141,12 @@ def measure(args: argparse.Namespace) -> None:
     """Judge every arm, and write paired differences with 95% intervals over prompts."""
     arms = json.loads((args.work / "arms.json").read_text())
     sources = arms["original"]["prompts"]
-    groups = [place % len(sources) for place in range(SEEDS * len(sources))]
+    groups = [place % len(sources) for place in range(args.seeds * len(sources))]
     values = {
-        name: judged(_oracle(), sources * SEEDS, np.load(args.work / arm["file"]))
+        name: judged(_oracle(), sources * args.seeds, np.load(args.work / arm["file"]))
         for name, arm in arms.items()
     }
-    found: dict[str, Any] = {"prompts": len(sources), "seeds": SEEDS, "arms": {}}
+    found: dict[str, Any] = {"prompts": len(sources), "seeds": args.seeds, "arms": {}}
     for name, one in values.items():
         row: dict[str, Any] = {part: interval(one[part], groups) for part in ("score", "shown",
                                                                             "clean")}  # fmt: skip
@@ -194,6 +198,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("tuned"), help="keeps the pictures")
     parser.add_argument("--models", type=Path, default=bundle.MODELS, help="of this world")
     parser.add_argument("--steps", type=int, default=25)
+    parser.add_argument("--seeds", type=int, default=4, help="pictures of each measured prompt")
     commands: Any = parser.add_subparsers(required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], None]) -> argparse.ArgumentParser:
