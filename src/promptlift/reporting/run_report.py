@@ -23,6 +23,7 @@ from promptlift.reporting.picture_data import PictureData, read_pictures
 from promptlift.reporting.plot_files import Draw, drawing_into
 from promptlift.reporting.run_data import RunData, read_run
 from promptlift.reporting.thumbnails import Thumbnails
+from promptlift.tuning.tune import STAGE as TUNING
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +52,9 @@ def write_report(
         MissingExtraError: the extra `report` is not installed.
     """
     run, shown = read_run(run_folder), read_pictures(run_folder)
-    run = replace(run, missing=[*run.missing, *shown.missing])
+    # Of a tuning, improvements, pictures and scores are those of its rounds.
+    missing = [] if TUNING in run.stages else [*run.missing, *shown.missing]
+    run = replace(run, missing=missing)
     folder = output or run_folder / "report"
 
     report(f"drawing the plots of {run.name}")
@@ -96,7 +99,7 @@ def _sections(run: RunData, shown: PictureData, draw: Draw) -> list[Section]:
 
 def _lead(run: RunData) -> str:
     state = run.training.get("state")
-    if state is None and "tuning" in run.stages:
+    if state is None and TUNING in run.stages:
         return "A model that learned from the pictures that its prompts draw."
     if state is None and run.stages:
         return "A run of promptlift in which nothing was trained."

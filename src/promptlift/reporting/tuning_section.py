@@ -63,7 +63,11 @@ def tuning(run: RunData, draw: Draw) -> Section | None:
         paragraph(_choice(kept, rows)),
         figures(curves),
         _figures(rows),
-        subsection("What the model learned to say", _words(rows)),
+        subsection(
+            "What the model learned to say",
+            note("Words, with the share of prompts that they were added to in round 0 and now."),
+            _words(rows),
+        ),
         subsection("The same prompts, round by round", cards(_samples(run.folder, rows))),
         note(
             "All of it on prompts that nothing was learned from, with seeds of the noise that no "
@@ -119,13 +123,12 @@ def _words(rows: Sequence[Row]) -> Html:
     def listed(words: Sequence[Sequence[Any]]) -> str:
         return ", ".join(f"{word} {before:.0%} to {now:.0%}" for word, before, now in words[:8])
 
-    return columns(
-        rows[1:],
-        {
-            "round": lambda row: row["round"],
-            "words gained, share of prompts before and now": lambda row: listed(row["gained"]),
-            "words lost": lambda row: listed(row["lost"]),
-        },
+    return cards(
+        [
+            (f"round {row['round']} gained", listed(row["gained"]) or "nothing"),
+            (f"round {row['round']} lost", listed(row["lost"]) or "nothing"),
+        ]
+        for row in rows[1:]
     )
 
 
