@@ -355,10 +355,9 @@ def _pair(fields: Mapping[str, Any], columns: tuple[str, str], mode: str, check:
     form = fields.get(_actual(fields, "form") or "form") or "tags"
     if form not in FORMS:
         raise _FaultyRowError(f"`form` is {form!r} and must be one of {', '.join(FORMS)}")
-    rejected = fields.get(_actual(fields, "rejected") or "rejected")
-    if rejected:  # an empty cell of a table is none
-        rejected = _text(fields, _actual(fields, "rejected") or "rejected", check)
-    return Pair(source=source, target=target, mode=mode, form=form, rejected=rejected or None)
+    worse = _actual(fields, "rejected") or "rejected"
+    rejected = _text(fields, worse, check) if fields.get(worse) else None  # a cell may be empty
+    return Pair(source=source, target=target, mode=mode, form=form, rejected=rejected)
 
 
 def _unfit_pair(number: int, pair: Pair, columns: tuple[str, str]) -> Unfit | None:
