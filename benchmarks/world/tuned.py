@@ -114,15 +114,15 @@ def draw(args: argparse.Namespace) -> None:
         if args.free:
             texts[f"{name}, all additions"] = _rewritten(model, sources, free=True)
     album = _album(args)
-    noise = [FIRST_SEED + place for place in range(args.seeds * len(sources))]
     path = args.work / "arms.json"
     kept = json.loads(path.read_text()) if path.exists() else {}
     for name, prompts in texts.items():
-        file = name.replace(",", "").replace(" ", "-")
-        album.pictures(file, prompts * args.seeds, noise)
-        kept[name] = {
-            "prompts": prompts, "file": album.path(file, prompts * args.seeds, noise).name
-        }  # fmt: skip
+        file, drawn = name.replace(",", "").replace(" ", "-"), []
+        for first in range(FIRST_SEED, FIRST_SEED + args.seeds * len(prompts), len(prompts)):
+            noise = range(first, first + len(prompts))
+            album.pictures(file, prompts, noise)
+            drawn.append(album.path(file, prompts, noise).name)
+        kept[name] = {"prompts": prompts, "files": drawn}
         write_json(path, kept)
         print(f"{name} drawn", flush=True)
 
@@ -142,10 +142,10 @@ def measure(args: argparse.Namespace) -> None:
     arms = json.loads((args.work / "arms.json").read_text())
     sources = arms["original"]["prompts"]
     groups = [place % len(sources) for place in range(args.seeds * len(sources))]
-    values = {
-        name: judged(_oracle(), sources * args.seeds, np.load(args.work / arm["file"]))
-        for name, arm in arms.items()
-    }
+    values = {}
+    for name, arm in arms.items():
+        pictures = np.concatenate([np.load(args.work / file) for file in arm["files"]])
+        values[name] = judged(_oracle(), sources * args.seeds, pictures)
     found: dict[str, Any] = {"prompts": len(sources), "seeds": args.seeds, "arms": {}}
     for name, one in values.items():
         row: dict[str, Any] = {part: interval(one[part], groups) for part in ("score", "shown",
