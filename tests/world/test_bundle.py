@@ -10,10 +10,16 @@ from PIL import Image
 
 from benchmarks.world.render import render
 from promptlift.errors import ModelError
+from promptlift.files import sha256_of_file
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.presets import PRESETS
+from promptlift.picture_files import PictureReader
+from promptlift.pictures import Picture
 from promptlift.scoring.pictures.clip_loading import load_clip
 from promptlift.scoring.pictures.config import PAPER_CLIP, PictureScoringConfig
+from promptlift.scoring.pictures.feature_cache import FeatureCache
+from promptlift.scoring.pictures.learned_preference import about_learned
+from promptlift.scoring.pictures.preference_models import ScorerContext, make_scorer
 from promptlift.scoring.pictures.similarity import cosines
 from promptlift.world import bundle
 from promptlift.world.oracle import judge, load_oracle
@@ -36,6 +42,39 @@ def test_no_file_says_where_it_was_made() -> None:
     assert {"config.json", "model_index.json"} <= {path.name for path in files}
     for path in files:
         assert not json.loads(path.read_text("utf-8")).get("_name_or_path"), path
+
+
+def test_the_preference_says_what_it_is_and_not_where_it_was_made() -> None:
+    about = about_learned(bundle.PREFERENCE)
+    assert about is not None
+    assert (about["kind"], about["votes"], about["clip"]) == ("simulated", 1993, "pocket")
+    assert not any("/" in str(value) for value in about.values())
+
+
+def test_aesthetic_is_the_worlds_own_for_its_pictures_alone(tmp_path: Path) -> None:
+    config = PictureScoringConfig(device="cpu", offline=True)
+    assert config.resolved("sdxl").aesthetic is None
+    assert replace(config, aesthetic="mine.pth").resolved(bundle.NAME).aesthetic == "mine.pth"
+    resolved = config.resolved(f"{bundle.NAME}@0123")
+    cache = FeatureCache(tmp_path / "features.sqlite")
+    scorer = make_scorer("aesthetic", ScorerContext(config=resolved, cache=cache,
+                                                    reader=PictureReader(8)))  # fmt: skip
+    assert scorer.metric.title == "preference learned from simulated votes"
+    scenes = [draw_scene(HELD_OUT + seed) for seed in range(200)]
+    pictures = []
+    for number, scene in enumerate(scenes):
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(render(scene)).save(path)
+        pictures.append(
+            Picture(prompt_index=number, seed=0, side="original", variant=0, path=path,
+                    sha256=sha256_of_file(path), prompt="", source="")
+        )  # fmt: skip
+    named = [f"{scene.things[0].colour} {scene.things[0].shape}" for scene in scenes]
+    values = scorer.score(prompts=named, pictures=pictures)
+    cache.close()
+    clean = np.array([scene.fault == "clean" for scene in scenes])
+    blurred = np.array([scene.fault == "blurred" for scene in scenes])
+    assert values[clean].mean() > values[blurred].mean() + 1.0
 
 
 def test_the_oracle_reads_renders_it_never_saw() -> None:

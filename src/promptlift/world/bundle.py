@@ -7,6 +7,7 @@ MODELS = Path(__file__).parents[1] / "models" / NAME
 BASE, REFINER, CLIP, ORACLE, READER = (
     MODELS / part for part in ("base", "refiner", "clip", "oracle", "reader")
 )
+PREFERENCE = MODELS / "preference" / "preference.safetensors"
 LICENCE = "Apache-2.0"
 
 

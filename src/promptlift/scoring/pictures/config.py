@@ -11,6 +11,7 @@ POCKET_CLIP, AUTO_CLIP = "pocket", "auto"
 POCKET_WANTS, CLIP_WANTS, AUTO_WANTS = "pocket", "clip", "auto"
 PICKSCORE = "yuvalkirstain/PickScore_v1"
 AESTHETIC_HEAD = "trl-lib/ddpo-aesthetic-predictor"
+POCKET_AESTHETIC = "pocket"
 # The head was trained on this model's features; any other of the same width gives noise.
 AESTHETIC_CLIP = "openai/clip-vit-large-patch14"
 
@@ -40,8 +41,9 @@ class PictureScoringConfig:
     )
     aesthetic: str | None = option(
         None,
-        "LAION's aesthetic head, a file or a Hub name, or one that `votes learn` wrote.",
-        shown=AESTHETIC_HEAD,
+        "LAION's aesthetic head, a file or a Hub name, one that `votes learn` wrote, or pocket, "
+        "what simulated raters of the pocket world prefer.",
+        shown=f"pocket for pictures of the pocket world, {AESTHETIC_HEAD} for all others",
     )
     aesthetic_clip: str = option(AESTHETIC_CLIP, "CLIP whose features the head was trained on.")
     batch_size: int = option(32, "Pictures or texts encoded at a time.", least=1)
@@ -70,10 +72,12 @@ class PictureScoringConfig:
 
     def resolved(self, drawn_by: str) -> "PictureScoringConfig":
         """The settings without auto, for pictures drawn by a model of this name."""
-        wants = self.wants
+        wants, aesthetic = self.wants, self.aesthetic
         if wants == AUTO_WANTS:
             wants = POCKET_WANTS if is_pocket(drawn_by) else CLIP_WANTS
-        return replace(self, clip=self.clip_for(drawn_by), wants=wants)
+        if aesthetic is None and self.aesthetic_clip == AESTHETIC_CLIP and is_pocket(drawn_by):
+            aesthetic = POCKET_AESTHETIC
+        return replace(self, clip=self.clip_for(drawn_by), wants=wants, aesthetic=aesthetic)
 
     def clip_for(self, drawn_by: str) -> str:
         """The CLIP that is meant, for pictures drawn by a model of this name."""

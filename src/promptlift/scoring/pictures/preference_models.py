@@ -25,6 +25,7 @@ from promptlift.scoring.pictures.config import (
     AESTHETIC_HEAD,
     CLIP_WANTS,
     PICKSCORE,
+    POCKET_AESTHETIC,
     POCKET_WANTS,
     PictureScoringConfig,
 )
@@ -34,6 +35,7 @@ from promptlift.scoring.pictures.question_answering import load_question_answeri
 from promptlift.scoring.pictures.similarity import cosines, unit
 from promptlift.scoring.pictures.wants_shown import ClipAnswerer, PocketReader, WantsShown
 from promptlift.scoring.scores import Metric
+from promptlift.world.bundle import PREFERENCE
 
 Values = npt.NDArray[np.float64]
 # PickScore's own repository tells users to prepare texts and pictures as this model does.
@@ -231,6 +233,8 @@ def _wants(context: ScorerContext) -> PictureScorer:
 
 
 def _head_file(name: str, offline: bool) -> Path:
+    if name == POCKET_AESTHETIC:
+        return PREFERENCE
     path = Path(name).expanduser()
     if path.is_file():
         return path
