@@ -58,7 +58,10 @@ def by_hand(start: Start, source: str, target: str, folder: Path) -> float:
     return -float(loss) * int((labels != IGNORED).sum())
 
 
-def test_the_loss_is_the_published_one(folder: Path, t5_folder: Path, llama_folder: Path) -> None:
+@pytest.mark.parametrize("likelihood", [0.0, 0.5])
+def test_the_loss_is_the_published_one(
+    folder: Path, t5_folder: Path, llama_folder: Path, likelihood: float
+) -> None:
     start = start_model(settings(folder), folder)
     other_folder = llama_folder if start.decoder_only else t5_folder
     pairs = [PREFERENCES[0], PLAIN[3], replace(PREFERENCES[6], rejected=f"{ENDS[1]}, {ENDS[2]}")]
@@ -71,21 +74,23 @@ def test_the_loss_is_the_published_one(folder: Path, t5_folder: Path, llama_fold
     reference = start_model(settings(folder), folder).model
     add_reference(rows, reference, join, torch.device("cpu"), start.decoder_only)
     with torch.no_grad():
-        found, _ = loss_of(moved, join(rows), 0.3, start.decoder_only)
+        found, _ = loss_of(
+            moved, join(rows), beta=0.3, likelihood=likelihood, decoder_only=start.decoder_only
+        )
 
     saved = other_folder.parent / f"moved-{folder.name}"
     moved.save_pretrained(saved)
     expected = []
     for pair in pairs:
         now = by_hand(start, pair.source, pair.target, saved)
+        own = -now / len(start.encode_targets([pair.target])[0])
         if pair.rejected is None:
-            tokens = len(start.encode_targets([pair.target])[0])
-            expected.append(-now / tokens)
+            expected.append(own)
             continue
         margin = now - by_hand(start, pair.source, pair.rejected, saved)
         margin -= by_hand(start, pair.source, pair.target, folder)
         margin += by_hand(start, pair.source, pair.rejected, folder)
-        expected.append(-math.log(1 / (1 + math.exp(-0.3 * margin))))
+        expected.append(likelihood * own - math.log(1 / (1 + math.exp(-0.3 * margin))))
     assert float(found) == pytest.approx(sum(expected) / len(expected), rel=1e-4)
 
 

@@ -25,8 +25,9 @@ _CONTROLS = (
 _SCORES = ("clip", "wants", "preference", "aesthetic", "aesthetic_clip")
 _LEARNING = (
     "epochs", "batch_size", "gradient_accumulation_steps", "gradient_checkpointing", "optimizer",
-    "learning_rate", "warmup_steps", "weight_decay", "preference_beta", "lora", "lora_rank",
-    "lora_alpha", "rounding", "precision", "max_source_tokens", "max_target_tokens", "licence",
+    "learning_rate", "warmup_steps", "weight_decay", "preference_beta", "preference_likelihood",
+    "lora", "lora_rank", "lora_alpha", "rounding", "precision", "max_source_tokens",
+    "max_target_tokens", "licence",
 )  # fmt: skip
 _SEEDS = 2
 

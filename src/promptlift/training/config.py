@@ -92,6 +92,12 @@ class TrainingConfig:
         "that it begins with (DPO).",
         above=0,
     )
+    preference_likelihood: float = option(
+        1.0,
+        "Of such pairs: weight of the better target's own loss beside the preference; it keeps the "
+        "language.",
+        least=0,
+    )
     optimizer: str = option(
         "muon", "muon or adamw. Muon learns more in each step.", choices=("muon", "adamw")
     )

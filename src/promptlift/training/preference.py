@@ -16,7 +16,12 @@ from promptlift.training.examples import IGNORED, Collate, Row
 
 
 def loss_of(
-    call: Callable[..., Any], batch: dict[str, Any], beta: float, decoder_only: bool
+    call: Callable[..., Any],
+    batch: dict[str, Any],
+    *,
+    beta: float,
+    likelihood: float,
+    decoder_only: bool,
 ) -> tuple[Tensor, Any]:
     """The loss of a batch as `collate` makes it, and the model's outputs.
 
@@ -27,18 +32,21 @@ def loss_of(
         call: gives the model's outputs of a batch.
         batch: of `collate`; `paired` and `reference` are taken out.
         beta: the larger, the nearer the model stays to the reference.
+        likelihood: weight of the better target's own loss, the mean over its tokens. The
+            difference alone may grow while both become unlikely, and the language with them (Pang
+            et al., "Iterative Reasoning Preference Optimization", NeurIPS 2024, equation 2).
         decoder_only: as for a Llama.
     """
     paired, reference = batch.pop("paired", None), batch.pop("reference", None)
     outputs = call(**batch)
     if paired is None:
         return outputs.loss, outputs
-    likelihood, tokens = log_likelihood(outputs.logits, batch["labels"], decoder_only)
-    pairs = len(likelihood) - len(paired)
-    losses = -likelihood[:pairs] / tokens[:pairs]
-    margin = likelihood[paired] - likelihood[pairs:] - reference
-    losses = losses.index_copy(0, paired, -functional.logsigmoid(beta * margin))
-    return losses.mean(), outputs
+    found, tokens = log_likelihood(outputs.logits, batch["labels"], decoder_only)
+    pairs = len(found) - len(paired)
+    losses = -found[:pairs] / tokens[:pairs]
+    margin = found[paired] - found[pairs:] - reference
+    preferred = likelihood * losses[paired] - functional.logsigmoid(beta * margin)
+    return losses.index_copy(0, paired, preferred).mean(), outputs
 
 
 def log_likelihood(logits: Tensor, labels: Tensor, decoder_only: bool) -> tuple[Tensor, Tensor]:

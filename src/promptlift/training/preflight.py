@@ -197,8 +197,13 @@ class _Steps:
             for name, item in self.collate(rows).items()
         }
         with torch.autocast(self.device, torch.bfloat16, enabled=self.bf16):
-            beta = self.config.preference_beta
-            return loss_of(self.start.model, batch, beta, self.start.decoder_only)[0]
+            return loss_of(
+                self.start.model,
+                batch,
+                beta=self.config.preference_beta,
+                likelihood=self.config.preference_likelihood,
+                decoder_only=self.start.decoder_only,
+            )[0]
 
     def learn(self, rows: list[Row]) -> None:
         self.forward(rows).backward()

@@ -110,7 +110,13 @@ class PromptTrainer(Seq2SeqTrainer):  # type: ignore[misc]
                 return self.compiled(**batch)
 
         decoder_only = not self.model.config.is_encoder_decoder
-        loss, outputs = loss_of(call, inputs, self.config.preference_beta, decoder_only)
+        loss, outputs = loss_of(
+            call,
+            inputs,
+            beta=self.config.preference_beta,
+            likelihood=self.config.preference_likelihood,
+            decoder_only=decoder_only,
+        )
         # Evaluation takes the mean of batches, as the paper's script does, however many processes.
         if num_items_in_batch is not None and model.training:
             if self.prefers:  # every batch counts alike, and every pair in it
