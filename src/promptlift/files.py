@@ -232,8 +232,11 @@ def sha256_of_file(path: Path) -> str:
 
 def sha256_of_weights(model: Any) -> str:
     """SHA-256 over names and values of a PyTorch model's tensors, whatever file they came in."""
+    import torch
+
     digest = hashlib.sha256()
     for key, value in sorted(model.state_dict().items()):
         digest.update(key.encode())
-        digest.update(value.cpu().numpy().tobytes())
+        # As bytes: NumPy knows no bfloat16.
+        digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -21,6 +21,7 @@ from promptlift.cli import (
     report,
     score,
     serve,
+    steer,
     studio,
     train,
     tune,
@@ -71,7 +72,12 @@ for command in (
     doctor.doctor,
 ):  # fmt: skip
     app.command()(command)
-for name, group in (("pairs", pairs.app), ("votes", votes.app), ("world", world.app)):
+for name, group in (
+    ("pairs", pairs.app),
+    ("votes", votes.app),
+    ("world", world.app),
+    ("steer", steer.app),
+):
     app.add_typer(group, name=name)
 
 

@@ -28,6 +28,7 @@ class DiffusersBackend:
         config: the settings.
         width, height: of pictures, in pixels.
         guidance_scale: the config's, otherwise the pipeline's own.
+        sampler: brings prompts to the pipelines.
         batch_size: pictures drawn together; halved when memory runs out.
         on_progress: called after each denoising step; what it raises ends the drawing.
     """
@@ -45,7 +46,7 @@ class DiffusersBackend:
         own = signature(base.__call__).parameters.get("guidance_scale")
         given = config.guidance_scale
         self.guidance_scale = float(given if given is not None else own.default if own else 1.0)
-        self._sampler = make_sampler(
+        self.sampler = make_sampler(
             pipelines,
             config,
             {
@@ -121,11 +122,11 @@ class DiffusersBackend:
         images: list[Any] = [None] * len(batch)
         flagged = [False] * len(batch)
         with torch.no_grad():
-            groups = [self._sampler.group_of(request) for request in batch]
+            groups = [self.sampler.group_of(request) for request in batch]
             for group in sorted(set(groups)):
                 places = [place for place, found in enumerate(groups) if found == group]
                 self._steps = 0
-                output = self._sampler.sample([batch[place] for place in places])
+                output = self.sampler.sample([batch[place] for place in places])
                 blackened = getattr(output, "nsfw_content_detected", None) or [False] * len(places)
                 for place, image, is_black in zip(places, output.images, blackened, strict=True):
                     images[place], flagged[place] = image, is_black
@@ -138,7 +139,7 @@ class DiffusersBackend:
     def _picture(
         self, request: Request, image: Any, seconds: float, blackened: bool
     ) -> DrawnPicture:
-        read = self._sampler.read(request)
+        read = self.sampler.read(request)
         notes = []
         if read is not None and read.not_applied:
             notes.append("not applied: " + ", ".join(read.not_applied))

@@ -36,9 +36,9 @@ class Encoded:
 
     embeds: "torch.Tensor"
     pooled: "torch.Tensor | None"
-    cut: str
-    cut_tokens: int
-    not_applied: tuple[str, ...]
+    cut: str = ""
+    cut_tokens: int = 0
+    not_applied: tuple[str, ...] = ()
 
 
 class PromptEncoder:

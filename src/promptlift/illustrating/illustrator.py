@@ -153,6 +153,8 @@ class Illustrator:
         check_prompt(request.prompt, "the prompt")
         if not 0 <= request.seed < 2**63:
             raise InputError(f"seed is {request.seed} and must be 0 or more, below 2^63")
+        if request.embedding is not None:
+            self.diffusers  # noqa: B018  # refuses a server, which takes words alone
         negative = self.config.negative if request.negative is None else request.negative
         prompt_2 = self.config.prompt_2 if request.prompt_2 is None else request.prompt_2
         return replace(request, negative=negative, prompt_2=prompt_2)

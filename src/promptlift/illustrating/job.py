@@ -10,12 +10,14 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import tee
 from pathlib import Path
 from typing import Any
 
 from promptlift.errors import ConfigError, InputError, ModelError, PromptliftError
 from promptlift.files import atomic_path, sha256_of_file, write_json
+from promptlift.illustrating.embedding import load_embedding
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.inputs import read_entries
 from promptlift.illustrating.receipts import Drawing, png_bytes, read_drawing
@@ -30,6 +32,7 @@ STAGE = "illustrating"
 _LEFT_OVER = re.compile(r"\.\d{6}-s\d+-(?:original|improved-v\d+)\.png\..*\.png")
 _SEEDS = "holds_seeds.json"  # what a server was found to do
 _TIMES = "times.jsonl"  # seconds of each picture, which its bytes do not depend on
+_EMBEDDINGS = 8  # that are kept in memory: seeds of a variant follow each other
 _SHOWN = 3  # prompts of which a note says what was cut
 # The first picture is drawn a second time after another: a server may keep the last one.
 _TRIED_AFTER = 2
@@ -86,6 +89,7 @@ class IllustrationJob:
         self.run, self.improvements, self.illustrator = run, improvements, illustrator
         self.folder = run.folder / "pictures"
         self._chosen, self._report = chosen, report
+        self._load = lru_cache(_EMBEDDINGS)(load_embedding)
         self.settings = illustrator.settings()
         self.model = illustrator.describe_model(self.folder / "model_hashes.json", report)
         self._inputs = {improvements.name: sha256_of_file(improvements)}
@@ -192,7 +196,7 @@ class IllustrationJob:
         todo, asked = tee(
             drawing for drawing, lacks in zip(self.plan(), needed, strict=True) if lacks
         )
-        drawn, reason, outcomes = 0, "", self.illustrator.outcomes(map(_request, asked))
+        drawn, reason, outcomes = 0, "", self.illustrator.outcomes(map(self._request, asked))
         first: tuple[Drawing, DrawnPicture] | None = None
         for drawing, picture in zip(todo, outcomes, strict=True):
             if isinstance(picture, Refusal):
@@ -233,12 +237,29 @@ class IllustrationJob:
         if backend.holds_seeds is None and known.exists():
             backend.holds_seeds = bool(json.loads(known.read_text("utf-8"))["holds_seeds"])
         if backend.holds_seeds is None:
-            again = backend.draw_anew(_request(drawing))
+            again = backend.draw_anew(self._request(drawing))
             if isinstance(again, DrawnPicture):
                 backend.holds_seeds = _alike(picture, again)
                 write_json(known, {"holds_seeds": backend.holds_seeds})
         if backend.holds_seeds is False:
             self._report(_NO_SEEDS)
+
+    def _request(self, drawing: Drawing) -> Request:
+        """What is asked of the picture model.
+
+        Raises:
+            InputError: the embedding is missing, damaged or another one.
+        """
+        embedding = None
+        if (named := drawing.embedding) is not None:
+            path = self.improvements.parent / named["file"]
+            embedding = self._load(path)
+            if embedding.sha256 != named["sha256"]:
+                raise InputError(f"{path} was changed since {self.improvements} named it")
+        return Request(
+            prompt=drawing.prompt, seed=drawing.seed, negative=drawing.negative,
+            embedding=embedding,
+        )  # fmt: skip
 
     def _is_missing(self, drawing: Drawing) -> bool:
         path = self.folder / drawing.file
@@ -321,10 +342,6 @@ class IllustrationJob:
             "device": backend.device,
             **(of_servers if self.illustrator.config.is_server else {}),
         }
-
-
-def _request(drawing: Drawing) -> Request:
-    return Request(prompt=drawing.prompt, seed=drawing.seed, negative=drawing.negative)
 
 
 def _alike(first: DrawnPicture, second: DrawnPicture) -> bool:

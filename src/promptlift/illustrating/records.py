@@ -9,6 +9,8 @@ from promptlift.records import Improvement
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from promptlift.illustrating.embedding import Embedding
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -19,12 +21,14 @@ class Request:
         seed: of its noise.
         negative: what is not to be seen; needs a guidance scale above 1.
         prompt_2: what SDXL's second text encoder reads instead of `prompt`.
+        embedding: vectors that are drawn in place of the words of `prompt`.
     """
 
     prompt: str
     seed: int = 0
     negative: str | None = None
     prompt_2: str | None = None
+    embedding: "Embedding | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)

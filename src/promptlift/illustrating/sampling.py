@@ -5,6 +5,7 @@ them to the pipeline. Both draw requests of one `group_of` in one call, and `rea
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -65,14 +66,35 @@ class ClipSampler:
         Padding to the longest of a batch would make a picture depend on its neighbours.
         """
         return max(
-            len(encoder.encode(*texts).embeds)
-            for encoder in self.encoders
-            for texts in ((request.prompt, request.prompt_2), (request.negative or "", None))
+            len(find(place, request).embeds)
+            for place in range(len(self.encoders))
+            for find in (self.wanted, self.unwanted)
         )
 
     def read(self, request: Request) -> Encoded:
         """What the base's encoders read of a prompt."""
-        return self.encoders[0].encode(request.prompt, request.prompt_2)
+        return self.wanted(0, request)
+
+    def wanted(self, place: int, request: Request) -> Encoded:
+        """What the base, place 0, or the refiner, 1, is led to.
+
+        Raises:
+            InputError: the request has an embedding of another model.
+        """
+        if request.embedding is None:
+            return self.encoders[place].encode(request.prompt, request.prompt_2)
+        request.embedding.check(self.probe(), len(self.encoders))
+        return self._here(request.embedding.wanted[place])
+
+    def unwanted(self, place: int, request: Request) -> Encoded:
+        """What guidance leads away from."""
+        if request.embedding is not None and request.embedding.unwanted:
+            return self._here(request.embedding.unwanted[place])
+        return self.encoders[place].encode(request.negative or "")
+
+    def probe(self) -> "torch.Tensor":
+        """What tells the base's encoders from others, float [width]; see `embedding`."""
+        return self.encoders[0].encode("").embeds[0, -1]
 
     def sample(self, batch: Sequence[Request]) -> Any:
         """Base and refiner, for prompts of as many chunks."""
@@ -83,38 +105,43 @@ class ClipSampler:
         )
         latents = torch.cat(noise).to(getattr(torch, self._dtype))
         given = {**self._call, "generator": list(generators)}
-        prompts = self._prompts(self._base, self.encoders[0], batch)
+        prompts = self.arguments(0, batch)
         if self._refiner is None:
             return self._base(**prompts, latents=latents, **given)
         halfway = self._base(
             **prompts, latents=latents, **given, denoising_end=self._share, output_type="latent"
         ).images
-        prompts = self._prompts(self._refiner, self.encoders[1], batch)
+        prompts = self.arguments(1, batch)
         given = {name: value for name, value in given.items() if name not in _SIZE}
         # Only an `image` of four channels is taken for latents; beside `latents` it goes unused.
         return self._refiner(
             **prompts, image=halfway[:, :4], latents=halfway, **given, denoising_start=self._share
         )
 
-    def _prompts(
-        self, pipeline: Any, encoder: PromptEncoder, batch: Sequence[Request]
-    ) -> dict[str, Any]:
-        """The arguments that bring the prompts to a pipeline, each [batch, ...]."""
+    def arguments(self, place: int, batch: Sequence[Request]) -> "dict[str, torch.Tensor]":
+        """What brings prompts to the base, place 0, or the refiner, 1, each [batch, ...]."""
         import torch
 
-        chunks = self.group_of(batch[0])
-        encoded = [encoder.encode(item.prompt, item.prompt_2) for item in batch]
+        encoder, chunks = self.encoders[place], self.group_of(batch[0])
+        encoded = [self.wanted(place, request) for request in batch]
         found = _arguments("", encoded, [encoder.padded(item, chunks) for item in encoded])
-        if self._call["guidance_scale"] <= 1:
-            return found
-        encoded = [encoder.encode(item.negative or "") for item in batch]
-        found |= _arguments("negative_", encoded, [encoder.padded(one, chunks) for one in encoded])
-        # As in diffusers: SDXL's base was trained with zeros in place of an empty prompt.
-        if encoded[0].pooled is not None and pipeline.config.force_zeros_for_empty_prompt:
-            unsaid = torch.tensor([request.negative is None for request in batch])
-            for name in ("negative_prompt_embeds", "negative_pooled_prompt_embeds"):
-                found[name][unsaid.to(found[name].device)] = 0
+        if self._call["guidance_scale"] > 1:
+            encoded = [self.unwanted(place, request) for request in batch]
+            rows = [encoder.padded(item, chunks) for item in encoded]
+            found |= _arguments("negative_", encoded, rows)
+            # As in diffusers: SDXL's base was trained with zeros in place of an empty prompt.
+            pipeline = self._base if place == 0 else self._refiner
+            if encoded[0].pooled is not None and pipeline.config.force_zeros_for_empty_prompt:
+                unsaid = torch.tensor([_says_nothing(request) for request in batch])
+                for name in ("negative_prompt_embeds", "negative_pooled_prompt_embeds"):
+                    found[name][unsaid.to(found[name].device)] = 0
         return found
+
+    def _here(self, encoded: Encoded) -> Encoded:
+        """Vectors of a file, in the precision and on the device of the encoders."""
+        like = self.encoders[0].encode("").embeds
+        pooled = None if encoded.pooled is None else encoded.pooled.to(like)
+        return replace(encoded, embeds=encoded.embeds.to(like), pooled=pooled)
 
 
 class OtherSampler:
@@ -128,7 +155,15 @@ class OtherSampler:
         """Whether a negative prompt and `prompt_2` are missing.
 
         What one request has must not become an empty text of its neighbours.
+
+        Raises:
+            ConfigError: the request has an embedding.
         """
+        if request.embedding is not None:
+            raise ConfigError(
+                f"{type(self._base).__name__} reads prompts in its own way; embeddings are for "
+                "SDXL and Stable Diffusion"
+            )
         return request.negative is None, request.prompt_2 is None
 
     def read(self, request: Request) -> None:
@@ -167,6 +202,11 @@ def noise_of(
     height, width = (size[name] // base.vae_scale_factor for name in ("height", "width"))
     shape = (1, base.unet.config.in_channels, height, width)
     return torch.randn(shape, generator=generator), generator
+
+
+def _says_nothing(request: Request) -> bool:
+    """Whether it has no negative prompt, not even an empty one."""
+    return request.negative is None and not (request.embedding and request.embedding.unwanted)
 
 
 def _arguments(

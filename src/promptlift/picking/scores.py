@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ import numpy.typing as npt
 from promptlift.errors import ConfigError, InputError
 from promptlift.pictures import IMPROVED, Picture, stream_index
 from promptlift.scoring.pictures.clip import ClipEncoder
-from promptlift.scoring.pictures.measures import MEASURES, VERSION, measure
+from promptlift.scoring.pictures.measures import GRADED, MEASURES, VERSION, measure
 from promptlift.scoring.pictures.metrics import CLIP_METRICS
 from promptlift.scoring.pictures.pair_scores import gain_of
 from promptlift.scoring.pictures.picture_features import PictureModels, features_of
@@ -25,6 +26,9 @@ from promptlift.scoring.pictures.preference_models import (
 )
 from promptlift.scoring.pictures.similarity import clip_score
 from promptlift.scoring.scores import Metric
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Values = npt.NDArray[np.float64]
 # Measures by which pictures can be picked, with their places among all.
@@ -43,6 +47,9 @@ class ClipScore:
     def score(self, *, prompts: Sequence[str], pictures: Sequence[Picture]) -> Values:
         return clip_score(self._encoder.texts(prompts), self._encoder.pictures(pictures))
 
+    def graded(self, prompts: Sequence[str], pictures: "Tensor") -> "Tensor":
+        return 100 * self._encoder.graded_cosines(prompts, pictures).clamp(min=0)
+
 
 class MeasureScore:
     """A measure without weights as a scorer among the others: the higher, the better."""
@@ -55,6 +62,14 @@ class MeasureScore:
     def score(self, *, prompts: Sequence[str], pictures: Sequence[Picture]) -> Values:
         images = map(self._context.reader.image, pictures)
         return np.array([measure(image)[self._place] for image in images], np.float64)
+
+    def graded(self, prompts: Sequence[str], pictures: "Tensor") -> "Tensor":
+        if self.metric.name not in GRADED:
+            raise ConfigError(
+                f"{self.metric.name} counts grey levels, so it has no gradient; "
+                f"{' and '.join(GRADED)} have one"
+            )
+        return GRADED[self.metric.name](pictures)
 
 
 class FunctionScore:
@@ -80,6 +95,19 @@ class FunctionScore:
             raise ConfigError(
                 f"{self.model} gave {found.shape} for {len(pictures)} pictures; it must give one "
                 "number for each"
+            )
+        return found
+
+    def graded(self, prompts: Sequence[str], pictures: "Tensor") -> "Tensor":
+        """The function with a tensor, [pictures, 3, height, width] from 0 to 1, in the place of
+        PIL pictures."""
+        try:
+            found: Tensor = self._function(list(prompts), pictures)  # type: ignore[assignment]
+        except Exception as error:  # of a user's own
+            raise ConfigError(f"{self.model} failed with a tensor: {error!r}") from error
+        if getattr(found, "shape", None) != (len(pictures),) or not found.requires_grad:
+            raise ConfigError(
+                f"{self.model} must give a tensor of one number for each picture, with gradients"
             )
         return found
 

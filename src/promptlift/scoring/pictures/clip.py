@@ -14,6 +14,9 @@ from promptlift.scoring.pictures.feature_cache import FeatureCache, FloatArray
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from torch import Tensor
+
+BICUBIC = 3  # as Pillow numbers it
 
 
 class ClipEncoder:
@@ -109,6 +112,26 @@ class ClipEncoder:
 
         return self._batches(images, encode)
 
+    def graded(self, pictures: "Tensor") -> "Tensor":
+        """Features of pictures that gradients pass, float [pictures, width].
+
+        Args:
+            pictures: float [pictures, 3, height, width] from 0 to 1. They are prepared as the
+                model's own preparation does, but for rounding to 8 bits.
+        """
+        prepared = prepare(pictures.to(self._model.device).float(), self._prepare)
+        output = self._model.get_image_features(pixel_values=prepared)
+        found: Tensor = getattr(output, "pooler_output", output)
+        return found
+
+    def graded_cosines(self, texts: Sequence[str], pictures: "Tensor") -> "Tensor":
+        """Cosine of each text with the picture at its place, float [pictures]; as `graded`."""
+        import torch
+
+        seen = self.graded(pictures)
+        read = torch.from_numpy(self.texts(texts)).to(seen)
+        return torch.nn.functional.cosine_similarity(read, seen)
+
     def _encode(self, listed: Sequence[str], places: Sequence[int]) -> FloatArray:
         texts = [listed[place] for place in places]
 
@@ -142,3 +165,36 @@ class ClipEncoder:
                 features = getattr(output, "pooler_output", output)
                 parts.append(features.float().cpu().numpy())
         return np.concatenate(parts) if parts else np.zeros((0, self.width), np.float32)
+
+
+def prepare(pictures: "Tensor", preparation: Any) -> "Tensor":
+    """Pictures as a model's preparation makes them of files: resized, cropped and normalized.
+
+    Args:
+        pictures: float [pictures, 3, height, width] from 0 to 1.
+        preparation: an image processor of transformers: CLIP's or SigLIP's.
+    """
+    import torch
+
+    size, crop = preparation.size, getattr(preparation, "crop_size", None)
+    height, width = pictures.shape[-2:]
+    shortest = size.get("shortest_edge")
+    if shortest:
+        scale = shortest / min(height, width)
+        # The longer side is cut off to a whole number, as transformers does.
+        target = [shortest if side == min(height, width) else int(side * scale)
+                  for side in (height, width)]  # fmt: skip
+    else:
+        target = [size["height"], size["width"]]
+    if preparation.do_resize and target != [height, width]:
+        mode = "bicubic" if preparation.resample == BICUBIC else "bilinear"
+        pictures = torch.nn.functional.interpolate(
+            pictures, target, mode=mode, antialias=True
+        ).clamp(0, 1)
+    if getattr(preparation, "do_center_crop", False) and crop:
+        top, left = ((side - crop[name]) // 2 for side, name in zip(
+            pictures.shape[-2:], ("height", "width"), strict=True))  # fmt: skip
+        pictures = pictures[..., top : top + crop["height"], left : left + crop["width"]]
+    mean, std = (pictures.new_tensor(values).view(3, 1, 1) for values in (
+        preparation.image_mean, preparation.image_std))  # fmt: skip
+    return (pictures - mean) / std

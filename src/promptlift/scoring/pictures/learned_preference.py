@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +14,17 @@ from promptlift.picture_files import PictureReader
 from promptlift.pictures import Picture
 from promptlift.scoring.pictures.clip import ClipEncoder
 from promptlift.scoring.pictures.feature_cache import FloatArray
-from promptlift.scoring.pictures.measures import measure
+from promptlift.scoring.pictures.measures import graded_contrast, graded_sharpness, measure
 from promptlift.scoring.pictures.similarity import cosines, unit
 from promptlift.scoring.scores import Metric
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 KEY, WEIGHTS = "promptlift", "0.weight"  # of the file's metadata, and of its tensor
 _MEASURES = 3
 _LOG_SHARPNESS = 10.0  # about the largest, so that each measure is from 0 to 1
+_MOST_CONTRAST = 0.5
 # Four numbers beside hundreds: larger, so that a penalty on all weights leaves them theirs.
 _SCALE = 10.0
 
@@ -47,7 +51,7 @@ def joined(pictures: FloatArray, texts: FloatArray, measured: Values) -> Values:
             cosines(texts, pictures),
             entropy / 8,
             np.log1p(sharpness) / _LOG_SHARPNESS,
-            contrast / 0.5,
+            contrast / _MOST_CONTRAST,
         ]
     )
     return np.concatenate([unit(pictures).astype(np.float64), _SCALE * own], axis=1)
@@ -76,6 +80,22 @@ class LearnedPreference:
     def score(self, *, prompts: Sequence[str], pictures: Sequence[Picture]) -> Values:
         found: Values = features_of(self._encoder, self._reader, prompts, pictures) @ self._weights
         return found
+
+    def graded(self, prompts: Sequence[str], pictures: "Tensor") -> "Tensor":
+        """As `score`; entropy, which has no gradient, is left out."""
+        import torch
+
+        seen = self._encoder.graded(pictures)
+        texts = torch.from_numpy(self._encoder.texts(prompts)).to(seen)
+        own = [
+            torch.nn.functional.cosine_similarity(texts, seen),
+            torch.zeros(len(pictures)).to(seen),
+            graded_sharpness(pictures).to(seen).log1p() / _LOG_SHARPNESS,
+            graded_contrast(pictures).to(seen) / _MOST_CONTRAST,
+        ]
+        unit_seen = torch.nn.functional.normalize(seen, dim=-1)
+        features = torch.cat([unit_seen, _SCALE * torch.stack(own, dim=-1)], dim=-1)
+        return features @ torch.from_numpy(self._weights).to(seen)
 
 
 def about_learned(path: Path) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from promptlift.scoring.scores import Metric
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from torch import Tensor
 
 VERSION = "measures-2"  # of the definitions below; kept values of another version are not used
 # A pixel is flat if it differs from its right and lower neighbours by no more, in each channel.
@@ -103,3 +104,27 @@ def is_near_blank(image: "Image") -> bool:
     flat[:-1] &= np.abs(np.diff(levels, axis=0)).max(axis=2) <= _FLAT_LEVELS
     bits = max(entropy(colours[..., channel], _COARSE_LEVELS) for channel in range(3))
     return bool(flat.mean() >= _FLAT_SHARE) and bits < _COARSE_BITS
+
+
+def graded_sharpness(pictures: "Tensor") -> "Tensor":
+    """`sharpness` that gradients pass, float [pictures].
+
+    Args:
+        pictures: float [pictures, 3, height, width] from 0 to 1, not rounded to 8 bits.
+    """
+    grey = 255 * _graded_grey(pictures)
+    around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
+    return (around - 4.0 * grey[:, 1:-1, 1:-1]).flatten(1).var(dim=1, correction=0)
+
+
+def graded_contrast(pictures: "Tensor") -> "Tensor":
+    """`contrast` that gradients pass, float [pictures]; as `graded_sharpness`."""
+    return _graded_grey(pictures).flatten(1).std(dim=1, correction=0)
+
+
+def _graded_grey(pictures: "Tensor") -> "Tensor":
+    red, green, blue = pictures.float().unbind(1)
+    return 0.299 * red + 0.587 * green + 0.114 * blue
+
+
+GRADED = {"sharpness": graded_sharpness, "contrast": graded_contrast}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,9 @@ from promptlift.scoring.pictures.wants_shown import ClipAnswerer, PocketReader, 
 from promptlift.scoring.scores import Metric
 from promptlift.world.bundle import PREFERENCE
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Values = npt.NDArray[np.float64]
 # PickScore's own repository tells users to prepare texts and pictures as this model does.
 _PICKSCORE_PROCESSOR = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
@@ -57,6 +60,20 @@ class PictureScorer(Protocol):
 
     def score(self, *, prompts: Sequence[str], pictures: Sequence[Picture]) -> Values:
         """A value for each picture with the prompt at its place, float64 [pictures]."""
+        ...
+
+
+@runtime_checkable
+class GradedScorer(PictureScorer, Protocol):
+    """A scorer that gradients pass."""
+
+    def graded(self, prompts: Sequence[str], pictures: "Tensor") -> "Tensor":
+        """A value for each picture with the prompt at its place, float [pictures].
+
+        Args:
+            prompts: a prompt for each picture.
+            pictures: float [pictures, 3, height, width] from 0 to 1.
+        """
         ...
 
 
@@ -118,6 +135,9 @@ class PickScore:
         texts, shown = self.encoder.texts(prompts), self.encoder.pictures(pictures)
         return self.encoder.logit_scale * cosines(texts, shown)
 
+    def graded(self, prompts: Sequence[str], pictures: "Tensor") -> "Tensor":
+        return self.encoder.logit_scale * self.encoder.graded_cosines(prompts, pictures)
+
 
 class AestheticHead:
     """LAION's aesthetic predictor: linear layers over a picture's unit CLIP feature.
@@ -154,6 +174,14 @@ class AestheticHead:
         for weight, bias in self._layers:  # without activations between them, as published
             values = values @ weight.T + bias
         return values[:, 0]
+
+    def graded(self, prompts: Sequence[str], pictures: "Tensor") -> "Tensor":
+        values = self._encoder.graded(pictures)
+        values = values / values.norm(dim=-1, keepdim=True)
+        for weight, bias in self._layers:
+            values = values @ values.new_tensor(weight.T) + values.new_tensor(bias)
+        found: Tensor = values[:, 0]
+        return found
 
 
 def make_scorer(name: str, context: ScorerContext) -> PictureScorer:

@@ -1,0 +1,389 @@
+"""`promptlift steer`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from promptlift.cli.door import go_offline, guarded, say
+from promptlift.cli.parameters import ModelName, Overwrite, TorchThreads, arg, opt
+from promptlift.errors import ConfigError, InputError
+from promptlift.files import check_new, check_overwrites
+from promptlift.illustrating.config import IllustrationConfig
+from promptlift.options import takes
+from promptlift.scoring.pictures.config import PictureScoringConfig
+from promptlift.steering.config import OptimiseConfig, SameConfig
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PictureImage
+
+    from promptlift.illustrating.embedding import Embedding
+    from promptlift.illustrating.illustrator import Illustrator
+
+app = typer.Typer(
+    help="Move a picture by its prompt's embedding, and find words for where it went.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+_STAGE = "steering"
+_SCORES = ("clip", "preference", "aesthetic", "aesthetic_clip")
+_UNSEEN = 1000  # from here on are the seeds that a result is judged on
+_drawn = takes(IllustrationConfig, "drawing", renamed={"model": "picture_model"})
+Output = Annotated[Path, opt("Run folder, made or gone on.", "--output", "-o")]
+Prompt = Annotated[str, arg("The prompt.")]
+
+
+@app.command()
+@takes(
+    IllustrationConfig,
+    "drawing",
+    renamed={"model": "picture_model"},
+    without=["num_inference_steps"],
+)
+def blend(
+    prompt: Prompt,
+    improved: Annotated[str, arg("The improved prompt, or any other.")],
+    output: Output,
+    steps: Annotated[int, opt("Pictures on the way, both ends included [7].")] = 7,
+    num_inference_steps: Annotated[int | None, opt("Denoising steps [the model's own].")] = None,
+    threads: TorchThreads = None,
+    drawing: Any = None,
+) -> None:
+    """Draw pictures on the way from one prompt to another, from the same noise.
+
+    Examples:
+
+      promptlift steer blend "a cat" "a cat, soft window light, 50mm" --steps 7 -o runs/cat
+    """
+    with guarded("interrupted; the same command goes on"):
+        if steps < 2:
+            raise ConfigError(f"steps is {steps} and must be 2 or more: both ends are drawn")
+        illustrator = _illustrator({**drawing, "num_inference_steps": num_inference_steps})
+
+        from promptlift.steering.run import Variant
+        from promptlift.steering.vectors import blend as blended
+        from promptlift.steering.vectors import embedding_of
+
+        def made() -> list[Variant]:
+            one, other = (embedding_of(illustrator, text) for text in (prompt, improved))
+            shares = [place / (steps - 1) for place in range(steps)]
+            return [
+                Variant(
+                    prompt=improved,
+                    embedding=blended(illustrator, one, other, share),
+                    note=f"{share:.0%} of the way",
+                )
+                for share in shares
+            ]
+
+        _run(output, prompt, illustrator, made, threads, {"improved": improved, "steps": steps})
+
+
+@app.command()
+@takes(OptimiseConfig, "optimising")
+@takes(PictureScoringConfig, "scoring", only=_SCORES)
+@_drawn
+def optimise(
+    prompt: Prompt,
+    output: Output,
+    improved: Annotated[
+        str | None, opt("Begin with this prompt's embedding, and draw it beside the result.")
+    ] = None,
+    unseen: Annotated[int, opt("Seeds that the result is judged on [4].")] = 4,
+    threads: TorchThreads = None,
+    optimising: Any = None,
+    scoring: Any = None,
+    drawing: Any = None,
+) -> None:
+    """Find an embedding whose picture has more of a metric, and judge it on other seeds.
+
+    Examples:
+
+      promptlift steer optimise "a red star" --metric sharpness -o runs/star
+
+      promptlift steer optimise "a cat" --metric pickscore --picture-model sd15 -o runs/cat
+    """
+    with guarded("interrupted; the same command goes on"):
+        config = OptimiseConfig(**optimising)
+        if unseen < 1:
+            raise ConfigError(f"unseen is {unseen} and must be 1 or more")
+        illustrator = _illustrator(drawing)
+        chosen = illustrator.config
+        scored = PictureScoringConfig(
+            **scoring, device=chosen.device, offline=chosen.offline
+        ).resolved(illustrator.backend.name)
+
+        from promptlift.picture_files import PictureReader
+        from promptlift.scoring.pictures.feature_cache import FeatureCache
+        from promptlift.scoring.pictures.preference_models import ScorerContext
+        from promptlift.steering.optimise import Step, graded_scorer
+        from promptlift.steering.optimise import optimise as optimised
+        from promptlift.steering.run import Variant, compared, scores_of
+        from promptlift.steering.vectors import embedding_of
+
+        context = ScorerContext(config=scored, cache=FeatureCache(), reader=PictureReader(8))
+        scorer = graded_scorer(config.metric, context)
+
+        def told(step: Step) -> None:
+            say(f"step {step.number} of {config.iterations}: {scorer.metric.name} "
+                f"{_signed(config, step.score):.4g}")  # fmt: skip
+
+        def made() -> list[Variant]:
+            start = None if improved is None else embedding_of(illustrator, improved)
+            best = optimised(
+                illustrator, prompt, scorer, config, start=start, state=output / "state.pt",
+                on_step=told,
+            )  # fmt: skip
+            say(f"step {best.number} is the best, {_signed(config, best.score):.4g} on the seeds "
+                "that were optimised")  # fmt: skip
+            words = [] if improved is None else [Variant(prompt=improved, note="improved prompt")]
+            note = f"optimised, {best.number} steps"
+            return [*words, Variant(prompt=prompt, embedding=best.embedding, note=note)]
+
+        judge = illustrator.with_seeds(_UNSEEN + chosen.seed, unseen)
+        about = {**vars(config), "improved": improved, "scorer": scorer.model}
+        names = _run(output, prompt, judge, made, threads, about)
+        scores = scores_of(output, scorer, context)
+        for line in compared(scores, names, scorer.metric.name):
+            say(line)
+        say(_verdict(scores.improved[max(names)] - scores.original, config))
+
+
+@app.command()
+@takes(SameConfig, "config")
+@_drawn
+def same(
+    prompt: Prompt,
+    output: Output,
+    towards: Annotated[
+        str | None,
+        opt("Only mix with this prompt: how far towards it is learned, and nothing else."),
+    ] = None,
+    unseen: Annotated[int, opt("Other seeds that are drawn [4].")] = 4,
+    threads: TorchThreads = None,
+    config: Any = None,
+    drawing: Any = None,
+) -> None:
+    """Find an embedding that draws one seed's picture from any noise.
+
+    Examples:
+
+      promptlift steer same "a red star" --seed 3 -o runs/star
+    """
+    with guarded("interrupted; the same command begins anew"):
+        chosen = SameConfig(**config)
+        if unseen < 2:
+            raise ConfigError(f"unseen is {unseen} and must be 2 or more: they are compared")
+        illustrator = _illustrator(drawing)
+        seed = illustrator.config.seed
+
+        from promptlift.steering.run import Variant, likeness
+        from promptlift.steering.same import SameStep, guided, unguided
+        from promptlift.steering.vectors import embedding_of
+
+        def told(step: SameStep) -> None:
+            if step.number % 10 == 0:
+                say(f"step {step.number}, after {step.depth} of denoising: likeness "
+                    f"{step.likeness:.3f}")  # fmt: skip
+
+        def made() -> list[Variant]:
+            if towards is None:
+                found = unguided(illustrator, prompt, seed, chosen, told)
+                return [Variant(prompt=prompt, embedding=found, note=f"like seed {seed}")]
+            end = embedding_of(illustrator, towards)
+            found, way = guided(illustrator, prompt, end, seed, chosen, told)
+            return [Variant(prompt=prompt, embedding=found, note=f"{way:.0%} of the way")]
+
+        others = illustrator.with_seeds(_UNSEEN + seed, unseen)
+        _run(output, prompt, others, made, threads, {**vars(chosen), "towards": towards})
+        say("likeness of pictures of different seeds, from -1 to 1: {:.3f} as the prompt is, "
+            "{:.3f} now".format(*likeness(output)))  # fmt: skip
+
+
+@app.command()
+@_drawn
+def words(
+    embedding: Annotated[Path, arg("File of an embedding.")],
+    output: Annotated[
+        Path | None, opt("Run folder for their pictures beside the embedding's.", "--output", "-o")
+    ] = None,
+    n: Annotated[int, opt("Variants of the prompt to begin with [8].", "-n", "--n")] = 8,
+    top: Annotated[int, opt("Prompts to print [5].")] = 5,
+    model: ModelName = None,
+    words_seed: Annotated[int, opt("Seed of the variants [0].")] = 0,
+    threads: TorchThreads = None,
+    drawing: Any = None,
+) -> None:
+    """Print the prompts whose embeddings are nearest, the nearest first.
+
+    Examples:
+
+      promptlift steer words runs/star/embedding.safetensors --top 5
+
+      promptlift steer words cat.safetensors --picture-model sd15 -o runs/words
+    """
+    with guarded("interrupted; the same command goes on"):
+        if n < 1 or top < 1:
+            raise ConfigError("--n and --top must be 1 or more")
+
+        from promptlift.illustrating.embedding import load_embedding
+        from promptlift.improving.improver import Improver
+        from promptlift.steering.run import Variant
+        from promptlift.steering.vectors import sampler_of
+        from promptlift.steering.words import nearest
+
+        found = load_embedding(embedding)
+        illustrator = _illustrator(drawing)
+        sampler = sampler_of(illustrator)
+        found.check(sampler.probe(), len(sampler.encoders))
+        improver = Improver.load(model, threads=threads)
+        [variants] = improver.improve([found.prompt], n=n, seed=words_seed, mode="extend")
+        named = nearest(illustrator, found, variants)[:top]
+        for one in named:
+            print(f"{one.distance:.4f}\t{one.prompt}", flush=True)
+        if output is not None:
+            _run(output, found.prompt, illustrator, lambda: [
+                Variant(prompt=found.prompt, embedding=found, note="the embedding"),
+                *(Variant(prompt=one.prompt, note=f"distance {one.distance:.4f}") for one in named),
+            ], threads, {"embedding": found.sha256, "n": n, "top": top, "words_seed": words_seed,
+                         "model": improver.model_id})  # fmt: skip
+
+
+@app.command()
+@_drawn
+def redraw(
+    picture: Annotated[Path, arg("PNG of the picture model's size.")],
+    mask: Annotated[Path, arg("PNG of the same size: white is drawn anew, black stays.")],
+    prompt: Annotated[str | None, arg("What the part is to show.")] = None,
+    embedding: Annotated[Path | None, opt("File of an embedding, in place of a prompt.")] = None,
+    output: Annotated[
+        Path | None, opt("PNG to write [the picture's name, with -redrawn].", "--output", "-o")
+    ] = None,
+    strength: Annotated[float, opt("Share of denoising that is done anew, up to 1 [0.7].")] = 0.7,
+    threads: TorchThreads = None,
+    overwrite: Overwrite = False,
+    drawing: Any = None,
+) -> None:
+    """Draw a part of a picture anew, and keep the rest.
+
+    Examples:
+
+      promptlift steer redraw star.png mask.png "a blue ring" --seed 7
+    """
+    with guarded():
+        if (prompt is None) == (embedding is None):
+            raise ConfigError("give a prompt, or --embedding FILE")
+        target = output or picture.with_name(f"{picture.stem}-redrawn.png")
+        check_overwrites([target], [picture, mask])
+        check_new([target], overwrite=overwrite)
+        images = [_opened(path) for path in (picture, mask)]
+        illustrator = _illustrator(drawing)
+
+        from promptlift.illustrating.embedding import load_embedding
+        from promptlift.steering.redraw import redraw as redrawn
+        from promptlift.steering.vectors import embedding_of
+        from promptlift.threads import torch_threads
+
+        with torch_threads(threads, {}, _STAGE, say):
+            found: Embedding = (
+                load_embedding(embedding) if embedding else embedding_of(illustrator, prompt or "")
+            )
+            made = redrawn(
+                illustrator, found, *images, seed=illustrator.config.seed, strength=strength
+            )
+        _save(made, target, found, illustrator.config.seed, strength)
+        say(f"{target}")
+
+
+def _illustrator(drawing: dict[str, Any]) -> "Illustrator":
+    config = IllustrationConfig.resolve(**drawing)
+    go_offline(config.offline)
+
+    from promptlift.illustrating.illustrator import Illustrator
+    from promptlift.steering.vectors import sampler_of
+
+    illustrator = Illustrator.of(config, say)
+    sampler_of(illustrator)  # refuses what takes no embeddings
+    return illustrator
+
+
+def _run(
+    folder: Path,
+    prompt: str,
+    illustrator: "Illustrator",
+    made: "Callable[[], list[Any]]",
+    threads: int | None,
+    about: dict[str, Any],
+) -> dict[int, str]:
+    """Make variants once, draw what is missing, and name each variant by its place."""
+    import json
+
+    from promptlift.illustrating.inputs import Entry, read_entries
+    from promptlift.illustrating.sources import FILE
+    from promptlift.prompts.reading import check_prompt
+    from promptlift.runs import Run
+    from promptlift.steering.run import draw_variants, write_variants
+    from promptlift.threads import torch_threads
+
+    check_prompt(prompt, "the prompt")
+    run = Run.open(folder)
+    settings = json.loads(json.dumps({"prompt": prompt, **about}))
+    run.check(_STAGE, settings, {})
+    with run.alone("steered"), torch_threads(threads, run.threads, _STAGE, say):
+        if not (folder / FILE).exists():
+            run.begin(_STAGE, settings, {})
+            write_variants(folder, prompt, made())
+            run.finish(_STAGE, {})
+        draw_variants(run, illustrator, say)
+    [entry] = [one for one in read_entries(folder / FILE) if isinstance(one, Entry)]
+    return {one.variant: one.notes[0] for one in entry.variants}
+
+
+def _signed(config: OptimiseConfig, score: float) -> float:
+    """A score as its metric has it: less of it is optimised as more of its negative."""
+    return -score if config.less else score
+
+
+def _verdict(gains: Any, config: OptimiseConfig) -> str:
+    wanted = -gains if config.less else gains
+    count = int((wanted > 0).sum())
+    holds = (
+        "it holds"
+        if count == len(wanted)
+        else "it does not hold"
+        if count == 0
+        else "it partly holds"
+    )
+    return f"{holds}: better on {count} of {len(wanted)} seeds that were not optimised"
+
+
+def _opened(path: Path) -> "PictureImage":
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as found:
+            copied: PictureImage = found.copy()
+            return copied
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist") from error
+    except (UnidentifiedImageError, OSError) as error:
+        raise InputError(f"{path} is no picture that can be read: {error}") from error
+
+
+def _save(
+    image: "PictureImage", path: Path, embedding: "Embedding", seed: int, strength: float
+) -> None:
+    """The picture, with a receipt of how the part was drawn."""
+    import json
+
+    from PIL.PngImagePlugin import PngInfo
+
+    from promptlift.files import atomic_path
+    from promptlift.illustrating.embedding import KEY
+
+    texts = PngInfo()
+    about = {"prompt": embedding.prompt, "embedding": embedding.sha256, **embedding.about}
+    texts.add_itxt(KEY, json.dumps({"redrawn": {**about, "seed": seed, "strength": strength}}))
+    with atomic_path(path) as temporary:
+        image.save(temporary, "PNG", pnginfo=texts)

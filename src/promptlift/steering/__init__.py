@@ -1,0 +1,1 @@
+"""Moving a picture by its prompt's embedding, and a way back to words."""

@@ -1,0 +1,152 @@
+"""Moving through embeddings by hand: candidates to pick from, far apart from each other.
+
+After Deckers, Peters and Potthast, IJCAI 2024: each round shows pictures of embeddings on the way
+to random texts; the person picks one and says how far to go.
+"""
+
+import random
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from promptlift.illustrating.embedding import Embedding
+from promptlift.illustrating.illustrator import Illustrator
+from promptlift.prompts.lexicon.terms import names_of
+from promptlift.steering.vectors import blend, embedding_of, rows_of
+
+SHOWN = 5
+_POOL = 500
+_LIKENESS = 0.72  # cosine to the present embedding that a candidate keeps at least
+_STYLES = 3
+_WORDS, _LETTERS = (5, 30), (2, 10)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One to pick.
+
+    Attributes:
+        embedding: what is drawn.
+        styles: words of style that it was moved towards.
+    """
+
+    embedding: Embedding
+    styles: tuple[str, ...]
+
+
+def style_words() -> list[str]:
+    """Styles and mediums of the lexicon."""
+    return sorted(names_of("style") | names_of("medium"))
+
+
+def candidates(
+    illustrator: Illustrator,
+    present: Embedding,
+    *,
+    seed: int,
+    styles: Sequence[str] | None = None,
+    pool: int = _POOL,
+    shown: int = SHOWN,
+) -> list[Candidate]:
+    """Embeddings around the present one, as far apart as can be found.
+
+    Of a pool of random texts the two that are farthest apart are taken, and then always the one
+    whose nearest chosen one is farthest. Each candidate lies on the way from the present embedding
+    to such a text, and from there on the way to the prompt with words of style.
+
+    Args:
+        illustrator: SDXL or Stable Diffusion with diffusers.
+        present: where one is.
+        seed: of the random texts; the same seed gives the same candidates.
+        styles: words of style; the lexicon's where None.
+        pool: random texts.
+        shown: candidates.
+    """
+    rng = random.Random(seed)
+    named = list(styles or style_words())
+    texts = [_random_text(rng, named) for _ in range(pool)]
+    ends = np.stack([_last_row(embedding_of(illustrator, text)) for text in texts])
+    found = []
+    for place in spread(ends, shown):
+        words = tuple(rng.sample(named, min(_STYLES, len(named))))
+        moved = _moved(illustrator, present, embedding_of(illustrator, texts[place]))
+        styled = embedding_of(illustrator, ", ".join([present.prompt, *words]))
+        made = _moved(illustrator, moved, styled)
+        about = {**made.about, "how": "candidate", "candidate_seed": seed, "styles": list(words)}
+        found.append(Candidate(replace(made, prompt=present.prompt, about=about), words))
+    return found
+
+
+def spread(rows: npt.NDArray[np.float64], count: int) -> list[int]:
+    """Places of rows that are far apart: the farthest pair, then always the one whose nearest
+    chosen one is farthest (Gonzalez, 1985).
+
+    Args:
+        rows: [texts, width].
+        count: how many, at most as many as there are.
+    """
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-12)
+    apart = 1 - unit @ unit.T
+    if count < 2 or len(rows) < 2:
+        return list(range(min(count, len(rows))))
+    chosen = [int(place) for place in np.unravel_index(apart.argmax(), apart.shape)]
+    while len(chosen) < min(count, len(rows)):
+        nearest = apart[:, chosen].min(axis=1)
+        nearest[chosen] = -np.inf
+        chosen.append(int(nearest.argmax()))
+    return chosen
+
+
+def map_of(embeddings: Sequence[Embedding]) -> npt.NDArray[np.float64]:
+    """Where embeddings lie in a plane: their two principal components, [embeddings, 2].
+
+    Scaled so that the farthest of them is at 1.
+    """
+    rows = np.stack([_flat(one) for one in embeddings])
+    rows = rows - rows.mean(axis=0)
+    # Of few long rows: by their products with each other.
+    values, vectors = np.linalg.eigh(rows @ rows.T)
+    places = vectors[:, ::-1][:, :2] * np.sqrt(values[::-1][:2].clip(0))
+    if places.shape[1] < 2:
+        places = np.pad(places, ((0, 0), (0, 2 - places.shape[1])))
+    # An eigenvector's sign is an accident; the first place is to the left, and above.
+    places = places * np.where(places[0] > 0, -1.0, 1.0)
+    found: npt.NDArray[np.float64] = places / max(float(np.abs(places).max()), 1e-12)
+    return found
+
+
+def _moved(illustrator: Illustrator, one: Embedding, other: Embedding) -> Embedding:
+    """As far from one towards another as keeps the likeness; the whole way where they are alike."""
+    a, b = _last_row(one), _last_row(other)
+    cosine = float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12))
+    share = min(1.0, (1 - _LIKENESS) / max(1 - cosine, 1e-9))
+    return blend(illustrator, one, other, share)
+
+
+def _last_row(one: Embedding) -> npt.NDArray[np.float64]:
+    """Float64 [width]."""
+    found: npt.NDArray[np.float64] = _array(one.wanted[0].embeds[0, -1])
+    return found
+
+
+def _flat(one: Embedding) -> npt.NDArray[np.float64]:
+    """The first chunk of the base and the pooled row, as one row of float64."""
+    return np.concatenate([_array(rows[0]).ravel() for rows in rows_of(one.wanted[0])])
+
+
+def _array(tensor: torch.Tensor) -> npt.NDArray[np.float64]:
+    found: npt.NDArray[np.float64] = tensor.detach().float().cpu().double().numpy()
+    return found
+
+
+def _random_text(rng: random.Random, styles: Sequence[str]) -> str:
+    """Five to thirty words of random letters, and three of style."""
+    words = [
+        "".join(rng.choices(string.ascii_lowercase, k=rng.randint(*_LETTERS)))
+        for _ in range(rng.randint(*_WORDS))
+    ]
+    return " ".join([*words, *rng.sample(styles, min(_STYLES, len(styles)))])

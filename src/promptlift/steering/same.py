@@ -1,0 +1,204 @@
+"""Embeddings that draw one picture from any noise.
+
+After Deckers, Peters and Potthast, IJCAI 2024, section "seed-invariant": latents after a few steps
+from noise on the way to random noise are led to those that the wanted seed gives.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from promptlift.errors import ConfigError
+from promptlift.illustrating.embedding import TOKENS, Embedding, widths
+from promptlift.illustrating.encoding import Encoded
+from promptlift.illustrating.illustrator import Illustrator
+from promptlift.illustrating.records import Request
+from promptlift.steering.config import SameConfig
+from promptlift.steering.denoising import Denoiser
+from promptlift.steering.optimisers import AdamOnLion
+from promptlift.steering.vectors import blend, embedding_of, for_refiner, halves, sampler_of, slerp
+
+_SCALE = 1e4  # of the cosine: Adam's epsilon of 1e-3 is then small beside gradients
+_FIRST_SHARE = 0.01
+_FIRST_NUMBER = -5.0  # of the guided way: its sigmoid is 0.007
+
+
+@dataclass(frozen=True)
+class SameStep:
+    """Where it stands.
+
+    Attributes:
+        number: steps of the optimiser that are done.
+        depth: steps of denoising after which latents are compared.
+        likeness: mean cosine of latents with those of the wanted seed, before this step.
+    """
+
+    number: int
+    depth: int
+    likeness: float
+
+
+def unguided(
+    illustrator: Illustrator,
+    prompt: str,
+    seed: int,
+    config: SameConfig,
+    on_step: Callable[[SameStep], None] = lambda step: None,
+) -> Embedding:
+    """One vector in the place of every row but the first, learned until latents are alike.
+
+    Args:
+        illustrator: SDXL or Stable Diffusion with diffusers.
+        prompt: what is drawn.
+        seed: whose picture is to come from any noise.
+        config: how.
+        on_step: is told of each step.
+    """
+    denoiser, start = Denoiser(illustrator), embedding_of(illustrator, prompt)
+    given = sampler_of(illustrator).arguments(0, [Request(prompt=prompt, seed=seed)])
+    rows = given["prompt_embeds"].reshape(-1, TOKENS, given["prompt_embeds"].shape[-1])
+    vector = rows[:, -1:].detach().float().clone().requires_grad_()
+    learned = [vector]
+    if (pooled := given.get("pooled_prompt_embeds")) is not None:
+        learned.append(pooled.detach().float().clone().requires_grad_())
+    optimizer = AdamOnLion(learned, config.rate)
+
+    def arguments() -> dict[str, torch.Tensor]:
+        repeated = vector.expand(-1, TOKENS - 1, -1).to(rows.dtype)
+        found = {**given, "prompt_embeds": torch.cat([rows[:, :1], repeated], dim=1).flatten(0, 1)}
+        found["prompt_embeds"] = found["prompt_embeds"].unsqueeze(0)
+        if len(learned) > 1:
+            found["pooled_prompt_embeds"] = learned[1].to(rows.dtype)
+        return found
+
+    number = 0
+    for depth in range(1, config.depth + 1):
+        task = _Task(denoiser, given, seed, depth)
+        for place in range(config.iterations):
+            share = _share(place, config)
+            likeness = task.gradient(arguments(), _seeds(seed, number, config.draws), share)
+            on_step(SameStep(number, depth, likeness))
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            number += 1
+    found = {name: value.detach() for name, value in arguments().items()}
+    part = Encoded(
+        embeds=found["prompt_embeds"].reshape(rows.shape), pooled=found.get("pooled_prompt_embeds")
+    )
+    return _made(illustrator, start, part, {"how": "same, unguided", "seed": seed, "steps": number})
+
+
+def guided(
+    illustrator: Illustrator,
+    prompt: str,
+    other: Embedding,
+    seed: int,
+    config: SameConfig,
+    on_step: Callable[[SameStep], None] = lambda step: None,
+) -> tuple[Embedding, float]:
+    """How far to go from a prompt towards another embedding, so that latents are most alike.
+
+    One number is learned, and what it says stays a mixture of two that mean something.
+
+    Args:
+        illustrator, prompt, seed, config, on_step: as of `unguided`.
+        other: the other end of the way, such as an improved prompt or what `unguided` found.
+
+    Returns:
+        The embedding, and the share of the way.
+
+    Raises:
+        ConfigError: the two have different numbers of chunks.
+    """
+    denoiser, start = Denoiser(illustrator), embedding_of(illustrator, prompt)
+    sampler = sampler_of(illustrator)
+    given = sampler.arguments(0, [Request(prompt=prompt, seed=seed)])
+    target = sampler.arguments(0, [Request(prompt=prompt, seed=seed, embedding=other)])
+    if given["prompt_embeds"].shape != target["prompt_embeds"].shape:
+        raise ConfigError("both prompts must fill the same number of chunks of 75 tokens")
+    number = torch.tensor(_FIRST_NUMBER, requires_grad=True)
+    optimizer = AdamOnLion([number], 10 * config.rate)
+    parts = widths(start.wanted[0])
+    task = _Task(denoiser, given, seed, 1)
+    steps = config.iterations * config.depth
+    for place in range(steps):
+        way = number.sigmoid()
+        rows = torch.cat(
+            [
+                slerp(one, end, way)
+                for one, end in zip(
+                    halves(given["prompt_embeds"], parts),
+                    halves(target["prompt_embeds"], parts),
+                    strict=True,
+                )
+            ],
+            dim=-1,
+        )
+        arguments = {**given, "prompt_embeds": rows}
+        if "pooled_prompt_embeds" in given:
+            arguments["pooled_prompt_embeds"] = slerp(
+                given["pooled_prompt_embeds"], target["pooled_prompt_embeds"], way
+            )
+        share = _FIRST_SHARE + (1 - _FIRST_SHARE) * place / max(1, steps - 1)
+        likeness = task.gradient(arguments, _seeds(seed, place, config.draws), share)
+        on_step(SameStep(place, 1, likeness))
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    learned = float(number.detach().sigmoid())
+    return blend(illustrator, start, other, learned), learned
+
+
+class _Task:
+    """Latents after some steps, to be like those of one seed."""
+
+    def __init__(
+        self, denoiser: Denoiser, given: dict[str, torch.Tensor], seed: int, depth: int
+    ) -> None:
+        self._denoiser, self._seed, self._depth = denoiser, seed, depth
+        self._noise = denoiser.noise([seed])
+        with torch.no_grad():
+            self._target = denoiser.latents(given, self._noise, [seed], until=depth).detach()
+
+    def gradient(
+        self, arguments: dict[str, torch.Tensor], seeds: Iterator[int], share: float
+    ) -> float:
+        """Add the gradient of the cosine, from noise a share of the way to that of seeds."""
+        listed = list(seeds)
+        noise = torch.cat([_mixed(self._noise, self._denoiser.noise([one]), share)
+                           for one in listed])  # fmt: skip
+        latents = self._denoiser.latents(arguments, noise, listed, until=self._depth, through=1)
+        cosines = torch.nn.functional.cosine_similarity(
+            latents.float().flatten(1), self._target.float().flatten(1).expand(len(listed), -1)
+        )
+        (-_SCALE * cosines.sum()).backward()  # type: ignore[no-untyped-call]
+        return float(cosines.detach().mean())
+
+
+def _mixed(one: torch.Tensor, other: torch.Tensor, share: float) -> torch.Tensor:
+    """Noise on the way from one to another, column by column of each channel."""
+    return slerp(one.transpose(-1, -2), other.transpose(-1, -2), share).transpose(-1, -2)
+
+
+def _share(place: int, config: SameConfig) -> float:
+    step = (config.most - _FIRST_SHARE) / max(1, config.iterations - 1)
+    return min(1.0, _FIRST_SHARE + step * place)
+
+
+def _seeds(seed: int, number: int, count: int) -> Iterator[int]:
+    """Random seeds of a step, others than the wanted one."""
+    import numpy as np
+
+    rng = np.random.default_rng([seed, number])
+    return iter(rng.integers(2**32, 2**62, count).tolist())
+
+
+def _made(
+    illustrator: Illustrator, start: Embedding, part: Encoded, about: dict[str, object]
+) -> Embedding:
+    wanted: tuple[Encoded, ...] = (part,)
+    if illustrator.diffusers.pipelines.refiner is not None:
+        wanted += (for_refiner(illustrator, part, Request(prompt=start.prompt)),)
+    return Embedding(
+        prompt=start.prompt, wanted=wanted, probe=start.probe, about={**start.about, **about}
+    )
