@@ -17,8 +17,8 @@ def test_the_plan_is_shown_and_nothing_is_done(
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0] == "experiment pocket in runs/pocket"
-    assert lines[1] == "  1 of 8  pairs of 8300 scenes of the pocket world"
-    assert lines[7] == "  7 of 8  blind votes of me"
+    assert lines[1] == "  1 of 10  pairs of 8300 scenes of the pocket world"
+    assert lines[9] == "  9 of 10  blind votes of me"
     assert "coloured shapes" in lines[-1] and "--model sdxl" in lines[-1]
     assert not list(tmp_path.iterdir())
 

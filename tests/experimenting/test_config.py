@@ -14,6 +14,7 @@ def test_the_pocket_world_needs_nothing_from_elsewhere() -> None:
     assert (config.pairs.world, config.train.name, config.gpu) == ("pocket", "pocket-world", False)
     assert config.illustrate.model == "pocket" and config.improve.sample == 100
     assert not config.judged
+    assert config.tune.enabled and config.tuning.reward == "aesthetic"
 
 
 def test_the_papers_experiment_is_the_papers() -> None:
@@ -26,6 +27,8 @@ def test_the_papers_experiment_is_the_papers() -> None:
     draw = config.illustrate
     assert (draw.width, draw.num_inference_steps, draw.denoising_end) == (512, 40, 0.8)
     assert config.pictures.clip_for("sdxl") == "openai/clip-vit-base-patch16"
+    assert not config.tune.enabled
+    assert not any(name.startswith("tune.") for name in config.settings())
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -40,7 +43,7 @@ def test_a_copy_says_the_same(name: str, tmp_path: Path) -> None:
 def test_settings_are_flat_and_leave_out_how_things_are_done(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     text = read_config("pocket").replace("seeds = 1 ", 'seeds = 1\ndevice = "cpu"\n#')
-    path.write_text(text.replace("enabled = false", "enabled = true"))
+    path.write_text(text.replace("enabled = false    # true, or", "enabled = true    # or"))
     mine, own = load_config(str(path)), load_config("pocket")
     assert mine.illustrate.device == "cpu" and mine.judged
     assert mine.settings() == own.settings()
@@ -65,6 +68,10 @@ def test_settings_are_flat_and_leave_out_how_things_are_done(tmp_path: Path) -> 
         ("train = 3\n", r"train must be a section, \[train\]"),
         ("[pairs]\ncount = 5\n", "give world or data"),
         ('[pairs]\nworld = "flat"\n', "world is 'flat'"),
+        ("[tune]\nround = 2\n", r"\[tune\] has no option 'round'; did you mean rounds\?"),
+        ("[tune]\nn = 1\n", r"\[tune\]: n is 1 and must be 2 or more"),
+        ("[tune]\nseeds = 0\n", r"\[tune\]: seeds is 0"),
+        ('[tune]\nsuffix = " ,"\n', r"\[tune\]: suffix is empty"),
         ('[pairs]\nworld = "pocket"\n[judge]\nper_pair = 2\n', r"\[judge\]: per_pair is 2"),
     ],
 )

@@ -53,6 +53,14 @@ def test_a_model_that_is_asked_for_wants_is_a_need() -> None:
     assert downloads_of(measured) == []
 
 
+def test_a_reward_that_is_not_known_is_said_before_anything_is_begun() -> None:
+    config = load_config("pocket")
+    wrong = replace(config, tuning=replace(config.tuning, reward="clap"))
+    [line] = missing(wrong)
+    assert "metric 'clap' is not known; there is: clip" in line
+    assert missing(replace(wrong, tune=replace(config.tune, enabled=False))) == []
+
+
 @NO_GPU
 def test_the_paper_stops_with_one_line_that_names_what_it_lacks() -> None:
     with pytest.raises(PromptliftError) as found:

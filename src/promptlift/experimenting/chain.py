@@ -15,6 +15,7 @@ from promptlift.experimenting.config import ExperimentConfig
 from promptlift.experimenting.stages import how_to_judge, stages_of
 from promptlift.pairs.datasets import find_files
 from promptlift.pairs.load import collect_pairs, write_pairs
+from promptlift.reporting.arms_section import TUNED
 from promptlift.runs import Run
 from promptlift.tables import write_rows
 from promptlift.threads import torch_threads
@@ -146,6 +147,46 @@ class Chain:
             job = IllustrationJob(run, self.folder / FILE, illustrator, report=self.say)
             for line in job.outcome(job.draw()):
                 self.say(line)
+
+    def tune(self) -> None:
+        """Tune the model that learned from pairs by pictures of other prompts than are tested."""
+        from promptlift.illustrating.illustrator import Illustrator
+        from promptlift.tuning.config import training_of
+        from promptlift.tuning.tune import Material, tune
+
+        config, choice = self.config, self.config.tune
+        draw = config.illustrate
+        drawing = replace(
+            draw, seeds=choice.seeds, seed=draw.seed + draw.seeds,  # no noise of the test
+            num_inference_steps=choice.num_inference_steps or draw.num_inference_steps,
+            batch_size=choice.batch_size or draw.batch_size,
+        )  # fmt: skip
+        improve, seed = config.improve, config.tuning.tune_seed
+        old = list(dict.fromkeys(collect_pairs([self.folder / "training.jsonl"])))
+        tested = {pair.source for pair in collect_pairs([self.folder / "validation.jsonl"])}
+        prompts = dict.fromkeys(pair.source for pair in old if pair.source not in tested)
+        tune(
+            self.folder / TUNED,
+            Material(
+                model=improve.improver or str(self.model), prompts=list(prompts), old=old,
+                illustrator=Illustrator.of(drawing, self.say),
+            ),
+            replace(config.tuning, mode=config.tuning.mode or improve.mode,
+                    improving=improve.options()),
+            training_of(improve.improver or str(self.model), {}, seed),
+            scoring=config.pictures,
+            threads=config.threads,
+            report=self.say,
+        )  # fmt: skip
+
+    def arms(self) -> None:
+        from promptlift.experimenting.arms import compare_arms, draw_arms
+        from promptlift.tuning.tune import STAGE as TUNING
+
+        tuned = self.folder / TUNED
+        kept = Run.open(tuned).stage(TUNING)["results"]["kept"]
+        arms = draw_arms(self.folder, self.config, tuned / "model" if kept else None, self.say)
+        compare_arms(self.folder, arms, self.config, kept)
 
     def texts(self) -> None:
         from promptlift.improving.improver import Improver

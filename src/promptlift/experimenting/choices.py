@@ -39,3 +39,22 @@ class Conditions:
 
     def __post_init__(self) -> None:
         check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneChoice:
+    """Whether the rewriter learns from pictures too, and what it is then compared with."""
+
+    enabled: bool = option(False, "Tune the rewriter by pictures, and compare what draws best.")
+    seeds: int = option(2, "Pictures of each prompt while tuning.", least=1)
+    num_inference_steps: int | None = option(
+        None, "Denoising steps while tuning.", least=1, shown="those of [illustrate]"
+    )
+    batch_size: int | None = option(
+        None, "Pictures drawn together while tuning.", least=1, shown="that of [illustrate]"
+    )
+    suffix: str | None = option(None, "Fixed words behind every prompt, to compare with.")
+
+    def __post_init__(self) -> None:
+        is_blank = self.suffix is not None and not self.suffix.strip(" ,")
+        check(self, "suffix is empty; leave it out to compare with none" if is_blank else "")

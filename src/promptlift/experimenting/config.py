@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.errors import ConfigError, InputError
-from promptlift.experimenting.choices import Conditions, PairsChoice
+from promptlift.experimenting.choices import Conditions, PairsChoice, TuneChoice
 from promptlift.files import write_text
 from promptlift.illustrating.config import IllustrationConfig
 from promptlift.illustrating.sources import ImprovingChoice
 from promptlift.judging.config import JudgingConfig
-from promptlift.options import known_in
+from promptlift.options import known_in, options_of
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.text.config import TextConfig
 from promptlift.training.config import TrainingConfig
+from promptlift.tuning.config import TuneConfig
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,6 +30,7 @@ SHIPPED = ("pocket", "paper")
 _FREE = {
     "illustrate": {"device", "batch_size", "offload", "vae_tiling", "compile", "offline",
                    "url", "timeout_s", "attempts"},
+    "tune": {"batch_size"},
     "pictures": {"device", "batch_size", "offline"},
     "texts": {"offline", "bertscore_batch_size"},
 }  # fmt: skip
@@ -45,6 +47,8 @@ class ExperimentConfig(Conditions):
         encoder: what scores predictions after each epoch.
         improve: which prompts, and how.
         illustrate: what they are drawn with.
+        tune: whether the rewriter is tuned by pictures, and what it is compared with.
+        tuning: how.
         texts, pictures: how both are scored.
         judge: how people are asked.
     """
@@ -55,6 +59,8 @@ class ExperimentConfig(Conditions):
     encoder: TextConfig
     improve: ImprovingChoice
     illustrate: IllustrationConfig
+    tune: TuneChoice
+    tuning: TuneConfig
     texts: TextConfig
     pictures: PictureScoringConfig
     judge: JudgingConfig
@@ -69,6 +75,10 @@ class ExperimentConfig(Conditions):
             for name, value in values.items():
                 if name not in free:
                     found[f"{section}.{name}"] = list(value) if isinstance(value, tuple) else value
+        if self.tune.enabled:  # a run that was begun before there was tuning goes on without
+            values = asdict(self.tune) | asdict(self.tuning)
+            names = sorted(_SECTIONS["tune"] - _FREE["tune"])
+            found |= {f"tune.{name}": values[name] for name in names}
         return found
 
 
@@ -118,6 +128,7 @@ _SECTIONS: dict[str, set[str]] = {
     "train": {item.name for item in fields(TrainingConfig)} | {"preset", "encoder", "layer"},
     "improve": {item.name for item in fields(ImprovingChoice)},
     "illustrate": {item.name for item in fields(IllustrationConfig)},
+    "tune": {*options_of(TuneChoice), *options_of(TuneConfig)},
     "texts": {item.name for item in fields(TextConfig)},
     "pictures": {item.name for item in fields(PictureScoringConfig)},
     "judge": {item.name for item in fields(JudgingConfig)} | {"enabled"},
@@ -136,9 +147,10 @@ def _config(file: str, values: Mapping[str, Any]) -> ExperimentConfig:
         parts[name] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in part.items()
         }
-    train, judge = parts["train"], parts["judge"]
+    train, tune, judge = parts["train"], parts["tune"], parts["judge"]
     preset = str(train.pop("preset", "pocket"))
     encoder = {name: train.pop(name) for name in ("encoder", "layer") if name in train}
+    chosen = {name: tune.pop(name) for name in options_of(TuneChoice) if name in tune}
     top = {name: values[name] for name in ("gpu", "threads") if name in values}
     if "enabled" in judge:
         top["judged"] = judge.pop("enabled")
@@ -151,6 +163,8 @@ def _config(file: str, values: Mapping[str, Any]) -> ExperimentConfig:
         ("encoder", lambda: TextConfig(**encoder)),
         ("improve", lambda: ImprovingChoice(**parts["improve"])),
         ("illustrate", lambda: IllustrationConfig.resolve(**parts["illustrate"])),
+        ("tune", lambda: TuneChoice(**chosen)),
+        ("tuning", lambda: TuneConfig(**tune)),
         ("texts", lambda: TextConfig(**parts["texts"])),
         ("pictures", lambda: PictureScoringConfig(**parts["pictures"])),
         ("judge", lambda: JudgingConfig(**judge)),
@@ -158,7 +172,8 @@ def _config(file: str, values: Mapping[str, Any]) -> ExperimentConfig:
         try:
             made[section] = make()
         except (ConfigError, TypeError) as error:  # a text where a number must be
-            raise ConfigError(f"{file} [{section}]: {error}") from error
+            named = "tune" if section == "tuning" else section
+            raise ConfigError(f"{file} [{named}]: {error}") from error
     try:
         return ExperimentConfig(name=str(values.get("name", Path(file).stem)), **top, **made)
     except ConfigError as error:

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from promptlift.devices import find_device
-from promptlift.errors import PromptliftError
+from promptlift.errors import ConfigError, PromptliftError
 from promptlift.experimenting.config import ExperimentConfig
 from promptlift.experimenting.stages import notice_of, stages_of
 from promptlift.illustrating.hub import download_command
@@ -74,6 +74,8 @@ class Download:
 def downloads_of(config: ExperimentConfig) -> list[Download]:
     """What the experiment takes from the Hub, whether or not it is there already."""
     draw, metrics = config.illustrate, config.pictures.metrics
+    if metrics is not None and config.tune.enabled:
+        metrics = (*metrics, config.tuning.reward)
     preset = None if draw.is_server else PRESETS.get(draw.model)
     weights = [preset.base, preset.refiner] if preset else []
     pipelines = [] if draw.is_server else [draw.refiner, None if preset else draw.model]
@@ -130,6 +132,13 @@ def missing(config: ExperimentConfig) -> list[str]:
             Illustrator.of(config.illustrate)
         except PromptliftError as error:
             found.append(str(error))
+    if config.tune.enabled:
+        from promptlift.picking.scores import check_metric
+
+        try:
+            check_metric(config.tuning.reward)
+        except ConfigError as error:
+            found.append(f"a reward for [tune]: {error}")
     absent = [item for item in downloads if not is_downloaded(item)]
     if absent and not _hub_answers(absent[0]):
         named = ", ".join(f"{item.name}{item.size}" for item in absent)

@@ -31,6 +31,16 @@ def stages_of(config: ExperimentConfig) -> dict[str, str]:
         "train": f"training {learner}, {config.train.epochs:g} epochs, text metrics after each",
         "improve": f"improving {prompts} test prompts",
         "draw": f"drawing originals and improved prompts with {painter} from shared noise{seeds}",
+    }
+    if config.tune.enabled:
+        tuning, rounds = config.tuning, config.tuning.rounds
+        stages |= {
+            "tune": f"tuning by {tuning.reward}, {rounds} round{'s' if rounds > 1 else ''} of "
+            f"{tuning.prompts} prompts that are not tested",
+            "arms": "drawing the test prompts as the tuned rewriter improves them"
+            + (f", and with “{config.tune.suffix}”" if config.tune.suffix else ""),
+        }
+    stages |= {
         "texts": "scoring texts",
         "pictures": "scoring pictures: CLIPScores, directional similarity, verdicts",
     }

@@ -115,7 +115,7 @@ def pick(
             scorer = load_metric(config.metric, context)  # refuse missing weights before the work
             improvements = _improve(run, given, session, config, report)
             if drawn is not None:
-                _take_over(drawn / "pictures", run_folder / "pictures")
+                take_over(drawn / "pictures", run_folder / "pictures")
             picking = _Picking(run, improvements, illustrator, config, context, scorer, report)
             return picking.work()
         finally:
@@ -154,7 +154,7 @@ def _improve(
     return output
 
 
-def _take_over(source: Path, target: Path) -> None:
+def take_over(source: Path, target: Path) -> None:
     """Copy pictures of originals, which are the same whatever they are compared with."""
     target.mkdir(parents=True, exist_ok=True)
     for path in [*source.glob("*-original.png"), *source.glob("model_hashes.json")]:

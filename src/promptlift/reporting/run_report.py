@@ -7,6 +7,7 @@ from pathlib import Path
 
 from promptlift.files import write_text
 from promptlift.reporting import (
+    arms_section,
     picture_metrics,
     picture_sections,
     preference_section,
@@ -54,8 +55,9 @@ def write_report(
     run, shown = read_run(run_folder), read_pictures(run_folder)
     # Of a tuning, improvements, pictures and scores are those of its rounds.
     missing = [] if TUNING in run.stages else [*run.missing, *shown.missing]
-    run = replace(run, missing=missing)
     folder = output or run_folder / "report"
+    arms = arms_section.arms(run_folder, Thumbnails(folder), missing) if shown.pairs else None
+    run = replace(run, missing=missing)
 
     report(f"drawing the plots of {run.name}")
     summary = training_sections.summary(run)
@@ -65,7 +67,8 @@ def write_report(
         report(f"making thumbnails of {run.name}")
         pictures = gallery(shown, folder, report=report)
         # Findings come first, and how they were made after them.
-        sections = [glance(run, shown, Thumbnails(folder)), *sections, summary, pictures]
+        first = [glance(run, shown, Thumbnails(folder)), *([arms] if arms else [])]
+        sections = [*first, *sections, summary, pictures]
         style, script = asset("gallery.css"), asset("gallery.js")
     else:
         sections = [summary, *sections]
@@ -77,8 +80,9 @@ def write_report(
 
 
 def _sections(run: RunData, shown: PictureData, draw: Draw) -> list[Section]:
+    tuned = run.folder / arms_section.TUNED  # of an experiment
     found = [
-        tuning_section.tuning(run, draw),
+        tuning_section.tuning(read_run(tuned) if (tuned / "manifest.json").exists() else run, draw),
         picture_sections.drawing(shown),
         picture_sections.clip_row(shown, draw),
         picture_metrics.metrics(shown, draw),
