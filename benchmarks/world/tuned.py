@@ -4,7 +4,7 @@
     python -m benchmarks.world.tuned --work FOLDER suffixes --prompts tune.jsonl
     python -m benchmarks.world.tuned --work FOLDER draw untuned=MODEL tuned=MODEL ...
     python -m benchmarks.world.tuned --work FOLDER measure [-o docs/world/tuned.json]
-    python -m benchmarks.world.tuned rounds RUN ...
+    python -m benchmarks.world.tuned rounds NAME=RUN ... [-o docs/world/rounds.json]
 
 `prompts` writes plain prompts of training scenes, none of which is among the 300 that are measured
 on. `suffixes` finds the best of thirty-two fixed suffixes on a hundred of these, by the oracle.
@@ -26,12 +26,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.world.answers import SUFFIX, less, words
+from benchmarks.world.answers import SUFFIX, less, svg, words
 from benchmarks.world.answers import prompts as measured_prompts
 from benchmarks.world.drawn import Album, interval, judged
 from promptlift import Improver
 from promptlift.files import write_json
 from promptlift.pictures import IMPROVED, read_index
+from promptlift.reporting.plots import COLOURS, styled
 from promptlift.tables import write_rows
 from promptlift.world import bundle
 from promptlift.world.captions import BACKGROUND_WORDS, PRAISE, STYLE_WORDS
@@ -44,6 +45,7 @@ AVOID = (
     *BACKGROUND_WORDS.values(), *(words for two in STYLE_WORDS.values() for words in two),
     "outline", "neon", "pixel", "flat",
 )  # fmt: skip
+_CURVES = ("round", "intent_kept", "distinct_2", "added_phrases", "old_bits", "base_bits")
 _ON, _SCENES = 100, 8000  # prompts that a suffix is chosen on; scenes that prompts are taken from
 
 
@@ -160,6 +162,31 @@ def measure(args: argparse.Namespace) -> None:
         print(_line(name, row))
     if args.output:
         write_json(args.output, found)
+        plot_arms(found, args.output.with_suffix(".svg"))
+
+
+def plot_arms(found: dict[str, Any], path: Path) -> None:
+    """Differences to the original prompts, with their intervals."""
+    from matplotlib.figure import Figure
+
+    arms = {name: arm["less"]["original"] for name, arm in found["arms"].items()
+            if "original" in arm["less"]}  # fmt: skip
+    titles = {"score": "oracle's score", "shown": "what was asked for, shown",
+              "clean": "free of faults"}  # fmt: skip
+    with styled():
+        drawing = Figure(figsize=(8.6, 0.3 * len(arms) + 1.1), layout="constrained")
+        for axes, name in zip(drawing.subplots(1, 3, sharey=True), titles, strict=True):
+            for place, less in enumerate(arms.values()):
+                one = less[name]
+                axes.plot([one["low"], one["high"]], [place, place], color=COLOURS[0])
+                axes.plot(one["difference"], place, "o", color=COLOURS[0], markersize=4)
+            axes.axvline(0, color="#1b1f24", linewidth=1, linestyle=":")
+            axes.set_title(titles[name], fontsize=9.5)
+            axes.set_yticks(range(len(arms)), [*arms])
+            axes.set_ylim(len(arms) - 0.5, -0.5)
+            axes.grid(visible=False, axis="y")
+        drawing.supxlabel("less the original's, same noise; 95% interval over prompts", fontsize=9)
+        svg(drawing, path)
 
 
 def _line(name: str, row: dict[str, Any]) -> str:
@@ -172,8 +199,10 @@ def _line(name: str, row: dict[str, Any]) -> str:
 
 def judge_rounds(args: argparse.Namespace) -> None:
     """What the oracle says of the held-out pictures of each round, beside the reward."""
-    for run in args.runs:
-        found = []
+    every: dict[str, list[dict[str, Any]]] = {}
+    for given in args.runs:
+        name, _, folder = given.rpartition("=")
+        run, found = Path(folder), []
         for row in _rows(run / "rounds.jsonl"):
             folder = run / "rounds" / str(row["round"]) / "held-out" / "pictures"
             scores: dict[tuple[int, int], dict[str, float]] = {}
@@ -187,10 +216,44 @@ def judge_rounds(args: argparse.Namespace) -> None:
             seeds = len({seed for _, seed in scores})
             groups = [prompt for prompt, _ in scores] + [-at for at in range(1, left + 1)] * seeds
             gain = interval(np.array(gains + [0.0] * left * seeds), groups)
-            found.append({"round": row["round"], "reward": row["gain"], "oracle": gain})
-            print(f"{run.name} round {row['round']}: reward {row['gain'][0]:+.4f}, oracle "
+            found.append({
+                **{key: row[key] for key in _CURVES}, "reward": row["gain"], "oracle": gain,
+            })  # fmt: skip
+            print(f"{name or run.name} round {row['round']}: reward {row['gain'][0]:+.4f}, oracle "
                   f"{gain[0]:+.4f} ({gain[1]:+.4f} to {gain[2]:+.4f})")  # fmt: skip
-        write_json(run / "oracle.json", found)
+        every[name or run.name] = found
+    if args.output:
+        write_json(args.output, every)
+        plot_rounds(every, args.output.with_suffix(".svg"))
+
+
+def plot_rounds(every: dict[str, list[dict[str, Any]]], path: Path) -> None:
+    """Curves by round: reward and oracle, intent, diversity, length, and language."""
+    from matplotlib.figure import Figure
+
+    titles = {
+        "reward": "reward", "oracle": "oracle's score", "intent_kept": "intent kept",
+        "distinct_2": "distinct-2", "added_phrases": "phrases added",
+        "base_bits": "bits of the first model's",
+    }  # fmt: skip
+    with styled():
+        drawing = Figure(figsize=(8.6, 4.2), layout="constrained")
+        for axes, (key, title) in zip(drawing.subplots(2, 3).flat, titles.items(), strict=True):
+            for number, (name, rows) in enumerate(every.items()):
+                x, values = [row["round"] for row in rows], [row[key] for row in rows]
+                colour, label = COLOURS[number], name if key == "reward" else None
+                if isinstance(values[0], list):
+                    low, high = ([value[end] for value in values] for end in (1, 2))
+                    axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+                    values = [value[0] for value in values]
+                axes.plot(x, values, "os"[number % 2] + "-", color=colour, markersize=4,
+                          label=label)  # fmt: skip
+            axes.set_title(title, fontsize=9.5)
+            if key == "intent_kept":
+                axes.set_ylim(min(0.9, *values), 1.01)
+            axes.set_xticks(x, [f"round {at}" for at in x], fontsize=8)
+        drawing.legend(loc="outside lower left", ncols=2)
+        svg(drawing, path)
 
 
 def main() -> None:
@@ -213,7 +276,9 @@ def main() -> None:
     drawing.add_argument("--count", type=int, default=COUNT)
     drawing.add_argument("--free", action="store_true", help="arms with all additions, too")
     command("measure", measure).add_argument("-o", "--output", type=Path)
-    command("rounds", judge_rounds).add_argument("runs", type=Path, nargs="+")
+    judging = command("rounds", judge_rounds)
+    judging.add_argument("runs", nargs="+", help="RUN, or NAME=RUN")
+    judging.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
     args.run(args)
 
