@@ -131,3 +131,19 @@ def test_agrees_with_prompts_labelled_by_reading() -> None:
     assert results["painter"]["precision"][0] > 0.9
     assert results["painter"]["recall"][0] > 0.8
     assert all(results[kind]["precision"][0] > 0.75 for kind in KINDS)
+
+
+@pytest.mark.parametrize(
+    ("clause", "kinds"),
+    [
+        ("neon style", ["style"]),
+        ("pixel style", ["style"]),
+        ("watercolour", ["medium"]),
+        ("hair style", []),
+        ("a neon style room", []),
+    ],
+)
+def test_a_style_is_known_by_its_last_word_and_in_british_spelling(
+    clause: str, kinds: list[str]
+) -> None:
+    assert [term.kind for term in find_terms(f"a cat, {clause}")] == kinds

@@ -46,6 +46,7 @@ _NO_NAME = {
     "their", "my", "your", "one", "two", "three", "style", "art", "night", "day", "candlelight",
     "moonlight", "light", "sea", "hand", "side", "window", "fire",
 }  # fmt: skip
+_NO_STYLE = {"hair", "in", "of", "the", "this", "that", "same", "life", "free"}  # before "style"
 _MAKING = {"made", "created"}  # before "by" and an unusual word they name an author after all
 
 
@@ -128,10 +129,13 @@ def _folded(word: str) -> str:
 def _term_at(prompt: str, words: _Words, place: int) -> tuple[int, str]:
     """Words and kind of the listed term that begins at a word; 0 words where none does."""
     nearby = [word for word, *_ in words[place : place + 3]]
-    if nearby[0] not in _first_words() and _LIGHTING.isdisjoint(nearby):
+    named = nearby[1:2] == ["style"]
+    if nearby[0] not in _first_words() and _LIGHTING.isdisjoint(nearby) and not named:
         return 0, ""
     texts = _run(prompt, words, place, _LONGEST)
     alone_before = place == 0 or _ends_clause(prompt, words[place - 1][2], words[place][1])
+    if named and len(texts) == 2 and alone_before and texts[0] not in _NO_STYLE:
+        return 2, "style"
     for size in range(len(texts), 0, -1):
         kind = _kinds().get(tuple(texts[:size]))
         if kind is None:
@@ -271,6 +275,7 @@ def _kinds() -> dict[tuple[str, ...], str]:
                     found.setdefault(texts, "painter")
             continue
         found.setdefault(_texts(name), phrase.kind)
+        found.setdefault(_texts(name.replace("color", "colour")), phrase.kind)
     found.pop((), None)
     return found
 

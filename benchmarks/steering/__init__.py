@@ -1,0 +1,1 @@
+"""How well steering by embeddings does what it is for."""
