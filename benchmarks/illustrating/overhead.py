@@ -110,8 +110,8 @@ def through_job(illustrator: Illustrator, prompts: list[str], folder: Path) -> N
 
 def forget(illustrator: Illustrator) -> None:
     """Encoded prompts of earlier rounds: each round encodes anew, as by hand."""
-    assert isinstance(illustrator.diffusers._sampler, ClipSampler)
-    for encoder in illustrator.diffusers._sampler.encoders:
+    assert isinstance(illustrator.diffusers.sampler, ClipSampler)
+    for encoder in illustrator.diffusers.sampler.encoders:
         encoder._encoded.cache_clear()
 
 

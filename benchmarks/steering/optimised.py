@@ -130,11 +130,12 @@ def main() -> None:
     again = measured(scorer, sources * redraws, drawn(illustrator, sources * redraws, seeds))
     picked = again["metric"].reshape(redraws, -1).argmax(axis=0)
     places = picked * len(sources) + np.arange(len(sources))
+    first = [OWN_SEED] * len(sources)
     ones = {
-        "first drawn": measured(scorer, sources, drawn(illustrator, sources, [OWN_SEED] * len(sources))),
+        "first drawn": measured(scorer, sources, drawn(illustrator, sources, first)),
         "best of redraws": {key: values[places] for key, values in again.items()},
         "optimised": measured(
-            scorer, sources, drawn(illustrator, sources, [OWN_SEED] * len(sources), embeddings)
+            scorer, sources, drawn(illustrator, sources, first, embeddings)
         ),
     }  # fmt: skip
     single = list(range(len(sources)))

@@ -1,8 +1,11 @@
-"""promptlift as a node of ComfyUI. Copy this folder into `custom_nodes`."""
+"""promptlift as nodes of ComfyUI. Copy this folder into `custom_nodes`."""
 
 from dataclasses import Field, fields
+from pathlib import Path
 from typing import Any
 
+from promptlift.files import sha256_of_file
+from promptlift.illustrating.embedding import load_embedding
 from promptlift.improving.receipts import receipt_text
 from promptlift.improving.tools import ToolOptions, improve_in_tool
 
@@ -50,6 +53,46 @@ class PromptliftImprove:
         return (prompt, "") if result is None else (result.prompt, receipt_text(result))
 
 
+class PromptliftEmbedding:
+    """A file of `promptlift steer` as conditioning, for the text encoders that it was made with."""
+
+    CATEGORY = "promptlift"
+    DESCRIPTION = "Loads a prompt's embedding that promptlift steer wrote, in place of words."
+    FUNCTION = "load"
+    RETURN_TYPES = ("CONDITIONING", "CONDITIONING", "STRING")
+    RETURN_NAMES = ("positive", "negative", "prompt")
+    OUTPUT_TOOLTIPS = (
+        "What the picture is led to.",
+        "What it is led away from: of the file, or the empty prompt.",
+        "The words that the embedding began with.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """The node's inputs, as ComfyUI asks for them."""
+        clip = {"tooltip": "Of the checkpoint that draws; the file must be of its encoders."}
+        file = {"default": "", "tooltip": "Path of the .safetensors file."}
+        return {"required": {"clip": ("CLIP", clip), "file": ("STRING", file)}}
+
+    @classmethod
+    def IS_CHANGED(cls, clip: Any, file: str) -> str:
+        """A hash of the file, so that it is read again when it changes."""
+        path = Path(file.strip())
+        return sha256_of_file(path) if path.is_file() else ""
+
+    def load(self, clip: Any, file: str) -> tuple[Any, Any, str]:
+        """Positive and negative conditioning, and the words."""
+        found = load_embedding(Path(file.strip()))
+        empty, pooled = clip.encode_from_tokens(clip.tokenize(""), return_pooled=True)
+        found.check(empty[0, -1], 1)
+        tensors = found.tensors()
+        negative = (tensors.get("negative_prompt_embeds", empty),
+                    tensors.get("negative_pooled_prompt_embeds", pooled))  # fmt: skip
+        positive = (tensors["prompt_embeds"], tensors.get("pooled_prompt_embeds", pooled))
+        first, second = ([[rows, {"pooled_output": one}]] for rows, one in (positive, negative))
+        return first, second, found.prompt
+
+
 def _input(option: "Field[Any]") -> tuple[Any, dict[str, Any]]:
     about = {"default": option.default, "tooltip": option.metadata["help"]}
     if choices := option.metadata.get("choices"):
@@ -60,5 +103,11 @@ def _input(option: "Field[Any]") -> tuple[Any, dict[str, Any]]:
     return "INT", about
 
 
-NODE_CLASS_MAPPINGS = {"PromptliftImprove": PromptliftImprove}
-NODE_DISPLAY_NAME_MAPPINGS = {"PromptliftImprove": "Improve prompt (promptlift)"}
+NODE_CLASS_MAPPINGS = {
+    "PromptliftImprove": PromptliftImprove,
+    "PromptliftEmbedding": PromptliftEmbedding,
+}
+NODE_DISPLAY_NAME_MAPPINGS = {
+    "PromptliftImprove": "Improve prompt (promptlift)",
+    "PromptliftEmbedding": "Load embedding (promptlift)",
+}

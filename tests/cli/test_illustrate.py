@@ -122,7 +122,7 @@ def test_what_is_cut_is_said(run: Run, pictures: list[str], tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ((), "give a run folder, or --prompts FILE with --output RUN"),
+        ((), "give a run folder, or --prompts FILE or --embedding FILE with --output RUN"),
         (("--prompts", "x.txt"), "belong together"),
         (("missing",), "missing does not exist"),
         (("--prompts", "x.txt", "-o", "out"), "x.txt does not exist"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from promptlift.errors import ConfigError
+from promptlift.errors import ConfigError, InputError
 from promptlift.improving.improver import Improver
 from promptlift.improving.tools import ToolOptions
 
@@ -50,7 +50,8 @@ def test_it_gives_what_the_improver_gives(module: Any, bundled: Improver) -> Non
 
 
 def test_every_input_has_a_tooltip_and_every_class_a_name(module: Any) -> None:
-    assert set(module.NODE_CLASS_MAPPINGS) == set(module.NODE_DISPLAY_NAME_MAPPINGS) == {NODE}
+    nodes = {NODE, "PromptliftEmbedding"}
+    assert set(module.NODE_CLASS_MAPPINGS) == set(module.NODE_DISPLAY_NAME_MAPPINGS) == nodes
     inputs = module.NODE_CLASS_MAPPINGS[NODE].INPUT_TYPES()["required"]
     assert [*inputs][2:] == [field.name for field in fields(ToolOptions)]
     assert all(about["tooltip"] for _, about in inputs.values())
@@ -81,3 +82,47 @@ def test_it_writes_the_form_that_was_asked_for(
     prompt, receipt = run(module, "a cat", 7, form="paragraph")
     assert json.loads(receipt)["settings"]["form"] == "paragraph"
     assert prompt == writer.improve("a cat", seed=7, form="paragraph")[0].prompt
+
+
+class Clip:
+    """ComfyUI's CLIP as far as the node asks it, with the text encoders of a pipeline."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self._pipeline = pipeline
+
+    def tokenize(self, text: str) -> str:
+        return text
+
+    def encode_from_tokens(self, tokens: str, return_pooled: bool) -> tuple[Any, Any]:
+        wanted, _, pooled, _ = self._pipeline.encode_prompt(tokens, device="cpu")
+        return wanted, pooled
+
+
+def test_an_embedding_becomes_conditioning(module: Any, tmp_path: Path) -> None:
+    from promptlift.illustrating.illustrator import Illustrator
+    from promptlift.steering.vectors import embedding_of
+
+    illustrator = Illustrator.load("pocket", num_inference_steps=1)
+    clip = Clip(illustrator.diffusers.pipelines.base)
+    path = tmp_path / "star.safetensors"
+    embedding_of(illustrator, "red star").save(path)
+    node = module.NODE_CLASS_MAPPINGS["PromptliftEmbedding"]
+    [[rows, more]], [[away, _]], prompt = node().load(clip, f" {path} ")
+    wanted, pooled = clip.encode_from_tokens("red star", return_pooled=True)
+    assert prompt == "red star"
+    assert rows.equal(wanted) and more["pooled_output"].equal(pooled)
+    assert away.equal(clip.encode_from_tokens("", return_pooled=True)[0])
+    assert node.IS_CHANGED(clip, str(path)) != node.IS_CHANGED(clip, "elsewhere") == ""
+
+
+def test_an_embedding_of_other_encoders_is_refused(module: Any, tmp_path: Path) -> None:
+    from promptlift.illustrating.illustrator import Illustrator
+    from promptlift.steering.vectors import embedding_of
+    from tests.illustrating.models import save_sdxl
+
+    path = tmp_path / "star.safetensors"
+    embedding_of(Illustrator.load("pocket", num_inference_steps=1), "red star").save(path)
+    other = Illustrator.load(save_sdxl(tmp_path / "sdxl"), num_inference_steps=1)
+    node = module.NODE_CLASS_MAPPINGS["PromptliftEmbedding"]
+    with pytest.raises(InputError, match="other text encoders"):
+        node().load(Clip(other.diffusers.pipelines.base), str(path))

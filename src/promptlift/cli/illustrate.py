@@ -16,6 +16,7 @@ from promptlift.progress import progress
 
 if TYPE_CHECKING:
     from promptlift.illustrating.job import IllustrationJob
+    from promptlift.runs import Run
 
 
 @takes(
@@ -33,7 +34,12 @@ def illustrate(
         Path | None,
         opt("File of improvements (columns source, prompt), or of plain prompts to improve."),
     ] = None,
-    output: Annotated[Path | None, opt("Run folder for --prompts.", "--output", "-o")] = None,
+    embedding: Annotated[
+        Path | None, opt("File of an embedding, drawn beside the prompt it began with.")
+    ] = None,
+    output: Annotated[
+        Path | None, opt("Run folder for --prompts or --embedding.", "--output", "-o")
+    ] = None,
     sample: Annotated[int | None, opt("Draw so many prompts, chosen at random [all].")] = None,
     sample_seed: Annotated[int, opt("Which prompts --sample chooses [0].")] = 0,
     improver: Annotated[
@@ -61,17 +67,13 @@ def illustrate(
 
       promptlift illustrate --prompts improved.jsonl -o runs/sd15 --model sd15 --seeds 4
 
+      promptlift illustrate --embedding star.safetensors -o runs/star --seeds 4
+
       promptlift illustrate --prompts p.txt -o runs/mine --backend comfyui --workflow portrait.json
     """
     with guarded("interrupted; the same command goes on with the pictures that are missing"):
         config = IllustrationConfig.resolve(**drawing)
-        if (run is None) == (prompts is None):
-            raise ConfigError("give a run folder, or --prompts FILE with --output RUN")
-        if (prompts is None) != (output is None):
-            raise ConfigError("--prompts FILE and --output RUN belong together")
-        if sample is not None and sample < 1:
-            raise ConfigError(f"sample is {sample} and must be 1 or more")
-
+        _check(run, prompts, embedding, output, sample)
         go_offline(config.offline)
 
         from promptlift.illustrating.illustrator import Illustrator
@@ -81,9 +83,9 @@ def illustrate(
         from promptlift.runs import Run
         from promptlift.threads import torch_threads
 
-        if run is not None and not run.is_dir():
-            raise InputError(f"{run} does not exist or is no folder.")
         opened = Run.open(run or output or Path())
+        if embedding is not None:
+            _write(opened, embedding)
         choice = ImprovingChoice(
             improver=improver, n=n, mode=mode, seed=improver_seed, sample=sample,
             sample_seed=sample_seed, **control,
@@ -102,6 +104,36 @@ def illustrate(
             illustrator = server or Illustrator.of(config, say)
             job = IllustrationJob(opened, improvements, illustrator, chosen=chosen, report=say)
             _draw(job, as_json=as_json)
+
+
+def _check(
+    run: Path | None,
+    prompts: Path | None,
+    embedding: Path | None,
+    output: Path | None,
+    sample: int | None,
+) -> None:
+    if sum(one is not None for one in (run, prompts, embedding)) != 1:
+        raise ConfigError(
+            "give a run folder, or --prompts FILE or --embedding FILE with --output RUN"
+        )
+    if (run is None) != (output is not None):
+        raise ConfigError("--output RUN and --prompts FILE or --embedding FILE belong together")
+    if sample is not None and sample < 1:
+        raise ConfigError(f"sample is {sample} and must be 1 or more")
+    if run is not None and not run.is_dir():
+        raise InputError(f"{run} does not exist or is no folder.")
+
+
+def _write(run: "Run", path: Path) -> None:
+    """An embedding as the only improvement of a run, of the prompt that it began with."""
+    from promptlift.illustrating.embedding import load_embedding
+    from promptlift.steering.run import Variant, write_variants
+
+    found = load_embedding(path)
+    with run.alone("drawn"):
+        variant = Variant(prompt=found.prompt, embedding=found, note=path.name)
+        write_variants(run.folder, found.prompt, [variant])
 
 
 def _draw(job: "IllustrationJob", *, as_json: bool) -> None:

@@ -1,0 +1,117 @@
+"""`promptlift steer`, as it is typed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from promptlift.pictures import read_index
+from tests.cli.conftest import Run
+from tests.illustrating.models import DIFFUSERS_WARNS
+
+pytestmark = DIFFUSERS_WARNS
+FAST = ("--num-inference-steps", "2", "--threads", "1")
+
+
+def sides(folder: Path) -> list[tuple[str, int]]:
+    return [(one.side, one.variant) for one in read_index(folder / "pictures")]
+
+
+def pixels(folder: Path, name: str) -> np.ndarray:
+    with Image.open(folder / "pictures" / name) as picture:
+        return np.asarray(picture)
+
+
+def test_the_way_between_two_prompts(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "way"
+    given = ("steer", "blend", "red star", "red star, 8k", "--steps", "3", *FAST, "-o", folder)
+    result = run(*given)
+    assert result.exit_code == 0, result.stderr
+    assert sides(folder) == [("original", 0), *(("improved", place) for place in range(3))]
+    ends = [pixels(folder, f"000000-s0-{side}.png") for side in ("original", "improved-v0")]
+    np.testing.assert_array_equal(*ends)
+    times = (folder / "pictures" / "times.jsonl").read_text()
+    assert run(*given).exit_code == 0
+    assert (folder / "pictures" / "times.jsonl").read_text() == times  # nothing was drawn again
+    other = run("steer", "blend", "red star", "blue star", "--steps", "3", *FAST, "-o", folder)
+    assert other.exit_code == 2
+    assert "begun with other settings" in other.stderr
+
+
+def test_what_was_optimised_is_judged_on_other_seeds(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "sharp"
+    result = run(
+        "steer", "optimise", "red star", "--metric", "sharpness", "--iterations", "2",
+        "--improved", "red star, crisp", "--unseen", "2", *FAST, "-o", folder,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "sharpness on 2 seeds" in result.stderr
+    assert "improved prompt" in result.stderr and "optimised, " in result.stderr
+    assert "seeds that were not optimised" in result.stderr
+    assert {one.seed for one in read_index(folder / "pictures")} == {1000, 1001}
+
+    drawn = tmp_path / "drawn"
+    file = folder / "embeddings" / "01.safetensors"
+    again = run("illustrate", "--embedding", file, "--seed", "1000", *FAST, "-o", drawn)
+    assert again.exit_code == 0, again.stderr
+    np.testing.assert_array_equal(
+        pixels(drawn, "000000-s1000-improved-v0.png"),
+        pixels(folder, "000000-s1000-improved-v1.png"),
+    )
+
+
+def test_one_picture_from_any_seed_and_its_words(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "same"
+    result = run(
+        "steer", "same", "red star", "--iterations", "1", "--depth", "1", "--unseen", "2",
+        *FAST, "-o", folder,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "likeness of pictures of different seeds" in result.stderr
+    file = folder / "embeddings" / "00.safetensors"
+    words = run("steer", "words", file, "-n", "2", "--top", "2", *FAST)
+    assert words.exit_code == 0, words.stderr
+    first, second = (line.split("\t") for line in words.stdout.splitlines())
+    assert float(first[0]) <= float(second[0])
+    assert first[1].startswith("red star")
+
+
+def test_a_part_is_drawn_anew(run: Run, tmp_path: Path) -> None:
+    for name, picture in (("star.png", Image.new("RGB", (64, 64), "red")),
+                          ("mask.png", Image.new("L", (64, 64), 255))):  # fmt: skip
+        picture.save(tmp_path / name)
+    given = ("steer", "redraw", tmp_path / "star.png", tmp_path / "mask.png", "blue ring", *FAST)
+    result = run(*given)
+    assert result.exit_code == 0, result.stderr
+    with Image.open(tmp_path / "star-redrawn.png") as redrawn:
+        assert redrawn.size == (64, 64)
+    assert run(*given).exit_code == 2  # it is there
+    assert run(*given, "--overwrite").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("blend", "a", "b", "--steps", "1"), "steps is 1 and must be 2 or more"),
+        (("optimise", "a", "--metric", "entropy"), "entropy counts grey levels"),
+        (("optimise", "a", "--metric", "wants"), "wants has no gradient"),
+        (("optimise", "a", "--through", "99"), "through is 99"),
+        (("same", "a", "--unseen", "1"), "unseen is 1 and must be 2 or more"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    run: Run, tmp_path: Path, given: tuple[str, ...], said: str
+) -> None:
+    result = run("steer", *given, *FAST, "-o", tmp_path / "run")
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_files_that_are_none_are_one_line(run: Run, tmp_path: Path) -> None:
+    words = run("steer", "words", tmp_path / "none.safetensors")
+    assert words.exit_code == 1 and "does not exist" in words.stderr
+    (tmp_path / "mask.png").write_text("no picture")
+    redraw = run("steer", "redraw", tmp_path / "mask.png", tmp_path / "mask.png", "a star")
+    assert redraw.exit_code == 1 and "no picture that can be read" in redraw.stderr
