@@ -29,8 +29,10 @@ def test_the_way_between_two_prompts(run: Run, tmp_path: Path) -> None:
     result = run(*given)
     assert result.exit_code == 0, result.stderr
     assert sides(folder) == [("original", 0), *(("improved", place) for place in range(3))]
-    ends = [pixels(folder, f"000000-s0-{side}.png") for side in ("original", "improved-v0")]
-    np.testing.assert_array_equal(*ends)
+    first, second = (
+        pixels(folder, f"000000-s0-{side}.png") for side in ("original", "improved-v0")
+    )
+    np.testing.assert_array_equal(first, second)
     times = (folder / "pictures" / "times.jsonl").read_text()
     assert run(*given).exit_code == 0
     assert (folder / "pictures" / "times.jsonl").read_text() == times  # nothing was drawn again

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ pytestmark = DIFFUSERS_WARNS
 STAR = "red star"
 
 
-def config(**given: object) -> OptimiseConfig:
+def config(**given: Any) -> OptimiseConfig:
     return OptimiseConfig(**{"metric": "sharpness", "iterations": 3, "through": 2, **given})
 
 

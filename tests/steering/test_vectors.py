@@ -68,7 +68,7 @@ def test_rows_that_are_equal_or_opposite_are_mixed_linearly(seed: int, share: fl
 
 def test_slerp_has_a_gradient_in_its_share() -> None:
     share = torch.tensor(0.3, requires_grad=True)
-    slerp(rows(0), torch.cat([rows(0)[:1], rows(1)[1:]]), share).sum().backward()
+    torch.autograd.backward(slerp(rows(0), torch.cat([rows(0)[:1], rows(1)[1:]]), share).sum())
     assert share.grad is not None
     assert torch.isfinite(share.grad)
     assert float(share.grad) != 0
@@ -144,7 +144,8 @@ def test_words_and_embeddings_share_a_batch(sdxl: Illustrator) -> None:
 
 def test_a_file_gives_back_what_was_saved(illustrator: Illustrator, tmp_path: Path) -> None:
     path = tmp_path / "cat.safetensors"
-    made = blend(illustrator, *(embedding_of(illustrator, text) for text in (CAT, DOG)), 0.3)
+    one, other = (embedding_of(illustrator, text) for text in (CAT, DOG))
+    made = blend(illustrator, one, other, 0.3)
     made.save(path)
     found = load_embedding(path)
     assert found.sha256 == made.sha256
