@@ -15,6 +15,7 @@ from pathlib import Path
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 _PATIENCE_S = 3600.0
 _INTERRUPTED = 130
+_TRAINING = ("train", "tune", "experiment")
 
 
 @dataclass
@@ -121,9 +122,9 @@ def kill(
     os.kill(process.pid, number)
     status = process.wait()
     tally.kills[number.name] += counts
-    # On SIGTERM `train` saves a checkpoint and ends as on Ctrl-C.
+    # While it trains, a command saves a checkpoint on SIGTERM and ends as on Ctrl-C.
     wanted = {0, _INTERRUPTED if number is signal.SIGINT else -number}
-    if tally.command == "train" and number is signal.SIGTERM:
+    if tally.command in _TRAINING and number is signal.SIGTERM:
         wanted.add(_INTERRUPTED)
     if status not in wanted:
         tally.faults.append(f"{label}: {number.name} ended it with {status}")
