@@ -274,6 +274,6 @@ def test_a_prompt_that_asks_for_nothing_is_counted_and_left_out(tmp_path: Path) 
 def test_wants_are_scored_unless_other_metrics_are_named(tmp_path: Path) -> None:
     run = pocket_run(tmp_path / "run")
     found = score_pictures(run, PictureScoringConfig(offline=True, device="cpu"))
-    assert set(found["models"]) == {"clip", "wants_shown"}
+    assert set(found["models"]) == {"clip", "aesthetic", "wants_shown"}
     assert "pocket-world-reader@" in found["models"]["wants_shown"]
     assert "wants_shown" in found["verdicts"]["metrics"]
