@@ -74,6 +74,14 @@ class TuneConfig:
     def __post_init__(self) -> None:
         check(self)
 
+    def options(self, n: int) -> dict[str, Any]:
+        """What `Improver.improve` is asked for, of `n` variants a prompt."""
+        # Drafts are chosen by a head that a model which learned no longer has.
+        found = {"best_of": 1, **self.improving}
+        if n > 1 and self.temperature is not None:
+            found["temperature"] = self.temperature
+        return found
+
     def to_dict(self) -> dict[str, Any]:
         """What decides the result beside prompts and models, as plain JSON types.
 

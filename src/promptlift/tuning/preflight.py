@@ -43,7 +43,11 @@ def preflight(
     )
     prompts = material.prompts[:_TRIED]
     improver = Improver.load(material.model, threads=threads)
-    options: dict[str, Any] = {**config.improving, "mode": config.mode, "seed": config.tune_seed}
+    options: dict[str, Any] = {
+        **config.options(config.n),
+        "mode": config.mode,
+        "seed": config.tune_seed,
+    }
     improver.improve(prompts[:1], **options)  # the first is slower
     started = time.monotonic()
     improved = improver.improve(prompts, n=config.n, **options)

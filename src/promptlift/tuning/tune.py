@@ -202,10 +202,7 @@ class _Tuning:
         return collect_pairs([path], report=lambda line: None) if path.stat().st_size else []
 
     def _learn(self, number: int, pairs: Sequence[Pair]) -> None:
-        """Train the model as it came on what the pictures of all rounds teach.
-
-        From the start each time: so the distance from it does not grow with the rounds.
-        """
+        """Train the model as it came, each time, on what the pictures of all rounds teach."""
         folder, base = self._round(number), self.folder / "base"
         if len(pairs) < FEWEST:
             self.report(
@@ -240,10 +237,6 @@ class _Tuning:
     ) -> None:  # fmt: skip
         """Improve, draw and score prompts with the model of a round."""
         config = self.config
-        # Drafts are chosen by a head that a model which learned no longer has.
-        improving = {"best_of": 1, **config.improving}
-        if n > 1 and config.temperature is not None:
-            improving["temperature"] = config.temperature
         seeds = len(self.material.illustrator.seeds)
         pick(
             folder,
@@ -252,7 +245,7 @@ class _Tuning:
             illustrator=self.material.illustrator.with_seeds(first, seeds),
             config=PickConfig(
                 n=n, seed=config.tune_seed + (number if n > 1 else 0), mode=config.mode,
-                improving=improving, metric=config.reward, always=True,
+                improving=config.options(n), metric=config.reward, always=True,
             ),
             scoring=self.scoring,
             drawn=drawn,
