@@ -43,15 +43,19 @@ def test_the_way_between_two_prompts(run: Run, tmp_path: Path) -> None:
 
 def test_what_was_optimised_is_judged_on_other_seeds(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "sharp"
-    result = run(
+    given = (
         "steer", "optimise", "red star", "--metric", "sharpness", "--iterations", "2",
         "--improved", "red star, crisp", "--unseen", "2", *FAST, "-o", folder,
     )  # fmt: skip
+    result = run(*given)
     assert result.exit_code == 0, result.stderr
     assert "sharpness on 2 seeds" in result.stderr
     assert "improved prompt" in result.stderr and "optimised, " in result.stderr
     assert "seeds that were not optimised" in result.stderr
     assert {one.seed for one in read_index(folder / "pictures")} == {1000, 1001}
+
+    other = run(*given, "--seed", "5")  # another embedding would come of it
+    assert other.exit_code == 2 and "seed was 0, now 5" in other.stderr
 
     drawn = tmp_path / "drawn"
     file = folder / "embeddings" / "01.safetensors"
@@ -61,6 +65,23 @@ def test_what_was_optimised_is_judged_on_other_seeds(run: Run, tmp_path: Path) -
         pixels(drawn, "000000-s1000-improved-v0.png"),
         pixels(folder, "000000-s1000-improved-v1.png"),
     )
+
+
+def test_improvements_of_another_run_are_neither_drawn_nor_lost(run: Run, tmp_path: Path) -> None:
+    folder, other = tmp_path / "mine", tmp_path / "way"
+    folder.mkdir()
+    prompts = folder.parent / "p.jsonl"
+    prompts.write_text('{"source": "red star", "prompt": "red star, 8k"}\n')
+    assert run("illustrate", "--prompts", prompts, *FAST, "-o", folder).exit_code == 0
+    kept = (folder / "improvements.jsonl").read_bytes()
+    way = ("steer", "blend", "red star", "blue star", "--steps", "2", *FAST)
+    assert run(*way, "-o", other).exit_code == 0
+    file = other / "embeddings" / "00.safetensors"
+    for given in (way, ("illustrate", "--embedding", file, *FAST)):
+        refused = run(*given, "-o", folder)
+        assert refused.exit_code == 2
+        assert "holds other improvements" in refused.stderr
+    assert (folder / "improvements.jsonl").read_bytes() == kept
 
 
 def test_one_picture_from_any_seed_and_its_words(run: Run, tmp_path: Path) -> None:

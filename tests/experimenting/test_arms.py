@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from PIL import Image
 
 from promptlift.experimenting.arms import _compared, compare_arms, draw_arms
 from promptlift.experimenting.chain import run_experiment
-from promptlift.experimenting.config import ExperimentConfig, load_config
+from promptlift.experimenting.config import ExperimentConfig
 from promptlift.experimenting.stages import stages_of
 from promptlift.pictures import read_index
 from promptlift.runs import Run
@@ -21,6 +20,7 @@ from promptlift.world.bundle import ORACLE
 from promptlift.world.oracle import judge, load_oracle, score
 from promptlift.world.wanted import wanted_of
 from tests.conftest import POCKET
+from tests.experimenting.conftest import interrupted_at
 from tests.illustrating.models import DIFFUSERS_WARNS
 
 pytestmark = DIFFUSERS_WARNS
@@ -61,32 +61,6 @@ suffix = "masterpiece, 8k"
 limit = 3
 bertscore = false
 """
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> ExperimentConfig:
-    path = tmp_path_factory.mktemp("config") / "tiny.toml"
-    path.write_text(TINY)
-    return load_config(str(path))
-
-
-@pytest.fixture(scope="module")
-def whole(config: ExperimentConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was not stopped before its arms were compared."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    with pytest.raises(KeyboardInterrupt):
-        run_experiment(config, folder, interrupted_at("stage 7"))
-    return folder
-
-
-def interrupted_at(part: str) -> Callable[[str], None]:
-    """A reporter during which Ctrl-C is pressed."""
-
-    def report(line: str) -> None:
-        if part in line:
-            raise KeyboardInterrupt
-
-    return report
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +19,7 @@ from promptlift.runs import Run
 from promptlift.schema import ADDED
 from promptlift.world.wanted import wanted_of
 from tests.cli.conftest import command
+from tests.experimenting.conftest import interrupted_at
 from tests.illustrating.models import DIFFUSERS_WARNS
 from tests.waiting import Said
 
@@ -56,22 +56,6 @@ bertscore = false
 _OTHER = {"times.jsonl", "index.parquet", "pictures.json", "features.sqlite"}
 
 
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> ExperimentConfig:
-    path = tmp_path_factory.mktemp("config") / "tiny.toml"
-    path.write_text(TINY)
-    return load_config(str(path))
-
-
-@pytest.fixture(scope="module")
-def whole(config: ExperimentConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was not stopped before its page, which takes longer to draw than all the rest."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    with pytest.raises(KeyboardInterrupt):
-        run_experiment(config, folder, interrupted_at("stage 7"))
-    return folder
-
-
 def results(folder: Path) -> dict[str, bytes]:
     """The files that a run is for."""
     parts = ("pairs", "model", "pictures", "scores", "evaluations")
@@ -84,16 +68,6 @@ def results(folder: Path) -> dict[str, bytes]:
         for path in paths
         if path.name not in _OTHER
     }
-
-
-def interrupted_at(part: str) -> Callable[[str], None]:
-    """A reporter during which Ctrl-C is pressed."""
-
-    def report(line: str) -> None:
-        if part in line:
-            raise KeyboardInterrupt
-
-    return report
 
 
 def test_one_run_folder_holds_all_that_the_paper_does(whole: Path) -> None:

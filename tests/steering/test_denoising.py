@@ -139,6 +139,19 @@ def test_a_refiner_is_left_out(folders: dict[str, Path]) -> None:
     np.testing.assert_array_equal(levels(denoiser.pictures(latents)), drawn)
 
 
+def test_a_vae_that_overflows_stays_in_half_precision(folders: dict[str, Path]) -> None:
+    from tests.steering.conftest import loaded
+
+    half = loaded(folders, "sdxl")
+    vae = half.diffusers.pipelines.base.vae.half()
+    assert vae.config.force_upcast
+    denoiser = Denoiser(half)
+    latents = torch.zeros(1, 4, 8, 8, requires_grad=True)
+    torch.autograd.backward(denoiser.pictures(latents).sum())
+    assert latents.grad is not None and torch.isfinite(latents.grad).all()
+    assert vae.dtype == torch.float16  # `illustrate` goes on with it
+
+
 def test_what_is_outside_of_a_mask_stays(base: Illustrator) -> None:
     picture = base.draw(CAT, seed=1).image.convert("RGB")
     mask = np.zeros((64, 64), np.uint8)

@@ -128,12 +128,12 @@ def _check(
 def _write(run: "Run", path: Path) -> None:
     """An embedding as the only improvement of a run, of the prompt that it began with."""
     from promptlift.illustrating.embedding import load_embedding
-    from promptlift.steering.run import Variant, write_variants
+    from promptlift.steering.run import Variant, make_variants
 
     found = load_embedding(path)
     with run.alone("drawn"):
         variant = Variant(prompt=found.prompt, embedding=found, note=path.name)
-        write_variants(run.folder, found.prompt, [variant])
+        make_variants(run, found.prompt, {"embedding": found.sha256}, lambda: [variant])
 
 
 def _draw(job: "IllustrationJob", *, as_json: bool) -> None:

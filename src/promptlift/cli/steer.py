@@ -142,7 +142,9 @@ def optimise(
             return [*words, Variant(prompt=prompt, embedding=best.embedding, note=note)]
 
         judge = illustrator.with_seeds(_UNSEEN + chosen.seed, unseen)
-        about = {**vars(config), "improved": improved, "scorer": scorer.model}
+        about = {
+            **vars(config), **_drawn_by(illustrator), "improved": improved, "scorer": scorer.model
+        }  # fmt: skip
         names = _run(output, prompt, judge, made, threads, about)
         scores = scores_of(output, scorer, context)
         for line in compared(scores, names, scorer.metric.name):
@@ -196,7 +198,8 @@ def same(
             return [Variant(prompt=prompt, embedding=found, note=f"{way:.0%} of the way")]
 
         others = illustrator.with_seeds(_UNSEEN + seed, unseen)
-        _run(output, prompt, others, made, threads, {**vars(chosen), "towards": towards})
+        about = {**vars(chosen), **_drawn_by(illustrator), "towards": towards}
+        _run(output, prompt, others, made, threads, about)
         say("likeness of pictures of different seeds, from -1 to 1: {:.3f} as the prompt is, "
             "{:.3f} now".format(*likeness(output)))  # fmt: skip
 
@@ -219,7 +222,7 @@ def words(
 
     Examples:
 
-      promptlift steer words runs/star/embedding.safetensors --top 5
+      promptlift steer words runs/star/embeddings/00.safetensors --top 5
 
       promptlift steer words cat.safetensors --picture-model sd15 -o runs/words
     """
@@ -308,6 +311,11 @@ def _illustrator(drawing: dict[str, Any]) -> "Illustrator":
     return illustrator
 
 
+def _drawn_by(illustrator: "Illustrator") -> dict[str, Any]:
+    """What else decides an embedding that was learned by drawing."""
+    return {"seed": illustrator.config.seed, "drawing": illustrator.settings()}
+
+
 def _run(
     folder: Path,
     prompt: str,
@@ -317,24 +325,17 @@ def _run(
     about: dict[str, Any],
 ) -> dict[int, str]:
     """Make variants once, draw what is missing, and name each variant by its place."""
-    import json
-
     from promptlift.illustrating.inputs import Entry, read_entries
     from promptlift.illustrating.sources import FILE
     from promptlift.prompts.reading import check_prompt
     from promptlift.runs import Run
-    from promptlift.steering.run import draw_variants, write_variants
+    from promptlift.steering.run import draw_variants, make_variants
     from promptlift.threads import torch_threads
 
     check_prompt(prompt, "the prompt")
     run = Run.open(folder)
-    settings = json.loads(json.dumps({"prompt": prompt, **about}))
-    run.check(_STAGE, settings, {})
     with run.alone("steered"), torch_threads(threads, run.threads, _STAGE, say):
-        if not (folder / FILE).exists():
-            run.begin(_STAGE, settings, {})
-            write_variants(folder, prompt, made())
-            run.finish(_STAGE, {})
+        make_variants(run, prompt, about, made)
         draw_variants(run, illustrator, say)
     [entry] = [one for one in read_entries(folder / FILE) if isinstance(one, Entry)]
     return {one.variant: one.notes[0] for one in entry.variants}

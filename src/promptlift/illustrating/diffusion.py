@@ -147,6 +147,8 @@ class DiffusersBackend:
             notes.append(
                 f"the negative prompt has no effect with guidance_scale {self.guidance_scale:g}"
             )
+        if request.negative and request.embedding and request.embedding.unwanted:
+            notes.append("the embedding has its own in the place of the negative prompt")
         if blackened:
             notes.append("blackened by the pipeline's own safety checker")
         return DrawnPicture(

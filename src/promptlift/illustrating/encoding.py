@@ -11,9 +11,10 @@ has no weights.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from promptlift.files import sha256_of_weights
 from promptlift.illustrating.attention import Reading, read_weights
 
 if TYPE_CHECKING:
@@ -64,6 +65,11 @@ class PromptEncoder:
         self._encoders = [pair for pair in found if pair[1] is not None]
         self._has_pooled = getattr(pipeline, "text_encoder_2", None) is not None
         self._encoded = lru_cache(_MOST_KEPT)(self._encode)
+
+    @cached_property
+    def hashes(self) -> tuple[str, ...]:
+        """SHA-256 of each encoder's weights as they are loaded, its first 12 digits."""
+        return tuple(sha256_of_weights(encoder)[:12] for _, encoder in self._encoders)
 
     def encode(self, prompt: str, prompt_2: str | None = None) -> Encoded:
         """Encode a prompt; `prompt_2` is what a second encoder reads instead.

@@ -5,6 +5,7 @@ wanted beside is done in the callback that diffusers calls after each step.
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -14,7 +15,6 @@ from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.sampling import noise_of
 from promptlift.steering.vectors import sampler_of
 
-Arguments = dict[str, torch.Tensor]
 # Given the number of steps that are done and the latents, what they become.
 OnLatents = Callable[[int, Any], Any]
 
@@ -24,7 +24,6 @@ class Denoiser:
 
     Args:
         illustrator: SDXL or Stable Diffusion with diffusers.
-        steps: of denoising; the config's where None.
 
     Attributes:
         steps: calls of the U-Net, which are more than the steps asked for with some schedulers.
@@ -35,20 +34,24 @@ class Denoiser:
             device.
     """
 
-    def __init__(self, illustrator: Illustrator, steps: int | None = None) -> None:
+    def __init__(self, illustrator: Illustrator) -> None:
         sampler_of(illustrator)
         if illustrator.config.offload != "none":
             raise ConfigError("gradients need --offload none")
         backend = illustrator.diffusers
         self._base: Any = backend.pipelines.base
         self._call: dict[str, Any] = {
-            "num_inference_steps": steps or illustrator.config.num_inference_steps,
+            "num_inference_steps": illustrator.config.num_inference_steps,
             "guidance_scale": backend.guidance_scale,
             "width": backend.width,
             "height": backend.height,
         }
         self.guided = backend.guidance_scale > 1
-        for part in (self._base.unet, self._base.vae):
+        # In half precision some overflow: diffusers casts those to and fro, which gradients forbid.
+        vae = self._base.vae
+        upcast = vae.dtype == torch.float16 and getattr(vae.config, "force_upcast", False)
+        self._vae = deepcopy(vae).float() if upcast else vae
+        for part in (self._base.unet, self._vae):
             part.requires_grad_(False)
             # Activations are computed again on the way back: a step's memory is that of a block.
             part.enable_gradient_checkpointing()
@@ -114,9 +117,7 @@ class Denoiser:
 
     def pictures(self, latents: torch.Tensor) -> torch.Tensor:
         """Pictures of latents, float [pictures, 3, height, width] from 0 to 1, with gradients."""
-        vae = self._base.vae
-        if getattr(vae.config, "force_upcast", False):
-            vae.float()  # it overflows in half precision
+        vae = self._vae
         latents = latents.to(vae.dtype) / vae.config.scaling_factor
         mean, std = (getattr(vae.config, f"latents_{end}", None) for end in ("mean", "std"))
         if mean is not None and std is not None:
@@ -127,7 +128,7 @@ class Denoiser:
 
     def encoded(self, pictures: torch.Tensor) -> torch.Tensor:
         """Latents of pictures, float [pictures, 3, height, width] from 0 to 1."""
-        vae = self._base.vae
+        vae = self._vae
         with torch.no_grad():
             given = (pictures * 2 - 1).to(device=vae.device, dtype=vae.dtype)
             found: torch.Tensor = vae.encode(given).latent_dist.mode() * vae.config.scaling_factor

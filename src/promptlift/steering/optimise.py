@@ -7,7 +7,7 @@ gradient of a metric of the picture that one noise gives, which passes the last 
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from promptlift.scoring.pictures.preference_models import GradedScorer, PictureS
 from promptlift.steering.config import OptimiseConfig
 from promptlift.steering.denoising import Denoiser
 from promptlift.steering.optimisers import OPTIMISERS
-from promptlift.steering.vectors import embedding_of, for_refiner, halves, sampler_of
+from promptlift.steering.vectors import embedding_of, halves, sampler_of, with_refiner
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,10 @@ class Optimisation:
         self.seeds = range(first, first + config.noises)
         self._noise = self._denoiser.noise(self.seeds)
         self._start = start or embedding_of(illustrator, prompt)
-        self._request = Request(prompt=prompt, embedding=self._start)
-        sampler = sampler_of(illustrator)
-        given = sampler.arguments(0, [replace(self._request, negative=illustrator.config.negative)])
+        self._request = Request(
+            prompt=prompt, embedding=self._start, negative=illustrator.config.negative
+        )
+        given = sampler_of(illustrator).arguments(0, [self._request])
         self._learned = _Learned(given, widths(self._start.wanted[0]), keep=config.keep_size)
         self._optimizer = OPTIMISERS[config.optimizer](self._learned.parameters, config.rate)
         self.best: Step | None = None
@@ -135,21 +136,17 @@ class Optimisation:
         return float(np.mean(scores))
 
     def _embedding(self, number: int, score: float) -> Embedding:
-        found = self._learned.embedding()
-        several = self._illustrator.diffusers.pipelines.refiner is not None
-        wanted: tuple[Encoded, ...] = (found[0],)
-        unwanted = tuple(found[1:])
-        if several:
-            sampler = sampler_of(self._illustrator)
-            wanted += (for_refiner(self._illustrator, found[0], Request(prompt=self._prompt)),)
-            unwanted += tuple(sampler.unwanted(1, Request(prompt="")) for _ in unwanted)
+        wanted, *unwanted = self._learned.embedding()
+        sampler = sampler_of(self._illustrator)
+        for place in range(1, len(sampler.encoders) if unwanted else 1):
+            unwanted.append(sampler.unwanted(place, self._request))
         about = {
             **self._start.about, "how": "optimised", **asdict(self._config), "steps": number,
             "seeds": list(self.seeds), "score": score, "scorer": self._scorer.model,
         }  # fmt: skip
         return Embedding(
-            prompt=self._prompt, wanted=wanted, unwanted=unwanted, probe=self._start.probe,
-            about=about,
+            prompt=self._prompt, wanted=with_refiner(self._start, wanted),
+            unwanted=tuple(unwanted), probe=self._start.probe, about=about,
         )  # fmt: skip
 
     def _keep(self, number: int) -> None:
@@ -278,7 +275,7 @@ def optimise(
 
     Args:
         illustrator, prompt, scorer, config, start, state: as of `Optimisation`.
-        on_step: is told of each step.
+        on_step: called after each step.
 
     Raises:
         ConfigError: the picture model or the metric cannot be differentiated.

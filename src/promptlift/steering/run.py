@@ -3,14 +3,14 @@
 So whatever reads a run, `report`, `score`, `judge`, `compare`, reads steered pictures too.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from promptlift.errors import InputError
+from promptlift.errors import ConfigError, InputError
 from promptlift.illustrating.embedding import Embedding
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.inputs import Entry, clip_tokens
@@ -26,7 +26,7 @@ from promptlift.scoring.pictures.preference_models import PictureScorer, ScorerC
 from promptlift.statistics import mean_interval
 from promptlift.tables import write_rows
 
-MODE, FOLDER = "steer", "embeddings"
+STAGE, MODE, FOLDER = "steering", "steer", "embeddings"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +60,7 @@ def write_variants(folder: Path, source: str, variants: Sequence[Variant]) -> Pa
             one.embedding.save(folder / file)
             settings = {
                 EMBEDDING: {"file": file, "sha256": one.embedding.sha256},
-                **one.embedding.about,
+                "steered": dict(one.embedding.about),
             }
         found.append(
             Improvement(
@@ -78,6 +78,31 @@ def write_variants(folder: Path, source: str, variants: Sequence[Variant]) -> Pa
         )
     write_rows(folder / FILE, Entry(0, tuple(found)).to_rows(found), ())
     return folder / FILE
+
+
+def make_variants(
+    run: Run, source: str, settings: Mapping[str, Any], made: Callable[[], Sequence[Variant]]
+) -> None:
+    """Embeddings and improvements of a run folder, made once.
+
+    Args:
+        run: the run folder, which this process holds alone.
+        source: the original prompt.
+        settings: all that decides the variants, as plain JSON types.
+        made: makes them.
+
+    Raises:
+        ConfigError: the folder was begun with other settings, or holds other improvements.
+    """
+    there = (run.folder / FILE).exists()
+    if there and not run.stage(STAGE):
+        raise ConfigError(f"{run.folder} holds other improvements; name another folder")
+    config = {"prompt": source, **settings}
+    run.check(STAGE, config, {})
+    if not there:
+        run.begin(STAGE, config, {})
+        write_variants(run.folder, source, made())
+        run.finish(STAGE, {})
 
 
 def draw_variants(run: Run, illustrator: Illustrator, report: Report) -> None:

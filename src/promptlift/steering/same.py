@@ -5,8 +5,9 @@ from noise on the way to random noise are led to those that the wanted seed give
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 
 from promptlift.errors import ConfigError
@@ -17,7 +18,14 @@ from promptlift.illustrating.records import Request
 from promptlift.steering.config import SameConfig
 from promptlift.steering.denoising import Denoiser
 from promptlift.steering.optimisers import AdamOnLion
-from promptlift.steering.vectors import blend, embedding_of, for_refiner, halves, sampler_of, slerp
+from promptlift.steering.vectors import (
+    blend,
+    embedding_of,
+    halves,
+    sampler_of,
+    slerp,
+    with_refiner,
+)
 
 _SCALE = 1e4  # of the cosine: Adam's epsilon of 1e-3 is then small beside gradients
 _FIRST_SHARE = 0.01
@@ -53,7 +61,7 @@ def unguided(
         prompt: what is drawn.
         seed: whose picture is to come from any noise.
         config: how.
-        on_step: is told of each step.
+        on_step: called after each step.
     """
     denoiser, start = Denoiser(illustrator), embedding_of(illustrator, prompt)
     given = sampler_of(illustrator).arguments(0, [Request(prompt=prompt, seed=seed)])
@@ -86,7 +94,8 @@ def unguided(
     part = Encoded(
         embeds=found["prompt_embeds"].reshape(rows.shape), pooled=found.get("pooled_prompt_embeds")
     )
-    return _made(illustrator, start, part, {"how": "same, unguided", "seed": seed, "steps": number})
+    about = {**start.about, "how": "same, unguided", "seed": seed, "steps": number}
+    return replace(start, wanted=with_refiner(start, part), about=about)
 
 
 def guided(
@@ -187,18 +196,5 @@ def _share(place: int, config: SameConfig) -> float:
 
 def _seeds(seed: int, number: int, count: int) -> Iterator[int]:
     """Random seeds of a step, others than the wanted one."""
-    import numpy as np
-
     rng = np.random.default_rng([seed, number])
     return iter(rng.integers(2**32, 2**62, count).tolist())
-
-
-def _made(
-    illustrator: Illustrator, start: Embedding, part: Encoded, about: dict[str, object]
-) -> Embedding:
-    wanted: tuple[Encoded, ...] = (part,)
-    if illustrator.diffusers.pipelines.refiner is not None:
-        wanted += (for_refiner(illustrator, part, Request(prompt=start.prompt)),)
-    return Embedding(
-        prompt=start.prompt, wanted=wanted, probe=start.probe, about={**start.about, **about}
-    )

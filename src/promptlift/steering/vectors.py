@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from promptlift.errors import ConfigError
-from promptlift.files import sha256_of_weights
 from promptlift.illustrating.embedding import Embedding, widths
 from promptlift.illustrating.encoding import Encoded
 from promptlift.illustrating.illustrator import Illustrator
@@ -92,8 +91,10 @@ def blend(illustrator: Illustrator, one: Embedding, other: Embedding, share: flo
     if share in (0, 1):
         return other if share else one
     sampler = sampler_of(illustrator)
+    requests = [Request(prompt=end.prompt, embedding=end) for end in (one, other)]
     wanted = []
-    for encoder, *pair in zip(sampler.encoders, one.wanted, other.wanted, strict=True):
+    for place, encoder in enumerate(sampler.encoders):
+        pair = [sampler.wanted(place, request) for request in requests]
         chunks = max(len(part.embeds) for part in pair)
         padded = [
             replace(part, embeds=encoder.padded(part, chunks).reshape(chunks, -1, _width(part)))
@@ -134,16 +135,22 @@ def distance(one: Embedding, other: Embedding) -> float:
     return sum(found) / len(found)
 
 
-def for_refiner(illustrator: Illustrator, learned: Encoded, request: Request) -> Encoded:
-    """What a refiner is led to, of what was learned for the base alone.
+def with_refiner(start: Embedding, learned: Encoded) -> tuple[Encoded, ...]:
+    """What each denoiser is led to, of what was learned for the base alone.
 
     A refiner reads the same words with an encoder that is the base's second. Where that is so, it
-    gets the rows of its own encoder; otherwise it reads the words.
+    gets the learned rows of its own encoder; otherwise it is led to where it was to begin with.
+
+    Args:
+        start: what was begun with.
+        learned: of the base.
     """
-    sampler = sampler_of(illustrator)
-    own, half = sampler.wanted(1, request), _last_half(sampler.wanted(0, request))
-    same = own.embeds.shape == half.embeds.shape and own.embeds.equal(half.embeds)
-    return _last_half(learned) if same else own
+    found = [learned]
+    for own in start.wanted[1:]:
+        half = _last_half(start.wanted[0])
+        same = own.embeds.shape == half.embeds.shape and own.embeds.equal(half.embeds)
+        found.append(_last_half(learned) if same else own)
+    return tuple(found)
 
 
 def _last_half(part: Encoded) -> Encoded:
@@ -162,12 +169,10 @@ def _width(part: Encoded) -> int:
 
 
 def _origin(illustrator: Illustrator) -> dict[str, Any]:
-    """Names of the models, and hashes of the base's text encoders as they are loaded."""
+    """Names of the models, and hashes of the base's text encoders."""
     pipelines = illustrator.diffusers.pipelines
-    ends = ("text_encoder", "text_encoder_2")
-    encoders = [getattr(pipelines.base, end, None) for end in ends]
     return {
         "model": [origin.name for origin in pipelines.origins],
-        "encoders": [sha256_of_weights(one)[:12] for one in encoders if one is not None],
+        "encoders": list(sampler_of(illustrator).encoders[0].hashes),
         "dtype": pipelines.dtype,
     }

@@ -42,7 +42,7 @@ def nearest(
         illustrator: whose encoders made the embedding.
         embedding: what is to be said.
         variants: improvements of its prompt, in mode "extend".
-        on_try: is told how many prompts were tried.
+        on_try: called with the number of prompts tried so far.
     """
     source = embedding.prompt
     tried = 0
