@@ -1,5 +1,6 @@
 """`promptlift steer`, as it is typed."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -138,3 +139,25 @@ def test_files_that_are_none_are_one_line(run: Run, tmp_path: Path) -> None:
     (tmp_path / "mask.png").write_text("no picture")
     redraw = run("steer", "redraw", tmp_path / "mask.png", tmp_path / "mask.png", "a star")
     assert redraw.exit_code == 1 and "no picture that can be read" in redraw.stderr
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("steer", "blend", "a", "b", "-o", "x"),
+        ("steer", "words", "x.safetensors"),
+        ("steer", "redraw", "x.png", "y.png", "a star"),
+        ("illustrate", "--embedding", "x.safetensors", "-o", "x"),
+    ],
+)
+def test_the_base_install_says_what_is_missing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("torch", "diffusers", "safetensors"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr("promptlift.cli.steer.find_spec", lambda name: None)
+    result = run(*given)
+    assert result.exit_code == 1
+    assert "pip install 'promptlift[illustrate]'" in result.stderr
+    assert not list(tmp_path.iterdir())

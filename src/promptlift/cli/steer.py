@@ -1,6 +1,8 @@
 """`promptlift steer`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +10,7 @@ import typer
 
 from promptlift.cli.door import go_offline, guarded, say
 from promptlift.cli.parameters import ModelName, Overwrite, TorchThreads, arg, opt
-from promptlift.errors import ConfigError, InputError
+from promptlift.errors import ConfigError, InputError, MissingExtraError
 from promptlift.files import check_new, check_overwrites
 from promptlift.illustrating.config import IllustrationConfig
 from promptlift.options import takes
@@ -56,7 +58,7 @@ def blend(
 
       promptlift steer blend "a cat" "a cat, soft window light, 50mm" --steps 7 -o runs/cat
     """
-    with guarded("interrupted; the same command goes on"):
+    with _steering("interrupted; the same command goes on"):
         if steps < 2:
             raise ConfigError(f"steps is {steps} and must be 2 or more: both ends are drawn")
         illustrator = _illustrator({**drawing, "num_inference_steps": num_inference_steps})
@@ -104,7 +106,7 @@ def optimise(
 
       promptlift steer optimise "a cat" --metric pickscore --picture-model sd15 -o runs/cat
     """
-    with guarded("interrupted; the same command goes on"):
+    with _steering("interrupted; the same command goes on"):
         config = OptimiseConfig(**optimising)
         if unseen < 1:
             raise ConfigError(f"unseen is {unseen} and must be 1 or more")
@@ -173,7 +175,7 @@ def same(
 
       promptlift steer same "a red star" --seed 3 -o runs/star
     """
-    with guarded("interrupted; the same command begins anew"):
+    with _steering("interrupted; the same command begins anew"):
         chosen = SameConfig(**config)
         if unseen < 2:
             raise ConfigError(f"unseen is {unseen} and must be 2 or more: they are compared")
@@ -226,7 +228,7 @@ def words(
 
       promptlift steer words cat.safetensors --picture-model sd15 -o runs/words
     """
-    with guarded("interrupted; the same command goes on"):
+    with _steering("interrupted; the same command goes on"):
         if n < 1 or top < 1:
             raise ConfigError("--n and --top must be 1 or more")
 
@@ -274,7 +276,7 @@ def redraw(
 
       promptlift steer redraw star.png mask.png "a blue ring" --seed 7
     """
-    with guarded():
+    with _steering():
         if (prompt is None) == (embedding is None):
             raise ConfigError("give a prompt, or --embedding FILE")
         target = output or picture.with_name(f"{picture.stem}-redrawn.png")
@@ -297,6 +299,15 @@ def redraw(
             )
         _save(made, target, found, illustrator.config.seed, strength)
         say(f"{target}")
+
+
+@contextmanager
+def _steering(interrupted: str = "interrupted") -> Iterator[None]:
+    """`guarded`, and what the commands need is there."""
+    with guarded(interrupted):
+        if find_spec("torch") is None or find_spec("diffusers") is None:
+            raise MissingExtraError("Steering", "illustrate")
+        yield
 
 
 def _illustrator(drawing: dict[str, Any]) -> "Illustrator":

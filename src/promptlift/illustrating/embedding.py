@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from promptlift.errors import InputError, first_line
+from promptlift.errors import InputError, MissingExtraError, first_line
 from promptlift.files import atomic_path
 from promptlift.illustrating.encoding import Encoded
 
@@ -107,9 +107,13 @@ def load_embedding(path: Path) -> Embedding:
 
     Raises:
         InputError: it is missing, damaged, or none of promptlift's.
+        MissingExtraError: packages are missing.
     """
-    from safetensors import SafetensorError, safe_open
-
+    try:
+        import torch  # noqa: F401
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise MissingExtraError("An embedding", "illustrate") from error
     try:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get(KEY)
