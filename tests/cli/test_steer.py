@@ -1,5 +1,6 @@
 """`promptlift steer`, as it is typed."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from promptlift.pictures import read_index
+from promptlift.png_text import read_png_text
 from tests.cli.conftest import Run
 from tests.illustrating.models import DIFFUSERS_WARNS
 
@@ -34,6 +36,9 @@ def test_the_way_between_two_prompts(run: Run, tmp_path: Path) -> None:
         pixels(folder, f"000000-s0-{side}.png") for side in ("original", "improved-v0")
     )
     np.testing.assert_array_equal(first, second)
+    for place, said in enumerate(("instead of these words", "50% of the way to these words")):
+        file = folder / "pictures" / f"000000-s0-improved-v{place}.png"
+        assert f"Drawn from: an embedding {said}" in read_png_text(file)["parameters"]
     times = (folder / "pictures" / "times.jsonl").read_text()
     assert run(*given).exit_code == 0
     assert (folder / "pictures" / "times.jsonl").read_text() == times  # nothing was drawn again
@@ -137,6 +142,10 @@ def test_files_that_are_none_are_one_line(run: Run, tmp_path: Path) -> None:
     words = run("steer", "words", tmp_path / "none.safetensors")
     assert words.exit_code == 1 and "does not exist" in words.stderr
     (tmp_path / "mask.png").write_text("no picture")
+    loose = {"source": "a", "prompt": "b", "settings": {"embedding": {"sha256": "0"}}}
+    (tmp_path / "loose.jsonl").write_text(json.dumps(loose))
+    drawn = run("illustrate", "--prompts", tmp_path / "loose.jsonl", *FAST, "-o", tmp_path / "run")
+    assert drawn.exit_code == 1 and "an embedding that is in no file" in drawn.stderr
     redraw = run("steer", "redraw", tmp_path / "mask.png", tmp_path / "mask.png", "a star")
     assert redraw.exit_code == 1 and "no picture that can be read" in redraw.stderr
 

@@ -252,6 +252,8 @@ class IllustrationJob:
         """
         embedding = None
         if (named := drawing.embedding) is not None:
+            if "file" not in named:
+                raise InputError(f"{self.improvements} names an embedding that is in no file")
             path = self.improvements.parent / named["file"]
             embedding = self._load(path)
             if embedding.sha256 != named["sha256"]:

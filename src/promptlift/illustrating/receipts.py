@@ -21,7 +21,9 @@ from promptlift.pictures import ORIGINAL, Picture
 from promptlift.png_text import read_png_text, with_png_texts
 from promptlift.records import SCHEMA_VERSION, Improvement
 
-EMBEDDING = "embedding"  # of an improvement's settings: its file, beside the improvements, and hash
+# Of an improvement's settings: `sha256` of what is drawn in place of its prompt, and `file` where
+# it is kept beside the improvements; and how it was made.
+EMBEDDING, STEERED = "embedding", "steered"
 # Of nine levels the first: 11% larger files in 0.27 s instead of 0.46 at 1024x1024.
 _COMPRESSION = 1
 _VERSIONED = ("promptlift", "torch", "diffusers", "transformers")
@@ -67,7 +69,7 @@ class Drawing:
 
     @property
     def embedding(self) -> Mapping[str, str] | None:
-        """`file` and `sha256` of the embedding that is drawn in place of the prompt's words."""
+        """`sha256`, and perhaps `file`, of what is drawn in place of the prompt's words."""
         if self.side == ORIGINAL:
             return None
         found: Mapping[str, str] | None = self.improvement.settings.get(EMBEDDING)
@@ -182,4 +184,14 @@ def _a1111_settings(drawing: Drawing, picture: DrawnPicture) -> dict[str, object
     known = base["sha256"] if "backend" not in settings else settings.get("model_hash") or ""
     found["Model hash"] = known[:10]
     found["Model"] = base["name"]
+    if drawing.embedding is not None:
+        found["Drawn from"] = _origin(drawing)
     return {name: value for name, value in found.items() if value not in (None, "")}
+
+
+def _origin(drawing: Drawing) -> str:
+    """Tells readers of a picture that its prompt is not what was drawn."""
+    steered = drawing.improvement.settings.get(STEERED, {})
+    if steered.get("towards") == drawing.prompt and "share" in steered:
+        return f"an embedding {steered['share']:.0%} of the way to these words"
+    return "an embedding instead of these words"
