@@ -15,6 +15,8 @@ from diffusers import (
     AutoencoderKL,
     EulerAncestralDiscreteScheduler,
     EulerDiscreteScheduler,
+    LatentConsistencyModelPipeline,
+    LCMScheduler,
     PNDMScheduler,
     StableDiffusionPipeline,
     StableDiffusionXLImg2ImgPipeline,
@@ -91,6 +93,16 @@ def save_sd15(folder: Path, *, seed: int = 2) -> Path:
         requires_safety_checker=False,
     )
     pipeline.save_pretrained(folder)
+    return folder
+
+
+def save_lcm(folder: Path, sd15: Path, *, seed: int = 5) -> Path:
+    """Of an SD 1.5's parts a pipeline that reads prompts in its own way, as FLUX does."""
+    torch.manual_seed(seed)
+    parts = StableDiffusionPipeline.from_pretrained(sd15, safety_checker=None).components
+    parts["unet"] = UNet2DConditionModel.from_config(parts["unet"].config, time_cond_proj_dim=32)
+    parts["scheduler"] = LCMScheduler.from_config(parts["scheduler"].config)
+    LatentConsistencyModelPipeline(**parts, requires_safety_checker=False).save_pretrained(folder)
     return folder
 
 

@@ -13,11 +13,8 @@ import pytest
 import torch
 from diffusers import (
     DPMSolverMultistepScheduler,
-    LatentConsistencyModelPipeline,
-    LCMScheduler,
     StableDiffusionXLImg2ImgPipeline,
     StableDiffusionXLPipeline,
-    UNet2DConditionModel,
 )
 
 from promptlift import ConfigError, Illustrator, Improvement, InputError, ModelError
@@ -26,7 +23,7 @@ from promptlift.illustrating.diffusion import DiffusersBackend
 from promptlift.illustrating.pipeline import _prepare
 from promptlift.illustrating.records import DrawnPicture, Request
 from promptlift.illustrating.sampling import noise_of
-from tests.illustrating.models import DIFFUSERS_WARNS
+from tests.illustrating.models import DIFFUSERS_WARNS, save_lcm
 
 pytestmark = DIFFUSERS_WARNS
 Array = npt.NDArray[np.int16]
@@ -437,12 +434,7 @@ def test_compiled_it_draws_the_same(
 
 
 def test_any_other_pipeline_draws_in_its_own_way(sd15: Path, tmp_path: Path) -> None:
-    torch.manual_seed(5)
-    parts = Illustrator.load(sd15).diffusers.pipelines.base.components
-    parts["unet"] = UNet2DConditionModel.from_config(parts["unet"].config, time_cond_proj_dim=32)
-    parts["scheduler"] = LCMScheduler.from_config(parts["scheduler"].config)
-    LatentConsistencyModelPipeline(**parts, requires_safety_checker=False).save_pretrained(tmp_path)
-    illustrator = Illustrator.load(tmp_path, num_inference_steps=2)
+    illustrator = Illustrator.load(save_lcm(tmp_path, sd15), num_inference_steps=2)
     assert illustrator.diffusers.guidance_scale == 8.5  # its own default
     expected = illustrator.diffusers.pipelines.base(
         "a (cat:1.2)", num_inference_steps=2, generator=torch.Generator().manual_seed(3)

@@ -14,11 +14,12 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from promptlift.illustrating.illustrator import Illustrator
+from promptlift.steering.vectors import blend, embedding_of
 from promptlift.web.api import create_app
 from promptlift.web.config import ServeConfig
 from promptlift.web.picture_jobs import KEPT, Job, PictureJobs
 from promptlift.web.service import Service
-from tests.illustrating.models import DIFFUSERS_WARNS, save_sd15
+from tests.illustrating.models import DIFFUSERS_WARNS, save_lcm, save_sd15
 from tests.illustrating.servers.conftest import WORKFLOW
 from tests.illustrating.servers.hosts import FakeComfyUI, noise, serving
 
@@ -169,6 +170,13 @@ def test_a_model_that_cannot_be_loaded_fails_the_job_and_names_no_place(
         ({"negative": "a" * 4001}, "4001 characters"),
         ({"seed": -1}, "seed: "),
         ({"width": 64}, "width: "),
+        ({"shares": [0.5]}, "between two prompts, and here are 1"),
+        ({"prompts": ["a"] * 3, "shares": [0.5]}, "between two prompts, and here are 3"),
+        ({"prompts": ["a", "b"], "shares": []}, "shares: "),
+        ({"prompts": ["a", "b"], "shares": [0.5, 1.1]}, "shares.1: "),
+        ({"prompts": ["a", "b"], "shares": [-0.1]}, "shares.0: "),
+        ({"prompts": ["a", "b"], "shares": ["half"]}, "shares.0: "),
+        ({"prompts": ["a", "b"], "shares": [0.5] * 9}, "9 shares times 1 are more than the 8"),
     ],
 )
 def test_wrong_requests_get_one_line(
@@ -177,6 +185,86 @@ def test_wrong_requests_get_one_line(
     answer = client.post("/v1/illustrate", json={"prompts": "a cat", **change})
     assert answer.status_code == 422
     assert words in answer.json()["error"]
+
+
+ENDS = ["a cat", "a cat, soft light"]
+
+
+def drawn(client: TestClient, job: dict[str, Any]) -> list[tuple[np.ndarray, dict[Any, Any]]]:
+    """Pixels and texts of a job's pictures."""
+    found = [Image.open(io.BytesIO(client.get(one["url"]).content)) for one in job["pictures"]]
+    return [(np.asarray(image), dict(image.info)) for image in found]
+
+
+def illustrated(client: TestClient, **body: Any) -> dict[str, Any]:
+    answer = client.post("/v1/illustrate", json=body)
+    assert answer.status_code == 202, answer.text
+    return ended(client, answer.headers["location"])
+
+
+def test_shares_are_drawn_on_the_way_and_their_ends_are_the_prompts(
+    client: TestClient, pipeline: Path
+) -> None:
+    given: dict[str, Any] = {"prompts": ENDS, "seed": 5, "negative": "fog"}
+    begun = client.post("/v1/illustrate", json=given)
+    assert begun.json()["embeddings"] is None
+    words = ended(client, begun.headers["location"])
+    assert words["embeddings"] is True
+    assert [one["share"] for one in words["pictures"]] == [None, None]
+    way = illustrated(client, **given, shares=[0, 0.4, 1])
+    assert (way["total"], way["error"]) == (3, None)
+    assert [(one["share"], one["prompt"]) for one in way["pictures"]] == [
+        (0, ENDS[0]), (0.4, ENDS[1]), (1, ENDS[1])
+    ]  # fmt: skip
+    files = [client.get(one["url"]).content for one in [*words["pictures"], *way["pictures"]]]
+    assert files[2] == files[0]
+    with Image.open(io.BytesIO(files[4])) as last, Image.open(io.BytesIO(files[1])) as improved:
+        assert (np.asarray(last) == np.asarray(improved)).all()
+
+    [_, (pixels, texts), _] = drawn(client, way)
+    alone = Illustrator.load(pipeline, **STEPS)
+    one, other = (embedding_of(alone, end) for end in ENDS)
+    embedding = blend(alone, one, other, 0.4)
+    expected = alone.draw(ENDS[1], seed=5, negative="fog", embedding=embedding).image
+    assert (pixels == np.asarray(expected)).all()
+    receipt = json.loads(texts["promptlift"])
+    assert (receipt["source"], receipt["prompt"], receipt["mode"]) == (*ENDS, "steer")
+    steered = receipt["settings"]["steered"]
+    assert (steered["prompt"], steered["towards"], steered["share"]) == (*ENDS, 0.4)
+    assert receipt["settings"]["embedding"] == {"sha256": embedding.sha256}
+    assert "Drawn from: an embedding 40% of the way to these words" in texts["parameters"]
+    plain = json.loads(drawn(client, words)[1][1]["promptlift"])
+    assert receipt["drawing"]["key"] != plain["drawing"]["key"]
+
+
+def test_a_picture_on_the_way_keeps_the_improvements_receipt_and_one_of_words_no_embedding(
+    client: TestClient,
+) -> None:
+    [receipt] = client.post("/v1/improve", json={"prompts": ENDS[0], "seed": 3}).json()["results"]
+    given = {"prompts": [ENDS[0], receipt["prompt"]], "receipts": [None, receipt]}
+    [(_, texts)] = drawn(client, illustrated(client, **given, shares=[0.5]))
+    carried = json.loads(texts["promptlift"])
+    settings = carried["settings"]
+    assert {**settings, **receipt["settings"]} == settings
+    assert {*settings} - {*receipt["settings"]} == {"embedding", "steered"}
+    for name in ("source", "prompt", "additions", "model", "seed", "notes"):
+        assert carried[name] == receipt[name]
+    given["receipts"] = [None, {**receipt, "settings": settings}]
+    [_, (_, texts)] = drawn(client, illustrated(client, **given))
+    assert json.loads(texts["promptlift"])["settings"] == receipt["settings"]
+    assert "Drawn from" not in texts["parameters"]
+
+
+def test_a_model_that_reads_words_alone_refuses_shares(
+    exported: Path, pipeline: Path, tmp_path: Path
+) -> None:
+    with client_of(exported, str(save_lcm(tmp_path / "lcm", pipeline))) as client:
+        job = illustrated(client, prompts=ENDS, shares=[0.5])  # what it is was not known yet
+        assert (job["status"], job["embeddings"]) == ("failed", False)
+        assert "takes words alone" in job["error"]
+        assert illustrated(client, prompts=ENDS)["status"] == "done"
+        answer = client.post("/v1/illustrate", json={"prompts": ENDS, "shares": [0.5]})
+        assert (answer.status_code, answer.json()) == (422, {"error": job["error"]})
 
 
 @pytest.mark.parametrize("id", ["..%2f..", "x" * 65, "%00", "a b", "é"])
@@ -201,9 +289,13 @@ def test_a_server_draws_jobs_and_a_cancelled_one_leaves_its_queue(
             models = client.get("/v1/models").json()["models"]
             [model] = [one for one in models if one["kind"] == "illustrate"]
             assert (model["id"], model["ready"]) == ("comfyui", True)
+            way = {"prompts": ["a cat", "a dog"], "shares": [0.5]}
+            refused = client.post("/v1/illustrate", json=way)
+            assert refused.status_code == 422 and "takes words alone" in refused.json()["error"]
             begun = client.post("/v1/illustrate", json={"prompts": ["a cat"], "seed": 3})
             job = ended(client, begun.headers["location"])
             assert (job["status"], len(job["pictures"])) == ("done", 1)
+            assert job["embeddings"] is False
             png = client.get(job["pictures"][0]["url"]).content
             expected = noise("a cat", 3, (4, 7.0, "blurry"))
             assert (np.asarray(Image.open(io.BytesIO(png))) == np.asarray(expected)).all()

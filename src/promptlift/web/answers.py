@@ -213,16 +213,25 @@ def checked_prompts(
     prompts = [given] if isinstance(given, str) else given
     if not prompts:
         raise InputError('there are no prompts. Give some: {"prompts": "a cat in armor"}')
-    if len(prompts) * each > most:
-        raise InputError(
-            f"{len(prompts)} prompts times {each} are more than the {most} {unit} "
-            "that this server allows in a request"
-        )
+    check_many("prompts", len(prompts), each, most, unit)
     for index, prompt in enumerate(prompts):
         check_prompt(prompt, f"prompt {index}")
         check_length(f"prompt {index}", prompt, chars)
     check_length("negative", negative or "", chars)
     return prompts
+
+
+def check_many(name: str, count: int, each: int, most: int, unit: str) -> None:
+    """Refuse a request for more than the server allows.
+
+    Raises:
+        InputError: `count` times `each` is more than `most`.
+    """
+    if count * each > most:
+        raise InputError(
+            f"{count} {name} times {each} are more than the {most} {unit} "
+            "that this server allows in a request"
+        )
 
 
 def check_length(name: str, text: str, most: int) -> None:

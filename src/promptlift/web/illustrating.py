@@ -13,10 +13,12 @@ from promptlift.web.answers import (
     Body,
     Prompts,
     Receipt,
+    check_many,
     checked_prompts,
     errors,
     refusal,
 )
+from promptlift.web.blending import check_shares
 from promptlift.web.config import ServeConfig
 from promptlift.web.logs import note
 from promptlift.web.picture_jobs import Job, JobState
@@ -24,6 +26,8 @@ from promptlift.web.service import Service
 
 _NOWHERE = "there is no such job, or it was deleted"
 _Id = Annotated[str, Path(max_length=64, description="As the answer to POST has it.")]
+
+_Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class IllustrateRequest(Body):
@@ -35,6 +39,11 @@ class IllustrateRequest(Body):
     negative: str | None = Field(None, description="What is not to be seen.")
     receipts: Annotated[list[Receipt | None], FAIL_FAST] | None = Field(
         None, description="Of each prompt its receipt, which its pictures then carry."
+    )
+    shares: Annotated[list[_Share], Field(min_length=1), FAIL_FAST] | None = Field(
+        None,
+        description="With two prompts: pictures on the way from the first, 0, to the second, 1, "
+        "in place of those of the prompts. For SDXL and Stable Diffusion by diffusers.",
     )
 
 
@@ -53,7 +62,7 @@ def illustrate_router(service: Service) -> APIRouter:
     async def begin(body: IllustrateRequest, request: Request) -> Response:
         if (reason := jobs.why_not()) is not None:
             return refusal(501, reason)
-        job = _job(body, config)
+        job = _job(body, config, jobs.takes_embeddings)
         jobs.put(job)
         note(request.scope, pictures=job.total)
         if config.log_prompts:
@@ -96,7 +105,7 @@ def illustrate_router(service: Service) -> APIRouter:
     return router
 
 
-def _job(body: IllustrateRequest, config: ServeConfig) -> Job:
+def _job(body: IllustrateRequest, config: ServeConfig, takes_embeddings: bool | None) -> Job:
     prompts = checked_prompts(
         body.prompts,
         body.negative,
@@ -105,8 +114,12 @@ def _job(body: IllustrateRequest, config: ServeConfig) -> Job:
         unit="pictures",
         chars=config.max_prompt_chars,
     )
+    if body.shares is not None:
+        check_shares(prompts, takes_embeddings)
+        check_many("shares", len(body.shares), body.seeds, config.max_pictures, "pictures")
     seeds = list(range(body.seed, body.seed + body.seeds))
-    return Job(prompts, seeds, body.negative, _receipts(prompts, body.receipts))
+    receipts = _receipts(prompts, body.receipts)
+    return Job(prompts, seeds, body.negative, receipts, body.shares)
 
 
 def _receipts(prompts: list[str], given: list[Receipt | None] | None) -> list[Improvement | None]:

@@ -22,6 +22,7 @@ from promptlift.illustrating.config import IllustrationConfig
 from promptlift.illustrating.servers.workflow import check_server
 from promptlift.records import Improvement
 from promptlift.web.batcher import Full
+from promptlift.web.blending import NO_EMBEDDINGS, wanted
 from promptlift.web.logs import describe
 from promptlift.world.bundle import drawing_notice
 
@@ -40,7 +41,8 @@ class PictureOfJob(BaseModel):
     """A picture that is done."""
 
     url: str = Field(description="Where the PNG is.")
-    prompt: str
+    prompt: str = Field(description="What was drawn, or what the way leads to.")
+    share: float | None = Field(description="Of the way, where the request named shares.")
     seed: int
     width: int
     height: int
@@ -57,6 +59,10 @@ class JobState(BaseModel):
     progress: float = Field(description="From 0 to 1.")
     total: int = Field(description="Number of pictures that the request asked for.")
     model: str | None
+    embeddings: bool | None = Field(
+        description="Whether the image model takes embeddings, so that `shares` can be asked for; "
+        "null until it is loaded."
+    )
     negative: str | None
     error: str | None
     pictures: list[PictureOfJob] = Field(description="The pictures that are done.")
@@ -74,6 +80,8 @@ class Job:
 
     Attributes:
         receipts: the receipt of each prompt, None where it was not improved.
+        shares: of the way from the first of two prompts to the second, which are drawn in place of
+            the prompts; None for the prompts.
         id: cannot be guessed.
         cancelled: whether the thread is to leave the job.
         share: of the picture in hand that is drawn, from 0 to 1.
@@ -85,6 +93,7 @@ class Job:
     seeds: list[int]
     negative: str | None
     receipts: list[Improvement | None]
+    shares: list[float] | None = None
     id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     status: _Status = "queued"
     cancelled: bool = False
@@ -96,7 +105,7 @@ class Job:
     @property
     def total(self) -> int:
         """Pictures of the whole job."""
-        return len(self.prompts) * len(self.seeds)
+        return len(self.prompts if self.shares is None else self.shares) * len(self.seeds)
 
     @property
     def address(self) -> str:
@@ -118,6 +127,9 @@ class PictureJobs:
         drawing: fields of `IllustrationConfig`.
         max_jobs: jobs that may wait.
 
+    Attributes:
+        takes_embeddings: whether a job may have shares; None until the model is loaded.
+
     Raises:
         ConfigError: an option of drawing cannot be used.
         InputError: a workflow cannot be read.
@@ -126,6 +138,7 @@ class PictureJobs:
     def __init__(self, model: str | None, drawing: Mapping[str, Any], *, max_jobs: int) -> None:
         self.model, self._drawing, self._max_jobs = model, drawing, max_jobs
         self._config = IllustrationConfig.resolve(model, **drawing)
+        self.takes_embeddings: bool | None = False if self._config.is_server else None
         if self._config.is_server:  # refuse wrong settings now; the server itself may start later
             check_server(self._config)
         # In the order in which they came. Two threads change it, each with one operation at a
@@ -200,6 +213,7 @@ class PictureJobs:
             progress=round(min(1.0, (len(done) + inside) / job.total), 3),
             total=job.total,
             model=self.name,
+            embeddings=self.takes_embeddings,
             negative=job.negative,
             error=job.error,
             pictures=done,
@@ -243,13 +257,19 @@ class PictureJobs:
             job.go_on()
 
         illustrator.watch(progress)
+        if job.shares is not None and not self.takes_embeddings:
+            raise InputError(NO_EMBEDDINGS)
+        places = wanted(illustrator, job.prompts, job.receipts, job.shares)
         # By seed, then by prompt: pictures that are to be compared come one after the other.
         for seed in job.seeds:
-            for prompt, receipt in zip(job.prompts, job.receipts, strict=True):
+            for one in places:
                 job.go_on()
-                picture = illustrator.draw(prompt, seed=seed, negative=job.negative)
-                job.pngs.append(_png(len(job.pngs), picture, receipt, illustrator, origin))
-                job.pictures.append(_about(picture, f"{job.address}/pictures/{len(job.pictures)}"))
+                picture = illustrator.draw(
+                    one.prompt, seed=seed, negative=job.negative, embedding=one.embedding
+                )
+                job.pngs.append(_png(len(job.pngs), picture, one.receipt, illustrator, origin))
+                url = f"{job.address}/pictures/{len(job.pictures)}"
+                job.pictures.append(_about(picture, one.share, url))
                 job.share = 0.0
 
     @cached_property
@@ -259,6 +279,8 @@ class PictureJobs:
 
         assert self.model is not None
         illustrator = Illustrator.load(self.model, **self._drawing)
+        if not self._config.is_server:
+            self.takes_embeddings = illustrator.diffusers.pipelines.is_clip
         return illustrator, illustrator.describe_model()
 
 
@@ -286,11 +308,12 @@ def _png(
     return png_bytes(drawing, picture)
 
 
-def _about(picture: "DrawnPicture", url: str) -> PictureOfJob:
+def _about(picture: "DrawnPicture", share: float | None, url: str) -> PictureOfJob:
     request, (width, height) = picture.request, picture.image.size
     return PictureOfJob(
         url=url,
         prompt=request.prompt,
+        share=share,
         seed=request.seed,
         width=width,
         height=height,
