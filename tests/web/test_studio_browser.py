@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -16,6 +17,9 @@ from promptlift.prompts.picture_models.table import NAMES
 from promptlift.records import Improvement
 from tests.browser import CHROMIUM, Browser
 from tests.conftest import POCKET, with_forms
+from tests.illustrating.servers.conftest import WORKFLOW
+from tests.illustrating.servers.hosts import FakeComfyUI
+from tests.illustrating.servers.hosts import serving as drawing
 from tests.llm.server import Reply, answer, dripping, serving
 from tests.web.studio_process import Studio
 
@@ -319,6 +323,124 @@ def test_both_prompts_are_drawn_from_the_same_noise_with_progress_and_cancel(
     browser.click("[data-cancel]")
     browser.wait("document.querySelector('.notice').textContent === 'Cancelled.'")
     blameless(browser, address)
+
+
+SLIDER = "document.querySelector('.strength input')"
+PROGRESS = "document.querySelector('.progress')"
+
+
+def asked_to_draw(browser: Browser) -> int:
+    """How many jobs the page has begun."""
+    return sum(url.endswith("/v1/illustrate") for url in browser.requested)
+
+
+def drawn(browser: Browser, percent: int) -> None:
+    """Wait until the picture of a place on the way stands there, and nothing is drawn any more."""
+    caption = "document.querySelectorAll('figcaption span')[1].textContent"
+    browser.wait(f"{caption} === '{percent}% of the way' && {PROGRESS}.hidden")
+
+
+def slide(browser: Browser, percent: int) -> None:
+    """Let the slider go at a place, as a drag does."""
+    browser.run(
+        f"{SLIDER}.value = {percent}; ['input', 'change'].forEach((name) => "
+        f"{SLIDER}.dispatchEvent(new Event(name, {{ bubbles: true }})))"
+    )
+
+
+def sources(browser: Browser) -> list[str]:
+    found: list[str] = browser.run("[...document.querySelectorAll('figure img')].map((i) => i.src)")
+    return found
+
+
+@pytest.mark.slow
+def test_a_slider_draws_how_much_of_the_improvement_is_wanted(
+    address: str, open_page: Callable[[str], Browser], tmp_path: Path
+) -> None:
+    browser = open_page(address)
+    ask(browser, "red star")
+    browser.click("[data-draw]")
+    browser.wait("!document.querySelector('.strength').hidden")
+    assert asked_to_draw(browser) == 1
+    own, improved = sources(browser)
+    browser.run(f"{SLIDER}.focus()")
+    for _ in range(3):
+        browser.press("ArrowLeft")
+    assert browser.run(f"{SLIDER}.getAttribute('aria-valuetext')") == "70% of the way"
+    drawn(browser, 70)
+    assert sources(browser)[0] == own and sources(browser)[1] not in (own, improved)
+    file = tmp_path / "saved.png"
+    job = [url for url in browser.requested if url.endswith("/pictures/0")][-1]
+    file.write_bytes(urlopen(job).read())
+    texts = read_png_text(file)
+    assert json.loads(texts["promptlift"])["settings"]["steered"]["share"] == 0.7
+    assert "70% of the way to these words" in texts["parameters"]
+    saved = "document.querySelectorAll('figure a')[1]"
+    seed = browser.run("document.getElementById('seed').value")
+    assert browser.run(f"{saved}.download") == f"promptlift-{seed}-70-percent.png"
+    assert browser.run(f"{saved}.href === document.querySelectorAll('figure img')[1].src")
+
+    before = asked_to_draw(browser)  # what is there already is not drawn again
+    browser.press("End")
+    assert sources(browser) == [own, improved]
+    slide(browser, 0)
+    assert sources(browser) == [own, own]
+    slide(browser, 70)
+    drawn(browser, 70)
+    assert asked_to_draw(browser) == before
+
+    slide(browser, 30)  # and what nobody wants any more is not drawn to its end
+    browser.wait(f"!{PROGRESS}.hidden && document.querySelector('progress').value > 0")
+    job = [url for url in browser.requested if "/v1/illustrate/" in url][-1]
+    slide(browser, 70)
+    assert browser.run(f"{PROGRESS}.hidden")
+    browser.settle()
+    with pytest.raises(HTTPError, match="404"):
+        urlopen(job)
+    drawn(browser, 70)
+    slide(browser, 20)
+    browser.wait(f"!{PROGRESS}.hidden")
+    browser.click("[data-cancel]")
+    browser.wait("document.querySelector('.notice').textContent === 'Cancelled.'")
+    assert browser.run(f"{SLIDER}.value") == "70"
+
+    browser.click(".chip")
+    browser.wait("!document.querySelector('.stale').hidden")
+    browser.click("[data-draw]")
+    browser.wait("document.querySelector('.strength').hidden")
+    browser.wait("!document.querySelector('.strength').hidden")
+    assert browser.run(f"{SLIDER}.value") == "100" and len(sources(browser)) == 2
+    assert not {own, improved} & {*sources(browser)}
+    browser.resize(390, 844, phone=True)
+    browser.tap(".strength input")
+    drawn(browser, 50)
+    assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+    blameless(browser, address)
+    browser.offline(True)
+    slide(browser, 10)
+    browser.wait("document.querySelector('.notice').textContent.includes('does not answer')")
+    assert browser.run(f"{SLIDER}.value") == "50"
+    browser.offline(False)
+
+
+@pytest.mark.slow
+def test_where_a_server_draws_there_is_no_slider(
+    open_page: Callable[[str], Browser], tmp_path: Path
+) -> None:
+    workflow = tmp_path / "workflow.json"
+    workflow.write_text(json.dumps(WORKFLOW))
+    fake = FakeComfyUI()
+    with drawing(fake):
+        studio = Studio("--backend", "comfyui", "--url", fake.url, "--workflow", str(workflow))
+        try:
+            browser = open_page(studio.address)
+            ask(browser, "red star")
+            browser.click("[data-draw]")
+            browser.wait(f"document.querySelectorAll('figure').length === 2 && {PROGRESS}.hidden")
+            assert browser.run("document.querySelector('.strength').hidden")
+            blameless(browser, studio.address)
+        finally:
+            studio.kill()
 
 
 @pytest.mark.slow
@@ -728,7 +850,7 @@ def test_a_check_of_accessibility_finds_nothing(
     browser.click("#options summary")
     browser.click("article summary")
     browser.click("[data-draw]")
-    browser.wait("document.querySelectorAll('figure').length === 2")
+    browser.wait("!document.querySelector('.strength').hidden")
     assert browser.run("document.documentElement.scrollWidth <= innerWidth")
     assert violations(browser) == []
     pick(browser, "picture_model", "Ideogram 4")

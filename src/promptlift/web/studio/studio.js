@@ -412,7 +412,7 @@ function showPicture({ prompt, negative, settings, tool, notes, receipt }) {
     at("found").close();
     go({ prompt, negative, force: false, removed: [] });
   };
-  at("again").hidden = !receipt || receipt.mode === "original";
+  at("again").hidden = !receipt || ["original", "steer"].includes(receipt.mode); // nobody improved it
   at("again").onclick = async () => {
     at("found").close();
     await begun; // which models there are
