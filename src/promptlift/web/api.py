@@ -1,25 +1,20 @@
 """The API: an app of routers over one `Service`. A page joins with routers of its own."""
 
-import re
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any, Literal
 
-from fastapi import APIRouter, FastAPI, HTTPException, Request, Response, Security
+from fastapi import APIRouter, FastAPI, Response, Security
 from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
-from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from promptlift import __version__
-from promptlift.errors import ConfigError, InputError, ModelError
 from promptlift.improving.config import resolve_options
 from promptlift.prompts.picture_models.table import PictureModel, picture_models
-from promptlift.web.answers import MODEL, errors, refusal
-from promptlift.web.batcher import RETRY_S, Full
+from promptlift.web.answers import MODEL, errors
 from promptlift.web.chat import (
     ChatError,
     ListedModel,
@@ -31,15 +26,12 @@ from promptlift.web.guard import Guard
 from promptlift.web.illustrating import illustrate_router
 from promptlift.web.improving import improve_router
 from promptlift.web.logs import RequestLog
+from promptlift.web.refusals import refuse_in_one_line
 from promptlift.web.service import Service
 from promptlift.web.serving import HeadAsGet, SafeHeaders, send_file
 from promptlift.web.writers import Listed
 
 _SWAGGER = ("swagger-ui.css", "swagger-ui-bundle.js")
-_MOST_MISTAKES = 3
-# In the places that pydantic names: the whole body, and types of which one has to fit.
-_NO_FIELD = re.compile(r"body|str|(?:list|dict|nullable|constrained|function|literal|float)\b.*")
-_UNREADABLE = "There was an error parsing the body"
 
 
 class Model(BaseModel):
@@ -123,80 +115,13 @@ def create_app(service: Service, *, pages: Sequence[APIRouter] = ()) -> FastAPI:
     app.include_router(_health_router(service))
     for router in (*pages, _docs_router()):  # in this order: pages may have their own first page
         app.include_router(router)
-    _refuse_in_one_line(app)
+    refuse_in_one_line(app)
     # The last one added is the first that a request meets.
     app.add_middleware(Guard, token=config.token, hosts=config.allow_host, max_body=config.max_body)
     app.add_middleware(RequestLog, log_prompts=config.log_prompts)
     app.add_middleware(SafeHeaders)
     app.add_middleware(HeadAsGet)
     return app
-
-
-def _refuse_in_one_line(app: FastAPI) -> None:
-    @app.exception_handler(Full)
-    async def full(request: Request, error: Full) -> Response:
-        line = f"too much waits already; try again in {RETRY_S} s"
-        return refusal(429, line, {"retry-after": str(RETRY_S)})
-
-    @app.exception_handler(ConfigError)
-    @app.exception_handler(InputError)
-    async def wrong(request: Request, error: Exception) -> Response:
-        return refusal(422, str(error))
-
-    @app.exception_handler(ModelError)
-    async def unable(request: Request, error: ModelError) -> Response:
-        return refusal(502, str(error))
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> Response:
-        if (
-            request.headers.get("content-length") != "0"
-            and "json" not in request.headers.get("content-type", "")
-            and request.method == "POST"
-        ):
-            return refusal(415, "send JSON, with Content-Type: application/json")
-        found = _mistakes(error.errors())
-        lines = [line for _, line in found[:_MOST_MISTAKES]]
-        more = len(found) - len(lines)
-        whole = "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
-        return refusal(422, whole, param=found[0][0] or None)
-
-    @app.exception_handler(StarletteHTTPException)
-    async def refused(request: Request, error: HTTPException) -> Response:
-        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
-        if error.status_code == 405:  # of routes with one path, Starlette names the first alone
-            path = getattr(request.scope.get("route"), "path", None)
-            methods = app.openapi()["paths"].get(path, {})
-            headers["allow"] = ", ".join(map(str.upper, methods)) or headers.get("allow", "")
-        if error.detail == _UNREADABLE:  # of FastAPI; `Guard` has refused what is no UTF-8
-            line = "the body cannot be read: it nests too deeply, or a number has too many digits"
-            return refusal(400, line)
-        return refusal(error.status_code, str(error.detail), headers)
-
-
-def _mistakes(found: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Place and line of each mistake that pydantic found, once, and without what was sent."""
-    said: dict[tuple[str, ...], list[str]] = {}
-    for item in found:
-        if item["type"] == "json_invalid":
-            place, why = item["loc"][-1], item["ctx"]["error"]
-            return [("", f"the body is not valid JSON: {why} at character {place}")]
-        # Of a choice of types, pydantic names each that did not fit.
-        where = tuple(str(part)[:40] for part in item["loc"] if not _NO_FIELD.fullmatch(str(part)))
-        said.setdefault(where, []).append(str(item["msg"]))
-    within = {where[:size] for where in said for size in range(1, len(where))}
-    return [
-        (".".join(where), f"{'.'.join(where) or 'the body'}: {_either(lines)}")
-        for where, lines in said.items()
-        if where not in within
-    ]
-
-
-def _either(lines: list[str]) -> str:
-    start = "Input should be a valid "
-    if all(line.startswith(start) for line in lines):
-        return start + " or ".join(dict.fromkeys(line.removeprefix(start) for line in lines))
-    return "; ".join(dict.fromkeys(lines))
 
 
 def _models_router(service: Service) -> APIRouter:
