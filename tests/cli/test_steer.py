@@ -138,6 +138,33 @@ def test_what_cannot_be_done_is_one_line(
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("given", "status", "said"),
+    [
+        ((), 2, "give a prompt, or --embedding FILE"),
+        (("a star", "--embedding", "x.safetensors"), 2, "give a prompt, or --embedding FILE"),
+        ((" ",), 1, "the prompt"),
+        (("a star", "--styles", "none.txt"), 1, "does not exist"),
+        (("a star", "--host", "203.0.113.1"), 2, "cannot listen on 203.0.113.1"),
+    ],
+)
+def test_what_cannot_be_picked_from_is_one_line(
+    run: Run, tmp_path: Path, given: tuple[str, ...], status: int, said: str
+) -> None:
+    result = run("steer", "pick", *given, "--no-open", *FAST, "-o", tmp_path / "run")
+    assert result.exit_code == status
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_another_run_is_no_session(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "way"
+    way = ("steer", "blend", "red star", "blue star", "--steps", "2", *FAST, "-o", folder)
+    assert run(*way).exit_code == 0
+    refused = run("steer", "pick", "red star", "--no-open", *FAST, "-o", folder)
+    assert refused.exit_code == 2 and "holds another run" in refused.stderr
+
+
 def test_files_that_are_none_are_one_line(run: Run, tmp_path: Path) -> None:
     words = run("steer", "words", tmp_path / "none.safetensors")
     assert words.exit_code == 1 and "does not exist" in words.stderr
@@ -156,6 +183,7 @@ def test_files_that_are_none_are_one_line(run: Run, tmp_path: Path) -> None:
         ("steer", "blend", "a", "b", "-o", "x"),
         ("steer", "words", "x.safetensors"),
         ("steer", "redraw", "x.png", "y.png", "a star"),
+        ("steer", "pick", "a star", "-o", "x"),
         ("illustrate", "--embedding", "x.safetensors", "-o", "x"),
     ],
 )
@@ -165,7 +193,7 @@ def test_the_base_install_says_what_is_missing(
     monkeypatch.chdir(tmp_path)
     for name in ("torch", "diffusers", "safetensors"):
         monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.setattr("promptlift.cli.steer.find_spec", lambda name: None)
+    monkeypatch.setattr("promptlift.cli.steer_setup.find_spec", lambda name: None)
     result = run(*given)
     assert result.exit_code == 1
     assert "pip install 'promptlift[illustrate]'" in result.stderr

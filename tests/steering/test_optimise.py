@@ -15,7 +15,6 @@ from promptlift.illustrating.illustrator import Illustrator
 from promptlift.pictures import Picture
 from promptlift.records import Improvement
 from promptlift.scoring.pictures.preference_models import ScorerContext
-from promptlift.steering.candidates import candidates, map_of, spread
 from promptlift.steering.config import OptimiseConfig, SameConfig
 from promptlift.steering.optimise import Optimisation, graded_scorer, optimise
 from promptlift.steering.optimisers import AdamOnLion
@@ -180,30 +179,6 @@ def test_how_far_to_go_is_learned(pocket: Illustrator) -> None:
     assert (
         0 < distance(found, embedding_of(pocket, STAR)) < distance(end, embedding_of(pocket, STAR))
     )
-
-
-def test_candidates_are_the_same_for_a_seed_and_not_too_far(pocket: Illustrator) -> None:
-    present = embedding_of(pocket, STAR)
-    first, again, other = (
-        candidates(pocket, present, seed=seed, styles=["neon", "watercolour", "flat"], pool=30)
-        for seed in (1, 1, 2)
-    )
-    assert len(first) == 5
-    hashes = [[one.embedding.sha256 for one in each] for each in (first, again, other)]
-    assert hashes[0] == hashes[1] != hashes[2]
-    assert len(set(hashes[0])) == 5
-    assert all(one.embedding.prompt == STAR for one in first)
-    places = map_of([present, *(one.embedding for one in first)])
-    assert places.shape == (6, 2)
-    assert np.abs(places).max() == pytest.approx(1)
-
-
-def test_spread_takes_the_farthest_pair_and_then_the_loneliest() -> None:
-    angles = np.radians([0, 5, 90, 178, 91])
-    rows = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    assert sorted(spread(rows, 2)) == [0, 3]
-    assert {*spread(rows, 3)} in ({0, 3, 2}, {0, 3, 4})
-    assert sorted(spread(rows, 9)) == [0, 1, 2, 3, 4]
 
 
 def test_words_find_the_prompt_that_an_embedding_was_made_of(pocket: Illustrator) -> None:

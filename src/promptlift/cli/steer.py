@@ -1,26 +1,30 @@
 """`promptlift steer`."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from promptlift.cli.door import go_offline, guarded, say
-from promptlift.cli.parameters import ModelName, Overwrite, TorchThreads, arg, opt
-from promptlift.errors import ConfigError, InputError, MissingExtraError
-from promptlift.files import check_new, check_overwrites
+from promptlift.cli.door import say
+from promptlift.cli.parameters import ModelName, TorchThreads, arg, opt
+from promptlift.cli.steer_by_hand import pick, redraw
+from promptlift.cli.steer_setup import (
+    DRAWN,
+    STAGE,
+    Output,
+    drawn_by,
+    embedding_for,
+    illustrator_of,
+    steering,
+)
+from promptlift.errors import ConfigError
 from promptlift.illustrating.config import IllustrationConfig
 from promptlift.options import takes
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.steering.config import OptimiseConfig, SameConfig
 
 if TYPE_CHECKING:
-    from PIL.Image import Image as PictureImage
-
-    from promptlift.illustrating.embedding import Embedding
     from promptlift.illustrating.illustrator import Illustrator
 
 app = typer.Typer(
@@ -28,11 +32,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
 )
-_STAGE = "steering"
 _SCORES = ("clip", "preference", "aesthetic", "aesthetic_clip")
 _UNSEEN = 1000  # from here on are the seeds that a result is judged on
-_drawn = takes(IllustrationConfig, "drawing", renamed={"model": "picture_model"})
-Output = Annotated[Path, opt("Run folder, made or gone on.", "--output", "-o")]
 Prompt = Annotated[str, arg("The prompt.")]
 
 
@@ -58,10 +59,10 @@ def blend(
 
       promptlift steer blend "a cat" "a cat, soft window light, 50mm" --steps 7 -o runs/cat
     """
-    with _steering("interrupted; the same command goes on"):
+    with steering("interrupted; the same command goes on"):
         if steps < 2:
             raise ConfigError(f"steps is {steps} and must be 2 or more: both ends are drawn")
-        illustrator = _illustrator({**drawing, "num_inference_steps": num_inference_steps})
+        illustrator = illustrator_of({**drawing, "num_inference_steps": num_inference_steps})
 
         from promptlift.steering.run import Variant
         from promptlift.steering.vectors import blend as blended
@@ -85,7 +86,7 @@ def blend(
 @app.command()
 @takes(OptimiseConfig, "optimising")
 @takes(PictureScoringConfig, "scoring", only=_SCORES)
-@_drawn
+@DRAWN
 def optimise(
     prompt: Prompt,
     output: Output,
@@ -106,11 +107,11 @@ def optimise(
 
       promptlift steer optimise "a cat" --metric pickscore --picture-model sd15 -o runs/cat
     """
-    with _steering("interrupted; the same command goes on"):
+    with steering("interrupted; the same command goes on"):
         config = OptimiseConfig(**optimising)
         if unseen < 1:
             raise ConfigError(f"unseen is {unseen} and must be 1 or more")
-        illustrator = _illustrator(drawing)
+        illustrator = illustrator_of(drawing)
         chosen = illustrator.config
         scored = PictureScoringConfig(
             **scoring, device=chosen.device, offline=chosen.offline
@@ -145,7 +146,7 @@ def optimise(
 
         judge = illustrator.with_seeds(_UNSEEN + chosen.seed, unseen)
         about = {
-            **vars(config), **_drawn_by(illustrator), "improved": improved, "scorer": scorer.model
+            **vars(config), **drawn_by(illustrator), "improved": improved, "scorer": scorer.model
         }  # fmt: skip
         names = _run(output, prompt, judge, made, threads, about)
         scores = scores_of(output, scorer, context)
@@ -156,7 +157,7 @@ def optimise(
 
 @app.command()
 @takes(SameConfig, "config")
-@_drawn
+@DRAWN
 def same(
     prompt: Prompt,
     output: Output,
@@ -175,11 +176,11 @@ def same(
 
       promptlift steer same "a red star" --seed 3 -o runs/star
     """
-    with _steering("interrupted; the same command begins anew"):
+    with steering("interrupted; the same command begins anew"):
         chosen = SameConfig(**config)
         if unseen < 2:
             raise ConfigError(f"unseen is {unseen} and must be 2 or more: they are compared")
-        illustrator = _illustrator(drawing)
+        illustrator = illustrator_of(drawing)
         seed = illustrator.config.seed
 
         from promptlift.steering.run import Variant, likeness
@@ -200,14 +201,14 @@ def same(
             return [Variant(prompt=prompt, embedding=found, note=f"{way:.0%} of the way")]
 
         others = illustrator.with_seeds(_UNSEEN + seed, unseen)
-        about = {**vars(chosen), **_drawn_by(illustrator), "towards": towards}
+        about = {**vars(chosen), **drawn_by(illustrator), "towards": towards}
         _run(output, prompt, others, made, threads, about)
         say("likeness of pictures of different seeds, from -1 to 1: {:.3f} as the prompt is, "
             "{:.3f} now".format(*likeness(output)))  # fmt: skip
 
 
 @app.command()
-@_drawn
+@DRAWN
 def words(
     embedding: Annotated[Path, arg("File of an embedding.")],
     output: Annotated[
@@ -228,20 +229,16 @@ def words(
 
       promptlift steer words cat.safetensors --picture-model sd15 -o runs/words
     """
-    with _steering("interrupted; the same command goes on"):
+    with steering("interrupted; the same command goes on"):
         if n < 1 or top < 1:
             raise ConfigError("--n and --top must be 1 or more")
 
-        from promptlift.illustrating.embedding import load_embedding
         from promptlift.improving.improver import Improver
         from promptlift.steering.run import Variant
-        from promptlift.steering.vectors import sampler_of
         from promptlift.steering.words import nearest
 
-        found = load_embedding(embedding)
-        illustrator = _illustrator(drawing)
-        sampler = sampler_of(illustrator)
-        found.check(sampler.probe(), len(sampler.encoders))
+        illustrator = illustrator_of(drawing)
+        found = embedding_for(illustrator, None, embedding)
         improver = Improver.load(model, threads=threads)
         [variants] = improver.improve([found.prompt], n=n, seed=words_seed, mode="extend")
         named = nearest(illustrator, found, variants)[:top]
@@ -255,76 +252,8 @@ def words(
                          "model": improver.model_id})  # fmt: skip
 
 
-@app.command()
-@_drawn
-def redraw(
-    picture: Annotated[Path, arg("PNG of the picture model's size.")],
-    mask: Annotated[Path, arg("PNG of the same size: white is drawn anew, black stays.")],
-    prompt: Annotated[str | None, arg("What the part is to show.")] = None,
-    embedding: Annotated[Path | None, opt("File of an embedding, in place of a prompt.")] = None,
-    output: Annotated[
-        Path | None, opt("PNG to write [the picture's name, with -redrawn].", "--output", "-o")
-    ] = None,
-    strength: Annotated[float, opt("Share of denoising that is done anew, up to 1 [0.7].")] = 0.7,
-    threads: TorchThreads = None,
-    overwrite: Overwrite = False,
-    drawing: Any = None,
-) -> None:
-    """Draw a part of a picture anew, and keep the rest.
-
-    Examples:
-
-      promptlift steer redraw star.png mask.png "a blue ring" --seed 7
-    """
-    with _steering():
-        if (prompt is None) == (embedding is None):
-            raise ConfigError("give a prompt, or --embedding FILE")
-        target = output or picture.with_name(f"{picture.stem}-redrawn.png")
-        check_overwrites([target], [picture, mask])
-        check_new([target], overwrite=overwrite)
-        images = [_opened(path) for path in (picture, mask)]
-        illustrator = _illustrator(drawing)
-
-        from promptlift.illustrating.embedding import load_embedding
-        from promptlift.steering.redraw import redraw as redrawn
-        from promptlift.steering.vectors import embedding_of
-        from promptlift.threads import torch_threads
-
-        with torch_threads(threads, {}, _STAGE, say):
-            found: Embedding = (
-                load_embedding(embedding) if embedding else embedding_of(illustrator, prompt or "")
-            )
-            made = redrawn(
-                illustrator, found, *images, seed=illustrator.config.seed, strength=strength
-            )
-        _save(made, target, found, illustrator.config.seed, strength)
-        say(f"{target}")
-
-
-@contextmanager
-def _steering(interrupted: str = "interrupted") -> Iterator[None]:
-    """`guarded`, and what the commands need is there."""
-    with guarded(interrupted):
-        if find_spec("torch") is None or find_spec("diffusers") is None:
-            raise MissingExtraError("Steering", "illustrate")
-        yield
-
-
-def _illustrator(drawing: dict[str, Any]) -> "Illustrator":
-    config = IllustrationConfig.resolve(**drawing)
-    go_offline(config.offline)
-
-    from promptlift.illustrating.illustrator import Illustrator
-    from promptlift.steering.vectors import sampler_of
-
-    illustrator = Illustrator.of(config, say)
-    sampler_of(illustrator)  # refuses what takes no embeddings
-    return illustrator
-
-
-def _drawn_by(illustrator: "Illustrator") -> dict[str, Any]:
-    """What else decides an embedding that was learned by drawing."""
-    return {"seed": illustrator.config.seed, "drawing": illustrator.settings()}
+app.command()(pick)
+app.command()(redraw)
 
 
 def _run(
@@ -345,7 +274,7 @@ def _run(
 
     check_prompt(prompt, "the prompt")
     run = Run.open(folder)
-    with run.alone("steered"), torch_threads(threads, run.threads, _STAGE, say):
+    with run.alone("steered"), torch_threads(threads, run.threads, STAGE, say):
         make_variants(run, prompt, about, made)
         draw_variants(run, illustrator, say)
     [entry] = [one for one in read_entries(folder / FILE) if isinstance(one, Entry)]
@@ -368,34 +297,3 @@ def _verdict(gains: Any, config: OptimiseConfig) -> str:
         else "it partly holds"
     )
     return f"{holds}: better on {count} of {len(wanted)} seeds that were not optimised"
-
-
-def _opened(path: Path) -> "PictureImage":
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as found:
-            copied: PictureImage = found.copy()
-            return copied
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist") from error
-    except (UnidentifiedImageError, OSError) as error:
-        raise InputError(f"{path} is no picture that can be read: {error}") from error
-
-
-def _save(
-    image: "PictureImage", path: Path, embedding: "Embedding", seed: int, strength: float
-) -> None:
-    """The picture, with a receipt of how the part was drawn."""
-    import json
-
-    from PIL.PngImagePlugin import PngInfo
-
-    from promptlift.files import atomic_path
-    from promptlift.illustrating.embedding import KEY
-
-    texts = PngInfo()
-    about = {"prompt": embedding.prompt, "embedding": embedding.sha256, **embedding.about}
-    texts.add_itxt(KEY, json.dumps({"redrawn": {**about, "seed": seed, "strength": strength}}))
-    with atomic_path(path) as temporary:
-        image.save(temporary, "PNG", pnginfo=texts)

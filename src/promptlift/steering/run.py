@@ -6,7 +6,7 @@ So whatever reads a run, `report`, `score`, `judge`, `compare`, reads steered pi
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from promptlift.illustrating.embedding import Embedding
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.inputs import Entry, clip_tokens
 from promptlift.illustrating.job import IllustrationJob, Report
-from promptlift.illustrating.receipts import EMBEDDING
+from promptlift.illustrating.receipts import EMBEDDING, STEERED, Drawing, png_bytes
+from promptlift.illustrating.records import DrawnPicture, Request
 from promptlift.illustrating.sources import FILE
 from promptlift.picking.scores import PromptScores, stream_scores
 from promptlift.picture_files import PictureReader
@@ -25,6 +26,9 @@ from promptlift.runs import Run
 from promptlift.scoring.pictures.preference_models import PictureScorer, ScorerContext
 from promptlift.statistics import mean_interval
 from promptlift.tables import write_rows
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 STAGE, MODE, FOLDER = "steering", "steer", "embeddings"
 
@@ -54,30 +58,42 @@ def write_variants(folder: Path, source: str, variants: Sequence[Variant]) -> Pa
     """
     found = []
     for number, one in enumerate(variants):
-        settings: dict[str, Any] = {}
+        file = None
         if one.embedding is not None:
             file = f"{FOLDER}/{number:02d}.safetensors"
             one.embedding.save(folder / file)
-            settings = {
-                EMBEDDING: {"file": file, "sha256": one.embedding.sha256},
-                "steered": dict(one.embedding.about),
-            }
-        found.append(
-            Improvement(
-                source=source,
-                prompt=one.prompt,
-                additions=(),
-                clip_tokens=clip_tokens(one.prompt),
-                seed=0,
-                variant=number,
-                mode=MODE,
-                model="steer",
-                notes=(one.note,),
-                settings=settings,
-            )
-        )
+        found.append(_improvement(source, one, number, file))
     write_rows(folder / FILE, Entry(0, tuple(found)).to_rows(found), ())
     return folder / FILE
+
+
+def png_of(
+    illustrator: Illustrator, embedding: Embedding, image: "Image", *, seed: int, note: str
+) -> bytes:
+    """A picture of an embedding as PNG, with a receipt that says how it was made.
+
+    Args:
+        illustrator: what drew it.
+        embedding: what it shows.
+        image: the picture.
+        seed: of its noise.
+        note: what it is, for people.
+    """
+    prompt = embedding.prompt
+    request = Request(prompt=prompt, seed=seed, embedding=embedding)
+    drawing = Drawing(
+        prompt_index=0,
+        seed=seed,
+        side=IMPROVED,
+        variant=0,
+        improvement=_improvement(
+            prompt, Variant(prompt=prompt, embedding=embedding, note=note), 0, None
+        ),
+        negative=illustrator.config.negative,
+        settings=illustrator.settings(),
+        model=illustrator.describe_model(),
+    )
+    return png_bytes(drawing, DrawnPicture(image=image, request=request, seconds=0.0))
 
 
 def make_variants(
@@ -156,6 +172,29 @@ def likeness(folder: Path) -> tuple[float, float]:
     ends = (pixels[min(pixels)], pixels[max(pixels)])
     first, last = (float(_pairs(np.corrcoef(np.stack(each))).mean()) for each in ends)
     return first, last
+
+
+def _improvement(source: str, variant: Variant, number: int, file: str | None) -> Improvement:
+    """A variant as an improvement; `file` is its embedding's, beside the improvements."""
+    settings: dict[str, Any] = {}
+    if (embedding := variant.embedding) is not None:
+        named = {} if file is None else {"file": file}
+        settings = {
+            EMBEDDING: {**named, "sha256": embedding.sha256},
+            STEERED: dict(embedding.about),
+        }
+    return Improvement(
+        source=source,
+        prompt=variant.prompt,
+        additions=(),
+        clip_tokens=clip_tokens(variant.prompt),
+        seed=0,
+        variant=number,
+        mode=MODE,
+        model="steer",
+        notes=(variant.note,),
+        settings=settings,
+    )
 
 
 def _pairs(table: Any) -> Any:

@@ -78,6 +78,8 @@ def slerp(one: torch.Tensor, other: torch.Tensor, share: float | torch.Tensor) -
 def blend(illustrator: Illustrator, one: Embedding, other: Embedding, share: float) -> Embedding:
     """An embedding on the way from `one`, share 0, to `other`, 1.
 
+    What guidance leads away from stays that of `one`.
+
     Args:
         illustrator: whose encoders made both.
         one, other: of any two prompts; the shorter one is filled up with the empty prompt.
@@ -102,7 +104,7 @@ def blend(illustrator: Illustrator, one: Embedding, other: Embedding, share: flo
         ]
         wanted.append(_each(lambda a, b: slerp(a, b, share), *padded))
     about = {**_origin(illustrator), "towards": other.prompt, "share": share}
-    return Embedding(prompt=one.prompt, wanted=tuple(wanted), probe=one.probe, about=about)
+    return replace(one, wanted=tuple(wanted), about=about)
 
 
 def rows_of(part: Encoded) -> Iterator[torch.Tensor]:

@@ -1,0 +1,161 @@
+"""Moving by picking in a real browser, against the real command."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.browser import CHROMIUM, Browser
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+READY = (
+    "document.querySelectorAll('.candidate img[src]').length === 5"
+    " && document.getElementById('state').textContent === ''"
+)
+
+
+class Server:
+    """`promptlift steer pick` in a process of its own."""
+
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        line = [
+            sys.executable, "-m", "promptlift", "steer", "pick", "red star", "-o", str(folder),
+            "--num-inference-steps", "2", "--threads", "1", "--no-open", "--port", str(port),
+        ]  # fmt: skip
+        self.process = subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+        )
+        assert self.process.stdout is not None
+        self.address = self.process.stdout.readline().strip()
+        found = re.search(r":(\d+)$", self.address)
+        assert found is not None
+        self.port = int(found[1])
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def stop(self) -> str:
+        self.process.send_signal(signal.SIGINT)
+        _, errors = self.process.communicate(timeout=60)
+        return errors
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    opened = Browser(tmp_path / "browser")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[Server]:
+    started = Server(folder)
+    yield started
+    if started.process.poll() is None:
+        started.kill()
+
+
+def state(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "places.json").read_text())  # type: ignore[no-any-return]
+
+
+def arrived(browser: Browser, places: int) -> None:
+    browser.wait(f"document.querySelectorAll('#places li').length === {places} && {READY}")
+
+
+@pytest.mark.slow
+def test_pick_redraw_and_back(browser: Browser, server: Server, folder: Path) -> None:
+    browser.visit(server.address)
+    arrived(browser, 1)
+    assert browser.run("document.getElementById('go').disabled")
+    browser.press("2")
+    browser.press("ArrowLeft")
+    browser.wait("document.getElementById('there').src !== ''")
+    assert browser.run("document.getElementById('there-said').textContent").startswith("90% of")
+    browser.press("Enter")
+    arrived(browser, 2)
+    assert state(folder)["places"][1]["percent"] == 90
+
+    browser.press("r")
+    browser.click("#mask")  # a dot in the middle
+    browser.click("#words")
+    browser.type("blue ring")
+    browser.click("#paint")
+    arrived(browser, 3)
+    place = state(folder)["places"][2]
+    assert (place["how"], place["said"], place["percent"]) == ("redrawn", "blue ring", 70)
+    with Image.open(folder / "pictures" / "01.png") as one:
+        before = np.asarray(one).astype(int)
+    with Image.open(folder / "pictures" / "02.png") as other:
+        changed = (np.asarray(other).astype(int) != before).any(-1)
+    assert changed[32, 32] and not changed[:20].any() and not changed[-20:].any()
+
+    browser.press("r")
+    browser.click("#paint")  # nothing is painted
+    browser.wait("document.getElementById('brush-said').textContent.includes('the mask is black')")
+    browser.press("Escape")
+    browser.press("b")
+    browser.wait("document.querySelector('[aria-current]').textContent.startsWith('1')")
+    assert state(folder)["present"] == 1
+    assert all("422" in one for one in browser.complaints)
+    assert all(server.address in one for one in browser.requested if one.startswith("http"))
+    assert "you are at" in server.stop()
+
+
+@pytest.mark.slow
+def test_twenty_rounds_by_keyboard_and_by_touch(
+    browser: Browser, server: Server, folder: Path
+) -> None:
+    browser.visit(server.address)
+    arrived(browser, 1)
+    for turn in range(1, 11):
+        browser.press(str(turn % 5 + 1))
+        for _ in range(turn % 4):
+            browser.press("ArrowLeft")
+        browser.press("Enter")
+        arrived(browser, turn + 1)
+    server.kill()
+    browser.press("1")
+    browser.press("Enter")  # asked again and again until it is answered
+    browser.wait("document.getElementById('problem').textContent.includes('does not answer')")
+    again = Server(folder, server.port)
+    try:
+        arrived(browser, 12)
+        assert state(folder)["places"][11]["origin"] == 10
+        browser.resize(390, 844, phone=True)
+        for turn in range(12, 21):
+            browser.tap(f".candidate:nth-child({turn % 5 + 1})")
+            browser.wait("!document.getElementById('go').disabled")
+            browser.tap("#percent")  # the middle
+            browser.tap("#go")
+            arrived(browser, turn + 1)
+        assert {one["percent"] for one in state(folder)["places"][12:]} <= {50, 55}
+        browser.tap("#places li:nth-child(4) button")
+        browser.wait("document.querySelector('[aria-current]').textContent.startsWith('3')")
+        browser.wait(READY)
+        browser.visit(again.address)
+        arrived(browser, 21)
+        assert browser.run("document.querySelector('[aria-current]').textContent").startswith("3")
+        assert browser.run("document.querySelectorAll('#map .place').length") == 21
+        wide = browser.run("document.documentElement.scrollWidth <= window.innerWidth")
+        assert wide, "the page is wider than the phone"
+        browser.tap("#others")
+        browser.wait(f"{READY} && document.querySelectorAll('#map .offered').length === 5")
+        assert state(folder)["offers"][3] == 1
+    finally:
+        again.kill()
