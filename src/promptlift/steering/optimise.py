@@ -72,6 +72,7 @@ class Optimisation:
     Attributes:
         seeds: of the noise that is optimised: those of the illustrator's config from the first.
         best: the step with the highest score so far, the first of equals.
+        optimizer: what moves the rows; what it remembers may be changed between two steps.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class Optimisation:
         )
         given = sampler_of(illustrator).arguments(0, [self._request])
         self._learned = _Learned(given, widths(self._start.wanted[0]), keep=config.keep_size)
-        self._optimizer = OPTIMISERS[config.optimizer](self._learned.parameters, config.rate)
+        self.optimizer = OPTIMISERS[config.optimizer](self._learned.parameters, config.rate)
         self.best: Step | None = None
         self._best_rows: list[torch.Tensor] = []
 
@@ -116,14 +117,14 @@ class Optimisation:
             done = number >= self._config.iterations
             if done or number - self.best.number >= self._config.patience:
                 return
-            self._optimizer.step()
+            self.optimizer.step()
             self._learned.restore()
             number += 1
             self._keep(number)
 
     def _graded(self) -> float:
         """The score of the pictures as they are now, and its gradient, one picture at a time."""
-        self._optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         sign, scores = -1.0 if self._config.less else 1.0, []
         for place, seed in enumerate(self.seeds):
             latents = self._denoiser.latents(
@@ -155,7 +156,7 @@ class Optimisation:
         assert self.best is not None
         state = {
             "about": self._about(), "number": number, "rows": self._learned.copied(),
-            "optimizer": self._optimizer.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "best": {"number": self.best.number, "score": self.best.score},
             "best_rows": self._best_rows,
         }  # fmt: skip
@@ -173,7 +174,7 @@ class Optimisation:
         best, self._best_rows = state["best"], state["best_rows"]
         self.best = Step(**best, embedding=self._embedding(best["number"], best["score"]))
         self._learned.put(state["rows"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(state["optimizer"])
         return int(state["number"])
 
     def _about(self) -> str:
