@@ -165,6 +165,53 @@ def test_worse_targets_are_kept_in_files(tmp_path: Path, ending: str) -> None:
     assert [*load_pairs(path)] == [PREFERENCES[0], PLAIN[0]]
 
 
+@pytest.mark.slow  # trl takes seconds to import
+@pytest.mark.filterwarnings("ignore")  # of trl and datasets
+@pytest.mark.parametrize("beta", [0.1, 0.5])
+def test_loss_and_gradients_are_those_of_trl(
+    llama_folder: Path, tmp_path: Path, beta: float
+) -> None:
+    from datasets import Dataset  # type: ignore[import-untyped]
+    from transformers import AutoTokenizer
+    from trl import DPOConfig, DPOTrainer  # type: ignore[attr-defined]
+
+    model = LlamaForCausalLM.from_pretrained(llama_folder)
+    reference = LlamaForCausalLM.from_pretrained(llama_folder)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for part in model.parameters():
+            part.add_(0.05 * torch.randn_like(part))
+    rows = {
+        "prompt": ["a cat", "a very old lighthouse"],
+        "chosen": [", warm light, fog", ", rain"],
+        "rejected": [", 8k", ", masterpiece, a best seller"],
+    }
+    config = DPOConfig(
+        output_dir=str(tmp_path), beta=beta, per_device_train_batch_size=2, use_cpu=True,
+        bf16=False, gradient_checkpointing=False, report_to=[],
+    )  # fmt: skip
+    trainer = DPOTrainer(
+        model, reference, config, train_dataset=Dataset.from_dict(rows),
+        processing_class=AutoTokenizer.from_pretrained(llama_folder),
+    )  # fmt: skip
+    [batch] = trainer.get_train_dataloader()
+    theirs = trainer.compute_loss(model, dict(batch))  # type: ignore[no-untyped-call]
+    theirs.backward()
+    expected = {name: part.grad.clone() for name, part in model.named_parameters()}
+    model.zero_grad()
+
+    labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, IGNORED)
+    ours = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
+    with torch.no_grad():
+        better, worse = log_likelihood(reference(**ours).logits, labels, True)[0].chunk(2)
+    ours |= {"labels": labels, "paired": torch.arange(2), "reference": better - worse}
+    loss, _ = loss_of(model, ours, beta=beta, likelihood=0.0, decoder_only=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert float(loss) == pytest.approx(float(theirs), rel=1e-6)
+    for name, part in model.named_parameters():
+        torch.testing.assert_close(part.grad, expected[name], rtol=1e-4, atol=1e-6)
+
+
 def test_votes_as_preferences_can_be_learned(tmp_path: Path) -> None:
     path = tmp_path / "preferences.jsonl"
     path.write_text('{"prompt": "a cat", "chosen": "a cat, 4k", "rejected": "cat", "votes": 3}\n')
