@@ -1,5 +1,6 @@
 """Embeddings that were optimised, made independent of seeds, picked among, and put into words."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,13 @@ from promptlift.scoring.pictures.preference_models import ScorerContext
 from promptlift.steering.config import OptimiseConfig, SameConfig
 from promptlift.steering.optimise import Optimisation, graded_scorer, optimise
 from promptlift.steering.optimisers import AdamOnLion
-from promptlift.steering.same import guided, unguided
+from promptlift.steering.same import SameStep, guided, unguided
 from promptlift.steering.vectors import distance, embedding_of, halves, rows_of
 from promptlift.steering.words import nearest
 from tests.illustrating.models import DIFFUSERS_WARNS
 
 pytestmark = DIFFUSERS_WARNS
+OnStep = Callable[[SameStep], None]
 STAR = "red star"
 
 
@@ -170,6 +172,33 @@ def test_latents_grow_alike(pocket: Illustrator) -> None:
     rows = made.wanted[0].embeds[0]
     assert rows[1:].eq(rows[1]).all()
     assert not rows[0].equal(rows[1])
+
+
+@pytest.mark.parametrize("stopped", [1, 4])
+def test_what_is_alike_goes_on_where_it_was_stopped(
+    pocket: Illustrator, tmp_path: Path, stopped: int
+) -> None:
+    given = SameConfig(iterations=3, depth=2, draws=1)
+    end, state = embedding_of(pocket, "red star, masterpiece"), tmp_path / "state.pt"
+
+    def learn(towards: bool, told: OnStep = lambda step: None, path: Path | None = None) -> str:
+        if towards:
+            return guided(pocket, STAR, end, 3, given, told, path)[0].sha256
+        return unguided(pocket, STAR, 3, given, told, path).sha256
+
+    def stop(step: SameStep) -> None:
+        if step.number == stopped:
+            raise KeyboardInterrupt
+
+    for towards in (False, True):
+        with pytest.raises(KeyboardInterrupt):
+            learn(towards, stop, state)
+        steps: list[SameStep] = []
+        assert learn(towards, steps.append, state) == learn(towards)
+        assert [step.number for step in steps] == [*range(stopped, 6)]
+        with pytest.raises(ConfigError, match="is of other settings"):
+            unguided(pocket, "blue ring", 3, given, state=state)
+        state.unlink()
 
 
 def test_how_far_to_go_is_learned(pocket: Illustrator) -> None:

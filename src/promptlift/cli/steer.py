@@ -176,7 +176,7 @@ def same(
 
       promptlift steer same "a red star" --seed 3 -o runs/star
     """
-    with steering("interrupted; the same command begins anew"):
+    with steering("interrupted; the same command goes on"):
         chosen = SameConfig(**config)
         if unseen < 2:
             raise ConfigError(f"unseen is {unseen} and must be 2 or more: they are compared")
@@ -194,10 +194,10 @@ def same(
 
         def made() -> list[Variant]:
             if towards is None:
-                found = unguided(illustrator, prompt, seed, chosen, told)
+                found = unguided(illustrator, prompt, seed, chosen, told, output / "state.pt")
                 return [Variant(prompt=prompt, embedding=found, note=f"like seed {seed}")]
             end = embedding_of(illustrator, towards)
-            found, way = guided(illustrator, prompt, end, seed, chosen, told)
+            found, way = guided(illustrator, prompt, end, seed, chosen, told, output / "state.pt")
             return [Variant(prompt=prompt, embedding=found, note=f"{way:.0%} of the way")]
 
         others = illustrator.with_seeds(_UNSEEN + seed, unseen)

@@ -5,7 +5,6 @@ After Deckers, Peters and Potthast, "Manipulating Embeddings of Stable Diffusion
 gradient of a metric of the picture that one noise gives, which passes the last steps of denoising.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,6 @@ import numpy as np
 import torch
 
 from promptlift.errors import ConfigError
-from promptlift.files import atomic_path
 from promptlift.illustrating.embedding import TOKENS, Embedding, widths
 from promptlift.illustrating.encoding import Encoded
 from promptlift.illustrating.illustrator import Illustrator
@@ -25,6 +23,7 @@ from promptlift.scoring.pictures.preference_models import GradedScorer, PictureS
 from promptlift.steering.config import OptimiseConfig
 from promptlift.steering.denoising import Denoiser
 from promptlift.steering.optimisers import OPTIMISERS
+from promptlift.steering.state import State
 from promptlift.steering.vectors import embedding_of, halves, sampler_of, with_refiner
 
 
@@ -86,7 +85,7 @@ class Optimisation:
         state: Path | None = None,
     ) -> None:
         self._illustrator, self._prompt = illustrator, prompt
-        self._scorer, self._config, self._path = scorer, config, state
+        self._scorer, self._config = scorer, config
         self._denoiser = Denoiser(illustrator)
         if config.through > self._denoiser.steps:
             raise ConfigError(
@@ -102,6 +101,7 @@ class Optimisation:
         given = sampler_of(illustrator).arguments(0, [self._request])
         self._learned = _Learned(given, widths(self._start.wanted[0]), keep=config.keep_size)
         self.optimizer = OPTIMISERS[config.optimizer](self._learned.parameters, config.rate)
+        self._state = State(state, self._about())
         self.best: Step | None = None
         self._best_rows: list[torch.Tensor] = []
 
@@ -151,25 +151,17 @@ class Optimisation:
         )  # fmt: skip
 
     def _keep(self, number: int) -> None:
-        if self._path is None:
-            return
         assert self.best is not None
-        state = {
-            "about": self._about(), "number": number, "rows": self._learned.copied(),
-            "optimizer": self.optimizer.state_dict(),
-            "best": {"number": self.best.number, "score": self.best.score},
-            "best_rows": self._best_rows,
-        }  # fmt: skip
-        with atomic_path(self._path) as temporary:
-            torch.save(state, temporary)
+        self._state.save(
+            number=number, rows=self._learned.copied(), optimizer=self.optimizer.state_dict(),
+            best={"number": self.best.number, "score": self.best.score},
+            best_rows=self._best_rows,
+        )  # fmt: skip
 
     def _resumed(self) -> int:
         """How many steps are done."""
-        if self._path is None or not self._path.exists():
+        if (state := self._state.load()) is None:
             return 0
-        state = torch.load(self._path, map_location="cpu", weights_only=True)
-        if state["about"] != self._about():
-            raise ConfigError(f"{self._path} is of other settings; name another folder")
         self._learned.put(state["best_rows"])
         best, self._best_rows = state["best"], state["best_rows"]
         self.best = Step(**best, embedding=self._embedding(best["number"], best["score"]))
@@ -177,12 +169,12 @@ class Optimisation:
         self.optimizer.load_state_dict(state["optimizer"])
         return int(state["number"])
 
-    def _about(self) -> str:
+    def _about(self) -> list[Any]:
         """What a state belongs to."""
         free = {"iterations", "patience"}
         config = {name: value for name, value in asdict(self._config).items() if name not in free}
         drawing = self._illustrator.settings()
-        return json.dumps([self._start.sha256, self._scorer.model, config, drawing, [*self.seeds]])
+        return [self._start.sha256, self._scorer.model, config, drawing, [*self.seeds]]
 
 
 class _Learned:

@@ -5,7 +5,8 @@ from noise on the way to random noise are led to those that the wanted seed give
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from promptlift.illustrating.records import Request
 from promptlift.steering.config import SameConfig
 from promptlift.steering.denoising import Denoiser
 from promptlift.steering.optimisers import AdamOnLion
+from promptlift.steering.state import State
 from promptlift.steering.vectors import (
     blend,
     embedding_of,
@@ -53,6 +55,7 @@ def unguided(
     seed: int,
     config: SameConfig,
     on_step: Callable[[SameStep], None] = lambda step: None,
+    state: Path | None = None,
 ) -> Embedding:
     """One vector in the place of every row but the first, learned until latents are alike.
 
@@ -62,6 +65,10 @@ def unguided(
         seed: whose picture is to come from any noise.
         config: how.
         on_step: called after each step.
+        state: a file that keeps where it stands; nothing is kept where None.
+
+    Raises:
+        ConfigError: the state is of other settings.
     """
     denoiser, start = Denoiser(illustrator), embedding_of(illustrator, prompt)
     given = sampler_of(illustrator).arguments(0, [Request(prompt=prompt, seed=seed)])
@@ -80,16 +87,17 @@ def unguided(
             found["pooled_prompt_embeds"] = learned[1].to(rows.dtype)
         return found
 
-    number = 0
-    for depth in range(1, config.depth + 1):
-        task = _Task(denoiser, given, seed, depth)
-        for place in range(config.iterations):
-            share = _share(place, config)
-            likeness = task.gradient(arguments(), _seeds(seed, number, config.draws), share)
-            on_step(SameStep(number, depth, likeness))
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            number += 1
+    kept = State(state, [start.sha256, seed, asdict(config), illustrator.settings()])
+    number, task = _resumed(kept, learned, optimizer), None
+    while number < config.iterations * config.depth:
+        done, place = divmod(number, config.iterations)
+        if task is None or place == 0:
+            task = _Task(denoiser, given, seed, done + 1)
+        seeds = _seeds(seed, number, config.draws)
+        likeness = task.gradient(arguments(), seeds, _share(place, config))
+        on_step(SameStep(number, done + 1, likeness))
+        number += 1
+        _step(kept, learned, optimizer, number)
     found = {name: value.detach() for name, value in arguments().items()}
     part = Encoded(
         embeds=found["prompt_embeds"].reshape(rows.shape), pooled=found.get("pooled_prompt_embeds")
@@ -105,20 +113,21 @@ def guided(
     seed: int,
     config: SameConfig,
     on_step: Callable[[SameStep], None] = lambda step: None,
+    state: Path | None = None,
 ) -> tuple[Embedding, float]:
     """How far to go from a prompt towards another embedding, so that latents are most alike.
 
     One number is learned, and what it says stays a mixture of two that mean something.
 
     Args:
-        illustrator, prompt, seed, config, on_step: as of `unguided`.
+        illustrator, prompt, seed, config, on_step, state: as of `unguided`.
         other: the other end of the way, such as an improved prompt or what `unguided` found.
 
     Returns:
         The embedding, and the share of the way.
 
     Raises:
-        ConfigError: the two have different numbers of chunks.
+        ConfigError: the two have different numbers of chunks, or the state is of other settings.
     """
     denoiser, start = Denoiser(illustrator), embedding_of(illustrator, prompt)
     sampler = sampler_of(illustrator)
@@ -126,13 +135,15 @@ def guided(
     target = sampler.arguments(0, [Request(prompt=prompt, seed=seed, embedding=other)])
     if given["prompt_embeds"].shape != target["prompt_embeds"].shape:
         raise ConfigError("both prompts must fill the same number of chunks of 75 tokens")
-    number = torch.tensor(_FIRST_NUMBER, requires_grad=True)
-    optimizer = AdamOnLion([number], 10 * config.rate)
+    learned = torch.tensor(_FIRST_NUMBER, requires_grad=True)
+    optimizer = AdamOnLion([learned], 10 * config.rate)
     parts = widths(start.wanted[0])
     task = _Task(denoiser, given, seed, 1)
+    ends = [start.sha256, other.sha256]
+    kept = State(state, [*ends, seed, asdict(config), illustrator.settings()])
     steps = config.iterations * config.depth
-    for place in range(steps):
-        way = number.sigmoid()
+    for number in range(_resumed(kept, [learned], optimizer), steps):
+        way = learned.sigmoid()
         rows = torch.cat(
             [
                 slerp(one, end, way)
@@ -149,13 +160,12 @@ def guided(
             arguments["pooled_prompt_embeds"] = slerp(
                 given["pooled_prompt_embeds"], target["pooled_prompt_embeds"], way
             )
-        share = _FIRST_SHARE + (1 - _FIRST_SHARE) * place / max(1, steps - 1)
-        likeness = task.gradient(arguments, _seeds(seed, place, config.draws), share)
-        on_step(SameStep(place, 1, likeness))
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-    learned = float(number.detach().sigmoid())
-    return blend(illustrator, start, other, learned), learned
+        share = _FIRST_SHARE + (1 - _FIRST_SHARE) * number / max(1, steps - 1)
+        likeness = task.gradient(arguments, _seeds(seed, number, config.draws), share)
+        on_step(SameStep(number, 1, likeness))
+        _step(kept, [learned], optimizer, number + 1)
+    found = float(learned.detach().sigmoid())
+    return blend(illustrator, start, other, found), found
 
 
 class _Task:
@@ -182,6 +192,27 @@ class _Task:
         )
         (-_SCALE * cosines.sum()).backward()  # type: ignore[no-untyped-call]
         return float(cosines.detach().mean())
+
+
+def _resumed(state: State, learned: list[torch.Tensor], optimizer: AdamOnLion) -> int:
+    """How many steps are done; what was learned in them is put in its place."""
+    if (kept := state.load()) is None:
+        return 0
+    with torch.no_grad():
+        for own, found in zip(learned, kept["learned"], strict=True):
+            own.copy_(found)
+    optimizer.load_state_dict(kept["optimizer"])
+    return int(kept["number"])
+
+
+def _step(state: State, learned: list[torch.Tensor], optimizer: AdamOnLion, number: int) -> None:
+    """Step number `number`, of the gradients that were added up, and keep what came of it."""
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    state.save(
+        number=number, learned=[one.detach().cpu() for one in learned],
+        optimizer=optimizer.state_dict(),
+    )  # fmt: skip
 
 
 def _mixed(one: torch.Tensor, other: torch.Tensor, share: float) -> torch.Tensor:
