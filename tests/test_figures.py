@@ -16,6 +16,7 @@ import pytest
 
 from benchmarks.improving import strengths, trust
 from benchmarks.prompts import intent_cases
+from benchmarks.steering import tables as steering_tables
 from benchmarks.world import answers as world_answers
 from benchmarks.world import metrics as world_metrics
 from benchmarks.world import models as world_models
@@ -100,6 +101,12 @@ SETS = ("PartiPrompts", "held-out prompts")
 STRENGTHS = load("strengths/strengths.json")["rows"]
 PAIRS = {name: WORLD["metrics"][name]["original and improved"] for name in ("world", "control")}
 ARMS = {name: WORLD["answers"][name]["arms"] for name in ("world", "control")}
+STEERED = {
+    name: load(f"world/{name}.json")
+    for name in ("steered", "steered-preference", "steered-slips", "steered-optimisers",
+                 "steered-cost", "same")
+}  # fmt: skip
+STEERING_SECTION = "2026-11 Slips and optimisers"
 STRENGTH_SECTION = "2026-11 How strongly painters"
 
 
@@ -124,8 +131,19 @@ STRENGTH_SECTION = "2026-11 How strongly painters"
             section("world.md", "Does `wants_shown`"),
             [world_metrics.table(WORLD["wants"]["original and improved"])],
         ),
+        (
+            section("lab-log.md", STEERING_SECTION),
+            [
+                steering_tables.of_slips(STEERED["steered-slips"]["slips"]),
+                steering_tables.of_optimisers(STEERED["steered-optimisers"]["metrics"]),
+            ],
+        ),
+        (
+            section("steering.md", "The mathematics"),
+            [steering_tables.of_cost(STEERED["steered-cost"])],
+        ),
     ],
-    ids=["trust", "strengths", "models", "answers", "metrics", "wants"],
+    ids=["trust", "strengths", "models", "answers", "metrics", "wants", "slips", "cost"],
 )
 def test_tables_are_those_of_the_scripts(text: str, expected: list[str]) -> None:
     assert tables_of(text) == expected
@@ -136,8 +154,10 @@ def test_tables_are_those_of_the_scripts(text: str, expected: list[str]) -> None
     [
         ((DOCS / "world.md").read_text("utf-8"), WORLD, 38),
         (section("lab-log.md", STRENGTH_SECTION), STRENGTHS, 1),
+        ((DOCS / "steering.md").read_text("utf-8"), STEERED, 20),
+        (section("lab-log.md", STEERING_SECTION), STEERED, 9),
     ],
-    ids=["world", "strengths"],
+    ids=["world", "strengths", "steering", "slips"],
 )
 def test_intervals_in_sentences_are_in_the_files(text: str, source: Any, least: int) -> None:
     text = sentences(text)
