@@ -201,3 +201,24 @@ def test_plain_prompts_take_the_one_mode_of_their_model(
     assert result.exit_code == 0, result.stderr
     [item] = objects((tmp_path / "run" / "improvements.jsonl").read_text())
     assert item["mode"] == "rewrite"
+
+
+def test_parts_are_put_together_in_one_folder(
+    run: Run, prompts: Path, pictures: list[str], exported: Path, tmp_path: Path
+) -> None:
+    given = ("--prompts", prompts, "--improver", exported, *pictures)
+    assert run("illustrate", *given, "-o", tmp_path / "whole").exit_code == 0
+    for number in (1, 2):
+        part = tmp_path / f"part-{number}"
+        result = run("illustrate", *given, "--shard", f"{number}/2", "-o", part)
+        assert result.exit_code == 0, result.stderr
+        assert {row["prompt_index"] % 2 for row in index(part)} == {number - 1}
+    whole, one, two = (tmp_path / name / "pictures" for name in ("whole", "part-1", "part-2"))
+    for path in two.glob("*.png"):
+        shutil.copy(path, one)
+    result = run("illustrate", *given, "-o", tmp_path / "part-1")
+    assert "6 of them were there already" in result.stderr
+    for path in whole.glob("*.png"):
+        assert (one / path.name).read_bytes() == path.read_bytes()
+    lacking = [{**row, "seconds": None} for row in index(tmp_path / "part-1")]
+    assert lacking == [{**row, "seconds": None} for row in index(tmp_path / "whole")]

@@ -195,3 +195,83 @@ def test_progress_has_rate_and_time_left(
     assert lines[30].startswith("30 of 60 rows, ")
     assert lines[-2].startswith("60 of 60 rows, ") and lines[-2].endswith("0.0 min left")
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_parts_are_joined_to_what_one_machine_writes(
+    improve: Run, run: Run, many: Path, tmp_path: Path, ending: str
+) -> None:
+    whole, joined = tmp_path / f"whole.{ending}", tmp_path / f"joined.{ending}"
+    options = ("-i", many, "--seed", 3, "-n", 2)
+    assert improve(*options, "-o", whole).exit_code == 1  # two prompts are faulty
+    parts = [tmp_path / f"{number}.{ending}" for number in (1, 2, 3)]
+    for number, part in enumerate(parts, 1):
+        improve(*options, "--shard", f"{number}/3", "-o", part)
+    join = ("join", *reversed(parts), "-i", many, "-o")
+    result = run(*join, joined)
+    assert result.exit_code == 0, result.stderr
+    if ending == "jsonl":
+        assert joined.read_bytes() == whole.read_bytes()
+    else:
+        found, expected = (pq.read_table(path).to_pylist() for path in (joined, whole))
+        assert found == expected
+    assert run(*join, joined).exit_code == 2  # it is there
+
+
+def test_what_is_missing_double_or_another_is_said(improve: Run, run: Run, tmp_path: Path) -> None:
+    prompts, other = tmp_path / "prompts.txt", tmp_path / "other.txt"
+    prompts.write_text("a cat\na dog\na fox\na hen\n")
+    other.write_text("a cat\na cow\na fox\na hen\n")
+    parts = [tmp_path / name for name in ("1.jsonl", "2.jsonl", "cow.jsonl", "seed.jsonl")]
+    for part, given, shard, seed in zip(parts, (prompts, prompts, other, prompts),
+                                        ("1/2", "2/2", "2/2", "2/2"), (3, 3, 3, 4),
+                                        strict=True):  # fmt: skip
+        result = improve("-i", given, "--seed", seed, "--shard", shard, "-o", part)
+        assert result.exit_code == 0, result.stderr
+    one, two, cow, reseeded = parts
+    torn, foreign = tmp_path / "torn.jsonl", tmp_path / "foreign.jsonl"
+    torn.write_text(two.read_text()[:-20])
+    foreign.write_text('{"prompt": "a cat"}\n')
+    cases: list[tuple[tuple[Path, ...], str]] = [
+        ((one,), "2 prompts are in no part: prompt 1 (line 2), prompt 3 (line 4)"),
+        ((one, two, two), "prompt 1 (line 2) is double, in"),
+        ((one, cow), "has another prompt in the place of prompt 1 (line 2)"),
+        ((one, reseeded), "seed.jsonl was made with seed 4, other parts with 3"),
+        ((one, torn), "torn.jsonl line 2: not valid JSON"),
+        ((one, foreign), "foreign.jsonl line 1 is no row that promptlift improve wrote"),
+        ((one, prompts), "parts to join are .jsonl or .parquet files"),
+    ]
+    for files, said in cases:
+        result = run("join", *files, "-i", prompts, "-o", tmp_path / "all.jsonl")
+        assert result.exit_code != 0
+        assert said in error_line(result)
+    short = tmp_path / "short.txt"
+    short.write_text("a cat\na dog\n")
+    result = run("join", one, two, "-i", short, "-o", tmp_path / "all.jsonl")
+    assert "has prompt 2, and the input has no such prompt" in error_line(result)
+    assert not (tmp_path / "all.jsonl").exists()
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "2", "a/b", "1/0", ""])
+def test_parts_that_are_none_are_refused(improve: Run, tmp_path: Path, shard: str) -> None:
+    result = improve("a cat", "--seed", 1, "--shard", shard or " ", "-o", tmp_path / "out.jsonl")
+    assert result.exit_code == 2
+    assert "must be as 2/8" in error_line(result)
+
+
+def test_a_part_needs_a_seed_and_a_file(improve: Run, tmp_path: Path) -> None:
+    for name, value in (("--seed", 1), ("-o", tmp_path / "out.jsonl")):
+        result = improve("a cat", "--shard", "1/2", name, value)
+        assert "--shard needs --output" in error_line(result)
+
+
+def test_more_parts_than_prompts(improve: Run, run: Run, tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a cat\n")
+    parts = [tmp_path / f"{number}.parquet" for number in (1, 2)]
+    for number, part in enumerate(parts, 1):
+        result = improve("-i", prompts, "--seed", 1, "--shard", f"{number}/2", "-o", part)
+        assert result.exit_code == 0, result.stderr
+    joined = tmp_path / "all.parquet"
+    assert run("join", *parts, "-i", prompts, "-o", joined).exit_code == 0
+    assert rows_of(joined) == 1

@@ -13,6 +13,7 @@ from promptlift.cli import (
     export,
     illustrate,
     improve,
+    join,
     judge,
     pairs,
     pick,
@@ -66,10 +67,10 @@ def options(
 
 # In the order of help.
 for command in (
-    improve.improve, receipts.replay, receipts.show, receipts.stamp, train.train, export.export,
-    illustrate.illustrate, pick.pick, tune.tune, score.score, judge.judge, preferences.preferences,
-    experiment.experiment, studio.studio, serve.serve, report.report, compare.compare,
-    doctor.doctor,
+    improve.improve, join.join, receipts.replay, receipts.show, receipts.stamp, train.train,
+    export.export, illustrate.illustrate, pick.pick, tune.tune, score.score, judge.judge,
+    preferences.preferences, experiment.experiment, studio.studio, serve.serve, report.report,
+    compare.compare, doctor.doctor,
 ):  # fmt: skip
     app.command()(command)
 for name, group in (

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from promptlift.cli.door import FAILED, go_offline, guarded, say
-from promptlift.cli.parameters import TorchThreads, arg, opt
+from promptlift.cli.parameters import ShardName, TorchThreads, arg, opt
 from promptlift.errors import ConfigError, InputError
 from promptlift.illustrating.config import IllustrationConfig
 from promptlift.improving.config import ControlConfig
 from promptlift.options import takes
 from promptlift.progress import progress
+from promptlift.shards import Shard
 
 if TYPE_CHECKING:
     from promptlift.illustrating.job import IllustrationJob
@@ -42,6 +43,7 @@ def illustrate(
     ] = None,
     sample: Annotated[int | None, opt("Draw so many prompts, chosen at random [all].")] = None,
     sample_seed: Annotated[int, opt("Which prompts --sample chooses [0].")] = 0,
+    shard: ShardName = None,
     improver: Annotated[
         str | None,
         opt("Model that improves plain prompts [the run's own, or that of `improve`]."),
@@ -74,6 +76,7 @@ def illustrate(
     with guarded("interrupted; the same command goes on with the pictures that are missing"):
         config = IllustrationConfig.resolve(**drawing)
         _check(run, prompts, embedding, output, sample)
+        part = Shard(1, 1) if shard is None else Shard.of(shard)
         go_offline(config.offline)
 
         from promptlift.illustrating.illustrator import Illustrator
@@ -100,7 +103,7 @@ def illustrate(
                     f"{improvements} holds {there} prompts; all are drawn. "
                     "Remove it to improve others"
                 )
-            chosen = sample_of(there, sample, sample_seed)
+            chosen = set(filter(part.holds, sample_of(there, sample, sample_seed)))
             illustrator = server or Illustrator.of(config, say)
             job = IllustrationJob(opened, improvements, illustrator, chosen=chosen, report=say)
             _draw(job, as_json=as_json)

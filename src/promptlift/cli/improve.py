@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from promptlift.cli.door import FAILED, guarded, say
-from promptlift.cli.parameters import ModelName, Overwrite, Threads, arg, opt
+from promptlift.cli.parameters import ModelName, Overwrite, ShardName, Threads, arg, opt
 from promptlift.cli.showing import printer
 from promptlift.errors import ConfigError
 from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.llm.config import LLMConfig
 from promptlift.options import takes
 from promptlift.progress import progress
+from promptlift.shards import Shard
 from promptlift.tables import check_output_ending
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def improve(
         bool, typer.Option("--resume", help="Go on with an --output that was stopped.")
     ] = False,
     overwrite: Overwrite = False,
+    shard: ShardName = None,
     threads: Threads = None,
     batch_size: Annotated[int | None, opt("Results decoded together [32].")] = None,
 ) -> None:
@@ -82,6 +84,7 @@ def improve(
             raise ConfigError('nothing to improve. Give prompts ("a cat in armor") or --input FILE')
         if output is None and (resume or overwrite):
             raise ConfigError("--resume and --overwrite belong to --output FILE")
+        part = _part(shard, output, seed)
         if output is not None:
             check_output_ending(output)
         from promptlift.improving.batch import PromptSource
@@ -91,7 +94,9 @@ def improve(
         # Report wrong options now, not after reading a long file.
         session = improver.session(preset=preset, **options)
         mode = improver.card.mode(mode)
-        source = PromptSource(prompts=prompts, files=files, column=column, mode=mode, report=say)
+        source = PromptSource(
+            prompts=prompts, files=files, column=column, mode=mode, shard=part, report=say
+        )
         asked: dict[str, Any] = {"n": n, "seed": seed, "negative": negative}
         if output is None:
             failed = _print(session, source, asked, as_json=as_json)
@@ -99,6 +104,14 @@ def improve(
             failed = _write(session, source, asked, output, resume=resume, overwrite=overwrite)
     if failed:
         raise typer.Exit(FAILED)
+
+
+def _part(shard: str | None, output: Path | None, seed: int | None) -> Shard | None:
+    if shard is None:
+        return None
+    if output is None or seed is None:
+        raise ConfigError("--shard needs --output, and a --seed that all parts share")
+    return Shard.of(shard)
 
 
 def _print(

@@ -34,3 +34,6 @@ TorchThreads = Annotated[
     int | None, opt("Processor threads [those of the run, or those that are free].", "--threads")
 ]
 Threads = Annotated[int | None, opt("Processor threads [all cores].")]
+ShardName = Annotated[
+    str | None, opt("Do only this part of the prompts, as 2/8: every eighth, from the second.")
+]

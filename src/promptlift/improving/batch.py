@@ -16,6 +16,7 @@ from promptlift.improving.session import Ask, Session
 from promptlift.pairs.load import load_prompts
 from promptlift.prompts.reading import check_prompt
 from promptlift.records import SCHEMA_VERSION, Improvement
+from promptlift.shards import Shard
 from promptlift.tables import Fault
 from promptlift.text_files import STDIN
 
@@ -60,6 +61,7 @@ class PromptSource:
         files: text, JSONL, JSON, CSV, TSV, Parquet, or `-` for standard input.
         column: of the prompts in the files; where None, as `load_prompts` finds it.
         mode: "extend" or "rewrite", for all of them; None for what the model has learned.
+        shard: the part of the prompts that is taken; all where None. Each keeps its `index`.
         report: receives a line that names the column of the prompts.
     """
 
@@ -67,6 +69,7 @@ class PromptSource:
     files: Sequence[Path] = ()
     column: str | None = None
     mode: str | None = None
+    shard: Shard | None = None
     report: Callable[[str], None] = field(default=_log.info, compare=False, repr=False)
 
     def items(self) -> Iterator[Item]:
@@ -75,6 +78,14 @@ class PromptSource:
         Raises:
             InputError: there is none.
         """
+        shard = self.shard
+        return (
+            self._all()
+            if shard is None
+            else (item for item in self._all() if shard.holds(item.index))
+        )
+
+    def _all(self) -> Iterator[Item]:
         index = 0
         for prompt in self.prompts:
             yield Item(index=index, prompt=prompt, mode=self.mode)
@@ -112,6 +123,7 @@ class PromptSource:
             "standard_input": STDIN in self.files,
             "column": self.column,
             "mode": self.mode,
+            **({"shard": str(self.shard)} if self.shard else {}),
         }
 
     def count(self) -> int | None:
@@ -125,7 +137,7 @@ class PromptSource:
                 for block in iter(lambda: file.read(1 << 20), b""):
                     counts.update({end: block.count(end.encode()) for end in "\r\n"})
             total += counts["\n"] or counts["\r"]
-        return total
+        return total if self.shard is None else total // self.shard.count
 
 
 def improve_items(
