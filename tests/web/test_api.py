@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
 
 from promptlift.errors import ConfigError
 from promptlift.improving.config import ControlConfig, DecodingConfig
@@ -670,7 +671,7 @@ def test_a_token_is_needed_below_v1(make: Make) -> None:
     with TestClient(app, base_url="http://localhost") as client:
         for wrong in (None, TOKEN, f"Bearer {TOKEN}x", "Bearer ", f"bearer {TOKEN}", "Bearer é"):
             headers = {} if wrong is None else {"authorization": wrong.encode("latin-1")}
-            for path in ("/v1/models", "/v1/illustrate/x", "/v1/nowhere"):
+            for path in ("/v1/models", "/v1/illustrate/x", "/v1/nowhere", "/metrics"):
                 answer = client.get(path, headers=headers)
                 assert answer.status_code == 401
                 assert answer.headers["www-authenticate"] == "Bearer"
@@ -678,9 +679,33 @@ def test_a_token_is_needed_below_v1(make: Make) -> None:
         assert client.get("/healthz").status_code == 200
         good = {"authorization": f"Bearer {TOKEN}"}
         assert client.get("/v1/models", headers=good).status_code == 200
+        assert client.get("/metrics", headers=good).status_code == 200
         spec = client.get("/openapi.json").json()
         assert TOKEN not in json.dumps(spec)
         assert spec["paths"]["/v1/improve"]["post"]["security"]
+
+
+def test_figures_for_prometheus(make: Make) -> None:
+    with TestClient(create_app(make()), base_url="http://localhost") as client:
+        for _ in range(2):
+            client.post("/v1/improve", json={"prompts": ["a cat", "a dog"], "n": 2, **SHORT})
+        client.get("/nowhere/of/any/name")
+        client.request("BREW", "/v1/improve")
+        text = client.get("/metrics").text
+        assert client.get("/metrics").text == text  # it does not count itself
+    found = {
+        (one.name, *one.labels.values()): one.value
+        for family in text_string_to_metric_families(text)
+        for one in family.samples
+    }
+    assert found["promptlift_requests_total", "POST", "/v1/improve", "200"] == 2
+    assert found["promptlift_requests_total", "GET", "none", "404"] == 1
+    assert found["promptlift_requests_total", "other", "/v1/improve", "405"] == 1
+    assert found["promptlift_request_seconds_count", "/v1/improve"] == 3
+    assert found["promptlift_results_total",] == 8
+    assert found["promptlift_batches_total",] >= 2
+    assert found["promptlift_waiting_results",] == found["promptlift_waiting_picture_jobs",] == 0
+    assert "a cat" not in text
 
 
 def test_long_bodies_are_refused_before_they_are_read(make: Make) -> None:

@@ -26,6 +26,7 @@ from promptlift.web.guard import Guard
 from promptlift.web.illustrating import illustrate_router
 from promptlift.web.improving import improve_router
 from promptlift.web.logs import RequestLog
+from promptlift.web.metrics import Metrics, metrics_router
 from promptlift.web.refusals import refuse_in_one_line
 from promptlift.web.service import Service
 from promptlift.web.serving import HeadAsGet, SafeHeaders, send_file
@@ -93,7 +94,7 @@ def create_app(service: Service, *, pages: Sequence[APIRouter] = ()) -> FastAPI:
             await service.writers.stop(config.timeout_s)  # nobody waits longer
             await run_in_threadpool(service.pictures.stop)
 
-    config = service.config
+    config, metrics = service.config, Metrics(service)
     app = FastAPI(
         title="promptlift",
         version=__version__,
@@ -113,12 +114,13 @@ def create_app(service: Service, *, pages: Sequence[APIRouter] = ()) -> FastAPI:
     ):
         app.include_router(router, dependencies=protected)
     app.include_router(_health_router(service))
+    app.include_router(metrics_router(metrics), dependencies=protected)
     for router in (*pages, _docs_router()):  # in this order: pages may have their own first page
         app.include_router(router)
     refuse_in_one_line(app)
     # The last one added is the first that a request meets.
     app.add_middleware(Guard, token=config.token, hosts=config.allow_host, max_body=config.max_body)
-    app.add_middleware(RequestLog, log_prompts=config.log_prompts)
+    app.add_middleware(RequestLog, log_prompts=config.log_prompts, count=metrics.count)
     app.add_middleware(SafeHeaders)
     app.add_middleware(HeadAsGet)
     return app

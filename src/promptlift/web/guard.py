@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from promptlift.web.answers import refusal
 
 BODY_S = 10.0  # seconds in which the body of a request must arrive
-_PROTECTED = "/v1/"
+_PROTECTED = ("/v1/", "/metrics")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:]+)(?::[0-9]+)?")  # and its port
 # The rest of a refused request is not read: nothing can follow on its connection.
@@ -30,7 +30,7 @@ class Guard:
 
     Args:
         app: the app to guard; it gets each body in one piece.
-        token: callers must send it with requests below /v1/; None asks for none.
+        token: callers must send it with requests below /v1/ and for /metrics; None asks for none.
         hosts: names that the server may be called by.
         max_body: bytes that a body may have.
         body_s: seconds in which a body must arrive.

@@ -9,6 +9,7 @@ import logging
 import sys
 import time
 import traceback
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from secrets import token_hex
 from typing import Any
@@ -18,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from promptlift.web.answers import refusal
 
+Count = Callable[[str, str | None, int, float, Mapping[str, Any]], None]
 _log = logging.getLogger("promptlift.web")
 
 
@@ -27,10 +29,17 @@ def note(scope: Scope, **values: Any) -> None:
 
 
 class RequestLog:
-    """Writes a line when an answer ends; answers an exception with 500 and the line's number."""
+    """Writes a line when an answer ends; answers an exception with 500 and the line's number.
 
-    def __init__(self, app: ASGIApp, *, log_prompts: bool) -> None:
-        self._app, self._log_prompts = app, log_prompts
+    Args:
+        app: what answers.
+        log_prompts: whether prompts may be in the log.
+        count: called with method, route, status (0 where the caller went away), seconds and what
+            was noted.
+    """
+
+    def __init__(self, app: ASGIApp, *, log_prompts: bool, count: Count) -> None:
+        self._app, self._log_prompts, self._count = app, log_prompts, count
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -54,17 +63,20 @@ class RequestLog:
                 line = f"something went wrong here; the server's log has it under {number}"
                 await refusal(500, line)(scope, receive, numbered)
         finally:
-            route, noted = scope.get("route"), state.get("noted", {})
+            route, noted = getattr(scope.get("route"), "path", None), state.get("noted", {})
+            method = scope["method"] if scope["method"].isalpha() else "?"
+            seconds = time.perf_counter() - began
+            self._count(method, route, status, seconds, noted)
             _log.log(
                 logging.ERROR if "exception" in noted else logging.INFO,
                 "request",
                 extra={
                     "fields": {
                         "id": number,
-                        "method": scope["method"] if scope["method"].isalpha() else "?",
-                        "route": getattr(route, "path", None),
+                        "method": method,
+                        "route": route,
                         "status": status or None,  # None: the caller went away
-                        "ms": round(1000 * (time.perf_counter() - began), 1),
+                        "ms": round(1000 * seconds, 1),
                         **noted,
                     }
                 },

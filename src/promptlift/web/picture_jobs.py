@@ -170,14 +170,18 @@ class PictureJobs:
             return str(MissingExtraError("Drawing pictures", extra))
         return None
 
+    @property
+    def waiting(self) -> int:
+        """Jobs that have not begun."""
+        return sum(job.status == "queued" for job in list(self._jobs.values()))
+
     def put(self, job: Job) -> None:
         """Queue a job.
 
         Raises:
             Full: too many jobs wait.
         """
-        states = [job.status for job in list(self._jobs.values())]
-        if states.count("queued") >= self._max_jobs:
+        if self.waiting >= self._max_jobs:
             raise Full
         self._jobs[job.id] = job
         self._queue.put(job)
