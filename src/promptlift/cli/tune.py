@@ -146,7 +146,10 @@ def _old_pairs(files: list[Path]) -> "list[Pair]":
 def _summary(found: dict[str, Any], output: Path) -> str:
     kept = found["kept"]
     if not kept:
-        return "no round is better than the model as it came by more than a standard error"
+        return (
+            "no round that keeps what prompts ask for is better than the model as it came by more "
+            "than a standard error"
+        )
     value, low, high = found["rounds"][kept]["more_than_base"]
     return (
         f"round {kept} is kept, {value:+.4g} [{low:+.4g}, {high:+.4g}] over the model as it came, "

@@ -133,8 +133,8 @@ def _of_tuning(found: Mapping[str, Any]) -> str:
     if found["kept"]:
         return ""
     return (
-        "No round of tuning was better than the rewriter as it came by more than a standard error, "
-        "so the tuned rewriter is that of the paper's method."
+        "No round of tuning was better than the rewriter as it came by more than a standard error "
+        "and kept what prompts ask for, so the tuned rewriter is that of the paper's method."
     )
 
 

@@ -80,7 +80,10 @@ def _choice(kept: Mapping[str, Any], rows: Sequence[Row]) -> str:
     if "round" not in kept:
         return "The tuning is not done; the page shows what there is so far."
     if not kept["round"]:
-        return "No round is better than the model as it came by more than a standard error."
+        return (
+            "No round that keeps what prompts ask for is better than the model as it came by more "
+            "than a standard error."
+        )
     value, low, high = rows[kept["round"]]["more_than_base"]
     return (
         f"Round {kept['round']} is kept: {value:+.4g} [{low:+.4g}, {high:+.4g}] over the model as "
