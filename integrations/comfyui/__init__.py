@@ -15,7 +15,7 @@ _MOST_SEED = 2**64 - 1
 class PromptliftImprove:
     """A prompt in, the improved prompt out. The model runs on the processor alone.
 
-    There is no `IS_CHANGED`: the result hangs on the inputs and nothing else, so ComfyUI may keep
+    There is no `IS_CHANGED`: the result depends on the inputs and nothing else, so ComfyUI may keep
     it as long as they stay.
     """
 

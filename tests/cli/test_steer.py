@@ -57,7 +57,7 @@ def test_what_was_optimised_is_judged_on_other_seeds(run: Run, tmp_path: Path) -
     assert result.exit_code == 0, result.stderr
     assert "sharpness on 2 seeds" in result.stderr
     assert "improved prompt" in result.stderr and "optimised, " in result.stderr
-    assert "seeds that were not optimised" in result.stderr
+    assert "better than the improved prompt on" in result.stderr
     assert {one.seed for one in read_index(folder / "pictures")} == {1000, 1001}
 
     other = run(*given, "--seed", "5")  # another embedding would come of it
@@ -71,6 +71,40 @@ def test_what_was_optimised_is_judged_on_other_seeds(run: Run, tmp_path: Path) -
         pixels(drawn, "000000-s1000-improved-v0.png"),
         pixels(folder, "000000-s1000-improved-v1.png"),
     )
+
+
+def test_nothing_optimised_does_not_hold(run: Run, tmp_path: Path) -> None:
+    result = run(
+        "steer", "optimise", "red star", "--metric", "sharpness", "--iterations", "0",
+        "--improved", "red star, night sky", "--unseen", "2", *FAST, "-o", tmp_path / "run",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "it does not hold: better than the improved prompt on 0 of 2" in result.stderr
+
+
+def test_negative_prompts_are_kept(run: Run, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "star.png")
+    Image.new("L", (64, 64), 255).save(tmp_path / "mask.png")
+    given = ("steer", "redraw", tmp_path / "star.png", tmp_path / "mask.png", "blue ring", *FAST)
+    found = []
+    for name, more in (("a", ()), ("b", ("--negative", "blue, sea"))):
+        assert run(*given, *more, "-o", tmp_path / f"{name}.png").exit_code == 0
+        with Image.open(tmp_path / f"{name}.png") as picture:
+            found.append(np.asarray(picture).astype(int))
+    assert np.abs(found[0] - found[1]).max() > 4
+
+
+def test_the_least_strength_redraws_something(run: Run, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "star.png")
+    Image.new("L", (64, 64), 255).save(tmp_path / "mask.png")
+    found = []
+    for words in ("blue ring", "green square"):
+        result = run("steer", "redraw", tmp_path / "star.png", tmp_path / "mask.png", words,
+                     "--strength", "0.1", "--overwrite", *FAST)  # fmt: skip
+        assert result.exit_code == 0, result.stderr
+        with Image.open(tmp_path / "star-redrawn.png") as picture:
+            found.append(np.asarray(picture))
+    assert (found[0] != found[1]).any()
 
 
 def test_improvements_of_another_run_are_neither_drawn_nor_lost(run: Run, tmp_path: Path) -> None:
@@ -127,6 +161,7 @@ def test_a_part_is_drawn_anew(run: Run, tmp_path: Path) -> None:
         (("optimise", "a", "--metric", "wants"), "wants has no gradient"),
         (("optimise", "a", "--through", "99"), "through is 99"),
         (("same", "a", "--unseen", "1"), "unseen is 1 and must be 2 or more"),
+        (("blend", "a", "b", "--offload", "model", "--backend", "comfyui"), "No such option"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(
@@ -155,6 +190,23 @@ def test_what_cannot_be_picked_from_is_one_line(
     assert result.exit_code == status
     assert said in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("blend", "a star", ""),
+        ("optimise", "a star", "--metric", "sharpness", "--improved", " "),
+        ("same", "a star", "--towards", ""),
+    ],
+)
+def test_an_empty_second_prompt_is_refused_at_once(
+    run: Run, tmp_path: Path, given: tuple[str, ...]
+) -> None:
+    result = run("steer", *given, *FAST, "-o", tmp_path / "run")
+    assert result.exit_code == 1
+    assert "the prompt is empty" in result.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_another_run_is_no_session(run: Run, tmp_path: Path) -> None:

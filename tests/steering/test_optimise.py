@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from promptlift.errors import ConfigError
+from promptlift.errors import ConfigError, InputError
 from promptlift.illustrating.embedding import widths
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.pictures import Picture
@@ -50,8 +50,10 @@ def test_a_graded_metric_is_the_metric(
     if name == "aesthetic":  # it lacks entropy, the weight of which is known
         assert np.sign(graded[0] - graded[1]) == np.sign(own[0] - own[1])
     else:
-        # Levels are rounded in a file, which adds 20 twelfths to the variance.
-        np.testing.assert_allclose(graded, own, rtol=0.01, atol=2)
+        # Levels are rounded in a file, which adds 20 twelfths to the variance of the Laplacian.
+        apart = {"sharpness": 2, "contrast": 0.002, "clip": 0.5}[name]
+        found = np.maximum(graded, 0) if name == "clip" else graded
+        np.testing.assert_allclose(found, own, rtol=0.01, atol=apart)
 
 
 def _picture(path: Path) -> Picture:
@@ -133,8 +135,18 @@ def test_what_was_stopped_goes_on(
     assert whole.best is not None
     assert again.best is not None
     assert again.best.embedding.sha256 == whole.best.embedding.sha256
-    with pytest.raises(ConfigError, match="is of other settings"):
+    with pytest.raises(ConfigError, match="was made with other settings"):
         list(Optimisation(sd15, "another prompt", scorer, given, state=state))
+
+
+def test_a_damaged_state_is_one_line(
+    sd15: Illustrator, context: ScorerContext, tmp_path: Path
+) -> None:
+    state, scorer = tmp_path / "state.pt", graded_scorer("contrast", context)
+    for content in (b"", b"nothing", b"PK\3\4 torn"):
+        state.write_bytes(content)
+        with pytest.raises(InputError, match="is damaged; delete it to begin anew"):
+            list(Optimisation(sd15, STAR, scorer, config(), state=state))
 
 
 def test_it_stops_early(sd15: Illustrator, context: ScorerContext) -> None:
@@ -196,7 +208,7 @@ def test_what_is_alike_goes_on_where_it_was_stopped(
         steps: list[SameStep] = []
         assert learn(towards, steps.append, state) == learn(towards)
         assert [step.number for step in steps] == [*range(stopped, 6)]
-        with pytest.raises(ConfigError, match="is of other settings"):
+        with pytest.raises(ConfigError, match="was made with other settings"):
             unguided(pocket, "blue ring", 3, given, state=state)
         state.unlink()
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,13 @@ import pytest
 from PIL import Image
 
 from promptlift.errors import InputError
-from promptlift.illustrating.embedding import load_embedding
+from promptlift.illustrating.embedding import Embedding, load_embedding
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.improving.receipts import KEYWORD, parse_receipt
 from promptlift.png_text import read_png_text
 from promptlift.steering.candidates import candidates, map_of, spread
 from promptlift.steering.picking import FILE, Picking, read_styles
-from promptlift.steering.vectors import blend, embedding_of
+from promptlift.steering.vectors import blend, distance, embedding_of
 from tests.illustrating.models import DIFFUSERS_WARNS
 
 pytestmark = DIFFUSERS_WARNS
@@ -42,6 +43,20 @@ def test_candidates_are_the_same_for_a_seed(pocket: Illustrator) -> None:
     assert hashes[0] == hashes[1] != hashes[2]
     assert len(set(hashes[0])) == 5
     assert all(one.prompt == STAR and {*one.about["styles"]} <= {*STYLES} for one in first)
+
+
+def test_candidates_are_far_apart_and_of_their_texts(pocket: Illustrator) -> None:
+    present = embedding_of(pocket, STAR)
+    found = candidates(pocket, present, seed="1", styles=STYLES)
+    some = candidates(pocket, present, seed="1", styles=STYLES, pool=5)
+
+    def nearest(each: list[Embedding]) -> float:
+        return min(distance(one, two) for one, two in combinations(each, 2))
+
+    assert nearest(found) > nearest(some)
+    for one in found:  # not where the words of style alone would lead
+        words = embedding_of(pocket, ", ".join([STAR, *one.about["styles"]]))
+        assert distance(one, words) > 0.02
 
 
 def test_candidates_keep_what_was_learned_to_lead_away_from(pocket: Illustrator) -> None:
@@ -165,3 +180,19 @@ def test_styles_are_read_from_a_file(tmp_path: Path) -> None:
     path.write_text("\n")
     with pytest.raises(InputError, match="no words of style"):
         read_styles(path)
+
+
+def test_what_cannot_be_written_moves_nothing(
+    pocket: Illustrator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picking = begun(tmp_path, pocket)
+    picking.offered(0, 0)
+
+    def full(path: Path, value: object) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("promptlift.steering.picking.write_json", full)
+    for move in (picking.others, lambda: picking.go(0, 50), lambda: picking.back(0)):
+        with pytest.raises(OSError, match="No space"):
+            move()
+        assert (picking.present, picking.offer, len(picking.places)) == (0, 0, 1)

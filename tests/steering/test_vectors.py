@@ -203,6 +203,27 @@ def test_what_is_no_embedding_is_refused(tmp_path: Path) -> None:
             load_embedding(path)
 
 
+def test_tensors_of_other_shapes_are_refused(sdxl: Illustrator, tmp_path: Path) -> None:
+    path = tmp_path / "cat.safetensors"
+    embedding_of(sdxl, CAT).save(path)
+    tensors = load_file(path)
+    with safe_open(path, "pt") as file:
+        about = file.metadata()
+    rows = tensors["prompt_embeds"]
+    for wrong in ({"prompt_embeds": rows[:, 1:]}, {"prompt_embeds": rows[..., 1:]},
+                  {"prompt_embeds": rows[0]}, {"probe": rows[0]}):  # fmt: skip
+        found = {name: value.contiguous() for name, value in {**tensors, **wrong}.items()}
+        save_file({name: value.clone() for name, value in found.items()}, path, about)
+        with pytest.raises(InputError, match="shapes that no embedding has"):
+            load_embedding(path)
+
+
+def test_the_empty_prompt_can_be_saved(sdxl: Illustrator, tmp_path: Path) -> None:
+    path = tmp_path / "empty.safetensors"
+    embedding_of(sdxl, "").save(path)
+    assert load_embedding(path).prompt == ""
+
+
 def test_a_share_outside_is_refused(sdxl: Illustrator) -> None:
     one = embedding_of(sdxl, CAT)
     with pytest.raises(ConfigError, match="from 0 to 1"):

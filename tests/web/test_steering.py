@@ -61,7 +61,9 @@ def test_a_round(client: TestClient, tmp_path: Path) -> None:
         ("back", {"place": 5}, 422, "there is no place 5"),
         ("redraw", {**AT, "percent": 50, "mask": "none"}, 422, "no PNG that can be read"),
         ("redraw", {**AT, "percent": 50, "mask": mask(64, 0)}, 422, "the mask is black"),
-        ("redraw", {**AT, "percent": 50, "mask": mask(8, 255)}, 422, "both must be 64x64"),
+        ("redraw", {**AT, "percent": 50, "mask": mask(8, 255)}, 422, "the mask must be 64x64"),
+        ("back", {"place": "0"}, 422, "place"),
+        ("back", {"place": True}, 422, "place"),
         ("others", {"place": 3, "offer": 0}, 409, ""),
     ],
 )
@@ -83,4 +85,4 @@ def test_other_pages_and_names_are_refused(client: TestClient) -> None:
         assert client.get(path).status_code == 422
     for path in ("/", "/steer/brush.js", "/steer/map.js", "/studio/studio.css"):
         assert "default-src 'none'" in client.get(path).headers["content-security-policy"]
-    assert client.get("/steer/../steering.py").status_code == 404
+    assert client.get("/steer/..%2fsteering.py").status_code == 404

@@ -106,13 +106,28 @@ def test_pick_redraw_and_back(browser: Browser, server: Server, folder: Path) ->
     assert changed[32, 32] and not changed[:20].any() and not changed[-20:].any()
 
     browser.press("r")
-    browser.click("#paint")  # nothing is painted
-    browser.wait("document.getElementById('brush-said').textContent.includes('the mask is black')")
+    assert browser.run("document.getElementById('paint').disabled")  # nothing is painted
+    browser.run("document.getElementById('mask').focus()")
+    browser.press("ArrowLeft")
+    browser.press(" ")
+    assert not browser.run("document.getElementById('paint').disabled")
+    assert not browser.run("document.getElementById('cursor').hidden")
     browser.press("Escape")
     browser.press("b")
     browser.wait("document.querySelector('[aria-current]').textContent.startsWith('1')")
     assert state(folder)["present"] == 1
-    assert all("422" in one for one in browser.complaints)
+    browser.wait(READY)
+    browser.run("document.querySelectorAll('.candidate')[2].focus()")
+    browser.press("Enter")  # picks the one in focus
+    browser.wait("document.querySelectorAll('.candidate')[2].ariaPressed === 'true'")
+    at = '{"place": 1, "offer": 0}'
+    browser.run(f"fetch('/v1/others', {{method: 'POST', body: '{at}', "
+                "headers: {'content-type': 'application/json'}}).then(() => 1)")  # fmt: skip
+    browser.press("Enter")
+    browser.wait("document.getElementById('problem').textContent.startsWith('Another window')")
+    browser.wait(READY)
+    assert not browser.run("document.getElementById('problem').hidden")
+    assert all("409" in one for one in browser.complaints)
     assert all(server.address in one for one in browser.requested if one.startswith("http"))
     assert "you are at" in server.stop()
 

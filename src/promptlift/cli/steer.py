@@ -11,6 +11,9 @@ from promptlift.cli.parameters import ModelName, TorchThreads, arg, opt
 from promptlift.cli.steer_by_hand import pick, redraw
 from promptlift.cli.steer_setup import (
     DRAWN,
+    OF_SERVERS,
+    ONE_NOISE,
+    RENAMED,
     STAGE,
     Output,
     drawn_by,
@@ -41,8 +44,8 @@ Prompt = Annotated[str, arg("The prompt.")]
 @takes(
     IllustrationConfig,
     "drawing",
-    renamed={"model": "picture_model"},
-    without=["num_inference_steps"],
+    renamed=RENAMED,
+    without=(*OF_SERVERS, "num_inference_steps"),  # whose short name is --steps
 )
 def blend(
     prompt: Prompt,
@@ -66,10 +69,10 @@ def blend(
 
         from promptlift.steering.run import Variant
         from promptlift.steering.vectors import blend as blended
-        from promptlift.steering.vectors import embedding_of
+
+        one, other = (embedding_for(illustrator, text) for text in (prompt, improved))
 
         def made() -> list[Variant]:
-            one, other = (embedding_of(illustrator, text) for text in (prompt, improved))
             shares = [place / (steps - 1) for place in range(steps)]
             return [
                 Variant(
@@ -86,7 +89,7 @@ def blend(
 @app.command()
 @takes(OptimiseConfig, "optimising")
 @takes(PictureScoringConfig, "scoring", only=_SCORES)
-@DRAWN
+@ONE_NOISE
 def optimise(
     prompt: Prompt,
     output: Output,
@@ -123,8 +126,8 @@ def optimise(
         from promptlift.steering.optimise import Step, graded_scorer
         from promptlift.steering.optimise import optimise as optimised
         from promptlift.steering.run import Variant, compared, scores_of
-        from promptlift.steering.vectors import embedding_of
 
+        start = None if improved is None else embedding_for(illustrator, improved)
         context = ScorerContext(config=scored, cache=FeatureCache(), reader=PictureReader(8))
         scorer = graded_scorer(config.metric, context)
 
@@ -133,7 +136,6 @@ def optimise(
                 f"{_signed(config, step.score):.4g}")  # fmt: skip
 
         def made() -> list[Variant]:
-            start = None if improved is None else embedding_of(illustrator, improved)
             best = optimised(
                 illustrator, prompt, scorer, config, start=start, state=output / "state.pt",
                 on_step=told,
@@ -152,12 +154,13 @@ def optimise(
         scores = scores_of(output, scorer, context)
         for line in compared(scores, names, scorer.metric.name):
             say(line)
-        say(_verdict(scores.improved[max(names)] - scores.original, config))
+        begun = scores.original if improved is None else scores.improved[0]
+        say(_verdict(scores.improved[max(names)] - begun, config, improved))
 
 
 @app.command()
 @takes(SameConfig, "config")
-@DRAWN
+@ONE_NOISE
 def same(
     prompt: Prompt,
     output: Output,
@@ -185,25 +188,25 @@ def same(
 
         from promptlift.steering.run import Variant, likeness
         from promptlift.steering.same import SameStep, guided, unguided
-        from promptlift.steering.vectors import embedding_of
 
         def told(step: SameStep) -> None:
             if step.number % 10 == 0:
                 say(f"step {step.number}, after {step.depth} of denoising: likeness "
                     f"{step.likeness:.3f}")  # fmt: skip
 
+        end = None if towards is None else embedding_for(illustrator, towards)
+
         def made() -> list[Variant]:
-            if towards is None:
+            if end is None:
                 found = unguided(illustrator, prompt, seed, chosen, told, output / "state.pt")
                 return [Variant(prompt=prompt, embedding=found, note=f"like seed {seed}")]
-            end = embedding_of(illustrator, towards)
             found, way = guided(illustrator, prompt, end, seed, chosen, told, output / "state.pt")
             return [Variant(prompt=prompt, embedding=found, note=f"{way:.0%} of the way")]
 
         others = illustrator.with_seeds(_UNSEEN + seed, unseen)
         about = {**vars(chosen), **drawn_by(illustrator), "towards": towards}
         _run(output, prompt, others, made, threads, about)
-        say("likeness of pictures of different seeds, from -1 to 1: {:.3f} as the prompt is, "
+        say("likeness of pictures of different seeds, from -1 to 1: {:.3f} of the prompt, "
             "{:.3f} now".format(*likeness(output)))  # fmt: skip
 
 
@@ -238,7 +241,7 @@ def words(
         from promptlift.steering.words import nearest
 
         illustrator = illustrator_of(drawing)
-        found = embedding_for(illustrator, None, embedding)
+        found = embedding_for(illustrator, file=embedding)
         improver = Improver.load(model, threads=threads)
         [variants] = improver.improve([found.prompt], n=n, seed=words_seed, mode="extend")
         named = nearest(illustrator, found, variants)[:top]
@@ -286,7 +289,8 @@ def _signed(config: OptimiseConfig, score: float) -> float:
     return -score if config.less else score
 
 
-def _verdict(gains: Any, config: OptimiseConfig) -> str:
+def _verdict(gains: Any, config: OptimiseConfig, improved: str | None) -> str:
+    """Whether it is better than what it began with."""
     wanted = -gains if config.less else gains
     count = int((wanted > 0).sum())
     holds = (
@@ -296,4 +300,5 @@ def _verdict(gains: Any, config: OptimiseConfig) -> str:
         if count == 0
         else "it partly holds"
     )
-    return f"{holds}: better on {count} of {len(wanted)} seeds that were not optimised"
+    than = "the prompt" if improved is None else "the improved prompt"
+    return f"{holds}: better than {than} on {count} of {len(wanted)} seeds that were not optimised"

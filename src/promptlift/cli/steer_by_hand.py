@@ -9,7 +9,7 @@ import typer
 from promptlift.cli.door import say
 from promptlift.cli.parameters import NoOpen, Overwrite, Port, TorchThreads, arg, opt
 from promptlift.cli.steer_setup import (
-    DRAWN,
+    ONE_NOISE,
     STAGE,
     Output,
     check_one,
@@ -19,7 +19,7 @@ from promptlift.cli.steer_setup import (
     steering,
 )
 from promptlift.errors import ConfigError, InputError, MissingExtraError
-from promptlift.files import atomic_path, check_new, check_overwrites
+from promptlift.files import atomic_path, check_new, check_overwrites, sha256_of_file
 from promptlift.web.config import LOOPBACK
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _PICKING = "picking"
 
 
-@DRAWN
+@ONE_NOISE
 def pick(
     output: Output,
     prompt: Annotated[str | None, arg("The prompt to begin with.")] = None,
@@ -39,6 +39,9 @@ def pick(
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for a phone.")
     ] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None, opt("Name under which the page may be called, beside addresses.")
+    ] = None,
     port: Port = 0,
     no_open: NoOpen = False,
     threads: TorchThreads = None,
@@ -61,11 +64,13 @@ def pick(
             raise MissingExtraError("Picking", "web") from error
 
         from promptlift.runs import Run
+        from promptlift.steering.denoising import check_kept
         from promptlift.steering.picking import Picking, read_styles
         from promptlift.threads import torch_threads
 
         words = read_styles(styles) if styles else []
         illustrator = illustrator_of(drawing)
+        check_kept(illustrator)
         start = embedding_for(illustrator, prompt, embedding)
         about = {
             **drawn_by(illustrator), "prompt": start.prompt, "embedding": start.sha256,
@@ -86,12 +91,12 @@ def pick(
                     webbrowser.open(address)
 
             try:
-                serve(steering_app(picking), host, port, ready)
+                serve(steering_app(picking, allow_host or ()), host, port, ready)
             finally:
                 say(f"you are at {picking.embedding(picking.present)}")
 
 
-@DRAWN
+@ONE_NOISE
 def redraw(
     picture: Annotated[Path, arg("PNG of the picture model's size.")],
     mask: Annotated[Path, arg("PNG of the same size: white is drawn anew, black stays.")],
@@ -121,6 +126,7 @@ def redraw(
         seed = illustrator.config.seed
 
         from promptlift.steering.redraw import redraw as redrawn
+        from promptlift.steering.redraw import with_redrawn
         from promptlift.steering.run import png_of
         from promptlift.threads import torch_threads
 
@@ -128,8 +134,9 @@ def redraw(
             found = embedding_for(illustrator, prompt, embedding)
             made = redrawn(illustrator, found, *images, seed=seed, strength=strength)
         png = png_of(
-            illustrator, found, made, seed=seed, note=f"{strength:.0%} of a part denoised anew"
-        )
+            illustrator, with_redrawn(found, sha256_of_file(picture), strength), made, seed=seed,
+            note=f"{strength:.0%} of a part denoised anew",
+        )  # fmt: skip
         with atomic_path(target) as temporary:
             temporary.write_bytes(png)
         say(f"{target}")
@@ -144,5 +151,5 @@ def _opened(path: Path) -> "PictureImage":
             return copied
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
         raise InputError(f"{path} is no picture that can be read: {error}") from error

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from promptlift.illustrating.illustrator import Illustrator
 
 STAGE = "steering"
-DRAWN = takes(IllustrationConfig, "drawing", renamed={"model": "picture_model"})
+OF_SERVERS = ("backend", "url", "workflow", "place", "sampler", "timeout_s", "attempts")
+RENAMED = {"model": "picture_model"}
+DRAWN = takes(IllustrationConfig, "drawing", renamed=RENAMED, without=OF_SERVERS)
+# For commands that draw one noise, or choose further ones themselves.
+ONE_NOISE = takes(IllustrationConfig, "drawing", renamed=RENAMED, without=(*OF_SERVERS, "seeds"))
 Output = Annotated[Path, opt("Run folder, made or gone on.", "--output", "-o")]
 
 
@@ -62,7 +66,9 @@ def check_one(prompt: str | None, embedding: Path | None) -> None:
         raise ConfigError("give a prompt, or --embedding FILE")
 
 
-def embedding_for(illustrator: "Illustrator", prompt: str | None, file: Path | None) -> "Embedding":
+def embedding_for(
+    illustrator: "Illustrator", prompt: str | None = None, file: Path | None = None
+) -> "Embedding":
     """The embedding of a file, or of a prompt.
 
     Raises:

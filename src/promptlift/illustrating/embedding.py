@@ -74,7 +74,7 @@ class Embedding:
         from safetensors.torch import save_file
 
         about = {"schema_version": SCHEMA_VERSION, "prompt": self.prompt, **self.about}
-        tensors = {**self.tensors(), PROBE: _plain(self.probe)}
+        tensors = {**self.tensors(), PROBE: _plain(self.probe).clone()}
         with atomic_path(path) as temporary:
             save_file(tensors, temporary, {KEY: json.dumps(about)})
 
@@ -125,6 +125,8 @@ def load_embedding(path: Path) -> Embedding:
         raise InputError(f"{path} cannot be read as an embedding: {first_line(error)}") from error
     if "prompt" not in about or not {PROBE, "prompt_embeds"} <= {*tensors}:
         raise InputError(f"{path} is no embedding that promptlift steer wrote")
+    if not _fit(tensors):
+        raise InputError(f"{path} holds tensors of shapes that no embedding has")
     found = [
         tuple(
             _encoded(tensors[name], tensors.get(f"{prefix}{sign}pooled_prompt_embeds"))
@@ -136,6 +138,20 @@ def load_embedding(path: Path) -> Embedding:
     prompt = about.pop("prompt")
     return Embedding(
         prompt=prompt, wanted=found[0], unwanted=found[1], probe=tensors[PROBE], about=about
+    )
+
+
+def _fit(tensors: "Mapping[str, torch.Tensor]") -> bool:
+    """Whether shapes are those of `Embedding.tensors`, and the base's width that of the probe."""
+    rows = [value for name, value in tensors.items() if name.endswith("prompt_embeds")
+            and "pooled" not in name]  # fmt: skip
+    pooled = [value for name, value in tensors.items() if "pooled_prompt_embeds" in name]
+    probe, own = tensors[PROBE], tensors["prompt_embeds"]
+    return (
+        all(one.dim() == 3 and len(one) == 1 and one.shape[1] % TOKENS == 0 for one in rows)
+        and all(one.dim() == 2 and len(one) == 1 for one in pooled)
+        and probe.dim() == 1
+        and own.shape[-1] == len(probe)
     )
 
 

@@ -48,7 +48,8 @@ class ClipScore:
         return clip_score(self._encoder.texts(prompts), self._encoder.pictures(pictures))
 
     def graded(self, prompts: Sequence[str], pictures: "Tensor") -> "Tensor":
-        return 100 * self._encoder.graded_cosines(prompts, pictures).clamp(min=0)
+        # Not cut off at 0, as the score is: below it there would be no gradient.
+        return 100 * self._encoder.graded_cosines(prompts, pictures)
 
 
 class MeasureScore:

@@ -8,6 +8,7 @@ import random
 import string
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,11 @@ from promptlift.illustrating.illustrator import Illustrator
 from promptlift.prompts.lexicon.terms import names_of
 from promptlift.steering.vectors import blend, embedding_of, rows_of
 
-SHOWN = 5
-# Random texts that candidates are chosen from, where the authors take 500: time against distance.
-# In the pocket world the nearest two of five are 0.35 apart with 100, 0.40 with 200, 0.51 with 500.
-POOL = 200
-_LIKENESS = 0.72  # cosine to the present embedding that a candidate keeps at least
+SHOWN, POOL = 5, 100  # candidates, and how many they are chosen from
+_LIKENESS = 0.72  # cosine to the present embedding that the way to a random text keeps at least
+# The most of the way to the words of style. The whole of it, which keeps the likeness where styles
+# change little, would end at these words, and the random text would not matter.
+_STYLED = 0.5
 _STYLES = 3
 _WORDS, _LETTERS = (5, 30), (2, 10)
 
@@ -42,40 +43,39 @@ def candidates(
 ) -> list[Embedding]:
     """Embeddings around the present one, as far apart as can be found.
 
-    Of a pool of random texts the two that are farthest apart are taken, and then always the one
-    whose nearest chosen one is farthest. Each candidate lies on the way from the present embedding
-    to such a text, and from there on the way to the prompt with words of style, which its `about`
-    names in `styles`.
+    Each lies on the way from the present embedding to a random text, and from there on the way to
+    the prompt with words of style, which its `about` names in `styles`. Of a pool of such
+    embeddings the two that are farthest apart are taken, and then always the one whose nearest
+    chosen one is farthest. (The authors choose among the random texts, before they move: what is
+    far apart then may end close together.)
 
     Args:
         illustrator: SDXL or Stable Diffusion with diffusers.
         present: where one is.
         seed: of the random texts; the same one gives the same candidates.
         styles: words of style; the lexicon's where there are none.
-        pool: random texts.
+        pool: how many they are chosen from.
         shown: candidates.
     """
     rng = random.Random(seed)
     named = list(styles or style_words())
-    texts = [_random_text(rng, named) for _ in range(pool)]
-    ends = np.stack([_last_row(embedding_of(illustrator, text)) for text in texts])
     found = []
-    for place in spread(ends, shown):
-        words = rng.sample(named, min(_STYLES, len(named)))
-        moved = _moved(illustrator, present, embedding_of(illustrator, texts[place]))
+    for _ in range(pool):
+        text, words = _random_text(rng, named), rng.sample(named, min(_STYLES, len(named)))
+        moved = _moved(illustrator, present, embedding_of(illustrator, text), most=1.0)
         styled = embedding_of(illustrator, ", ".join([present.prompt, *words]))
-        made = _moved(illustrator, moved, styled)
+        made = _moved(illustrator, moved, styled, most=_STYLED)
         about = {**made.about, "how": "candidate", "candidate_seed": seed, "styles": words}
         found.append(replace(made, prompt=present.prompt, unwanted=present.unwanted, about=about))
-    return found
+    return [found[place] for place in spread(np.stack([flat(one) for one in found]), shown)]
 
 
-def spread(rows: npt.NDArray[np.float64], count: int) -> list[int]:
+def spread(rows: npt.NDArray[Any], count: int) -> list[int]:
     """Places of rows that are far apart: the farthest pair, then always the one whose nearest
     chosen one is farthest (Gonzalez, 1985).
 
     Args:
-        rows: [texts, width].
+        rows: float [embeddings, width].
         count: how many, at most as many as there are.
     """
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-12)
@@ -118,11 +118,11 @@ def flat(one: Embedding) -> npt.NDArray[np.float32]:
     )
 
 
-def _moved(illustrator: Illustrator, one: Embedding, other: Embedding) -> Embedding:
-    """As far from one towards another as keeps the likeness; the whole way where they are alike."""
+def _moved(illustrator: Illustrator, one: Embedding, other: Embedding, *, most: float) -> Embedding:
+    """As far from one towards another as keeps the likeness, and at most a share of the way."""
     a, b = _last_row(one), _last_row(other)
     cosine = float(a @ b / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12))
-    share = min(1.0, (1 - _LIKENESS) / max(1 - cosine, 1e-9))
+    share = min(most, (1 - _LIKENESS) / max(1 - cosine, 1e-9))
     return blend(illustrator, one, other, share)
 
 

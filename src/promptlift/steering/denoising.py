@@ -19,6 +19,16 @@ from promptlift.steering.vectors import sampler_of
 OnLatents = Callable[[int, Any], Any]
 
 
+def check_kept(illustrator: Illustrator) -> None:
+    """Refuse a model whose weights are moved about: here its parts are called one by one.
+
+    Raises:
+        ConfigError: so they are.
+    """
+    if illustrator.config.offload != "none":
+        raise ConfigError("steering needs --offload none: it calls parts of the model by itself")
+
+
 class Denoiser:
     """The base of a picture model, step by step. A refiner is left out.
 
@@ -36,8 +46,7 @@ class Denoiser:
 
     def __init__(self, illustrator: Illustrator) -> None:
         sampler_of(illustrator)
-        if illustrator.config.offload != "none":
-            raise ConfigError("gradients need --offload none")
+        check_kept(illustrator)
         backend = illustrator.diffusers
         self._base: Any = backend.pipelines.base
         self._call: dict[str, Any] = {

@@ -143,7 +143,8 @@ class Optimisation:
             unwanted.append(sampler.unwanted(place, self._request))
         about = {
             **self._start.about, "how": "optimised", **asdict(self._config), "steps": number,
-            "seeds": list(self.seeds), "score": score, "scorer": self._scorer.model,
+            "began": self._start.prompt, "seeds": list(self.seeds), "score": score,
+            "scorer": self._scorer.model,
         }  # fmt: skip
         return Embedding(
             prompt=self._prompt, wanted=with_refiner(self._start, wanted),
@@ -171,10 +172,10 @@ class Optimisation:
 
     def _about(self) -> list[Any]:
         """What a state belongs to."""
-        free = {"iterations", "patience"}
-        config = {name: value for name, value in asdict(self._config).items() if name not in free}
         drawing = self._illustrator.settings()
-        return [self._start.sha256, self._scorer.model, config, drawing, [*self.seeds]]
+        return [
+            self._start.sha256, self._scorer.model, asdict(self._config), drawing, [*self.seeds]
+        ]  # fmt: skip
 
 
 class _Learned:

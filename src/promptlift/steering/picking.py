@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from promptlift.errors import InputError
-from promptlift.files import atomic_path, write_json
+from promptlift.files import atomic_path, sha256_of_file, write_json
 from promptlift.illustrating.embedding import Embedding, load_embedding
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.records import Request
 from promptlift.steering.candidates import POOL, SHOWN, candidates, flat, map_of
-from promptlift.steering.redraw import redraw
+from promptlift.steering.redraw import redraw, with_redrawn
 from promptlift.steering.run import FOLDER, png_of
 from promptlift.steering.vectors import blend, embedding_of
 from promptlift.tables import Row, read_rows
@@ -61,7 +61,7 @@ class Picking:
         start: where to begin.
         styles: words of style that candidates are moved towards; the lexicon's where there are
             none.
-        pool: random texts that candidates are chosen from.
+        pool: how many embeddings candidates are chosen from.
 
     Attributes:
         prompt: the words that the start began with.
@@ -92,7 +92,12 @@ class Picking:
             self._read()
         else:
             start.save(self.embedding(0))
-            self._write()
+            self._write(self.present, self.places, self._offers)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of pictures."""
+        return self._illustrator.diffusers.width, self._illustrator.diffusers.height
 
     @property
     def offer(self) -> int:
@@ -184,14 +189,19 @@ class Picking:
         place, number = self.present, len(self.places)
         present = load_embedding(self.embedding(place))
         shown = embedding_of(self._illustrator, prompt) if prompt else present
-        with Image.open(self.picture(place)) as picture:
+        path = self.picture(place)
+        origin = sha256_of_file(path)
+        with Image.open(path) as picture:
             # Another noise each time: that of the session drew what is to be changed.
             made = redraw(
                 self._illustrator, shown, picture, mask, seed=self._seed + number,
                 strength=strength,
             )  # fmt: skip
         note = f"{strength:.0%} of a part denoised anew"
-        png = png_of(self._illustrator, shown, made, seed=self._seed + number, note=note)
+        png = png_of(
+            self._illustrator, with_redrawn(shown, origin, strength), made,
+            seed=self._seed + number, note=note,
+        )  # fmt: skip
         self._next(present, png)
         percent = round(100 * strength)
         return self._arrive(
@@ -205,13 +215,13 @@ class Picking:
             InputError: there is no such place.
         """
         self._check(place)
-        self.present = place
-        self._write()
+        self._write(place, self.places, self._offers)
 
     def others(self) -> None:
         """Offer other candidates at the present place."""
-        self._offers[self.present] += 1
-        self._write()
+        offers = [*self._offers]
+        offers[self.present] += 1
+        self._write(self.present, self.places, offers)
 
     def map(self) -> list[dict[str, Any]]:
         """Where all that was seen lies in a plane, places first; see `candidates.map_of`.
@@ -265,10 +275,7 @@ class Picking:
         return number
 
     def _arrive(self, place: Place) -> Place:
-        self.places.append(place)
-        self._offers.append(0)
-        self.present = place.number
-        self._write()
+        self._write(place.number, [*self.places, place], [*self._offers, 0])
         return place
 
     def _row(self, file: Path) -> npt.NDArray[np.float32]:
@@ -291,15 +298,11 @@ class Picking:
         if len(self._offers) != len(self.places) or not 0 <= self.present < len(self.places):
             raise InputError(f"{path} is damaged; take another folder")
 
-    def _write(self) -> None:
-        write_json(
-            self.folder / FILE,
-            {
-                "present": self.present,
-                "offers": self._offers,
-                "places": [asdict(one) for one in self.places],
-            },
-        )
+    def _write(self, present: int, places: list[Place], offers: list[int]) -> None:
+        """Take a state, once it is on disk."""
+        rows = [asdict(one) for one in places]
+        write_json(self.folder / FILE, {"present": present, "offers": offers, "places": rows})
+        self.present, self.places, self._offers = present, places, offers
 
 
 def read_styles(path: Path) -> list[str]:

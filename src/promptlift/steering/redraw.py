@@ -1,5 +1,6 @@
 """Drawing a part of a picture anew, with an embedding, while the rest stays."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,7 +37,7 @@ def redraw(
         picture: of the size that is drawn.
         mask: of the same size; white is drawn anew, black stays.
         seed: of the noise.
-        strength: the share of denoising that is done anew, above 0, at most 1.
+        strength: the share of denoising that is done anew, above 0, at most 1; a step at least.
 
     Raises:
         ConfigError: the strength cannot be used.
@@ -62,19 +63,34 @@ def redraw(
     shape = kept.shape[-2:]
     # A place of the latents is drawn anew where any of its pixels is.
     hole = torch.nn.functional.adaptive_max_pool2d(white[None, None], shape).to(kept)
-    begin = round(denoiser.steps * (1 - strength))
+    begin = min(round(denoiser.steps * (1 - strength)), denoiser.steps - 1)  # one step at least
 
     def blended(done: int, latents: torch.Tensor) -> torch.Tensor:
         around = denoiser.noised(kept, noise, done).to(latents)
         return around if done <= begin else hole * latents + (1 - hole) * around
 
-    request = Request(prompt=embedding.prompt, seed=seed, embedding=embedding)
+    request = Request(
+        prompt=embedding.prompt, seed=seed, embedding=embedding,
+        negative=illustrator.config.negative,
+    )  # fmt: skip
     with torch.no_grad():
         latents = denoiser.latents(
             sampler_of(illustrator).arguments(0, [request]), noise, [seed], on_latents=blended
         )
         drawn = denoiser.pictures(latents).cpu()
     return _image(white * drawn + (1 - white) * pixels)
+
+
+def with_redrawn(embedding: Embedding, picture: str, strength: float) -> Embedding:
+    """The embedding of a part, for the receipt of the whole picture.
+
+    Args:
+        embedding: what the part shows.
+        picture: SHA-256 of the picture before.
+        strength: as of `redraw`.
+    """
+    about = {"redrawn": {"picture": picture, "strength": strength}}
+    return replace(embedding, about={**embedding.about, **about})
 
 
 def _tensor(picture: "Image") -> torch.Tensor:

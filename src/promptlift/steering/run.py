@@ -149,7 +149,8 @@ def compared(scores: PromptScores, names: Mapping[int, str], metric: str) -> lis
         metric: its name.
     """
     count = len(scores.seeds)
-    lines = [f"{metric} on {count} seeds: {np.mean(scores.original):.4g} as the prompt is"]
+    seeds = "seed" if count == 1 else "seeds"
+    lines = [f"{metric} on {count} {seeds}: {np.mean(scores.original):.4g} original prompt"]
     for number, name in names.items():
         values = scores.improved[number]
         gain = values - scores.original

@@ -68,10 +68,10 @@ def unguided(
         state: a file that keeps where it stands; nothing is kept where None.
 
     Raises:
-        ConfigError: the state is of other settings.
+        ConfigError: the state was made with other settings.
     """
     denoiser, start = Denoiser(illustrator), embedding_of(illustrator, prompt)
-    given = sampler_of(illustrator).arguments(0, [Request(prompt=prompt, seed=seed)])
+    given = sampler_of(illustrator).arguments(0, [_request(illustrator, prompt, seed)])
     rows = given["prompt_embeds"].reshape(-1, TOKENS, given["prompt_embeds"].shape[-1])
     vector = rows[:, -1:].detach().float().clone().requires_grad_()
     learned = [vector]
@@ -127,12 +127,14 @@ def guided(
         The embedding, and the share of the way.
 
     Raises:
-        ConfigError: the two have different numbers of chunks, or the state is of other settings.
+        ConfigError: the two have different numbers of chunks, or the state was made with other
+            settings.
     """
     denoiser, start = Denoiser(illustrator), embedding_of(illustrator, prompt)
     sampler = sampler_of(illustrator)
-    given = sampler.arguments(0, [Request(prompt=prompt, seed=seed)])
-    target = sampler.arguments(0, [Request(prompt=prompt, seed=seed, embedding=other)])
+    wanted = _request(illustrator, prompt, seed)
+    given = sampler.arguments(0, [wanted])
+    target = sampler.arguments(0, [replace(wanted, embedding=other)])
     if given["prompt_embeds"].shape != target["prompt_embeds"].shape:
         raise ConfigError("both prompts must fill the same number of chunks of 75 tokens")
     learned = torch.tensor(_FIRST_NUMBER, requires_grad=True)
@@ -192,6 +194,10 @@ class _Task:
         )
         (-_SCALE * cosines.sum()).backward()  # type: ignore[no-untyped-call]
         return float(cosines.detach().mean())
+
+
+def _request(illustrator: Illustrator, prompt: str, seed: int) -> Request:
+    return Request(prompt=prompt, seed=seed, negative=illustrator.config.negative)
 
 
 def _resumed(state: State, learned: list[torch.Tensor], optimizer: AdamOnLion) -> int:

@@ -2,11 +2,12 @@
 
 import json
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
-from promptlift.errors import ConfigError
+from promptlift.errors import ConfigError, InputError
 from promptlift.files import atomic_path
 
 
@@ -25,13 +26,18 @@ class State:
         """What was kept, on the CPU; None where nothing was.
 
         Raises:
-            ConfigError: it is of other settings.
+            ConfigError: it was made with other settings.
+            InputError: it is damaged.
         """
         if self._path is None or not self._path.exists():
             return None
-        found: dict[str, Any] = torch.load(self._path, map_location="cpu", weights_only=True)
-        if found["about"] != self._about:
-            raise ConfigError(f"{self._path} is of other settings; name another folder")
+        try:
+            found: dict[str, Any] = torch.load(self._path, map_location="cpu", weights_only=True)
+            about = found["about"]
+        except (RuntimeError, UnpicklingError, EOFError, KeyError, TypeError) as error:
+            raise InputError(f"{self._path} is damaged; delete it to begin anew") from error
+        if about != self._about:
+            raise ConfigError(f"{self._path} was made with other settings; name another folder")
         return found
 
     def save(self, **values: Any) -> None:

@@ -34,9 +34,10 @@ def nearest(
 ) -> list[Named]:
     """Prompts by how near they are to an embedding, the nearest first.
 
-    The prompt that the embedding began with and its improved variants are tried; then, from the
-    nearest on, phrases of the variants are added, taken away and put in each other's place, one
-    change at a time, as long as that brings it nearer. What the prompt itself says always stays.
+    The prompt that the embedding began with, its improved variants and the words that it was moved
+    towards are tried; then, from the nearest on, phrases of all these are added, taken away and put
+    in each other's place, one change at a time, as long as that brings it nearer. What the prompt
+    itself says always stays.
 
     Args:
         illustrator: whose encoders made the embedding.
@@ -55,8 +56,8 @@ def nearest(
         prompt = ", ".join([source, *phrases])
         return Named(distance(embedding, embedding_of(illustrator, prompt)), prompt)
 
-    pool = list(dict.fromkeys(phrase for one in variants for phrase in one.additions))
-    starts = dict.fromkeys([(), *(tuple(one.additions) for one in variants)])
+    starts = dict.fromkeys([(), *(tuple(one.additions) for one in variants), *_said(embedding)])
+    pool = list(dict.fromkeys(phrase for phrases in starts for phrase in phrases))
     found = {phrases: measured(phrases) for phrases in starts}
     best = min(found, key=found.__getitem__)
     for _ in range(_ROUNDS):
@@ -67,6 +68,16 @@ def nearest(
             break
         best = nearer
     return sorted(found.values())
+
+
+def _said(embedding: Embedding) -> list[tuple[str, ...]]:
+    """What its receipt says that it was moved towards: phrases beside the prompt."""
+    about = embedding.about
+    found = [tuple(step["styles"]) for step in about.get("picks", [])]
+    for prompt in (about.get("towards"), about.get("began")):
+        if isinstance(prompt, str) and prompt.startswith(f"{embedding.prompt}, "):
+            found.append(tuple(prompt.removeprefix(f"{embedding.prompt}, ").split(", ")))
+    return found
 
 
 def _neighbours(phrases: tuple[str, ...], pool: Sequence[str]) -> Iterable[tuple[str, ...]]:

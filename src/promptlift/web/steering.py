@@ -8,7 +8,7 @@ import asyncio
 import io
 from base64 import b64decode
 from binascii import Error as NoBase64
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from PIL.Image import DecompressionBombError
+from pydantic import Field
 
 from promptlift.errors import InputError, PromptliftError
 from promptlift.illustrating.embedding import load_embedding
+from promptlift.prompts.reading import check_prompt
 from promptlift.steering.picking import Picking
-from promptlift.web.answers import refusal
+from promptlift.web.answers import Body, refusal
 from promptlift.web.guard import Guard
 from promptlift.web.refusals import refuse_in_one_line
 from promptlift.web.serving import HeadAsGet, SafeHeaders, send_file
@@ -31,14 +33,15 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _MAX_BODY = 16 << 20  # bytes; a mask of 4096x4096 has less
+# What Pillow raises of what is no picture, or too large a one.
+_NO_PICTURE = (NoBase64, OSError, ValueError, SyntaxError, DecompressionBombError)
 _GONE = 499  # of nginx: the page no longer waits
 Found = TypeVar("Found")
 
 
-class At(BaseModel):
+class At(Body):
     """What the page shows while it asks for something."""
 
-    model_config = ConfigDict(extra="forbid")
     place: int = Field(ge=0)
     offer: int = Field(ge=0)
 
@@ -58,15 +61,19 @@ class Redraw(At):
     prompt: str = Field("", max_length=4000, description="What the part is to show.")
 
 
-class Back(BaseModel):
+class Back(Body):
     """A place where one was."""
 
-    model_config = ConfigDict(extra="forbid")
     place: int = Field(ge=0)
 
 
-def steering_app(picking: Picking) -> FastAPI:
-    """The server of a session."""
+def steering_app(picking: Picking, hosts: Sequence[str] = ()) -> FastAPI:
+    """The server of a session.
+
+    Args:
+        picking: the session.
+        hosts: names that it may be called by, beside localhost and addresses.
+    """
     work = _Work()
 
     @asynccontextmanager
@@ -78,7 +85,7 @@ def steering_app(picking: Picking) -> FastAPI:
         title="promptlift steer pick", docs_url=None, redoc_url=None, openapi_url=None,
         lifespan=lifespan,
     )  # fmt: skip
-    app.add_middleware(Guard, token=None, hosts=(), max_body=_MAX_BODY)
+    app.add_middleware(Guard, token=None, hosts=hosts, max_body=_MAX_BODY)
     app.add_middleware(SafeHeaders)
     app.add_middleware(HeadAsGet)
     _pages(app)
@@ -189,7 +196,9 @@ def _moves(app: FastAPI, picking: Picking, work: _Work) -> None:
 
     @app.post("/v1/redraw")
     async def redraw(request: Request, body: Redraw) -> Response:
-        mask, prompt = _mask(body.mask), body.prompt.strip()
+        mask, prompt = _mask(body.mask, picking.size), body.prompt.strip()
+        if prompt:
+            check_prompt(prompt, "what the part is to show")
         return await moved(request, body, lambda: picking.redraw(mask, body.percent / 100, prompt))
 
     @app.post("/v1/back")
@@ -215,11 +224,13 @@ def _file(path: Path, kind: str) -> Response:
     return Response(path.read_bytes(), media_type=kind, headers=named)
 
 
-def _mask(text: str) -> "Image":
-    from PIL import Image, UnidentifiedImageError
+def _mask(text: str, size: tuple[int, int]) -> "Image":
+    from PIL import Image
 
     try:
         found: Image.Image = Image.open(io.BytesIO(b64decode(text, validate=True)), formats=["PNG"])
+        if found.size != size:  # before it is unpacked
+            raise InputError(f"the mask must be {size[0]}x{size[1]}, as pictures are drawn")
         return found.convert("L")
-    except (NoBase64, UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except _NO_PICTURE as error:
         raise InputError("the mask is no PNG that can be read") from error

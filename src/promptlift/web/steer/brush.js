@@ -24,6 +24,7 @@ export class Brush {
       canvas.addEventListener(kind, () => { this.#isDrawing = false; });
     }
     canvas.addEventListener("keydown", (event) => this.#key(event));
+    canvas.addEventListener("blur", () => { at("cursor").hidden = true; });
     at("wipe").addEventListener("click", () => this.#clear());
     at("strength").addEventListener("input", () => this.#say());
     at("brush").querySelector(".shut").addEventListener("click", () => at("brush").close());
@@ -32,7 +33,7 @@ export class Brush {
       at("brush-said").textContent = "Drawing…";
       try {
         const found = await redraw(this.#mask(), Number(at("strength").value), at("words").value);
-        at("brush-said").textContent = found || "";
+        at("brush-said").textContent = found;
         if (!found) at("brush").close();
       } finally {
         at("paint").disabled = false;
@@ -58,6 +59,8 @@ export class Brush {
     this.#paint.clearRect(0, 0, width, height);
     this.#last = null;
     at("brush-said").textContent = "";
+    at("paint").disabled = true; // until something is painted
+    at("cursor").hidden = true;
   }
 
   /** The brush's width in pixels of the picture. */
@@ -79,6 +82,7 @@ export class Brush {
     this.#paint.arc(...to, this.#size / 2, 0, 2 * Math.PI);
     this.#paint.fill();
     this.#last = to;
+    at("paint").disabled = false;
   }
 
   #key(event) {
@@ -91,6 +95,9 @@ export class Brush {
       const [x, y] = this.#last;
       const moved = [Math.min(width, Math.max(0, x + right * this.#size / 2)), Math.min(height, Math.max(0, y + down * this.#size / 2))];
       this.#last = moved;
+      at("cursor").style.left = `${(100 * moved[0]) / width}%`;
+      at("cursor").style.top = `${(100 * moved[1]) / height}%`;
+      at("cursor").hidden = false;
       at("brush-said").textContent = `${Math.round((100 * moved[0]) / width)}% from the left, ${Math.round((100 * moved[1]) / height)}% from the top`;
     } else {
       return;

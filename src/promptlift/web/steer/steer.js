@@ -12,6 +12,7 @@ let state = null;
 let points = [];
 let picked = null;
 let busy = true;
+let away = false; // the server does not answer
 let round = new AbortController(); // of what is loaded for the present candidates
 let preview = new AbortController(); // of the picture on the way
 
@@ -24,15 +25,18 @@ const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 
 /** Until the server answers: after a restart it goes on with the same session. */
 async function ask(path, { body, signal } = {}) {
-  for (;;) {
+  for (let tries = 0; ; tries += 1) {
     try {
       const answer = await fetch(path, body === undefined ? { signal } : {
         method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal,
       });
-      problem("");
+      if (away) problem("");
+      away = false;
+      answer.again = tries > 0; // the first may have been done, and its answer lost
       return answer;
     } catch (error) {
       if (error.name === "AbortError") throw error;
+      away = true;
       problem("The server does not answer. Start it again; where you were is kept.");
       await wait(RETRY_MS);
     }
@@ -76,6 +80,9 @@ async function arrive(next) {
   at("back").disabled = state.places[state.present].origin === null;
   at("there").removeAttribute("src");
   at("there-said").textContent = "Pick a candidate";
+  at("here-said").textContent = state.places[state.present].how === "redrawn"
+    ? "You are here. From here whole pictures are drawn, without the redrawn part." : "You are here";
+  const leaves = at("candidates").contains(document.activeElement) || document.activeElement === at("go");
   at("go").disabled = true;
   at("percent").value = 100;
   say();
@@ -84,6 +91,7 @@ async function arrive(next) {
     at(id).download = `place-${state.present}.${ending}`;
   }
   offer();
+  if (leaves) at("candidates").focus({ preventScroll: true });
   remember();
   try {
     if (here) await show(at("here"), `/v1/pictures/${state.present}`, signal);
@@ -195,19 +203,19 @@ async function look() {
 async function move(path, body) {
   if (busy) return "";
   busy = true;
+  problem("");
   round.abort(); // what is drawn for a page that moves on need not be waited for
   preview.abort();
   at("state").textContent = "Moving…";
   const answer = await ask(path, { body });
   if (answer.ok || answer.status === 409) {
     arrive(await answer.json());
-    if (answer.status === 409) problem("Another window has moved on; this is where it is.");
+    if (answer.status === 409 && !answer.again) problem("Another window has moved on; this is where it is.");
     return "";
   }
   const text = await told(answer);
-  busy = false;
-  problem(text);
-  at("state").textContent = "";
+  if (!at("brush").open) problem(text);
+  arrive(state); // with what was being drawn
   return text;
 }
 
@@ -233,6 +241,8 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || busy || at("brush").open) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (event.target.matches?.("input, a") && key !== "Enter" && !/^[1-5]$/.test(key)) return;
+  const focused = event.target.dataset?.pick;
+  if (key === "Enter" && focused !== undefined && Number(focused) !== picked) return; // picks it
   if (key === "Enter" && event.target.matches?.("button:not(.candidate), a")) return;
   if (/^[1-5]$/.test(key)) choose(Number(key) - 1);
   else if (key in KEYS) KEYS[key]();
