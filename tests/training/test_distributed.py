@@ -21,9 +21,13 @@ SETTINGS = {
     "evaluation-decoding": "none", "save-steps": 2,
 }  # fmt: skip
 ALONE = [sys.executable, "-m", "promptlift"]
-TWO = [
+TORCHRUN = [
     sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
     "-m", "promptlift",
+]  # fmt: skip
+ACCELERATE = [
+    sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
+    "--main_process_port", "0", "-m", "promptlift",
 ]  # fmt: skip
 
 
@@ -37,9 +41,11 @@ def test_a_process_alone_has_nobody_to_wait_for(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["t5v11_folder", "llama_folder"])
+@pytest.mark.parametrize(
+    ("kind", "launcher"), [("t5v11_folder", TORCHRUN), ("llama_folder", ACCELERATE)]
+)
 def test_two_processes_learn_what_one_learns(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+    kind: str, launcher: list[str], request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     folder = request.getfixturevalue(kind)
     # A multiple of the batch: else the last batch of an epoch is filled up from its beginning.
@@ -47,7 +53,7 @@ def test_two_processes_learn_what_one_learns(
     write_pairs(tmp_path / "validation.jsonl", [*VALIDATION, *VALIDATION[:3]])
     flags = [part for name, value in SETTINGS.items() for part in (f"--{name}", str(value))]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for name, command, size in (("one", ALONE, 8), ("two", TWO, 4)):
+    for name, command, size in (("one", ALONE, 8), ("two", launcher, 4)):
         subprocess.run(
             [
                 *command, "train", "--model", str(folder), *flags,
