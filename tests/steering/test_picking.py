@@ -116,6 +116,16 @@ def test_a_session_goes_its_way_and_back(pocket: Illustrator, tmp_path: Path) ->
     assert (step["pick"], step["percent"]) == (2, 60)
 
 
+def test_every_kind_of_model_can_be_picked_with(illustrator: Illustrator, tmp_path: Path) -> None:
+    picking = Picking(tmp_path, illustrator, embedding_of(illustrator, STAR), STYLES, pool=6)
+    picking.go(1, 50)
+    drawn = illustrator.draw(STAR, seed=0, embedding=load_embedding(picking.embedding(1)))
+    np.testing.assert_array_equal(pixels(picking.picture(1)), np.asarray(drawn.image))
+    picking.redraw(Image.new("L", picking.size, 255), 0.5)
+    assert (pixels(picking.picture(2)) != pixels(picking.picture(1))).any()
+    assert len(picking.map()) == 3 + 5
+
+
 def test_the_whole_way_is_the_candidate_itself(pocket: Illustrator, tmp_path: Path) -> None:
     picking = begun(tmp_path, pocket)
     [*_, last] = picking.offered(0, 0)
