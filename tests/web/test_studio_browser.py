@@ -501,6 +501,42 @@ def test_what_is_shown_belongs_to_what_stands_there(
 
 
 @pytest.mark.slow
+def test_what_was_set_stays_as_it_was_set(
+    address: str, open_page: Callable[[str], Browser]
+) -> None:
+    browser = open_page(address)
+    ask(browser, "a lighthouse")
+    browser.run("document.getElementById('seed').select()")
+    browser.click("#seed")
+    browser.press("a", control=True)
+    browser.run("document.getElementById('seed').select()")
+    browser.type("7")
+    browser.wait("document.getElementById('lock').ariaPressed === 'true'")
+    ask(browser, "a lighthouse at night")
+    assert browser.run("document.getElementById('seed').value") == "7"
+
+    x, y = browser._middle(".chip")
+    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    line = "getComputedStyle(document.querySelector('.chip')).textDecorationLine"
+    assert browser.run(line) == "none"  # pointing at it takes nothing out
+    browser.click(".chip")
+    assert browser.run(line) == "line-through"  # it is out, and looks so under the pointer
+    browser.wait(READY)
+    three = shown(browser)
+    browser.run("document.getElementById('n').value = '4';"
+                "document.getElementById('n').dispatchEvent(new Event('change'))")  # fmt: skip
+    browser.wait(f"document.querySelectorAll('article').length === 4 && {READY}")
+    assert shown(browser)[:3] == three
+    assert browser.run("document.querySelector('.chip').ariaPressed") == "false"
+
+    browser.offline(True)
+    browser.click("article:nth-child(2) [data-copy=plain]")
+    browser.wait("document.querySelector('article:nth-child(2) [data-copy]').textContent"
+                 " === 'Copied'")  # fmt: skip
+    assert clipboard(browser, address) == three[1]
+
+
+@pytest.mark.slow
 def test_what_is_copied_is_what_is_shown(address: str, open_page: Callable[[str], Browser]) -> None:
     browser = open_page(address)
     ask(browser, "an old harbour")

@@ -83,8 +83,10 @@ export class Card {
 
   async copy(button) {
     try {
-      await this.settled();
-      await toClipboard(this.copies[button.dataset.copy]);
+      // What is on the page can be copied though the server is gone.
+      const isShown = button.dataset.copy === "plain" && !this.removed.size;
+      if (!isShown) await this.settled();
+      await toClipboard(isShown ? this.receipt.prompt : this.copies[button.dataset.copy]);
       this.page.say("Copied");
       button.dataset.label ||= button.textContent;
       button.textContent = "Copied";

@@ -122,6 +122,7 @@ function grow() {
 const phrases = (text) => text.split(",").map((phrase) => phrase.trim()).filter(Boolean);
 const isSeed = (text) => /^\d+$/.test(text) && Number(text) <= Number.MAX_SAFE_INTEGER;
 const isLocked = () => at("lock").getAttribute("aria-pressed") === "true";
+const lock = (on) => at("lock").setAttribute("aria-pressed", String(on));
 const newSeed = () => { at("seed").value = crypto.getRandomValues(new Uint32Array(1))[0]; };
 const save = () => models && page.write({ ...state(), locked: isLocked() });
 
@@ -190,7 +191,7 @@ async function improve() {
   try {
     const { results } = await post("/v1/improve", request(found), signal);
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
-    show(results, text, text === coming.text ? coming.removed : []);
+    show(results, text, text === coming.text ? coming.removed : carried(results, found));
     coming = { text: null, removed: [] }; // from here on the cards know
     asked = found;
     failures = 0;
@@ -204,6 +205,12 @@ async function improve() {
     return null;
   }
   return explain(signal);
+}
+
+/** What stays out where only the number of variants changed. */
+function carried(results, found) {
+  if (!asked || textOf({ ...asked, n: found.n }) !== textOf(found)) return [];
+  return results.map(({ prompt }, place) => (cards[place]?.receipt.prompt === prompt ? [...cards[place].removed] : []));
 }
 
 /** Reasons come behind the results, and results stay where they do not come. */
@@ -456,6 +463,7 @@ at("prompt").addEventListener("input", () => {
   later();
 });
 for (const name of ["seed", "include", "avoid", "negative"]) at(name).addEventListener("input", () => later());
+at("seed").addEventListener("input", () => lock(isSeed(at("seed").value))); // it was typed to stay
 for (const name of RANGES) at(name).addEventListener("input", () => { say(); later(); });
 for (const name of ["picture_model", "writer"]) at(name).addEventListener("change", suit);
 for (const name of ["n", "mode", "form", "chunks"]) at(name).addEventListener("change", () => improve());
@@ -463,7 +471,7 @@ for (const one of document.querySelectorAll("[name=length]")) one.addEventListen
 at("options").addEventListener("submit", (event) => event.preventDefault());
 at("dice").addEventListener("click", dice);
 at("lock").addEventListener("click", () => {
-  at("lock").setAttribute("aria-pressed", String(!isLocked()));
+  lock(!isLocked());
   save();
 });
 at("undo").addEventListener("click", () => step(true));
@@ -525,7 +533,7 @@ async function begin() {
   const before = page.read();
   if (before) {
     apply(before);
-    at("lock").setAttribute("aria-pressed", String(Boolean(before.locked)));
+    lock(Boolean(before.locked));
   } else {
     newSeed();
   }
