@@ -19,8 +19,9 @@ class OptimiseConfig:
         "MODULE:FUNCTION, your own, which takes prompts and a tensor of pictures.",
     )
     less: bool = option(False, "Have less of it instead.", off="--more")
-    iterations: int = option(50, "Steps of the optimiser, at most.", least=0)
-    patience: int = option(20, "Stop after so many without a better score.", least=1)
+    # More of them were measured to lose what the prompt asks for.
+    iterations: int = option(10, "Steps of the optimiser, at most.", least=0)
+    patience: int = option(10, "Stop after so many without a better score.", least=1)
     through: int = option(
         1, "Steps of denoising that the gradient passes, from the last one back.", least=1
     )
