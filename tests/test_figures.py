@@ -104,7 +104,7 @@ ARMS = {name: WORLD["answers"][name]["arms"] for name in ("world", "control")}
 STEERED = {
     name: load(f"world/{name}.json")
     for name in ("steered", "steered-preference", "steered-slips", "steered-optimisers",
-                 "steered-cost", "same")
+                 "steered-cost", "same", "same-guided")
 }  # fmt: skip
 STEERING_SECTION = "2026-11 Slips and optimisers"
 STRENGTH_SECTION = "2026-11 How strongly painters"
