@@ -192,7 +192,7 @@ def less(before: Outcome, after: Outcome, count: int) -> dict[str, Any]:
 
 
 def arguments(description: str) -> argparse.Namespace:
-    """What each benchmark of arms is told."""
+    """The command-line options that all benchmarks of arms share."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--work", type=Path, required=True, help="folder that keeps arms")
     parser.add_argument("--count", type=int, default=COUNT, help="of prompts")

@@ -1,7 +1,7 @@
-"""Moving by picking, round by round, in a folder that keeps every place one was at.
+"""Moving by picking, round by round, in a folder that keeps every place visited.
 
-`places.json` says where one was and is. Embeddings and pictures of places are beside it, and in
-`candidates` those that were offered. Each is made when it is first asked for, from the session's
+`places.json` lists the places and names the present one. Their embeddings and pictures are beside
+it, and those of all candidates in `candidates`. Each is made when it is first asked for, from the session's
 seed and the number of the place, so a session that was killed goes on as if it had not been.
 """
 
@@ -34,13 +34,13 @@ START, PICKED, REDRAWN = "start", "picked", "redrawn"
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where one was, or is.
+    """A place that was visited.
 
     Attributes:
-        number: from 0, in the order in which places were come to.
+        number: from 0, in the order of the visits.
         origin: number of the place that it was reached from; None of the first.
-        how: "start", "picked", or "redrawn" where a part of the picture was drawn anew.
-        percent: of the way to the candidate, or of denoising that was done anew.
+        how: "start", "picked", or "redrawn" where a part of the picture was.
+        percent: of the way to the candidate, or of denoising that was repeated.
         said: the candidate's words of style, or what the part was to show.
     """
 
@@ -66,7 +66,7 @@ class Picking:
     Attributes:
         prompt: the words that the start began with.
         places: in the order of their numbers.
-        present: number of the place where one is.
+        present: number of the present place.
 
     Raises:
         InputError: the folder's session cannot be read.
@@ -159,7 +159,7 @@ class Picking:
         return path
 
     def go(self, pick: int, percent: int) -> Place:
-        """Go on the way to one of the present candidates, and be there.
+        """Move on the way to one of the present candidates.
 
         Raises:
             InputError: as `on_the_way`.
@@ -174,7 +174,7 @@ class Picking:
         )
 
     def redraw(self, mask: "Image", strength: float, prompt: str = "") -> Place:
-        """Draw a part of the present picture anew; the embedding stays.
+        """Redraw a part of the present picture; the embedding stays.
 
         Args:
             mask: as `redraw.redraw` takes it.
@@ -209,7 +209,7 @@ class Picking:
         )
 
     def back(self, place: int) -> None:
-        """Be at a place where one was.
+        """Return to a place.
 
         Raises:
             InputError: there is no such place.
