@@ -1,8 +1,8 @@
 """Moving by picking, round by round, in a folder that keeps every place visited.
 
 `places.json` lists the places and names the present one. Their embeddings and pictures are beside
-it, and those of all candidates in `candidates`. Each is made when it is first asked for, from the session's
-seed and the number of the place, so a session that was killed goes on as if it had not been.
+it, and those of all candidates in `candidates`. Each is made when it is first needed, from the
+session's seed and the number of the place, so a killed session goes on as if nothing had happened.
 """
 
 import json
