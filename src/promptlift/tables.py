@@ -247,13 +247,14 @@ def _read_parquet(path: Path) -> Iterator[Row | Fault]:
             _check_columns(path, file.schema_arrow.names)
             first = 1
             for batch in file.iter_batches(_BATCH_ROWS):
-                yield from _parquet_rows(batch, first)
+                yield from parquet_rows(batch, first)
                 first += batch.num_rows
     except arrow.ArrowException as error:
         raise InputError(f"{path} is no readable Parquet file: {error}") from error
 
 
-def _parquet_rows(batch: Any, first: int) -> Iterator[Row | Fault]:
+def parquet_rows(batch: Any, first: int) -> Iterator[Row | Fault]:
+    """The rows of a PyArrow record batch, of which the first has this number."""
     try:
         values = batch.to_pylist()
     except UnicodeDecodeError:
@@ -261,7 +262,7 @@ def _parquet_rows(batch: Any, first: int) -> Iterator[Row | Fault]:
             yield Fault(first, "not valid UTF-8")
             return
         for index in range(batch.num_rows):
-            yield from _parquet_rows(batch.slice(index, 1), first + index)
+            yield from parquet_rows(batch.slice(index, 1), first + index)
         return
     yield from (Row(number, value) for number, value in enumerate(values, first))
 

@@ -1,9 +1,7 @@
 """Pairs and prompts from files, and pairs to files."""
 
-import difflib
 import json
 import logging
-import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,22 +10,23 @@ from typing import Any
 
 from promptlift.errors import InputError
 from promptlift.pairs.check import check_encodable, check_text, same_text
+from promptlift.pairs.columns import (
+    PROMPT_NAMES,
+    FaultyRowError,
+    choose_pair_columns,
+    choose_prompt_column,
+    fields_there,
+    header_hint,
+    named_like,
+    plain_name,
+)
 from promptlift.pairs.unfit import KINDS, counted, unfit
 from promptlift.prompts.frames import is_json_prompt
 from promptlift.records import FORMS, MODES, Pair
 from promptlift.tables import Fault, Row, read_rows, write_rows
 
-# Names that published data sets give to source and target, tried in this order.
-COLUMN_NAMES = (
-    ("source", "target"), ("x", "y"), ("basic", "detailed"), ("prompt", "improved"),
-    ("prompt", "chosen"),
-)  # fmt: skip
-# Names that are given to prompts, tried in this order.
-PROMPT_NAMES = ("prompt", "prompts", "positive_prompt", "text", "caption", "description")
 # Rows may differ in their fields; the other formats have one header.
 _MIXED = (".jsonl", ".json", "")
-_TABLES = (".csv", ".tsv", ".parquet")
-_LONG_NAME = 40  # characters that no column's name has, but a prompt may
 _SHOWN_CHARS = 60
 _log = logging.getLogger(__name__)
 
@@ -69,14 +68,14 @@ def load_pairs(
 
     def choose(names: Sequence[str]) -> None:
         nonlocal columns
-        columns = _pair_columns(names, source, target)
+        columns = choose_pair_columns(names, source, target)
         report(f"{path}: source is column {columns[0]!r}, target is column {columns[1]!r}")
 
     def choose_by_header(names: Sequence[str]) -> None:
         try:
             choose(names)
-        except _FaultyRowError as error:
-            hint = _header_hint(names, "`source` and `target`")
+        except FaultyRowError as error:
+            hint = header_hint(names, "`source` and `target`")
             raise InputError(f"{path} line 1: {error}{hint}") from error
 
     for row in read_rows(path, on_header=choose_by_header):
@@ -85,7 +84,7 @@ def load_pairs(
             continue
         try:
             if isinstance(row.value, str):
-                raise _FaultyRowError("a line of text is no pair of prompts.")
+                raise FaultyRowError("a line of text is no pair of prompts.")
             if columns is None:
                 choose(list(row.value))
             assert columns is not None
@@ -93,7 +92,7 @@ def load_pairs(
             found = pair = _pair(row.value, columns, mode, check)
             if not keep_unfit:
                 found = _unfit_pair(row.number, pair, columns) or pair
-        except _FaultyRowError as error:
+        except FaultyRowError as error:
             found = Fault(row.number, str(error))
             missing = missing or f"{path} line {row.number}: {error}"
             if columns is None and path.suffix.lower() not in _MIXED:
@@ -173,14 +172,7 @@ def load_prompts(
     def choose(names: Sequence[str]) -> None:
         """Take the column by the names there are."""
         nonlocal column
-        if column is None:
-            column = _prompt_column(path, names)
-            if column is not None and column.lower() != "prompt" and len(names):
-                report(f"{path}: prompts are column {column!r}")
-            column = column or "prompt"
-        if path.suffix.lower() in _TABLES and column not in names:
-            hint = "" if path.suffix.lower() == ".parquet" else _header_hint(names, "`prompt`")
-            raise InputError(f"{path} has no column {column!r}; {_fields(column, names)}{hint}")
+        column = choose_prompt_column(path, names, column, report)
 
     for row in read_rows(path, on_header=choose):
         if isinstance(row, Fault):
@@ -194,7 +186,7 @@ def load_prompts(
         if fields.get("source") in exclude_source:
             continue
         if (json_prompt := _json_prompt(path, row, column)) is not None:
-            if not told and any(_plain_name(name) in PROMPT_NAMES for name in fields):
+            if not told and any(plain_name(name) in PROMPT_NAMES for name in fields):
                 told = True
                 report(f"{path} line {row.number}: all of it is the prompt; --column takes a field")
             yield _prompt(row, json_prompt)
@@ -203,13 +195,18 @@ def load_prompts(
             choose(list(fields))
         assert column is not None
         if column not in fields:
-            yield Fault(row.number, f"no field {column!r}; {_fields(column, fields)}")
+            yield Fault(row.number, f"no field {column!r}; {fields_there(column, fields)}")
             continue
-        value = fields[column]
-        if isinstance(value, str):
-            yield _prompt(row, value)
-        else:
-            yield Fault(row.number, f"`{column}` is {type(value).__name__}, not text")
+        yield prompt_of(row, column)
+
+
+def prompt_of(row: Row, column: str) -> Row | Fault:
+    """The prompt in a column of a row that has it."""
+    assert not isinstance(row.value, str)
+    value = row.value[column]
+    if isinstance(value, str):
+        return _prompt(row, value)
+    return Fault(row.number, f"`{column}` is {type(value).__name__}, not text")
 
 
 def fit_prompts(rows: Iterable[Row | Fault]) -> Iterator[Row | Fault]:
@@ -243,101 +240,16 @@ def pair_columns(pairs: Iterable[Pair]) -> tuple[str, ...]:
     return tuple(names)
 
 
-class _FaultyRowError(Exception):
-    """Why a row is no pair."""
-
-
-def _pair_columns(
-    fields: Collection[str], source: str | None, target: str | None
-) -> tuple[str, str]:
-    """The columns of source and target."""
-    if source is None and target is None:
-        for names in COLUMN_NAMES:
-            first, second = (_actual(fields, name) for name in names)
-            if first is not None and second is not None:
-                return first, second
-        known = "; ".join(" and ".join(names) for names in COLUMN_NAMES)
-        there = _printable(", ".join(fields) or "none")
-        raise _FaultyRowError(f"has columns {there}, and a pair needs {known}.")
-    found = []
-    for name, other, side in ((source, target, 0), (target, source, 1)):
-        wanted = [name] if name is not None else _partners(str(other), side)
-        known_here = [actual for each in wanted if (actual := _actual(fields, each)) is not None]
-        if not known_here:
-            raise _FaultyRowError(f"has no column {wanted[0]!r}; {_fields(wanted[0], fields)}")
-        found.append(known_here[0])
-    if found[0] == found[1]:
-        raise _FaultyRowError(f"has one column {found[0]!r} for both source and target.")
-    return found[0], found[1]
-
-
-def _partners(other: str, side: int) -> list[str]:
-    """Names of the column beside one that was named, the likeliest first."""
-    known = [names[side] for names in COLUMN_NAMES if names[1 - side] == other.lower()]
-    return [*known, COLUMN_NAMES[0][side]]
-
-
-def _prompt_column(path: Path, names: Sequence[str]) -> str | None:
-    """The column of the prompts, None where there is none that could be it.
-
-    Raises:
-        InputError: the only column's name is a prompt.
-    """
-    if "prompt" in names:
-        return "prompt"
-    for known in PROMPT_NAMES:
-        for name in names:
-            if _plain_name(name) == known:
-                return name
-    if len(names) != 1:
-        return None
-    if path.suffix.lower() in (".csv", ".tsv") and _is_no_name(names[0]):
-        raise InputError(
-            f"{path}: the first line seems to be a prompt and no header. "
-            "Add a line `prompt` above it, save the file as .txt, or name the column with --column."
-        )
-    return names[0]
-
-
-def _plain_name(name: str) -> str:
-    return re.sub(r"[\s_-]+", "_", name.strip().lower())
-
-
-def _is_no_name(name: str) -> bool:
-    """Whether what should be the name of a column looks like a prompt."""
-    words = re.findall(r"[^\W_]+", name.lower())
-    if len(words) < 4 and {*words} & {*PROMPT_NAMES, "source", "target", "captions"}:
-        return False
-    return " " in name.strip() or len(name) > _LONG_NAME
-
-
-def _header_hint(names: Sequence[str], wanted: str) -> str:
-    """What to do where a table seems to begin without a header."""
-    if not any(map(_is_no_name, names)):
-        return ""
-    return (
-        f" The first line seems to be no header: add one above it, with {wanted} in it. "
-        "If it is the header, name the column."
-    )
-
-
 def _json_prompt(path: Path, row: Row, column: str | None) -> str | None:
     """The text of a JSON object that is a prompt itself, not a record with a prompt in it."""
     if path.suffix.lower() not in _MIXED or isinstance(row.value, str) or column in row.value:
         return None
-    if _actual(row.value, "prompt") is not None:
+    if named_like(row.value, "prompt") is not None:
         return None
-    others = {k: v for k, v in row.value.items() if _plain_name(k) not in PROMPT_NAMES}
+    others = {k: v for k, v in row.value.items() if plain_name(k) not in PROMPT_NAMES}
     if not is_json_prompt(json.dumps(others)):
         return None
     return row.json or json.dumps(row.value, ensure_ascii=False)
-
-
-def _actual(fields: Collection[str], name: str) -> str | None:
-    """The field of that name, in its own letter case if there is one."""
-    if name in fields:
-        return name
-    return next((field for field in fields if field.lower() == name.lower()), None)
 
 
 def _prompt(row: Row, text: str) -> Row | Fault:
@@ -348,14 +260,14 @@ def _prompt(row: Row, text: str) -> Row | Fault:
 def _pair(fields: Mapping[str, Any], columns: tuple[str, str], mode: str, check: bool) -> Pair:
     source, target = (_text(fields, column, check) for column in columns)
     if check and same_text(source, target):
-        raise _FaultyRowError(f"`{columns[0]}` equals `{columns[1]}`: nothing to learn")
-    mode = fields.get(_actual(fields, "mode") or "mode") or mode
+        raise FaultyRowError(f"`{columns[0]}` equals `{columns[1]}`: nothing to learn")
+    mode = fields.get(named_like(fields, "mode") or "mode") or mode
     if mode not in MODES:
-        raise _FaultyRowError(f"`mode` is {mode!r} and must be one of {', '.join(MODES)}")
-    form = fields.get(_actual(fields, "form") or "form") or "tags"
+        raise FaultyRowError(f"`mode` is {mode!r} and must be one of {', '.join(MODES)}")
+    form = fields.get(named_like(fields, "form") or "form") or "tags"
     if form not in FORMS:
-        raise _FaultyRowError(f"`form` is {form!r} and must be one of {', '.join(FORMS)}")
-    worse = _actual(fields, "rejected") or "rejected"
+        raise FaultyRowError(f"`form` is {form!r} and must be one of {', '.join(FORMS)}")
+    worse = named_like(fields, "rejected") or "rejected"
     rejected = _text(fields, worse, check) if fields.get(worse) else None  # a cell may be empty
     return Pair(source=source, target=target, mode=mode, form=form, rejected=rejected)
 
@@ -376,25 +288,11 @@ def _described(kind: str, text: str) -> str:
 
 def _text(fields: Mapping[str, Any], column: str, check: bool) -> str:
     if column not in fields:
-        raise _FaultyRowError(f"no field {column!r}; {_fields(column, fields)}")
+        raise FaultyRowError(f"no field {column!r}; {fields_there(column, fields)}")
     value = fields[column]
     if not isinstance(value, str):
-        raise _FaultyRowError(f"`{column}` is {type(value).__name__}, not text")
+        raise FaultyRowError(f"`{column}` is {type(value).__name__}, not text")
     problem = check_encodable(value) if value.strip() else "is empty"
     if problem := problem or (check_text(value) if check else None):
-        raise _FaultyRowError(f"`{column}` {problem}")
+        raise FaultyRowError(f"`{column}` {problem}")
     return value
-
-
-def _fields(column: str, fields: Collection[str]) -> str:
-    """What there is instead, and which of it may have been meant."""
-    near = difflib.get_close_matches(column, list(fields), 1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return _printable(f"it has: {', '.join(fields) or 'none'}.{hint}")
-
-
-def _printable(text: str) -> str:
-    # JSON can name half a surrogate pair, which no file could hold; an error is one line.
-    return re.sub(
-        r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", text.encode("utf-8", "replace").decode()
-    )
