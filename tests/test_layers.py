@@ -18,7 +18,7 @@ FLOOR = {
     "options", "schema", "threads", "endpoint", "shards"}  # fmt: skip
 ROOMS = [
     "prompts", "llm", "pairs", "improving", "export", "training", "world", "illustrating",
-    "scoring", "picking", "steering", "judging", "tuning", "reporting", "experimenting",
+    "scoring", "picking", "steering", "judging", "tuning", "reporting", "experimenting", "ray",
 ]  # fmt: skip
 DOORS = {"cli", "web"}
 

@@ -12,19 +12,22 @@ from promptlift.cli.showing import printer
 from promptlift.errors import ConfigError
 from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.llm.config import LLMConfig
-from promptlift.options import takes
+from promptlift.options import flag, takes
 from promptlift.progress import progress
+from promptlift.ray.config import RayConfig
 from promptlift.shards import Shard
 from promptlift.tables import check_output_ending
 
 if TYPE_CHECKING:
     from promptlift.improving.batch import PromptSource
+    from promptlift.improving.journal import Written
     from promptlift.improving.session import Session
 
 
 @takes(DecodingConfig, "decoding", show_defaults=False)
 @takes(ControlConfig, "control")
 @takes(LLMConfig, "llm")
+@takes(RayConfig, "ray")
 def improve(
     prompts: Annotated[list[str] | None, arg("Prompts to improve.")] = None,
     input: Annotated[
@@ -48,7 +51,8 @@ def improve(
         bool, typer.Option("--json", help="Print one JSON object, a receipt, a line and variant.")
     ] = False,
     output: Annotated[
-        Path | None, opt("Write .jsonl, .csv, .tsv or .parquet.", "--output", "-o")
+        str | None,
+        opt("Write .jsonl, .csv, .tsv or .parquet; with --engine ray a folder.", "--output", "-o"),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an --output that was stopped.")
@@ -57,6 +61,7 @@ def improve(
     shard: ShardName = None,
     threads: Threads = None,
     batch_size: Annotated[int | None, opt("Results decoded together [32].")] = None,
+    ray: Any = None,
 ) -> None:
     """Improve prompts: print them, or write them to a file.
 
@@ -71,6 +76,8 @@ def improve(
       cat prompts.txt | promptlift improve --input -
 
       promptlift improve "a cat" --llm-url http://127.0.0.1:11434/v1 --model qwen3:4b
+
+      promptlift improve --input 'prompts/*.parquet' --output improved/ --engine ray
     """
     # A dash among the prompts reads standard input too, as elsewhere on a command line.
     files = [Path(name) for name in [*(input or []), *(p for p in prompts or [] if p == "-")]]
@@ -84,9 +91,21 @@ def improve(
             raise ConfigError('nothing to improve. Give prompts ("a cat in armor") or --input FILE')
         if output is None and (resume or overwrite):
             raise ConfigError("--resume and --overwrite belong to --output FILE")
+        cluster = RayConfig(**ray)
+        if cluster.engine is not None:
+            if prompts or not input or output is None or shard is not None:
+                raise ConfigError("--engine ray needs --input and --output, and takes no --shard")
+            options |= {
+                "n": n, "seed": seed, "mode": mode, "preset": preset, "model": model, "llm": llm,
+                "column": column, "negative": negative, "threads": threads or 1,
+            }  # fmt: skip
+            failed = _spread(input, output, options, cluster, resume=resume, overwrite=overwrite)
+            raise typer.Exit(FAILED if failed else 0)
+        if ray:
+            raise ConfigError(f"{', '.join(map(flag, ray))} belongs to --engine ray")
         part = _part(shard, output, seed)
         if output is not None:
-            check_output_ending(output)
+            check_output_ending(Path(output))
         from promptlift.improving.batch import PromptSource
         from promptlift.improving.improver import Improver
 
@@ -101,17 +120,45 @@ def improve(
         if output is None:
             failed = _print(session, source, asked, as_json=as_json)
         else:
-            failed = _write(session, source, asked, output, resume=resume, overwrite=overwrite)
+            failed = _write(
+                session, source, asked, Path(output), resume=resume, overwrite=overwrite
+            )
     if failed:
         raise typer.Exit(FAILED)
 
 
-def _part(shard: str | None, output: Path | None, seed: int | None) -> Shard | None:
+def _part(shard: str | None, output: str | None, seed: int | None) -> Shard | None:
     if shard is None:
         return None
     if output is None or seed is None:
         raise ConfigError("--shard needs --output, and a --seed that all parts share")
     return Shard.of(shard)
+
+
+def _spread(
+    inputs: list[str],
+    output: str,
+    options: dict[str, Any],
+    cluster: RayConfig,
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> int:
+    """Improve on a cluster; returns how many prompts failed."""
+    from promptlift.ray.improving import improve_parquet
+
+    with progress("rows") as show:
+        written = improve_parquet(
+            inputs, output, options, cluster,
+            resume=resume, overwrite=overwrite, report=say, progress=show,
+        )  # fmt: skip
+    _say_written(written, output)
+    return written.failed
+
+
+def _say_written(written: "Written", output: Path | str) -> None:
+    failed = f", {written.failed} of them failed" if written.failed else ""
+    say(f"{written.rows} rows to {output}{failed}")
 
 
 def _print(
@@ -160,6 +207,5 @@ def _write(
             progress=told,
             **asked,
         )
-    failed = f", {written.failed} of them failed" if written.failed else ""
-    say(f"{written.rows} rows to {output}{failed}")
+    _say_written(written, output)
     return written.failed

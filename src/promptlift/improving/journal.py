@@ -69,6 +69,19 @@ def improve_to_file(
     if seed is None and resume:
         seed = _header(journal_of(output)).get("seed")
     seed = secrets.randbits(32) if seed is None else seed
+    header = header_of(session, source, n=n, seed=seed, negative=negative)
+    journal = _Journal(output, header, resume=resume, overwrite=overwrite)
+    progress(journal.done)
+    left = islice(items, journal.done, None)
+    for done in journal.write(improve_items(session, left, n=n, seed=seed, negative=negative)):
+        progress(done)
+    return Written(journal.done, journal.failed)
+
+
+def header_of(
+    session: Session, source: Mapping[str, Any], *, n: int, seed: int, negative: str | None
+) -> dict[str, Any]:
+    """All that decides the results of a job, as plain JSON types."""
     card, form = session.model.card, session.control.form
     header = {
         "input": source,
@@ -81,12 +94,32 @@ def improve_to_file(
         "negative": negative,
         "schema_version": SCHEMA_VERSION,
     }
-    journal = _Journal(output, json.loads(json.dumps(header)), resume=resume, overwrite=overwrite)
-    progress(journal.done)
-    left = islice(items, journal.done, None)
-    for done in journal.write(improve_items(session, left, n=n, seed=seed, negative=negative)):
-        progress(done)
-    return Written(journal.done, journal.failed)
+    return dict(json.loads(json.dumps(header)))
+
+
+def check_same(path: Path | str, earlier: Mapping[str, Any], header: Mapping[str, Any]) -> None:
+    """Refuse to go on with a job that was begun otherwise.
+
+    Args:
+        path: of what holds its header.
+        earlier: the header; empty where it cannot be read.
+        header: of the job now.
+
+    Raises:
+        ConfigError: they differ.
+    """
+    if not earlier:
+        raise ConfigError(f"{path} has no header. Delete it to begin anew.")
+    differing = [
+        f"{name} {earlier.get(name)!r}, now it is {value!r}"
+        for name, value in header.items()
+        if earlier.get(name) != value
+    ]
+    if differing:
+        raise ConfigError(
+            f"{path} was begun with {'; '.join(differing)}. "
+            "Give the same to go on, or delete it to begin anew."
+        )
 
 
 def journal_of(output: Path) -> Path:
@@ -111,7 +144,7 @@ class _Journal:
             with writing(self.path):
                 self.path.write_text(_line(header), "utf-8")
         elif resume:
-            self._check(header)
+            check_same(self.path, _header(self.path), header)
             self._go_on(header["n"])
         else:
             raise ConfigError(
@@ -143,21 +176,6 @@ class _Journal:
             rows = (upgraded_record(json.loads(line)) for line in file)
             write_rows(self.output, rows, COLUMNS)
         self.path.unlink()
-
-    def _check(self, header: dict[str, Any]) -> None:
-        earlier = _header(self.path)
-        if not earlier:
-            raise ConfigError(f"{self.path} has no header. Delete it to begin anew.")
-        differing = [
-            f"{name} {earlier.get(name)!r}, now it is {value!r}"
-            for name, value in header.items()
-            if earlier.get(name) != value
-        ]
-        if differing:
-            raise ConfigError(
-                f"{self.path} was begun with {'; '.join(differing)}. "
-                "Give the same to go on, or delete it to begin anew."
-            )
 
     def _go_on(self, n: int) -> None:
         """Count the rows that are whole, and cut off what follows them."""

@@ -1,0 +1,116 @@
+"""A Ray cluster, and work on it: a call for each item, by actors that load their model once."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from promptlift.errors import MissingExtraError, PromptliftError, first_line
+from promptlift.ray.config import RayConfig
+
+_ITEM, _RESULT = "item", "result"
+
+
+@contextmanager
+def cluster(config: RayConfig, report: Callable[[str], None]) -> Iterator[None]:
+    """Connect to the cluster, or start one of this machine for a while.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        PromptliftError: the cluster does not answer.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingExtraError("Working on a cluster", "ray") from error
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+    # Ray warns of each actor that may be started anew.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    if outer := ray.is_initialized():
+        report("on the Ray cluster that this process is connected to")
+    else:
+        # What an actor prints would come between the lines of progress.
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        try:
+            ray.init(config.ray_address, include_dashboard=None, **quiet)
+        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+            place = config.ray_address or os.environ.get("RAY_ADDRESS") or "this machine"
+            raise PromptliftError(f"no Ray cluster at {place}: {first_line(error)}") from error
+    try:
+        report(f"Ray {ray.__version__} with {_count('CPU'):g} processor cores")
+        yield
+    finally:
+        if not outer:
+            ray.shutdown()
+
+
+def each(
+    items: Sequence[Any],
+    worker: type,
+    settings: Mapping[str, Any],
+    *,
+    actors: int | None,
+    cpus: int,
+    gpus: float = 0,
+) -> Iterator[Any]:
+    """What `worker(**settings)(item)` gives for each item, as they come.
+
+    An actor that dies is started anew, and its item done again.
+
+    Args:
+        items: that can be pickled.
+        worker: a class; each actor makes one.
+        settings: of the worker.
+        actors: how many; where None as many as there is room for, more when machines come.
+        cpus, gpus: what an actor needs.
+
+    Raises:
+        PromptliftError: what a worker raised.
+    """
+    import ray
+    from ray.exceptions import RayError
+
+    room = _count("GPU") / gpus if gpus else _count("CPU") / cpus
+    count = min(actors or max(1, int(room)), len(items))
+    pool = ray.data.ActorPoolStrategy(min_size=count, max_size=count if actors else None)
+    found = ray.data.from_items(
+        [{_ITEM: item} for item in items], override_num_blocks=len(items)
+    ).map_batches(
+        _Actor,
+        fn_constructor_kwargs={"worker": worker, "settings": dict(settings)},
+        batch_size=1,
+        num_cpus=cpus,
+        num_gpus=gpus or None,
+        compute=pool,
+    )
+    try:
+        for row in found.iter_rows():
+            yield row[_RESULT]
+    except RayError as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, PromptliftError):
+                raise type(cause)(*cause.args) from error
+            cause = getattr(cause, "cause", None) or cause.__cause__
+        raise PromptliftError(f"the cluster gave up: {first_line(error)}") from error
+
+
+class _Actor:
+    """A worker as Ray Data calls it."""
+
+    def __init__(self, worker: type, settings: Mapping[str, Any]) -> None:
+        self.worker = worker(**settings)
+
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
+        return {_RESULT: [self.worker(item) for item in batch[_ITEM]]}
+
+
+def _count(resource: str) -> float:
+    import ray
+
+    found: dict[str, float] = ray.cluster_resources()
+    return found.get(resource, 0.0)
