@@ -6,7 +6,10 @@ CHECK ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check slow clean
+# Where `make wheel` writes.
+DIST ?= dist
+
+.PHONY: demo test check slow wheel clean
 
 # Base install in .venv, then one prompt improved with the bundled model, offline.
 demo: $(BIN)/python
@@ -24,6 +27,10 @@ check:
 
 slow:
 	$(BIN)/python -m pytest -m slow -n auto
+
+# One file that installs alone, bundled models included.
+wheel: $(BIN)/python
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir $(DIST) .
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -9,6 +9,12 @@ PromptliftError
 Every message says what happened, where, and what to do. The command line prints it as one line.
 """
 
+import os
+import shlex
+import subprocess
+import sys
+from importlib.util import find_spec
+
 
 class PromptliftError(Exception):
     """Base of all errors that promptlift raises on purpose."""
@@ -35,7 +41,25 @@ class MissingExtraError(PromptliftError):
     """
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs more packages: pip install 'promptlift[{extra}]'")
+        super().__init__(f"{what} needs more packages: {install_command(extra)}")
+
+
+def install_command(*extras: str) -> str:
+    """The command that adds extras to the environment in which promptlift runs.
+
+    promptlift is in no package index. pip and uv take the one that is installed there, whether it
+    came from a folder or from a wheel, and fetch only what it lacks.
+
+    Args:
+        extras: none for the packages of the base install.
+    """
+    what = f"promptlift[{','.join(extras)}]" if extras else "promptlift"
+    if find_spec("pip"):
+        line = [sys.executable, "-m", "pip", "install", what]
+    else:  # as in the environments of `uv tool`, and in some of pipx's
+        line = ["uv", "pip", "install", "--python", sys.executable, what]
+    # Single quotes mean nothing to Windows' shell, and it needs none around brackets.
+    return subprocess.list2cmdline(line) if os.name == "nt" else shlex.join(line)
 
 
 def first_line(error: BaseException) -> str:

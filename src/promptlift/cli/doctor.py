@@ -14,7 +14,7 @@ import typer
 from promptlift.cli.door import FAILED, guarded
 from promptlift.cli.parameters import AsJson
 from promptlift.endpoint import Endpoint, NoAnswer
-from promptlift.errors import MissingExtraError, PromptliftError
+from promptlift.errors import MissingExtraError, PromptliftError, install_command
 from promptlift.runs import versions_of
 
 PACKAGES = (
@@ -76,8 +76,7 @@ def examine() -> dict[str, Any]:
     stages = {}
     for stage, (modules, extra) in STAGES.items():
         missing = [name for name in modules if find_spec(name) is None]
-        what = f"promptlift[{extra}]" if extra else "promptlift"
-        command = f"pip install '{what}'" if missing else None
+        command = install_command(*([extra] if extra else [])) if missing else None
         stages[stage] = {"ready": not missing, "missing": missing, "command": command}
     model = _model()
     engine = "improve" if model["id"] or model["error"] else NOT_EXPORTED

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from promptlift.devices import find_device
-from promptlift.errors import ConfigError, PromptliftError
+from promptlift.errors import ConfigError, PromptliftError, install_command
 from promptlift.experimenting.config import ExperimentConfig
 from promptlift.experimenting.stages import notice_of, stages_of
 from promptlift.illustrating.hub import download_command
@@ -121,7 +121,7 @@ def missing(config: ExperimentConfig) -> list[str]:
     if config.judged and find_spec("fastapi") is None:
         extras.add("web")
     if extras:
-        return [f"packages: pip install 'promptlift[{','.join(sorted(extras))}]'"]
+        return [f"packages: {install_command(*sorted(extras))}"]
     if config.gpu and find_device("auto") == "cpu":
         found.append(
             "a GPU that PyTorch can use (gpu = false in a copy of the config, --copy, begins "
