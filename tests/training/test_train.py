@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -120,6 +121,23 @@ def test_a_killed_command_ends_with_the_same_weights(whole: Path, tmp_path: Path
     subprocess.run(command, env=environment, check=True)
     expected, found = weights(whole), weights(run)
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_a_run_may_be_stopped_by_its_losses_and_goes_on(whole: Path, tmp_path: Path) -> None:
+    seen: list[list[float]] = []
+
+    def stop(losses: Sequence[float]) -> bool:
+        seen.append(list(losses))
+        return len(seen) != 2  # at its end there is nothing to stop
+
+    config = TrainingConfig(**SIZES)  # type: ignore[arg-type]
+    assert train(PAIRS, tmp_path / "run", config, after_epoch=stop) is None
+    assert Run.open(tmp_path / "run").stage("training")["state"] == "interrupted"
+    assert train(PAIRS, tmp_path / "run", config, after_epoch=stop) is not None
+    logged = [line.split(",")[3] for line in (whole / "log.csv").read_text().splitlines()[1:]]
+    losses = [float(cell) for cell in logged if cell]
+    assert seen == [losses[:1], losses[:1], losses]  # it went on from before the epoch's end
+    assert (tmp_path / "run" / "log.csv").read_bytes() == (whole / "log.csv").read_bytes()
 
 
 def test_a_checkpoint_at_the_end_of_an_epoch_holds_its_validation(tmp_path: Path) -> None:

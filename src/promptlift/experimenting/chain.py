@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from promptlift.errors import InputError
 from promptlift.experimenting.config import ExperimentConfig
@@ -21,17 +21,23 @@ from promptlift.tables import write_rows
 from promptlift.threads import torch_threads
 from promptlift.training.config import PAPER_DATA
 
+if TYPE_CHECKING:
+    from promptlift.training.job import AfterEpoch
+
 STAGE = "experimenting"
 Report = Callable[[str], None]
 
 
-def run_experiment(config: ExperimentConfig, folder: Path, report: Report) -> "Chain":
+def run_experiment(
+    config: ExperimentConfig, folder: Path, report: Report, after_epoch: "AfterEpoch | None" = None
+) -> "Chain":
     """Run the whole chain, or go on with one that was stopped; it knows its page.
 
     Args:
         config: of the experiment.
         folder: the run folder.
         report: takes lines of progress.
+        after_epoch: as `train` takes it.
 
     Raises:
         ConfigError: the run folder was begun with another config.
@@ -46,7 +52,7 @@ def run_experiment(config: ExperimentConfig, folder: Path, report: Report) -> "C
         kept = run.threads
         with torch_threads(config.threads, kept, STAGE, report):
             run.begin(STAGE, config.settings(), {})
-    chain, titles = Chain(config, folder, report), stages_of(config)
+    chain, titles = Chain(config, folder, report, after_epoch), stages_of(config)
     # Of all processes that worked in the run folder, by stage.
     seconds: dict[str, float] = run.stage(STAGE).get("seconds", {})
     with torch_threads(config.threads, kept, STAGE, lambda line: None):
@@ -79,6 +85,7 @@ class Chain:
         config: of the experiment.
         folder: the run folder, in which the experiment was begun.
         report: takes lines of progress.
+        after_epoch: as `train` takes it.
 
     Attributes:
         page: the report, once it is written.
@@ -86,15 +93,19 @@ class Chain:
             votes or none are asked for.
     """
 
-    def __init__(self, config: ExperimentConfig, folder: Path, report: Report) -> None:
+    def __init__(
+        self, config: ExperimentConfig, folder: Path, report: Report,
+        after_epoch: "AfterEpoch | None" = None,
+    ) -> None:  # fmt: skip
         self.config, self.folder, self.say = config, folder, report
+        self.after_epoch = after_epoch
         self.model = folder / "model"
         self.page: Path | None = None
         self.waiting: list[str] = []
 
     def pairs(self) -> None:
         """Files of pairs; those of a world are made here."""
-        for name, paths in self._files().items():
+        for name, paths in self.files().items():
             self.say(f"to {name}: {', '.join(map(str, paths))}")
 
     def train(self) -> None:
@@ -102,7 +113,7 @@ class Chain:
         from promptlift.training.data import read_files
         from promptlift.training.train import train
 
-        paths = self._files()
+        paths = self.files()
         drop = self.config.pairs.world is None
         files = read_files(
             paths["train"],
@@ -116,7 +127,8 @@ class Chain:
             evaluator, measuring = epoch_evaluator(self.config.encoder, self.say)
         if not train(
             files.learned, self.folder, self.config.train, validation=files.validation,
-            inputs=files.hashes | measuring, evaluator=evaluator, report=self.say,
+            inputs=files.hashes | measuring, evaluator=evaluator,
+            after_epoch=self.after_epoch, report=self.say,
         ):  # fmt: skip
             raise KeyboardInterrupt
 
@@ -227,7 +239,7 @@ class Chain:
 
         self.page = write_report(self.folder, report=self.say)
 
-    def _files(self) -> dict[str, list[Path]]:
+    def files(self) -> dict[str, list[Path]]:
         """Files to learn from, and, where there are such, to measure on."""
         pairs = self.config.pairs
         if pairs.data is not None:

@@ -89,12 +89,16 @@ def load_config(name: str) -> ExperimentConfig:
         ConfigError: there is no such config, or it has a section, option or value that cannot be.
         InputError: the file cannot be read.
     """
-    text = read_config(name)
+    return config_of(name, parsed(name, read_config(name)))
+
+
+def parsed(file: str, text: str) -> dict[str, Any]:
+    """What TOML says; errors name the file."""
     try:
-        values = tomllib.loads(text)
+        found: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{name} is no TOML: {error}") from error
-    return _config(name, values)
+        raise InputError(f"{file} is no TOML: {error}") from error
+    return found
 
 
 def read_config(name: str) -> str:
@@ -136,7 +140,12 @@ _SECTIONS: dict[str, set[str]] = {
 _TOP = {"name", "gpu", "threads"}
 
 
-def _config(file: str, values: Mapping[str, Any]) -> ExperimentConfig:
+def config_of(file: str, values: Mapping[str, Any]) -> ExperimentConfig:
+    """The config of what a file says.
+
+    Raises:
+        ConfigError: a section, option or value cannot be; the line names the file.
+    """
     known_in([*_TOP, *_SECTIONS], values, file)
     parts: dict[str, dict[str, Any]] = {}
     for name, known in _SECTIONS.items():

@@ -5,7 +5,7 @@ import io
 import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -51,12 +51,13 @@ class Follow(TrainerCallback):  # type: ignore[misc]
         report: Callable[[str], None],
         processes: Processes,
         complete: Callable[[Path, dict[str, Any]], None],
+        after_epoch: Callable[[Sequence[float]], bool] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.trainer, self.config = trainer, trainer.config
         self.pulse = Pulse(report, clock)
         self.folder, self.report, self.clock = folder, self.pulse.said, clock
-        self.processes, self.complete = processes, complete
+        self.processes, self.complete, self.after_epoch = processes, complete, after_epoch
         self.stop_asked = False
         self._signals: set[int] = set()
         self._saved = self._started = clock()
@@ -182,6 +183,9 @@ class Follow(TrainerCallback):  # type: ignore[misc]
             if name in entry:
                 figures += f", {name} {entry[name]:.4f}"
         self.report(f"epoch {state.epoch:.2f}: {figures}")
+        losses = [*evaluated_losses(state.log_history).values()]
+        if self.after_epoch is not None and self.after_epoch(losses):
+            self.stop_asked = control.should_training_stop = True
 
     def handle_signal(self, number: int, frame: FrameType | None) -> None:
         """On the first Ctrl-C or SIGTERM save and stop; on the same once more stop at once.

@@ -50,6 +50,8 @@ from promptlift.training.unknown import unknown_characters
 if TYPE_CHECKING:
     from promptlift.training.rounding import Rounding
 
+# Losses on validation pairs of all epochs so far, and whether to stop after them.
+AfterEpoch = Callable[[Sequence[float]], bool]
 PREFLIGHT_FILE = "preflight.json"
 _PREFLIGHT_SCHEMA = 1
 
@@ -60,9 +62,10 @@ class Job:
     def __init__(
         self, pairs: Iterable[Pair], output: Path, config: TrainingConfig,
         validation: Sequence[Pair] | None, evaluator: Evaluator | None,
-        report: Callable[[str], None],
+        report: Callable[[str], None], after_epoch: AfterEpoch | None = None,
     ) -> None:  # fmt: skip
         self.output, self.config, self.evaluator = output, config, evaluator
+        self.after_epoch = after_epoch
         self.model_folder, self.tokenizer_folder = output / "model", output / "tokenizer"
         self.base = base_card(config.model)
         # Of an export, what is restored in the run folder is loaded.
@@ -201,7 +204,10 @@ class Job:
             eval_dataset=self._tokenized(validation, start),
         )
         trainer.add_reference()
-        follow = Follow(trainer, self.output, self.report, self.processes, self.complete)
+        follow = Follow(
+            trainer, self.output, self.report, self.processes, self.complete,
+            after_epoch=self.after_epoch,
+        )  # fmt: skip
         trainer.add_callback(follow)
         if config.evaluation_decoding != "none":
             trainer.evaluation = EpochEvaluation(

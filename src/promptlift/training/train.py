@@ -14,7 +14,7 @@ from promptlift.runs import Run
 from promptlift.threads import torch_threads
 from promptlift.training.config import TrainingConfig
 from promptlift.training.evaluation import Evaluator
-from promptlift.training.job import Job
+from promptlift.training.job import AfterEpoch, Job
 from promptlift.training.preflight import Preflight
 
 STAGE = "training"
@@ -31,6 +31,7 @@ def train(
     evaluator: Evaluator | None = None,
     preflight: bool | None = None,
     threads: int | None = None,
+    after_epoch: AfterEpoch | None = None,
     report: Callable[[str], None] = _log.info,
 ) -> Path | None:
     """Train a model, or go on with a run that was stopped.
@@ -52,10 +53,13 @@ def train(
             where it decides on gradient checkpointing.
         threads: of the processor, as `torch_threads` takes them; several processes share it
             themselves.
+        after_epoch: is given the losses on validation pairs of all epochs so far, after each of
+            them; where it returns True, the run stops as on a signal, unless it is at its end. Of a
+            single process.
         report: takes lines of progress.
 
     Returns:
-        The model folder, or None when a signal stopped the run: call again to go on.
+        The model folder, or None when the run was stopped: call again to go on.
 
     Raises:
         InputError: there are too few pairs.
@@ -63,7 +67,7 @@ def train(
         MissingExtraError: the extra `train` is not installed.
         PromptliftError: another process works in the run folder.
     """
-    job = Job(pairs, output, config, validation, evaluator, report)
+    job = Job(pairs, output, config, validation, evaluator, report, after_epoch)
     run = Run.open(output)
     settings = _settings(config, run.stage(STAGE).get("config"))
     # Scoring is the main process's, and so is knowing what it rests on.
