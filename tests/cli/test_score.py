@@ -77,6 +77,22 @@ def test_a_model_is_scored_into_a_run_folder(
     assert json.loads(again.stdout) == {"texts": found}
 
 
+def test_prompts_may_be_shorter_than_the_model_has_them(
+    run: Run, exported: Path, pairs_file: Path, tmp_path: Path
+) -> None:
+    line = ["score", "--model", exported, "--pairs", pairs_file, "--no-bertscore", "--threads", "1"]
+    words = []
+    for count in (2, 12):
+        output = tmp_path / str(count)
+        done = run(*line, "-o", output, "--max-new-tokens", str(count))
+        assert done.exit_code == 0, done.stderr
+        found = json.loads((output / "scores" / "text.json").read_text())
+        assert found["decoding"]["max_new_tokens"] == count
+        rows = objects((output / "scores" / "predictions.jsonl").read_text())
+        words.append(sum(len(row["prompt"]) for row in rows))
+    assert words[0] < words[1]
+
+
 @pytest.mark.slow
 def test_other_settings_are_refused_and_keep_the_prompts(
     run: Run, exported: Path, pairs_file: Path, options: list[str], tmp_path: Path

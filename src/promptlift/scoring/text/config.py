@@ -1,6 +1,7 @@
 """Settings of scoring texts."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from promptlift.options import check, option
 from promptlift.records import MODES
@@ -15,6 +16,12 @@ class TextConfig:
     limit: int | None = option(None, "Number of random pairs to score; unless given, all.", least=2)
     seed: int = option(0, "Seed of sampling pairs, improving prompts and shuffling.", least=0)
     preset: str | None = option(None, "paper: the paper's decoding.")
+    max_new_tokens: int | None = option(
+        None,
+        "Most new tokens of a prompt.",
+        shown="those of the preset, or the model's own",
+        least=1,
+    )
     meteor: bool = option(True, "Whether to take METEOR.")
     bertscore: bool = option(True, "Whether to take BERTScore, which loads an encoder.")
     encoder: str | None = option(
@@ -33,3 +40,9 @@ class TextConfig:
 
     def __post_init__(self) -> None:
         check(self)
+
+    def improving(self) -> dict[str, Any]:
+        """What is asked of each prompt beside the preset, as `Improver.session` takes it."""
+        if self.max_new_tokens is None:
+            return {}
+        return {"max_new_tokens": self.max_new_tokens}

@@ -209,7 +209,10 @@ def _improve(
         if not part.exists():
             improve_to_file(
                 improver.session(
-                    preset=config.preset, batch_size=batch_size or BATCH_SIZE, form=form
+                    preset=config.preset,
+                    batch_size=batch_size or BATCH_SIZE,
+                    form=form,
+                    **config.improving(),
                 ),
                 items,
                 part,
@@ -306,6 +309,7 @@ def _decoding(improver: "Improver", config: TextConfig, forms: Sequence[str]) ->
 
     found = {}
     for form in forms:
-        decoding, control = resolve_options(improver.card, config.preset, {"form": form})
+        asked = {"form": form, **config.improving()}
+        decoding, control = resolve_options(improver.card, config.preset, asked)
         found[form] = {"preset": config.preset, **asdict(decoding), **asdict(control)}
     return found if len(forms) > 1 else found[forms[0]]
