@@ -83,29 +83,16 @@ def improve(
     files = [Path(name) for name in [*(input or []), *(p for p in prompts or [] if p == "-")]]
     prompts = [prompt for prompt in prompts or [] if prompt != "-"]
     options: dict[str, Any] = {**decoding, **control}
-    if batch_size is not None:
-        options["batch_size"] = batch_size
+    options |= {} if batch_size is None else {"batch_size": batch_size}
+    asked: dict[str, Any] = {"n": n, "seed": seed, "negative": negative}
     hint = "interrupted" if output is None else "interrupted; go on with the same and --resume"
     with guarded(hint):
-        if not prompts and not files:
-            raise ConfigError('nothing to improve. Give prompts ("a cat in armor") or --input FILE')
-        if output is None and (resume or overwrite):
-            raise ConfigError("--resume and --overwrite belong to --output FILE")
-        cluster = RayConfig(**ray)
-        if cluster.engine is not None:
-            if prompts or not input or output is None or shard is not None:
-                raise ConfigError("--engine ray needs --input and --output, and takes no --shard")
-            options |= {
-                "n": n, "seed": seed, "mode": mode, "preset": preset, "model": model, "llm": llm,
-                "column": column, "negative": negative, "threads": threads or 1,
-            }  # fmt: skip
-            failed = _spread(input, output, options, cluster, resume=resume, overwrite=overwrite)
-            raise typer.Exit(FAILED if failed else 0)
-        if ray:
-            raise ConfigError(f"{', '.join(map(flag, ray))} belongs to --engine ray")
+        _check(prompts or files, output, to_go_on=resume or overwrite)
+        if cluster := _cluster(ray, prompts, shard):
+            given = {"model": model, "llm": llm, "mode": mode, "preset": preset, "column": column}
+            options |= {**asked, **given, "threads": threads or 1}
+            return _spread(input, output, options, cluster, resume, overwrite)
         part = _part(shard, output, seed)
-        if output is not None:
-            check_output_ending(Path(output))
         from promptlift.improving.batch import PromptSource
         from promptlift.improving.improver import Improver
 
@@ -116,18 +103,23 @@ def improve(
         source = PromptSource(
             prompts=prompts, files=files, column=column, mode=mode, shard=part, report=say
         )
-        asked: dict[str, Any] = {"n": n, "seed": seed, "negative": negative}
         if output is None:
-            failed = _print(session, source, asked, as_json=as_json)
+            _print(session, source, asked, as_json=as_json)
         else:
-            failed = _write(
-                session, source, asked, Path(output), resume=resume, overwrite=overwrite
-            )
-    if failed:
-        raise typer.Exit(FAILED)
+            _write(session, source, asked, Path(output), resume, overwrite)
+
+
+def _check(given: list[Any], output: str | None, *, to_go_on: bool) -> None:
+    if not given:
+        raise ConfigError('nothing to improve. Give prompts ("a cat in armor") or --input FILE')
+    if output is None and to_go_on:
+        raise ConfigError("--resume and --overwrite belong to --output FILE")
 
 
 def _part(shard: str | None, output: str | None, seed: int | None) -> Shard | None:
+    """The part of the prompts to improve, and that the output can be written."""
+    if output is not None:
+        check_output_ending(Path(output))
     if shard is None:
         return None
     if output is None or seed is None:
@@ -135,36 +127,51 @@ def _part(shard: str | None, output: str | None, seed: int | None) -> Shard | No
     return Shard.of(shard)
 
 
+def _cluster(ray: dict[str, Any], prompts: list[str], shard: str | None) -> RayConfig | None:
+    """The cluster that is to do the work, None where this process does it."""
+    config = RayConfig(**ray)
+    if config.engine is None:
+        if ray:
+            raise ConfigError(f"{', '.join(map(flag, ray))} needs --engine ray")
+        return None
+    if prompts or shard is not None:
+        raise ConfigError("--engine ray takes --input and no prompts, and cuts no --shard")
+    return config
+
+
 def _spread(
-    inputs: list[str],
-    output: str,
+    input: list[str] | None,
+    output: str | None,
     options: dict[str, Any],
-    cluster: RayConfig,
-    *,
+    config: RayConfig,
     resume: bool,
     overwrite: bool,
-) -> int:
-    """Improve on a cluster; returns how many prompts failed."""
+) -> None:
+    """Improve on a cluster."""
+    if not input or output is None:
+        raise ConfigError("--engine ray needs --input FOLDER and --output FOLDER")
     from promptlift.ray.improving import improve_parquet
 
     with progress("rows") as show:
         written = improve_parquet(
-            inputs, output, options, cluster,
+            input, output, options, config,
             resume=resume, overwrite=overwrite, report=say, progress=show,
         )  # fmt: skip
-    _say_written(written, output)
-    return written.failed
+    _told(written, output)
 
 
-def _say_written(written: "Written", output: Path | str) -> None:
+def _told(written: "Written", output: Path | str) -> None:
+    """Say what was written; the status says whether all of it could be improved."""
     failed = f", {written.failed} of them failed" if written.failed else ""
     say(f"{written.rows} rows to {output}{failed}")
+    if failed:
+        raise typer.Exit(FAILED)
 
 
 def _print(
     session: "Session", source: "PromptSource", asked: dict[str, Any], *, as_json: bool
-) -> int:
-    """Print results as they come; returns how many prompts failed."""
+) -> None:
+    """Print results as they come."""
     from promptlift.improving.batch import improve_items
 
     show, failed = printer(as_json=as_json), 0
@@ -172,7 +179,8 @@ def _print(
         failed += "error" in objects[0]
         show(objects)
     sys.stdout.flush()
-    return failed
+    if failed:
+        raise typer.Exit(FAILED)
 
 
 def _write(
@@ -180,11 +188,10 @@ def _write(
     source: "PromptSource",
     asked: dict[str, Any],
     output: Path,
-    *,
     resume: bool,
     overwrite: bool,
-) -> int:
-    """Write results to a file that goes on after a stop; returns how many prompts failed."""
+) -> None:
+    """Write results to a file that goes on after a stop."""
     from promptlift.improving.journal import improve_to_file
 
     total, first = source.count(), True
@@ -207,5 +214,4 @@ def _write(
             progress=told,
             **asked,
         )
-    _say_written(written, output)
-    return written.failed
+    _told(written, output)
