@@ -15,7 +15,7 @@ SOURCE = Path(promptlift.__file__).parent
 FLOOR = {
     "errors", "records", "files", "tables", "runs", "devices", "png_text", "pictures",
     "picture_files", "picture_texts", "text_files", "delimited", "statistics", "progress",
-    "options", "schema", "threads", "endpoint", "shards"}  # fmt: skip
+    "options", "schema", "threads", "notebook", "endpoint", "shards"}  # fmt: skip
 ROOMS = [
     "prompts", "llm", "pairs", "improving", "export", "training", "world", "illustrating",
     "scoring", "picking", "steering", "judging", "tuning", "reporting", "experimenting", "ray",

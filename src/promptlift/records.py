@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from promptlift import notebook
+
 MODES = ("extend", "rewrite")  # keep the prompt and add to it, or write it anew
 FORMS = ("tags", "paragraph")  # phrases between commas, or prose
 
@@ -82,6 +84,24 @@ class Improvement:
     negative: str | None = None
     checks: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return (
+            f"Improvement(prompt={self.prompt!r}, clip_tokens={self.clip_tokens}, "
+            f"seed={self.seed}, variant={self.variant}, model={self.model!r})"
+        )
+
+    def _repr_html_(self) -> str:
+        about = f"{self.clip_tokens} CLIP tokens, seed {self.seed}, variant {self.variant}"
+        return notebook.with_facts(
+            notebook.marked(self.prompt, self.additions, self.source),
+            [
+                (self.model, about),
+                ("Negative prompt", self.negative),
+                ("Notes", "; ".join(self.notes)),
+                ("Left out", ", ".join(f"{one.phrase} ({one.reason})" for one in self.dropped)),
+            ],
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain JSON types, fields in the order above."""

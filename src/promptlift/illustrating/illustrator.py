@@ -28,6 +28,9 @@ class Illustrator:
     def __init__(self, backend: PictureBackend, config: IllustrationConfig) -> None:
         self.backend, self.config = backend, config
 
+    def __repr__(self) -> str:
+        return f"Illustrator({self.config.model!r}, backend={self.config.backend!r})"
+
     @classmethod
     def load(
         cls,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from promptlift import notebook
 from promptlift.records import Improvement
 
 if TYPE_CHECKING:
@@ -55,6 +56,22 @@ class DrawnPicture:
     notes: tuple[str, ...] = ()
     told: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        size = f"{self.image.width}x{self.image.height}"
+        return f"DrawnPicture({size}, prompt={self.request.prompt!r}, seed={self.request.seed})"
+
+    def _repr_html_(self) -> str:
+        return notebook.figure(
+            self.image,
+            self.request.prompt,
+            [
+                ("Seed", str(self.request.seed)),
+                ("Negative prompt", self.request.negative),
+                ("Not read", self.cut),
+                ("Notes", "; ".join(self.notes)),
+            ],
+        )
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -76,3 +93,6 @@ class DrawnPair:
     improvement: Improvement
     original: DrawnPicture
     improved: DrawnPicture
+
+    def _repr_html_(self) -> str:
+        return notebook.side_by_side(self.original._repr_html_(), self.improved._repr_html_())

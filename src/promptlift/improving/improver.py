@@ -41,6 +41,9 @@ class Improver:
     def __init__(self, model: Model) -> None:
         self.model = model
 
+    def __repr__(self) -> str:
+        return f"Improver({self.model_id!r})"
+
     @classmethod
     def load(
         cls, model: str | Path | None = None, *, threads: int | None = None, **llm: Any

@@ -5,7 +5,7 @@ and source, comma, target in mode "extend". Bits per character are always of the
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +60,8 @@ class TextScores:
         shuffle_control: rows of `compare_with_shuffled`.
     """
 
-    predictions: dict[str, list[str]]
-    columns: dict[str, Columns]
+    predictions: dict[str, list[str]] = field(repr=False)
+    columns: dict[str, Columns] = field(repr=False)
     scores: dict[str, list[Score]]
     shuffle_control: list[dict[str, Any]]
 
