@@ -3,10 +3,6 @@
 import json
 import os
 import random
-import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,36 +11,22 @@ import pytest
 from promptlift.judging.collecting.study import Study
 from tests.browser import CHROMIUM, Browser
 from tests.judging.runs import draw_run
+from tests.web.server_process import ServerProcess
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 KEYS = {"left": "1", "right": "2", "tie": "0", "both_bad": "b", "skip": "s"}
 
 
-class Server:
-    """`promptlift judge` in a process of its own."""
+class Server(ServerProcess):
+    """`promptlift judge`."""
+
+    says = 2  # a link for each rater
 
     def __init__(self, run: Path, port: int = 0) -> None:
-        line = [
-            sys.executable, "-m", "promptlift", "judge", str(run), "--raters", "ada,ben",
-            "--per-pair", "2", "--no-open", "--port", str(port),
-        ]  # fmt: skip
-        self.process = subprocess.Popen(
-            line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-        )
-        assert self.process.stdout is not None
-        self.links = dict(self.process.stdout.readline().strip().split("\t") for _ in range(2))
-        found = re.search(r":(\d+)/", self.links["ada"])
-        assert found is not None
-        self.port = int(found[1])
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-    def stop(self) -> str:
-        self.process.send_signal(signal.SIGINT)
-        _, errors = self.process.communicate(timeout=30)
-        return errors
+        super().__init__(
+            "judge", str(run), "--raters", "ada,ben", "--per-pair", "2", "--port", str(port),
+        )  # fmt: skip
+        self.links = dict(line.split("\t") for line in self.lines)
 
 
 @pytest.fixture

@@ -1,11 +1,6 @@
 """Moving by picking in a real browser, against the real command."""
 
 import json
-import os
-import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.browser import CHROMIUM, Browser
+from tests.web.server_process import ServerProcess
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 READY = (
@@ -23,31 +19,15 @@ READY = (
 )
 
 
-class Server:
-    """`promptlift steer pick` in a process of its own."""
+class Server(ServerProcess):
+    """`promptlift steer pick`."""
 
     def __init__(self, folder: Path, port: int = 0) -> None:
-        line = [
-            sys.executable, "-m", "promptlift", "steer", "pick", "red star", "-o", str(folder),
-            "--num-inference-steps", "2", "--threads", "1", "--no-open", "--port", str(port),
-        ]  # fmt: skip
-        self.process = subprocess.Popen(
-            line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
-        )
-        assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip()
-        found = re.search(r":(\d+)$", self.address)
-        assert found is not None
-        self.port = int(found[1])
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-    def stop(self) -> str:
-        self.process.send_signal(signal.SIGINT)
-        _, errors = self.process.communicate(timeout=60)
-        return errors
+        super().__init__(
+            "steer", "pick", "red star", "-o", str(folder), "--num-inference-steps", "2",
+            "--threads", "1", "--port", str(port),
+        )  # fmt: skip
+        [self.address] = self.lines
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+import promptlift.web
 from promptlift import Improver
 from promptlift.improving.receipts import (
     parse_a1111_parameters,
@@ -26,8 +27,9 @@ from promptlift.web.api import create_app
 from promptlift.web.config import ServeConfig
 from promptlift.web.service import Service
 from promptlift.web.studio import studio_routers
-from tests.web.studio_process import Studio
+from tests.web.server_process import Studio
 
+PAGE = Path(promptlift.web.__file__).parent / "studio"
 TOKEN = "a-token-of-some-length"
 
 
@@ -74,7 +76,7 @@ def test_the_page_and_its_files_are_sent_with_safe_headers(client: TestClient) -
         and " style=" not in page.text
         and " on" + "click" not in page.text
     )
-    for name in ("studio.js", "cards.js", "api.js", "pictures.js", "history.js", "texts.js"):
+    for name in [path.name for path in PAGE.glob("*.js")]:
         file = client.get(f"/studio/{name}")
         assert file.headers["content-type"].startswith("text/javascript")
         assert "innerHTML" not in file.text and "://" not in file.text
