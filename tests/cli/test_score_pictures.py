@@ -173,3 +173,29 @@ def count_features(database: Path) -> int:
             if "no such table" in str(error):  # not yet made
                 return 0
             raise
+
+
+def test_parts_are_scored_and_put_together(run: Run, clip: Path, drawn: Path) -> None:
+    options = ["--clip", clip, "--metrics", "clip", "--threads", "1", "--picture-batch-size", "4"]
+    for part in ("1/2", "2/2"):
+        result = run("score", drawn, *options, "--shard", part)
+        assert result.exit_code == 0, result.stderr
+        assert not result.stdout and f"part {part}: " in result.stderr
+    result = run("score", drawn, *options)
+    assert result.exit_code == 0, result.stderr
+    assert "2 parts read; 0 features were in none of them" in result.stderr
+    assert result.stdout.startswith("  ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--shard", "3/2"], "shard is '3/2' and must be as 2/8"),
+        (["--shard", "1/2", "--only", "texts"], "--shard is for the pictures of a run"),
+        (["--shard", "1/2", "--pairs", "pairs.jsonl"], "--shard is for the pictures of a run"),
+    ],
+)
+def test_parts_that_cannot_be(arguments: list[str], said: str, run: Run, drawn: Path) -> None:
+    result = run("score", drawn, *arguments)
+    assert result.exit_code == 2
+    assert said in error_line(result)

@@ -15,8 +15,13 @@ from promptlift.options import takes
 from promptlift.runs import Run
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.text.config import TextConfig
+from promptlift.shards import Shard
 
 _PARTS = ("texts", "pictures")
+PictureShard = Annotated[
+    str | None,
+    opt("Only read this part of the pictures, as 2/8; score without it puts parts together."),
+]
 
 
 @takes(TextConfig, "of_texts")
@@ -57,6 +62,7 @@ def score(
         bool, typer.Option("--overwrite", help="Replace scores of texts by other settings.")
     ] = False,
     of_pictures: Any = None,
+    shard: PictureShard = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what scores/*.json hold, as one object.")
     ] = False,
@@ -81,6 +87,9 @@ def score(
         picture = PictureScoringConfig(**of_pictures, **shared)
         found: dict[str, Any] = {}
         asks_for_texts = any((model, pairs, predictions, doctor))
+        if shard is not None:
+            _score_part(None if asks_for_texts or only == "texts" else run, picture, shard, threads)
+            return
         for part in _parts(run, only, asks_for_texts):
             if part == "texts":
                 found[part] = score_texts(
@@ -102,6 +111,16 @@ def score(
                 typer.echo("\n\n".join(shown))
         if as_json:
             typer.echo(json.dumps(found, ensure_ascii=False))
+
+
+def _score_part(
+    run: Path | None, config: PictureScoringConfig, shard: str, threads: int | None
+) -> None:
+    if run is None:
+        raise ConfigError("--shard is for the pictures of a run: score RUN --shard 2/8")
+    from promptlift.scoring.pictures.run import score_part
+
+    score_part(run, config, Shard.of(shard), threads=threads, report=say)
 
 
 def _parts(run: Path | None, only: str | None, asks_for_texts: bool) -> list[str]:

@@ -123,7 +123,7 @@ def learn(
         from promptlift.judging.records import PERSON
         from promptlift.picture_files import PictureReader
         from promptlift.scoring.pictures.config import PictureScoringConfig
-        from promptlift.scoring.pictures.feature_cache import FeatureCache
+        from promptlift.scoring.pictures.feature_cache import CACHE, FeatureCache
         from promptlift.scoring.pictures.preference_models import ScorerContext
 
         if output.suffix != ".safetensors":
@@ -131,7 +131,7 @@ def learn(
         check_new([output], overwrite=overwrite)
         config = PictureScoringConfig(clip=clip, device=device, offline=offline)
         studies = [Study.open([run], None) for run in runs]
-        cache = FeatureCache(runs[0] / "scores" / "cache" / "features.sqlite")
+        cache = FeatureCache(runs[0] / "scores" / CACHE)
         try:
             reader = PictureReader(config.batch_size)
             encoder = ScorerContext(config=config, cache=cache, reader=reader).encoder(clip)

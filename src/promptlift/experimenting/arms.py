@@ -137,14 +137,14 @@ def _judged(
 ) -> list[tuple[Metric, dict[str, Values]]]:
     """Values of all pictures by each judge, and arm."""
     from promptlift.picking.scores import load_metric
-    from promptlift.scoring.pictures.feature_cache import FeatureCache
+    from promptlift.scoring.pictures.feature_cache import CACHE, FeatureCache
     from promptlift.scoring.pictures.picture_features import caption
     from promptlift.scoring.pictures.preference_models import ScorerContext
 
     drawn_by = arms[ORIGINAL][0].model_name
     scoring = config.pictures.resolved(drawn_by)
     reader = PictureReader(scoring.batch_size)
-    cache = FeatureCache(run_folder / "scores" / "cache" / "features.sqlite")
+    cache = FeatureCache(run_folder / "scores" / CACHE)
     try:
         scorer = load_metric(
             config.tuning.reward, ScorerContext(config=scoring, cache=cache, reader=reader)

@@ -38,7 +38,7 @@ from promptlift.picture_files import PictureReader
 from promptlift.progress import progress
 from promptlift.runs import Run
 from promptlift.scoring.pictures.config import PictureScoringConfig
-from promptlift.scoring.pictures.feature_cache import FeatureCache
+from promptlift.scoring.pictures.feature_cache import CACHE, FeatureCache
 from promptlift.scoring.pictures.preference_models import (
     PictureScorer,
     ScorerContext,
@@ -108,7 +108,7 @@ def pick(
             )
         settings = {**config.improve_options(), "model": improver.model_id}
         run.begin(IMPROVING, json.loads(json.dumps(settings)), inputs)
-        cache = FeatureCache(run_folder / "scores" / "cache" / "features.sqlite")
+        cache = FeatureCache(run_folder / "scores" / CACHE)
         try:
             reader = PictureReader(scoring.batch_size)
             context = ScorerContext(config=scoring, cache=cache, reader=reader)

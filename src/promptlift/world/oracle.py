@@ -23,6 +23,7 @@ _COLOURS = tuple(COLOURS)
 PARTS_OF_THING = [1, 3, len(_COLOURS), 2, 1]  # presence, number, colour, centre, radius
 PARTS_OF_WHOLE = [len(BACKGROUNDS), len(STYLES), len(FAULTS)]
 _WHOLE = sum(PARTS_OF_WHOLE)
+LOGITS = len(SHAPES) * sum(PARTS_OF_THING) + _WHOLE  # of a picture
 _PLACES = 64  # of the 8 by 8 places of a map
 _SIZE_EDGES = (11.75, 15.5)  # pixels between small, medium and large
 _OFF_CENTRE = 7.0  # pixels between the centre and the other positions
@@ -105,7 +106,7 @@ class Oracle(nn.Module):
 
     @torch.no_grad()
     def look(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """All logits of pictures (n, 64, 64, 3), those of the things first, [n, 196]."""
+        """All logits of pictures (n, 64, 64, 3), those of the things first, [n, LOGITS]."""
         things, whole = self(torch.from_numpy(np.ascontiguousarray(pictures)))
         found: npt.NDArray[np.float32] = torch.cat([things.flatten(1), whole], -1).numpy()
         return found
@@ -120,7 +121,7 @@ class Oracle(nn.Module):
 
 
 def readings(seen: npt.NDArray[np.float32]) -> list[Reading]:
-    """What pictures show, of the logits that `Oracle.look` gives, [n, 196]."""
+    """What pictures show, of the logits that `Oracle.look` gives, [n, LOGITS]."""
     logits = torch.tensor(seen)
     things = logits[:, :-_WHOLE].reshape(len(seen), len(SHAPES), -1)
     return [_reading(*pair) for pair in zip(things, logits[:, -_WHOLE:], strict=True)]

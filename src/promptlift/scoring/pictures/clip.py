@@ -74,10 +74,19 @@ class ClipEncoder:
 
     def texts(self, texts: Sequence[str]) -> FloatArray:
         """Features of texts, float32 [texts, width]."""
-        keys = [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in texts]
-        if not texts:
-            return np.zeros((0, self.width), np.float32)
-        return self._cache.fetch(self._key, "text", keys, partial(self._encode, texts))
+        # Texts of like length go together: a batch is as long as its longest.
+        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+        listed = [texts[place] for place in order]
+        features = np.empty((len(texts), self.width), np.float32)
+        features[order] = self._cache.fetch(
+            self._key,
+            "text",
+            [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in listed],
+            partial(self._encode, listed),
+            width=self.width,
+            at_a_time=self._batch_size,
+        )
+        return features
 
     def pictures(self, pictures: Sequence[Picture]) -> FloatArray:
         """Features of pictures, float32 [pictures, width].
@@ -85,8 +94,6 @@ class ClipEncoder:
         Raises:
             InputError: a file is missing, damaged or another one; it names the file.
         """
-        if not pictures:
-            return np.zeros((0, self.width), np.float32)
         return self._cache.fetch(
             self._key,
             "picture",
@@ -94,6 +101,8 @@ class ClipEncoder:
             lambda places: self.encode_images(
                 [self._reader.image(pictures[place]) for place in places]
             ),
+            width=self.width,
+            at_a_time=self._batch_size,
         )
 
     def cut_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -133,8 +142,6 @@ class ClipEncoder:
         return torch.nn.functional.cosine_similarity(read, seen)
 
     def _encode(self, listed: Sequence[str], places: Sequence[int]) -> FloatArray:
-        texts = [listed[place] for place in places]
-
         def encode(part: Sequence[str]) -> Any:
             read = self._tokenizer(
                 list(part),
@@ -147,12 +154,7 @@ class ClipEncoder:
             mask = {"attention_mask": read["attention_mask"]} if self._kind == "clip" else {}
             return self._model.get_text_features(input_ids=read["input_ids"], **mask)
 
-        # Texts of like length go together: a batch is as long as its longest.
-        order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-        encoded = self._batches([texts[place] for place in order], encode)
-        features = np.empty_like(encoded)
-        features[order] = encoded
-        return features
+        return self._batches([listed[place] for place in places], encode)
 
     def _batches(self, items: Sequence[Any], encode: Callable[[Sequence[Any]], Any]) -> FloatArray:
         import torch

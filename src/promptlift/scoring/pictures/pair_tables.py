@@ -153,7 +153,8 @@ class TableBuilder:
             if scorer.metric.compares != "source":
                 continue
             parts = []
-            for start in range(0, len(shown), self._batch_size):
+            starts = range(0, len(shown), self._batch_size)
+            for start in self._models.context.cache.turns(starts):
                 part = slice(start, start + self._batch_size)
                 parts.append(scorer.score(prompts=asked[part], pictures=shown[part]))
             found[scorer.metric.name] = np.concatenate(parts).astype(np.float64)

@@ -146,7 +146,7 @@ def features_of(
     features: list[FloatArray] = []
     columns: dict[str, list[Values]] = {}
     with progress("pictures scored", report=report) as show:
-        for start in range(0, len(listed), size):
+        for start in models.context.cache.turns(range(0, len(listed), size)):
             batch = _readable(listed[start : start + size], models.context.reader, faults, report)
             if batch:
                 if models.clip is not None:
@@ -194,6 +194,7 @@ def _values(batch: Sequence[Picture], models: PictureModels) -> dict[str, Values
             lambda places: np.stack(
                 [measure(context.reader.image(batch[place])) for place in places]
             ),
+            width=len(MEASURES),
         )
         for place, metric in enumerate(MEASURES):
             found[metric.name] = measured[:, place].astype(np.float64)

@@ -70,6 +70,7 @@ class QuestionAnswerer:
             "answer",
             [hashlib.sha256(f"{picture.sha256} {one}".encode()).hexdigest() for one in questions],
             lambda places: self._answer(picture, [questions[place] for place in places]),
+            width=1,
         )
         return [float(yes) for [yes] in kept]
 

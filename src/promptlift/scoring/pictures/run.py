@@ -11,7 +11,7 @@ from promptlift.picture_files import PictureReader
 from promptlift.pictures import IMPROVED, INDEX, Picture, PicturePair, read_index
 from promptlift.runs import Run, versions_of
 from promptlift.scoring.pictures.config import PictureScoringConfig
-from promptlift.scoring.pictures.feature_cache import FeatureCache
+from promptlift.scoring.pictures.feature_cache import CACHE, FeatureCache, FeaturePart
 from promptlift.scoring.pictures.pair_tables import TableBuilder
 from promptlift.scoring.pictures.picture_features import (
     PictureFeatures,
@@ -23,6 +23,7 @@ from promptlift.scoring.pictures.picture_features import (
 from promptlift.scoring.pictures.preference_models import ScorerContext
 from promptlift.scoring.pictures.results import picture_results
 from promptlift.scoring.pictures.verdicts import Verdict
+from promptlift.shards import Shard
 from promptlift.tables import write_rows
 from promptlift.threads import torch_threads
 
@@ -65,23 +66,25 @@ def score_pictures(
     listed = read_index(index.parent)
     config = config.resolved(listed[0].model_name)
     scores = run_folder / "scores"
-    cache = FeatureCache(scores / "cache" / "features.sqlite")
-    run = Run.open(run_folder) if (run_folder / "manifest.json").is_file() else None
+    cache = FeatureCache(scores / CACHE)
+    run = _run(run_folder)
     try:
         with (
             nullcontext() if run is None else run.alone("scored"),
             torch_threads(threads, {} if run is None else run.threads, STAGE, report),
         ):
-            context = ScorerContext(
-                config=config, cache=cache, reader=PictureReader(config.batch_size)
-            )
-            models = load_models(context, report)
             inputs = {f"pictures/{INDEX}": sha256_of_file(index)}
+            models = _models(cache, config, report)
             if run is not None:
                 run.begin(STAGE, config.to_dict(), inputs, anew=True)
             features = features_of(listed, models, report)
             builder = TableBuilder(features, models, batch_size=config.batch_size, seed=config.seed)
             found, verdicts = picture_results(builder, models, config)
+            if cache.parts:
+                report(
+                    f"{len(cache.parts)} parts read; {cache.made} features were in none of them, "
+                    "and were made now"
+                )
             found = {**_head(listed, features, models, config, inputs), **found}
             _write(scores, builder, features, models, verdicts)
             write_json(scores / "pictures.json", found)  # last: it says that the tables are whole
@@ -90,6 +93,55 @@ def score_pictures(
             return found
     finally:
         cache.close()
+
+
+def score_part(
+    run_folder: Path,
+    config: PictureScoringConfig,
+    shard: Shard,
+    *,
+    threads: int | None = None,
+    report: Report = lambda line: None,
+) -> Path:
+    """Make every so many batches of the features that `score_pictures` needs, in a file of its own.
+
+    Parts may be made at once, in one folder or in copies of it, and each goes on where it was
+    stopped. `score_pictures` finds the files of all parts in `RUN/scores/cache`, and makes what
+    is in none of them.
+
+    Args:
+        run_folder, config, threads, report: as in `score_pictures`.
+        shard: which batches.
+
+    Returns:
+        The file.
+
+    Raises:
+        PromptliftError: as `score_pictures`.
+    """
+    listed = read_index(run_folder / "pictures")
+    config = config.resolved(listed[0].model_name)
+    cache, run = FeaturePart(run_folder / "scores" / CACHE, shard), _run(run_folder)
+    try:
+        with torch_threads(threads, {} if run is None else run.threads, STAGE, report):
+            models = _models(cache, config, report)
+            features = features_of(listed, models, report)
+            builder = TableBuilder(features, models, batch_size=config.batch_size, seed=config.seed)
+            builder.shuffled()
+            report(f"part {shard}: {cache.made} features made, in {cache.path}")
+            return cache.path
+    finally:
+        cache.close()
+
+
+def _models(cache: FeatureCache, config: PictureScoringConfig, report: Report) -> PictureModels:
+    context = ScorerContext(config=config, cache=cache, reader=PictureReader(config.batch_size))
+    return load_models(context, report)
+
+
+def _run(folder: Path) -> Run | None:
+    """The run of a folder; None where only pictures are in it."""
+    return Run.open(folder) if (folder / "manifest.json").is_file() else None
 
 
 def _head(

@@ -80,7 +80,7 @@ class PocketReader:
         self.model = f"{bundle.NAME}-reader@{sha256_of_weights(self._oracle)[:12]}"
 
     def find(self, *, prompts: Sequence[str], pictures: Sequence[Picture]) -> list[Found]:
-        from promptlift.world.oracle import judge, readings
+        from promptlift.world.oracle import LOGITS, judge, readings
 
         if not pictures:
             return []
@@ -91,6 +91,7 @@ class PocketReader:
             lambda places: self._oracle.look(
                 np.stack([self._pixels(pictures[place]) for place in places])
             ),
+            width=LOGITS,
         )
         both = zip(prompts, readings(seen), strict=True)
         facts = (judge(wanted_of(prompt), reading) for prompt, reading in both)
