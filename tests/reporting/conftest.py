@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 
 from promptlift.records import Pair
+from promptlift.reporting.run_report import write_report
 from promptlift.runs import Run
+from promptlift.scoring.pictures.config import PictureScoringConfig
+from promptlift.scoring.pictures.run import score_pictures
 from promptlift.scoring.scores import Score
 from promptlift.statistics import mean_interval
-from promptlift.tables import write_rows
+from promptlift.tables import Row, read_rows, write_rows
 from promptlift.training.config import TrainingConfig
 from promptlift.training.train import train
 from tests.conftest import ENDS, HEADS
+from tests.scoring.clip_models import draw_run, make_clip, write_index
 
 PAIRS = [Pair(source=head, target=end, mode="extend") for head in HEADS for end in ENDS] + [
     Pair(source=head, target=f"{head}, {end}") for head in HEADS for end in ENDS
@@ -26,6 +30,8 @@ CONFIG = TrainingConfig(
     dropout_rate=0.1, batch_size=8, warmup_steps=2, epochs=2.0, logging_steps=5,
     precision="fp32",
 )  # fmt: skip
+ODD = "</script><script>alert(1)</script> <b>two</b> \"signs\" & 'a' שלום"
+PROMPTS, SEEDS = 5, (1, 2)
 METRICS = (
     "meteor_target",
     "bertscore_precision_target",
@@ -149,3 +155,38 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         written = [f"{PAIRS[i].source}, {ENDS[i % 5]}, {ENDS[number]}" for i in range(10)]
         write_evaluation(folder, step, written, seed=number)
     return folder
+
+
+def begin(folder: Path, **more: Any) -> Path:
+    """A run that has drawn, and done nothing else."""
+    run = Run.open(folder)
+    run.begin("illustrating", {}, {})
+    run.finish("illustrating", {})
+    return draw_run(folder, **more)
+
+
+def table(path: Path) -> list[dict[str, Any]]:
+    return [dict(row.value) for row in read_rows(path)
+            if isinstance(row, Row) and isinstance(row.value, Mapping)]  # fmt: skip
+
+
+def rewrite(run: Path, change: Mapping[str, str], which: int = 0) -> None:
+    """Change fields of all rows of one prompt."""
+    rows = table(run / "pictures" / "index.parquet")
+    write_index(run, [{**row, **change} if row["prompt_index"] == which else row for row in rows])
+
+
+@pytest.fixture(scope="session")
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with an odd prompt, scored by two models, and its page."""
+    folder = tmp_path_factory.mktemp("scored")
+    run = begin(folder / "run", prompts=PROMPTS, seeds=SEEDS)
+    rewrite(run, {"source": ODD})
+    clips = [make_clip(folder / f"clip{seed}", seed=seed) for seed in (0, 3)]
+    config = PictureScoringConfig(
+        clip=str(clips[0]), preference=str(clips[1]), metrics=("clip", "measures", "pickscore"),
+        offline=True,
+    )  # fmt: skip
+    score_pictures(run, config)
+    write_report(run)
+    return run

@@ -22,12 +22,12 @@ from tests.conftest import ENDS
 from tests.judging.runs import vote_all
 from tests.reporting.conftest import (
     PAIRS,
+    begin,
     begin_run,
     write_evaluation,
     write_log,
     write_scores,
 )
-from tests.reporting.test_gallery import begin
 from tests.scoring.clip_models import make_clip
 
 APPROVED = Path(__file__).parent / "approved"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from promptlift.reporting.arms_section import _winner
+from promptlift.reporting.arms_section import _winner, winner
 
 
 def metric(**leads: tuple[float, float, float]) -> dict[str, Any]:
@@ -38,3 +38,13 @@ def test_a_lead_is_said_and_whether_it_may_be_chance(
     leads: dict[str, tuple[float, float, float]], words: str
 ) -> None:
     assert _winner(metric(**leads)) == f"By the oracle's score, {words}"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("oracle", "no rewriter learned from it"), ("clip", "learned from this very reward")],
+)
+def test_who_judges_is_said(name: str, words: str) -> None:
+    judge = {**metric(original=(0.1, 0.05, 0.15)), "name": name}
+    said = winner({"metrics": [judge], "prompts": 100})
+    assert "n = 100 test prompts." in said and words in said

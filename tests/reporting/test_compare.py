@@ -160,7 +160,7 @@ def test_three_runs_on_a_page(two: list[Path], tmp_path: Path) -> None:
     )
     page = write_comparison(found, tmp_path / "page")
     tags = Tags(page.read_text(encoding="utf-8"))
-    assert "script" not in tags.seen and odd in tags.text
+    assert tags.seen.count("script") == 1 and odd in tags.text
     assert f"{2 * len(TWO)} tests were made" in tags.text
     assert json.loads((tmp_path / "page" / "comparison.json").read_text()) == found
     for name in ("curve-loss-training", "final-meteor-target"):

@@ -7,10 +7,8 @@ import io
 import json
 import re
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -21,48 +19,21 @@ from PIL import Image
 from scipy.stats import rankdata
 
 from promptlift.pictures import Picture
+from promptlift.reporting.answer import SOME
 from promptlift.reporting.gallery import (
     choose,
     figure_text,
     gallery,
 )
-from promptlift.reporting.glance import SOME
 from promptlift.reporting.page import asset, printable
 from promptlift.reporting.picture_data import ShownPair, read_pictures
 from promptlift.reporting.prompt_marks import marked_prompt
 from promptlift.reporting.run_report import write_report
 from promptlift.reporting.thumbnails import THUMBNAIL_PX
 from promptlift.reporting.wording import interval
-from promptlift.runs import Run
-from promptlift.scoring.pictures.config import PictureScoringConfig
-from promptlift.scoring.pictures.run import score_pictures
 from promptlift.statistics import average_ranks
-from promptlift.tables import Row, read_rows
-from tests.browser import CHROMIUM, Browser
-from tests.reporting.conftest import Tags
-from tests.scoring.clip_models import draw_run, make_clip, write_index
-
-ODD = "</script><script>alert(1)</script> <b>two</b> \"signs\" & 'a' שלום"
-PROMPTS, SEEDS = 5, (1, 2)
-
-
-def begin(folder: Path, **more: Any) -> Path:
-    """A run that has drawn, and done nothing else."""
-    run = Run.open(folder)
-    run.begin("illustrating", {}, {})
-    run.finish("illustrating", {})
-    return draw_run(folder, **more)
-
-
-def table(path: Path) -> list[dict[str, Any]]:
-    return [dict(row.value) for row in read_rows(path)
-            if isinstance(row, Row) and isinstance(row.value, Mapping)]  # fmt: skip
-
-
-def rewrite(run: Path, change: Mapping[str, str], which: int = 0) -> None:
-    """Change fields of all rows of one prompt."""
-    rows = table(run / "pictures" / "index.parquet")
-    write_index(run, [{**row, **change} if row["prompt_index"] == which else row for row in rows])
+from tests.reporting.conftest import ODD, PROMPTS, SEEDS, Tags, begin, rewrite, table
+from tests.scoring.clip_models import write_index
 
 
 def text_of(page: str) -> str:
@@ -73,22 +44,6 @@ def cards_of(page: str) -> dict[int, str]:
     found = re.findall(r"<article class=pair id=pair-(\d+) .*?</article>", page, re.DOTALL)
     cards = re.findall(r"<article .*?</article>", page, re.DOTALL)
     return dict(zip(map(int, found), cards, strict=True))
-
-
-@pytest.fixture(scope="module")
-def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with an odd prompt, scored by two models, and its page."""
-    folder = tmp_path_factory.mktemp("scored")
-    run = begin(folder / "run", prompts=PROMPTS, seeds=SEEDS)
-    rewrite(run, {"source": ODD})
-    clips = [make_clip(folder / f"clip{seed}", seed=seed) for seed in (0, 3)]
-    config = PictureScoringConfig(
-        clip=str(clips[0]), preference=str(clips[1]), metrics=("clip", "measures", "pickscore"),
-        offline=True,
-    )  # fmt: skip
-    score_pictures(run, config)
-    write_report(run)
-    return run
 
 
 @pytest.fixture
@@ -215,7 +170,7 @@ def test_a_thumbnail_is_its_picture_made_small(tmp_path: Path) -> None:
 
 
 def test_prompts_are_never_markup(page: str) -> None:
-    assert Tags(page).seen.count("script") == 1
+    assert Tags(page).seen.count("script") == 2  # the page's own and the gallery's
     assert "b" not in Tags(page).seen
     assert ODD in Tags(page).text
     assert f"original picture: {ODD}" not in page  # as an attribute it is escaped
@@ -229,13 +184,13 @@ def cards_source(page: str) -> str:
     return html.unescape(found[1])
 
 
-def test_only_the_galleries_own_script_may_run(page: str) -> None:
+def test_only_our_own_scripts_may_run(page: str) -> None:
     [policy] = re.findall(r'Content-Security-Policy" content="([^"]+)"', page)
-    script = asset("gallery.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    assert f"script-src 'sha256-{digest}'" in policy
-    assert f"<script>{asset('gallery.js')}</script>" in page
-    assert "</" not in script.replace("</script>", "")
+    for script in map(asset, ("page.js", "gallery.js")):
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f" 'sha256-{digest}'" in policy[policy.index("script-src") :]
+        assert f"<script>{script}</script>" in page
+        assert "</" not in script
 
 
 def test_the_paper_s_row_is_that_of_scoring(scored: Path, page: str) -> None:
@@ -382,147 +337,4 @@ def test_pictures_of_one_side_make_no_gallery(tmp_path: Path) -> None:
     run = begin(tmp_path / "run", sides=("original",))
     found = write_report(run).read_text(encoding="utf-8")
     assert "<h2>Pictures</h2>" in found and "<h2>Gallery</h2>" not in found
-    assert "script" not in Tags(found).seen
-
-
-# In a browser.
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("chromium is not installed")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        found = Browser(Path(folder))
-        yield found
-        found.close()
-
-
-IN_VIEWER = (
-    "document.getElementById('viewer').open && document.getElementById('viewer-title').textContent"
-)
-LOADED = (
-    "[...document.querySelectorAll('#viewer img')].filter(i => i.complete && i.naturalWidth).length"
-    " === 2"
-)
-SHOWN = "[...document.querySelectorAll('.pair:not([hidden])')].map(p => Number(p.id.slice(5)))"
-FOCUS = "document.activeElement.closest('.pair')?.id"
-
-
-@pytest.mark.slow
-def test_the_address_of_a_pair_opens_it(browser: Browser, scored: Path) -> None:
-    browser.open(scored / "report" / "index.html", "#pair-3")
-    assert browser.run(IN_VIEWER) == "Pair 3: prompt 1, seed 1 (3 of 10)"
-    browser.wait(LOADED)
-    sources = browser.run("[...document.querySelectorAll('#viewer img')].map(i => i.src)")
-    assert [Path(source).name for source in sources] == [
-        "000001-1-original-0.png", "000001-1-improved-0.png",
-    ]  # fmt: skip
-    assert not browser.complaints
-
-
-@pytest.mark.slow
-def test_keys_lead_through_the_pairs_and_back(browser: Browser, scored: Path) -> None:
-    browser.open(scored / "report" / "index.html")
-    browser.click("#pair-2 .whole")
-    assert browser.run(IN_VIEWER).startswith("Pair 2:")
-    for key, pair in (("ArrowRight", 3), ("j", 4), ("k", 3), ("ArrowLeft", 2), ("k", 1), ("k", 1)):
-        browser.press(key)
-        assert browser.run(IN_VIEWER).startswith(f"Pair {pair}:")
-        assert browser.run("location.hash") == f"#pair-{pair}"
-    browser.press("ArrowRight")
-    browser.press("Escape")
-    browser.wait("!document.getElementById('viewer').open")
-    browser.wait(f"{FOCUS} === 'pair-2'")
-    browser.wait("location.hash === ''")
-    browser.press("j")
-    assert browser.run(FOCUS) == "pair-3"
-    browser.press("Enter")
-    assert browser.run(IN_VIEWER).startswith("Pair 3:")
-    assert not browser.complaints
-
-
-@pytest.mark.slow
-def test_filters_choose_and_sort(browser: Browser, scored: Path) -> None:
-    shown = read_pictures(scored)
-    browser.open(scored / "report" / "index.html")
-    assert browser.run(SHOWN) == [*range(1, 11)]
-    gains = {pair.number: pair.gains["pickscore"] for pair in shown.pairs}
-    rising = sorted(gains, key=lambda number: gains[number])
-    titles = [shown.title(name) for name in shown.metrics]
-    place = browser.run("[...document.querySelectorAll('[name=metric] option')].map(o => o.text)")
-    assert set(place) <= set(titles)
-    browser.run(
-        f"document.querySelector('[name=metric]').value = {place.index(shown.title('pickscore'))}"
-    )
-    expected: dict[str, list[int]] = {
-        "best": rising[::-1][:3],
-        "worst": rising[:3],
-        "far": sorted(gains, key=lambda n: -(shown.pairs[n - 1].disagreement or 0))[:3],
-    }
-    for value, numbers in expected.items():
-        browser.click(f"[name=show][value={value}]")
-        assert browser.run(SHOWN) == numbers
-        assert browser.run("document.getElementById('count').textContent") == "3 of 10 pairs"
-    for choice in ("original", "improved"):
-        kept = [pair.number for pair in shown.pairs if (pair.verdict or {})["choice"] == choice]
-        if kept:
-            browser.click(f"[name=show][value='choice:{choice}']")
-            assert browser.run(SHOWN) == kept
-    browser.click("[name=show][value=worst]")
-    browser.press("Escape")
-    browser.run(f"location.hash = '#pair-{rising[-1]}'")  # hidden by the filter, which gives way
-    browser.wait("document.getElementById('viewer').open")
-    assert browser.run("document.querySelector('[name=show]:checked').value") == "all"
-    assert not browser.complaints
-
-
-@pytest.mark.slow
-def test_a_moved_run_still_shows_its_pictures_and_a_page_alone_its_thumbnails(
-    browser: Browser, scored: Path, tmp_path: Path
-) -> None:
-    moved = Path(shutil.copytree(scored, tmp_path / "moved ü #1"))
-    browser.open(moved / "report" / "index.html", "#pair-1")
-    browser.wait(LOADED)
-    shutil.rmtree(moved / "pictures")
-    browser.open(moved / "report" / "index.html", "#pair-1")
-    browser.wait(LOADED)
-    assert browser.run("document.querySelector('#viewer img').src").startswith("data:")
-    assert "not beside this page" in browser.run("document.querySelector('#viewer').textContent")
-    browser.complaints.clear()
-
-
-@pytest.mark.slow
-def test_without_a_script_all_pairs_are_listed(browser: Browser, scored: Path) -> None:
-    browser.call("Emulation.setScriptExecutionDisabled", value=True)
-    try:
-        browser.open(scored / "report" / "index.html")
-        visible = "[...document.querySelectorAll('.pair')].filter(p => p.offsetHeight).length"
-        assert browser.run(visible) == 10
-        assert browser.run("document.getElementById('choose').offsetHeight") == 0
-        assert browser.run("document.getElementById('viewer').offsetHeight") == 0
-    finally:
-        browser.call("Emulation.setScriptExecutionDisabled", value=False)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("width", [320, 390, 1280])
-def test_nothing_is_wider_than_the_window(width: int, browser: Browser, scored: Path) -> None:
-    browser.resize(width, 800, phone=width < 500)
-    try:
-        for suffix in ("", "#pair-1"):
-            browser.open(scored / "report" / "index.html", suffix)
-            assert browser.run("document.documentElement.scrollWidth") <= width
-        viewer = "document.getElementById('viewer')"
-        assert browser.run(f"{viewer}.scrollWidth <= {viewer}.clientWidth")
-    finally:
-        browser.resize(1280, 900)
-
-
-@pytest.mark.slow
-def test_nothing_is_fetched_but_files_of_the_run(browser: Browser, scored: Path) -> None:
-    browser.requested.clear()
-    browser.open(scored / "report" / "index.html", "#pair-2")
-    browser.wait(LOADED)
-    fetched = [url for url in browser.requested if not url.startswith(("data:", "about:"))]
-    assert fetched and all(url.startswith(scored.resolve().as_uri()) for url in fetched)
+    assert asset("gallery.js") not in found

@@ -1,11 +1,17 @@
 """The shell: what it is given stays text, whatever it is."""
 
+import base64
+import hashlib
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from promptlift.reporting.page import (
+    NOTHING,
     Html,
     Section,
+    asset,
     bullets,
     cards,
     escape,
@@ -50,18 +56,32 @@ def test_text_is_shown_as_it_is(text: str) -> None:
     assert shown == text or printable(text) != text
 
 
-def test_a_page_allows_neither_scripts_nor_other_hosts() -> None:
+def test_a_page_allows_its_own_script_alone_and_no_other_host() -> None:
     found = whole("word")
-    assert "default-src 'none'" in found
-    assert "script" not in Tags(found).seen
+    [policy] = re.findall(r'Content-Security-Policy" content="([^"]+)"', found)
+    digest = base64.b64encode(hashlib.sha256(asset("page.js").encode()).digest()).decode()
+    assert policy.startswith("default-src 'none';") and policy.endswith(
+        f"img-src data:; script-src 'sha256-{digest}'"
+    )
+    assert found.count("<script") == 1 and f"<script>{asset('page.js')}</script>" in found
 
 
 def test_contents_lead_to_sections() -> None:
     found = Tags(whole("word"))
     places = {value for name, value in found.attributes if name == "id"}
     links = [value for name, value in found.attributes if name == "href"]
-    assert links and {str(link)[1:] for link in links} == places
+    assert links and {str(link)[1:] for link in links} == places - {"contents", "unfold"}
 
 
 def test_one_section_needs_no_contents() -> None:
-    assert "nav" not in Tags(page("a", [Section("b", paragraph("c"))])).seen
+    assert not {"nav", "script"} & {*Tags(page("a", [Section("b", paragraph("c"))])).seen}
+
+
+def test_a_finding_stands_above_what_is_folded() -> None:
+    body = join([table([("a", "1")]), table([("b", "2")]), figure(Html("<svg></svg>"))])
+    found = page("a", [Section("b", body, "It is <so>."), Section("c", body)])
+    assert found.count("<details>") == 1
+    folded = found[found.index("<details>") :]
+    assert "<p class=finding dir=auto>It is &lt;so&gt;.</p>\n<details>" in found
+    assert folded.startswith(f"<details><summary>2 tables, 1 plot</summary>\n{body}</details>")
+    assert "<details>" not in page("a", [Section("b", NOTHING, "Only this.")])

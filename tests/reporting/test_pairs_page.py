@@ -33,7 +33,7 @@ def test_the_page_holds_its_plots_and_no_markup_of_prompts(tmp_path: Path) -> No
     tags = Tags()
     tags.feed(page)
     assert tags.seen.count("svg") == 6
-    assert "script" not in tags.seen and "b" not in tags.seen
+    assert tags.seen.count("script") == 1 and "b" not in tags.seen
     assert "&lt;pairs&gt;.jsonl" in page
     # Nothing is fetched: addresses stand in names of formats alone.
     assert not re.search(r'(?:src|href)="https?:', page.replace("xlink:href", ""))

@@ -16,7 +16,7 @@ from promptlift.reporting.run_report import write_report
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.pictures.run import score_pictures
 from tests.judging.runs import draw_run, vote_all
-from tests.reporting.test_gallery import begin
+from tests.reporting.conftest import begin
 from tests.scoring.clip_models import make_clip
 
 

@@ -64,7 +64,7 @@ def reported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_page_needs_nothing_beside_it(reported: Path) -> None:
     page = reported.read_text(encoding="utf-8")
     found = Tags(page)
-    assert not {"script", "link", "img", "iframe", "object"} & set(found.seen)
+    assert not {"link", "img", "iframe", "object"} & set(found.seen)
     for name, value in found.attributes:
         if name in ("src", "href", "xlink:href", "srcset", "action"):
             assert value is not None and value.startswith("#"), value
@@ -156,7 +156,7 @@ def test_prompts_stay_text(tmp_path: Path) -> None:
     improvements(folder, [{"source": ODD, "prompt": f"{ODD}, by Greg Rutkowski", "model": ODD}])
     page = write_report(folder)
     found = Tags(page.read_text(encoding="utf-8"))
-    assert "script" not in found.seen
+    assert found.seen.count("script") == 1  # the page's own
     assert ODD in found.text
     for plot in page.parent.glob("*.svg"):
         ElementTree.fromstring(plot.read_text(encoding="utf-8"))

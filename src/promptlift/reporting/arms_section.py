@@ -20,12 +20,14 @@ from promptlift.reporting.page import (
 from promptlift.reporting.prompt_marks import marked_prompt
 from promptlift.reporting.run_files import json_of
 from promptlift.reporting.thumbnails import Thumbnails
-from promptlift.reporting.wording import difference, interval, spread
+from promptlift.reporting.wording import difference, interval, listed, spread
 
 # Of an experiment: figures of the arms, run folders of those that have pictures of their own, and
 # the tuning.
 RESULTS, ARMS, TUNED = "arms.json", "arms", "tuned"
+Found = Mapping[str, Any]
 _SOME = 6  # prompts that are shown
+_ORACLE = "The oracle judges by what the original prompt asks for; no rewriter learned from it."
 _NO_JUDGE = (
     "The tuned rewriter learned from this very reward, which is an advantage here; ask people, "
     "with promptlift judge, or judge the arms by another metric, with promptlift score."
@@ -38,46 +40,59 @@ _TITLES = {
 }
 
 
-def arms(folder: Path, thumbnails: Thumbnails, missing: list[str]) -> Section | None:
-    """Who won, a row of figures for each arm, and some prompts as each arm draws them.
+def read_arms(folder: Path, missing: list[str]) -> Found | None:
+    """The figures of a run's arms; None where there are none, named in `missing` if damaged."""
+    found = json_of(folder, RESULTS, missing) or {}
+    metrics = [one for one in found.get("metrics", []) if one["arms"]]
+    return {**found, "metrics": metrics} if metrics else None
+
+
+def winner(found: Found) -> str:
+    """Which arm draws best by the judge, or that it cannot be told, and what the judge is."""
+    judge = found["metrics"][0]
+    what = _ORACLE if judge["name"] == "oracle" else _NO_JUDGE
+    return f"{_winner(judge)} n = {found['prompts']} test prompts. {what}"
+
+
+def arms(found: Found, folder: Path, thumbnails: Thumbnails) -> Section:
+    """A row of figures for each arm, and some prompts as each arm draws them.
 
     Args:
+        found: what `read_arms` gave.
         folder: the run.
         thumbnails: of its page.
-        missing: gets a line where the figures are damaged.
     """
-    found = json_of(folder, RESULTS, missing)
-    metrics = [one for one in (found or {}).get("metrics", []) if one["arms"]]
-    if found is None or not metrics:
-        return None
+    metrics = found["metrics"]
     judge, *others = metrics
     names = [*judge["arms"]]
+    falling = sorted(names, key=lambda name: -float(judge["arms"][name]["value"]))
+    means = [f"{_TITLES[name]} {judge['arms'][name]['value']:.3f}" for name in falling]
     header = [""]
     for one in metrics:
         header += [one["title"], "less the prompt alone"]
     rows = [[_title(name, found), *_cells(name, metrics)] for name in names]
     return section(
         "Which prompts draw best?",
-        paragraph(" ".join([_winner(judge), *map(_of_the_reward, others), _of_tuning(found)])),
-        None if judge["name"] == "oracle" else note(_NO_JUDGE),
+        paragraph(winner(found)),
+        *map(paragraph, filter(None, [*map(_of_the_reward, others), _of_tuning(found)])),
         table(rows, header, numbers=True),
-        note(_about(found, judge)),
+        note(_about(found)),
         subsection("The same prompts in each arm", _examples(folder, names, thumbnails)),
+        finding=f"Means of the {judge['title']}: {listed(means)}; n = {found['prompts']} prompts.",
     )  # fmt: skip
 
 
-def _about(found: Mapping[str, Any], judge: Mapping[str, Any]) -> str:
+def _about(found: Found) -> str:
     pictures = "a picture" if found["seeds"] == 1 else f"{found['seeds']} pictures"
-    oracle = "The oracle judges by what the original prompt asks for; no rewriter learned from it. "
     return (
         "The paper's method is a rewriter trained on pairs; the tuned one went on from there with "
         f"pictures. Means of {found['prompts']} test prompts, {pictures} of each prompt and arm "
         "from the same noise; in brackets 95% intervals over prompts. "
-        f"{oracle if judge['name'] == 'oracle' else ''}From {RESULTS}."
+        f"From {RESULTS}."
     )
 
 
-def _title(name: str, found: Mapping[str, Any]) -> str:
+def _title(name: str, found: Found) -> str:
     title = _TITLES.get(name, name)
     return f"{title}, “{found['suffix']}”" if name == "suffix" else title
 
@@ -105,13 +120,13 @@ def _winner(metric: Mapping[str, Any]) -> str:
     if not leads:
         return f"By the {judge}, all draw alike."
     if not unclear:
-        return f"By the {judge}, {title} draws best: it is ahead of {_listed(clear)}."
+        return f"By the {judge}, {title} draws best: it is ahead of {listed(clear)}."
     leading = "its lead is" if len(unclear) == 1 else "its leads are"
-    ahead = f" It is clearly ahead of {_listed(clear)}." if clear else ""
+    ahead = f" It is clearly ahead of {listed(clear)}." if clear else ""
     return (
         f"By the {judge}, {title} has the highest mean, but these prompts do not tell whether it "
-        f"draws better than {_listed([_TITLES[name] for name in unclear])}: {leading} "
-        f"{_listed([difference(less[name]) for name in unclear])}.{ahead}"
+        f"draws better than {listed([_TITLES[name] for name in unclear])}: {leading} "
+        f"{listed([difference(less[name]) for name in unclear])}.{ahead}"
     )
 
 
@@ -129,17 +144,13 @@ def _of_the_reward(metric: Mapping[str, Any]) -> str:
     )
 
 
-def _of_tuning(found: Mapping[str, Any]) -> str:
+def _of_tuning(found: Found) -> str:
     if found["kept"]:
         return ""
     return (
         "No round of tuning was better than the rewriter as it came by more than a standard error "
         "and kept what prompts ask for, so the tuned rewriter is that of the paper's method."
     )
-
-
-def _listed(parts: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
 
 
 def _examples(folder: Path, names: list[str], thumbnails: Thumbnails) -> Html:

@@ -23,8 +23,8 @@ from promptlift.reporting.page import (
 )
 from promptlift.reporting.plot_files import Draw, drawing_into
 from promptlift.reporting.plots import Line, interval_plot, line_plot
+from promptlift.reporting.text_sections import TOP
 from promptlift.reporting.training_sections import LOSS_UNIT, WINDOWS
-from promptlift.reporting.word_section import TOP
 from promptlift.reporting.wording import difference, ends, interval_or_dash, p_text, short_title
 
 ABOUT_TESTS = (

@@ -16,6 +16,8 @@
   }));
   let seen = pairs; // those that are shown, in their order
   let open = null; // the pair in the viewer
+  let from = null; // the link above the gallery that opened it, to go back to
+  document.body.append(viewer); // the gallery may be folded
 
   const value = (name, otherwise) => (form.elements[name] ? form.elements[name].value : otherwise);
   const gain = (pair) => pair.gains[Number(value("metric", 0))] ?? null;
@@ -108,23 +110,30 @@
     const at = seen.findIndex((pair) => pair.node.contains(document.activeElement));
     const next = seen[at < 0 ? 0 : at + by];
     if (!next) return;
-    next.node.querySelector(".whole").focus({ preventScroll: true });
-    next.node.scrollIntoView({ block: "nearest" });
+    show(next);
+  }
+
+  function show(pair) {
+    grid.closest("details").open = true;
+    pair.node.querySelector(".whole").focus({ preventScroll: true });
+    pair.node.scrollIntoView({ block: "nearest" });
   }
 
   function named() {
     const node = location.hash.startsWith("#pair-") && document.getElementById(location.hash.slice(1));
     const pair = node && pairs.find((one) => one.node === node);
     if (pair) look(pair);
-    return Boolean(pair);
   }
 
-  grid.addEventListener("click", (event) => {
+  document.querySelector("main").addEventListener("click", (event) => {
     if (event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
-    const link = event.target.closest(".whole, h3 a");
+    const link = event.target.closest(".strip a, .whole, .pair h3 a");
     if (!link) return;
+    const pair = pairs.find(({ node }) => node.contains(link) || `#${node.id}` === link.hash);
+    if (!pair) return; // of a large run, the page has a part of the pairs
     event.preventDefault();
-    look(pairs.find((pair) => pair.node.contains(link)));
+    from = link.closest(".strip") && link;
+    look(pair);
   });
   viewer.addEventListener("click", (event) => {
     if (event.target === viewer) viewer.close(); // outside of it
@@ -134,12 +143,11 @@
     else viewer.close();
   });
   viewer.addEventListener("close", () => {
-    const pair = open;
-    open = null;
+    const [pair, back] = [open, from];
+    open = from = null;
     address(location.pathname + location.search);
-    if (!pair) return;
-    pair.node.querySelector(".whole").focus({ preventScroll: true });
-    pair.node.scrollIntoView({ block: "nearest" });
+    if (back) back.focus();
+    else if (pair) show(pair);
   });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;

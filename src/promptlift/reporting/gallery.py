@@ -53,7 +53,9 @@ def gallery(
         _controls(shown, chosen, metrics),
         Html(f"<div class=pairs id=pairs>{join(cards)}</div>"),
         _VIEWER,
-    )
+        finding=f"{len(chosen):,} pairs of pictures side by side, with prompts, scores and "
+                "verdicts.",
+    )  # fmt: skip
 
 
 def choose(pairs: Sequence[ShownPair], most: int) -> list[ShownPair]:

@@ -1,5 +1,7 @@
 """The shell of every page: one HTML file that needs no network, and no script to be read.
 
+Sections that have a finding begin with it and are folded; contents stand beside the page.
+
 Markup is of type `Html`, text is not: what comes from prompts and files goes through `escape`, and
 mypy refuses a string that did not.
 """
@@ -17,8 +19,8 @@ Html = NewType("Html", str)
 NOTHING = Html("")
 Item = TypeVar("Item")
 
-# A page may be opened beside others' files: it loads nothing, whatever it comes to hold. Where it
-# has a script, that one alone runs, and pictures beside the page are shown.
+# A page may be opened beside others' files: it loads nothing, whatever it comes to hold. Our own
+# scripts alone run, and pictures beside the page are shown where there is a script for them.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 # Left in, they would make a page that is no text, or that cannot be encoded.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
@@ -31,10 +33,13 @@ class Section:
     Attributes:
         title: plain text.
         body: markup: what the functions of this module give, or the caller's own.
+        finding: what the body says, in a line of plain text. The body is folded below it; without
+            a finding it stands open.
     """
 
     title: str
     body: Html
+    finding: str = ""
 
 
 def page(
@@ -55,29 +60,58 @@ def page(
         script: JavaScript of ours, without any text from elsewhere. A page that has one may also
             show pictures beside it.
     """
-    heading = escape(title)
-    places = [f"part-{number}" for number, _ in enumerate(sections, 1)]
-    contents = "".join(
-        f'<a href="#{place}">{escape(section.title)}</a>'
-        for place, section in zip(places, sections, strict=True)
-    )
-    parts = "".join(
-        f'<section id="{place}"><h2>{escape(section.title)}</h2>\n{section.body}</section>\n'
-        for place, section in zip(places, sections, strict=True)
-    )
-    policy = _POLICY
-    if script:
-        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-        policy += f" 'self' file:; script-src 'sha256-{digest}'"
+    heading, several = escape(title), len(sections) > 1
+    places = {f"part-{number}": part for number, part in enumerate(sections, 1)}
+    parts = "".join(map(_part, places, sections))
+    scripts = [asset("page.js")] * several + [script] * bool(script)
+    policy = _POLICY + (" 'self' file:" if script else "")
+    if scripts:
+        policy += f"; script-src {' '.join(map(_hash, scripts))}"
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{heading}</title>\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<style>{asset('page.css')}{style}</style></head>\n"
-        f"<body><main><h1 dir=auto>{heading}</h1>\n{lead or ''}"
-        + (f"<nav>{contents}</nav>\n" if len(sections) > 1 else "")
-        + f"{parts}</main>{f'<script>{script}</script>' if script else ''}</body></html>\n"
+        f"<body>{_contents(places) if several else NOTHING}"
+        f"<main><h1 dir=auto>{heading}</h1>\n{lead or ''}{parts}</main>"
+        + "".join(f"<script>{one}</script>" for one in scripts)
+        + "</body></html>\n"
     )
+
+
+def _part(place: str, part: Section) -> str:
+    body: str = part.body
+    if part.finding:
+        body = f"<p class=finding dir=auto>{escape(part.finding)}</p>\n" + _around(
+            f"<details><summary>{_held(body)}</summary>\n", body, "</details>"
+        )
+    return f'<section id="{place}"><h2>{escape(part.title)}</h2>\n{body}</section>\n'
+
+
+def _held(body: str) -> str:
+    """What a folded body holds, such as "2 tables, 1 plot"."""
+    marks = {"pair": "<article"} if "<article" in body else {"table": "<table", "plot": "<svg"}
+    counts = {what: body.count(mark) for what, mark in marks.items()}
+    said = [f"{count} {what}{'s' * (count > 1)}" for what, count in counts.items() if count]
+    return ", ".join(said) or "Details"
+
+
+def _contents(places: Mapping[str, Section]) -> Html:
+    """Beside the page where there is room, otherwise a menu above it, which needs no script."""
+    links = "".join(
+        f'<li><a href="#{place}">{escape(part.title)}</a></li>' for place, part in places.items()
+    )
+    return Html(
+        f'<a class=skip href="#{next(iter(places))}">Skip the contents</a>\n'
+        "<nav aria-label=Contents><button type=button popovertarget=contents>Contents</button>"
+        f"<ul id=contents popover>{links}</ul>"
+        "<button type=button id=unfold hidden></button></nav>\n"
+    )
+
+
+def _hash(script: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
 
 
 def asset(name: str) -> str:
@@ -95,9 +129,9 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def section(title: str, *parts: Html | None) -> Section:
+def section(title: str, *parts: Html | None, finding: str = "") -> Section:
     """A section of the parts that hold something."""
-    return Section(title, join(parts))
+    return Section(title, join(parts), finding)
 
 
 def subsection(title: str, *parts: Html | None) -> Html:

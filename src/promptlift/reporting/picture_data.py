@@ -86,6 +86,16 @@ class PictureData:
         found = {name for pair in self.pairs for name in pair.ranks}
         return [name for name in self.metrics if name in found]
 
+    @property
+    def compared(self) -> dict[str, list[Row]]:
+        """Improved less original pictures by each opinion: clearly higher, lower, or unclear."""
+        found: dict[str, list[Row]] = {"higher": [], "lower": [], "unclear": []}
+        for row in (self.scores or {}).get("comparisons") or []:
+            if row["metric"] in self.opinions:
+                side = "higher" if row["low"] > 0 else "lower" if row["high"] < 0 else "unclear"
+                found[side].append(row)
+        return found
+
     def score(self, system: str, metric: str) -> Row | None:
         """The score of some pictures or pairs, such as "improved pictures", by a metric."""
         systems = (self.scores or {}).get("systems", [])

@@ -25,6 +25,7 @@ from promptlift.reporting.wording import (
     ends,
     interval,
     interval_or_dash,
+    listed,
     p_text,
     percent,
 )
@@ -61,7 +62,19 @@ def metrics(shown: PictureData, draw: Draw) -> Section | None:
         figures(_gains(shown, draw)),
         _of_pairs(shown, draw),
         _wins(shown, [row for row in compared if "win_rate" in row], draw),
+        finding=_clear(shown),
     )  # fmt: skip
+
+
+def _clear(shown: PictureData) -> str:
+    """By which metrics improved pictures score higher or lower, and by which neither is clear."""
+    words = {"higher": "clearly higher", "lower": "clearly lower", "unclear": "no clear difference"}
+    said = [
+        f"{words[side]} by {listed([shown.title(row['metric']) for row in rows])}"
+        for side, rows in shown.compared.items()
+        if rows
+    ]
+    return f"Pictures of improved prompts: {'; '.join(said) or 'no metric ranks them'}."
 
 
 def _compared(shown: PictureData) -> Iterator[Row]:

@@ -1,6 +1,6 @@
 """The pictures of a run: how they were drawn, the paper's scores of them, and verdicts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from promptlift.pictures import SIDES
@@ -24,6 +24,7 @@ from promptlift.reporting.wording import (
     ends,
     interval,
     interval_or_dash,
+    listed,
     percent,
 )
 from promptlift.world.bundle import DRAWING_NOTICE, SCORING_NOTICE, is_pocket
@@ -64,7 +65,9 @@ def drawing(shown: PictureData) -> Section | None:
         subsection("What scored them", facts(_scored(scores)), note(f"From {SCORES}."))
         if scores
         else None,
-    )
+        finding=f"{drawn['pictures']} pictures of {drawn['prompts']} prompts, drawn by "
+                f"{drawn.get('model', 'several models')}.",
+    )  # fmt: skip
 
 
 def _some(values: Sequence[int]) -> str:
@@ -128,7 +131,15 @@ def clip_row(shown: PictureData, draw: Draw) -> Section | None:
                     f"n = {counts(score['n'] for score in own.values())} prompts, {clip}, 95% "
                     f"bootstrap intervals over prompts.{f' Grey: {CHANCE}.' if by_chance else ''}",
         )]),
+        finding=_same_sides(own),
     )  # fmt: skip
+
+
+def _same_sides(own: Mapping[tuple[str, str], Row]) -> str:
+    """Each picture with its own prompt, as the paper's two first figures."""
+    said = [f"{side} {interval(own[side, side])}" for side in SIDES if (side, side) in own]
+    n = counts(score["n"] for score in own.values())
+    return f"Each picture with its own prompt: {listed(said) or '-'}; n = {n} prompts."
 
 
 def _pairings(shown: PictureData, suffix: str) -> dict[tuple[str, str], Row]:
@@ -179,4 +190,16 @@ def verdicts(shown: PictureData, draw: Draw) -> Section | None:
         ),
         subsection("Why", table([(shown.titled(reason), f"{count:,}") for reason, count in reasons],
                                 ("reason", "improved prompts"), numbers=True)),
+        finding=_gaining(found),
     )  # fmt: skip
+
+
+def _gaining(found: Row) -> str:
+    """How many improved prompts gain clearly, beside what chance gives."""
+
+    def share(row: Row) -> str:
+        return f"{row['choices'].get('improved', 0):,} of {sum(row['choices'].values()):,}"
+
+    chance = found.get("shuffled_captions")
+    beside = f"; with {CHANCE}, where every gain is chance, {share(chance)}" if chance else ""
+    return f"A clear gain for {share(found)} improved prompts{beside}."

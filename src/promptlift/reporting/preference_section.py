@@ -7,7 +7,7 @@ from pathlib import Path
 from promptlift.errors import PromptliftError
 from promptlift.judging.collecting.study import FILE, Study
 from promptlift.judging.records import PERSON, QUESTIONS
-from promptlift.judging.results import SystemResults, agreement_with_metrics, read_results
+from promptlift.judging.results import Results, SystemResults, agreement_with_metrics, read_results
 from promptlift.judging.statistics.agreement import Agreement
 from promptlift.judging.statistics.bradley_terry import Strengths
 from promptlift.judging.statistics.metrics_agreement import MetricAgreement
@@ -49,7 +49,8 @@ def preference(folder: Path, shown: PictureData, draw: Draw) -> Section | None:
     study = None
     try:
         study = Study.open([folder], None)
-        return section(TITLE, *_of_study(study, shown, draw))
+        results = read_results(study)
+        return section(TITLE, *_of_study(study, results, shown, draw), finding=_won(results))
     except PromptliftError as error:
         return section(TITLE, paragraph(f"No figures: {error}"))
     finally:
@@ -57,8 +58,23 @@ def preference(folder: Path, shown: PictureData, draw: Draw) -> Section | None:
             study.store.close()
 
 
-def _of_study(study: Study, shown: PictureData, draw: Draw) -> Iterator[Html]:
-    results, votes = read_results(study), study.store.votes()
+def _won(results: Results) -> str:
+    """What people prefer, by question and system, in a line."""
+    said = []
+    for question, found in results.questions.items():
+        for system, part in found.systems.items():
+            all_votes = part.rates.together
+            said.append(
+                f"Asked “{QUESTIONS.get(question, question)}”, people preferred {system} "
+                f"{all_votes.wins:,} times, the original {all_votes.losses:,} times and neither "
+                f"{all_votes.ties:,} times, on {all_votes.prompts:,} prompts: "
+                f"{_share(all_votes.rates[TIES_HALF].wilson)} with a tie as half a win."
+            )
+    return " ".join(said)
+
+
+def _of_study(study: Study, results: Results, shown: PictureData, draw: Draw) -> Iterator[Html]:
+    votes = study.store.votes()
     yield note(
         f"Raters voted blind on {results.pairs} pairs. The paper's {_PAPER_WINS} of {_PAPER_VOTES} "
         f"({_share(_PAPER)}) are the votes of one rater, its author, who knew which picture was "

@@ -15,10 +15,9 @@ from promptlift.reporting import (
     text_sections,
     training_sections,
     tuning_section,
-    word_section,
 )
+from promptlift.reporting.answer import answer
 from promptlift.reporting.gallery import gallery
-from promptlift.reporting.glance import glance
 from promptlift.reporting.page import Section, asset, page, paragraph
 from promptlift.reporting.picture_data import PictureData, read_pictures
 from promptlift.reporting.plot_files import Draw, drawing_into
@@ -56,49 +55,61 @@ def write_report(
     # Of a tuning, improvements, pictures and scores are those of its rounds.
     missing = [] if TUNING in run.stages else [*run.missing, *shown.missing]
     folder = output or run_folder / "report"
-    arms = arms_section.arms(run_folder, Thumbnails(folder), missing) if shown.pairs else None
+    thumbnails = Thumbnails(folder)
+    found = arms_section.read_arms(run_folder, missing) if shown.pairs else None
     run = replace(run, missing=missing)
 
     report(f"drawing the plots of {run.name}")
-    summary = training_sections.summary(run)
-    sections = _sections(run, shown, drawing_into(folder))
+    draw = drawing_into(folder)
+    tuned = run.folder / arms_section.TUNED  # of an experiment
+    tuning = tuning_section.tuning(
+        read_run(tuned) if (tuned / "manifest.json").exists() else run, draw
+    )
+    people = preference_section.preference(run.folder, shown, draw)
+    winner = arms_section.winner(found) if found else ""
+    said = [winner, *(part.finding for part in (people, tuning) if part)]
+    sections = [
+        answer(run, shown, thumbnails, said=said, judged=bool(people and people.finding)),
+        arms_section.arms(found, run_folder, thumbnails) if found else None,
+        tuning,
+        *_sections(run, shown, people, draw),
+        training_sections.summary(run),
+    ]
     style = script = ""
     if shown.pairs:
         report(f"making thumbnails of {run.name}")
-        pictures = gallery(shown, folder, report=report)
-        # Findings come first, and how they were made after them.
-        first = [glance(run, shown, Thumbnails(folder)), *([arms] if arms else [])]
-        sections = [*first, *sections, summary, pictures]
+        sections.append(gallery(shown, folder, report=report))
         style, script = asset("gallery.css"), asset("gallery.js")
-    else:
-        sections = [summary, *sections]
     path = folder / "index.html"
-    lead = paragraph(_lead(run))
     kind = "Experiment" if "experimenting" in run.stages else "Run"
-    write_text(path, page(f"{kind} {run.name}", sections, lead=lead, style=style, script=script))
+    shell = page(
+        f"{kind} {run.name}", [part for part in sections if part],
+        lead=paragraph(_lead(run)), style=style, script=script,
+    )  # fmt: skip
+    write_text(path, shell)
     return path
 
 
-def _sections(run: RunData, shown: PictureData, draw: Draw) -> list[Section]:
-    tuned = run.folder / arms_section.TUNED  # of an experiment
-    found = [
-        tuning_section.tuning(read_run(tuned) if (tuned / "manifest.json").exists() else run, draw),
-        picture_sections.drawing(shown),
-        picture_sections.clip_row(shown, draw),
+def _sections(
+    run: RunData, shown: PictureData, people: Section | None, draw: Draw
+) -> list[Section | None]:
+    """Findings of pictures first, then those of texts, and how training went."""
+    return [
         picture_metrics.metrics(shown, draw),
         picture_sections.verdicts(shown, draw),
-        preference_section.preference(run.folder, shown, draw),
+        people,
+        picture_sections.clip_row(shown, draw),
+        picture_sections.drawing(shown),
         score_sections.scores(run),
         training_sections.windows(run, draw),
         training_sections.epochs(run, draw),
         training_sections.optimizer(run, draw),
         text_sections.lengths(run, draw),
-        word_section.words(run, draw),
+        text_sections.words(run, draw),
         score_sections.diversity(run, draw),
         text_sections.painters(run, draw),
         text_sections.examples(run),
     ]
-    return [section for section in found if section is not None]
 
 
 def _lead(run: RunData) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
-from promptlift.reporting.measured import all_measured_with
 from promptlift.reporting.page import (
     Html,
     Section,
@@ -19,11 +18,13 @@ from promptlift.reporting.plots import interval_plot
 from promptlift.reporting.run_data import RunData
 from promptlift.reporting.run_files import Row, finite
 from promptlift.reporting.wording import (
+    all_measured_with,
     counts,
     difference,
     ends,
     interval,
     interval_or_dash,
+    listed,
     short_title,
     spoken,
 )
@@ -49,7 +50,19 @@ def scores(run: RunData) -> Section | None:
         }),
         bullets(_measured(by_system, titles)),
         _shuffle_control((run.text or {}).get("doctor") or [], titles),
+        finding=_of_systems(by_system, titles, ["meteor_target", *metrics]),
     )  # fmt: skip
+
+
+def _of_systems(
+    by_system: Mapping[str, Mapping[str, Row]], titles: Mapping[str, str], metrics: Iterable[str]
+) -> str:
+    """The first of some metrics that there is, of each system."""
+    for metric in metrics:
+        if said := [f"{name} {interval(scores[metric])}" for name, scores in by_system.items()
+                    if metric in scores]:  # fmt: skip
+            return f"{titles.get(metric, spoken(metric))}: {listed(said)}."
+    return ""
 
 
 def _cell(scores: Mapping[str, Row], metric: str) -> str:
@@ -70,6 +83,7 @@ def _scores_of_last(run: RunData, titles: Mapping[str, str]) -> Section | None:
             "n": lambda item: item[1].get("n"),
         }),
         bullets(all_measured_with(last.scores.values(), titles)),
+        finding=_of_systems({"model": last.scores}, titles, ["meteor_target", *last.scores]),
     )  # fmt: skip
 
 
@@ -129,6 +143,7 @@ def diversity(run: RunData, draw: Draw) -> Section | None:
             "targets."
         ),
         figures(drawn),
+        finding=_of_systems(systems(run), run.titles, _DIVERSITY[::-1]),
     )
 
 

@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from promptlift.reporting.measured import measured_with, sentence
 from promptlift.reporting.page import (
     Html,
     Section,
@@ -21,7 +20,7 @@ from promptlift.reporting.plot_files import Draw
 from promptlift.reporting.plots import MOST_POINTS, Line, line_plot
 from promptlift.reporting.run_data import LOG_METRICS, RunData
 from promptlift.reporting.run_files import Row, number
-from promptlift.reporting.wording import short_title, spoken
+from promptlift.reporting.wording import listed, measured_with, sentence, short_title, spoken
 
 LOSS_UNIT = "loss (nats per token)"
 _LOSSES = {
@@ -80,11 +79,26 @@ def summary(run: RunData) -> Section:
            for name, stage in run.stages.items() if name != "training"},
     }  # fmt: skip
     return section(
-        "Summary",
+        "Settings and versions",
         facts(rows),
         note("From manifest.json, which has the full hashes."),
         subsection("Settings", facts({name: _cell(value) for name, value in config.items()})),
-        subsection("What this page lacks", bullets(run.missing)),
+        finding=_learned(run),
+    )
+
+
+def _learned(run: RunData) -> str:
+    """What was trained on how much, or that nothing was."""
+    results, config = run.training.get("results") or {}, run.training.get("config") or {}
+    if not run.training:
+        return "Nothing was trained. Settings, versions and hashes of what was used."
+    pairs = results.get("pairs") or {}
+    count = sum(pairs.values()) if isinstance(pairs, dict) else pairs
+    size = f", {results['parameters']:,} parameters" if "parameters" in results else ""
+    learned = f", learned {count:,} pairs" if count else ""
+    return (
+        f"{config.get('model') or 'A T5 from scratch'}{size}{learned}; training: "
+        f"{run.training.get('state', 'not begun')}."
     )
 
 
@@ -109,7 +123,16 @@ def windows(run: RunData, draw: Draw) -> Section | None:
         bullets(lacking),
         paragraph(_WHY_BELOW + sample) if both else None,
         note(_LIKE_THE_PAPERS if decoding == "paper-exact" else _OTHER_CURVES),
+        finding=_from_to(f"{losses[-1].label} loss, in nats per token", losses[-1])
+        if losses
+        else "Metrics against step.",
     )
+
+
+def _from_to(what: str, line: Line) -> str:
+    """The first and the last value of a line, in words."""
+    known = [value for value in line.y if math.isfinite(value)]
+    return f"{what[0].upper()}{what[1:]}: from {known[0]:.4g} to {known[-1]:.4g}." if known else ""
 
 
 def _loss_window(lines: Sequence[Line], draw: Draw) -> Html:
@@ -177,7 +200,7 @@ def epochs(run: RunData, draw: Draw) -> Section | None:
     """Each metric after each epoch, with its interval."""
     if not run.evaluations:
         return None
-    drawn = []
+    drawn, finding = [], ""
     for name in dict.fromkeys(name for item in run.evaluations for name in item.scores):
         found = [item for item in run.evaluations if name in item.scores]
         scores = [item.scores[name] for item in found]
@@ -187,6 +210,8 @@ def epochs(run: RunData, draw: Draw) -> Section | None:
             f"{sentence(measured_with(scores[-1]))}"
         )
         line = _line_of([item.epoch for item in found], scores)
+        if not finding or name == "meteor_target":
+            finding = _from_to(title, line)
         drawn.append(_curves(draw, f"epoch-{name}", title, [line], x="epoch",
                              y=short_title(title), bars=True, caption=caption))  # fmt: skip
     decoding = run.evaluations[-1].decoding
@@ -196,6 +221,7 @@ def epochs(run: RunData, draw: Draw) -> Section | None:
         paragraph("Scores of what the model wrote for the validation pairs, decoded with:"),
         facts(options) or paragraph("(not recorded)"),
         figures(drawn),
+        finding=finding,
     )
 
 
@@ -213,7 +239,17 @@ def optimizer(run: RunData, draw: Draw) -> Section | None:
         drawn.append(_curves(draw, name, title, [Line(label="", x=steps, y=values)], y=label,
                              log=log and name == "grad_norm",
                              caption=f"{len(steps):,} rows of log.csv."))  # fmt: skip
-    return section("Learning rate and gradient norm", figures(drawn)) if any(drawn) else None
+    if not any(drawn):
+        return None
+    rates = run.column("learning_rate")[1]
+    said = [
+        f"{name} at most {max(found):.3g}"
+        for name, found in (("learning rate", rates), ("gradient norm", norms))
+        if found
+    ]
+    return section(
+        "Learning rate and gradient norm", figures(drawn), finding=sentence(listed(said)).strip()
+    )  # fmt: skip
 
 
 def _line_of(x: Sequence[float], scores: Sequence[Row]) -> Line:

@@ -20,9 +20,15 @@ from promptlift.reporting.plot_files import Draw
 from promptlift.reporting.plots import Line, line_plot
 from promptlift.reporting.run_data import RunData
 from promptlift.reporting.run_files import Row
+from promptlift.reporting.wording import interval
 from promptlift.tuning.tune import HELD_OUT, KEPT, ROUNDS, STAGE
 
 _SAMPLES = 8
+_ABOUT_CHOICE = (
+    "The kept round is the first whose gain is within a standard error of the highest, among those "
+    "that keep what prompts ask for. It was chosen on these very prompts, so on average its true "
+    "gain is a little smaller."
+)
 # Title, label of the axis, and the figures that are lines: by label, their key.
 _CURVES: dict[str, tuple[str, Mapping[str, str]]] = {
     "Intent, and what nobody asked for": (
@@ -60,7 +66,7 @@ def tuning(run: RunData, draw: Draw) -> Section | None:
         )  # fmt: skip
     return section(
         "Tuning by pictures",
-        paragraph(_choice(kept, rows)),
+        paragraph(_ABOUT_CHOICE) if kept.get("round") else None,
         figures(curves),
         _figures(rows),
         subsection(
@@ -73,6 +79,7 @@ def tuning(run: RunData, draw: Draw) -> Section | None:
             "All of it on prompts that nothing was learned from, with seeds of the noise that no "
             "round learned from."
         ),
+        finding=_choice(kept, rows),
     )
 
 
@@ -84,12 +91,11 @@ def _choice(kept: Mapping[str, Any], rows: Sequence[Row]) -> str:
             "No round that keeps what prompts ask for is better than the model as it came by more "
             "than a standard error."
         )
-    value, low, high = rows[kept["round"]]["more_than_base"]
+    row = rows[kept["round"]]
+    more = interval(dict(zip(("value", "low", "high"), row["more_than_base"], strict=True)))
     return (
-        f"Round {kept['round']} is kept: {value:+.4g} [{low:+.4g}, {high:+.4g}] over the model as "
-        "it came. It is the first round whose gain is within a standard error of the highest, "
-        "among those that keep what prompts ask for. It was chosen on these very prompts, so on "
-        "average its true gain is a little smaller."
+        f"Round {kept['round']} of learning from pictures is kept: the model's reward is {more} "
+        f"more than before, n = {row['prompts']} held-out prompts."
     )
 
 
@@ -104,15 +110,15 @@ def _gain(rows: Sequence[Row], reward: str, draw: Draw) -> Html:
 
 
 def _figures(rows: Sequence[Row]) -> Html:
-    def interval(row: Row, key: str) -> str:
+    def signed(row: Row, key: str) -> str:
         return "{:+.4g} [{:+.4g}, {:+.4g}]".format(*row[key])
 
     return columns(
         rows,
         {
             "round": lambda row: row["round"],
-            "over the originals": lambda row: interval(row, "gain"),
-            "over round 0": lambda row: interval(row, "more_than_base"),
+            "over the originals": lambda row: signed(row, "gain"),
+            "over round 0": lambda row: signed(row, "more_than_base"),
             "intent kept": lambda row: f"{row['intent_kept']:.1%}",
             "distinct-2": lambda row: f"{row['distinct_2']:.3f}",
             "phrases added": lambda row: f"{row['added_phrases']:.2f}",
