@@ -10,7 +10,11 @@ from promptlift.prompts.intent import Text, is_plural
 
 _Table = Sequence[tuple[str, Sequence[frozenset[str]]]]
 
-# Words of which two groups never go together, and what they speak of.
+# Rain that is over, or worn, goes with the sun.
+_DRY = "after-rain after-the-rain after-a-rain after-heavy-rain recent-rain after-the-storm \
+after-a-storm rain-boots rain-jacket rain-coat rain-forest"
+# Words of which two groups never go together, and what they speak of. With a text that has words
+# of both groups either goes.
 _EXCLUSIVE: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "time of day",
@@ -28,7 +32,18 @@ _EXCLUSIVE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("season", ("winter", "summer", "autumn fall", "spring")),
     (
         "weather",
-        ("sunny sunshine cloudless", "rain rainy raining storm stormy overcast cloudy blizzard"),
+        (
+            f"sunny sunshine cloudless {_DRY}",
+            "rain rainy raining storm stormy overcast cloudy blizzard",
+        ),
+    ),
+    (
+        "weather",
+        (
+            f"sun sunlight sunlit clear-sky clear-skies clear-blue-sky {_DRY}",
+            "rain rainy raining rainstorm thunderstorm downpour in-a-storm in-the-storm "
+            "sun-shower sun-showers",
+        ),
     ),
     (
         "colours",
