@@ -18,7 +18,8 @@ FLOOR = {
     "options", "schema", "threads", "notebook", "endpoint", "shards"}  # fmt: skip
 ROOMS = [
     "prompts", "llm", "pairs", "improving", "export", "training", "world", "illustrating",
-    "scoring", "picking", "steering", "judging", "tuning", "reporting", "experimenting", "ray",
+    "scoring", "picking", "steering", "judging", "tuning", "reporting", "experimenting",
+    "sweeping", "ray",
 ]  # fmt: skip
 DOORS = {"cli", "web"}
 

@@ -24,6 +24,7 @@ from promptlift.cli import (
     serve,
     steer,
     studio,
+    sweep,
     train,
     tune,
     votes,
@@ -69,8 +70,8 @@ def options(
 for command in (
     improve.improve, join.join, receipts.replay, receipts.show, receipts.stamp, train.train,
     export.export, illustrate.illustrate, pick.pick, tune.tune, score.score, judge.judge,
-    preferences.preferences, experiment.experiment, studio.studio, serve.serve, report.report,
-    compare.compare, doctor.doctor,
+    preferences.preferences, experiment.experiment, sweep.sweep, studio.studio, serve.serve,
+    report.report, compare.compare, doctor.doctor,
 ):  # fmt: skip
     app.command()(command)
 for name, group in (

@@ -11,15 +11,15 @@ from promptlift.files import check_new
 
 
 def report(
-    run: Annotated[Path, arg("Run folder.")],
+    run: Annotated[Path, arg("Run folder, or folder of a sweep.")],
     output: Annotated[
         Path | None, opt("Folder for the page and its plots [RUN/report].", "--output", "-o")
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Draw a run: one page, and every plot as PNG and SVG. Prints the page's path.
+    """Draw a run or a sweep: one page, and every plot as PNG and SVG. Prints the page's path.
 
-    A run that is still going on is drawn as far as it has come.
+    What is still going on is drawn as far as it has come.
 
     Example:
 
@@ -27,7 +27,10 @@ def report(
     """
     with guarded():
         from promptlift.reporting.run_report import write_report
+        from promptlift.sweeping.journal import FILE
+        from promptlift.sweeping.page import write_page
 
         if output is not None:  # RUN/report is of no other run
             check_new([output / "index.html"], overwrite=overwrite)
-        typer.echo(write_report(run, output, report=say))
+        swept = (run / FILE).is_file()
+        typer.echo((write_page if swept else write_report)(run, output, report=say))

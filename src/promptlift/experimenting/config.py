@@ -77,7 +77,7 @@ class ExperimentConfig(Conditions):
                     found[f"{section}.{name}"] = list(value) if isinstance(value, tuple) else value
         if self.tune.enabled:  # a run that was begun before there was tuning goes on without
             values = asdict(self.tune) | asdict(self.tuning)
-            names = sorted(_SECTIONS["tune"] - _FREE["tune"])
+            names = sorted(SECTIONS["tune"] - _FREE["tune"])
             found |= {f"tune.{name}": values[name] for name in names}
         return found
 
@@ -127,7 +127,7 @@ def copy_config(name: str, path: Path) -> None:
     write_text(path, read_config(name))
 
 
-_SECTIONS: dict[str, set[str]] = {
+SECTIONS: dict[str, set[str]] = {
     "pairs": {item.name for item in fields(PairsChoice)},
     "train": {item.name for item in fields(TrainingConfig)} | {"preset", "encoder", "layer"},
     "improve": {item.name for item in fields(ImprovingChoice)},
@@ -146,9 +146,9 @@ def config_of(file: str, values: Mapping[str, Any]) -> ExperimentConfig:
     Raises:
         ConfigError: a section, option or value cannot be; the line names the file.
     """
-    known_in([*_TOP, *_SECTIONS], values, file)
+    known_in([*_TOP, *SECTIONS], values, file)
     parts: dict[str, dict[str, Any]] = {}
-    for name, known in _SECTIONS.items():
+    for name, known in SECTIONS.items():
         part = values.get(name, {})
         if not isinstance(part, Mapping):
             raise ConfigError(f"{file}: {name} must be a section, [{name}]")

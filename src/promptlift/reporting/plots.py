@@ -1,6 +1,7 @@
 """Plots for pages and papers: labelled, colour-blind safe, text as text, the same each time."""
 
 import math
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -69,6 +70,19 @@ class Line:
     y: Sequence[float]
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """An axis of parallel coordinates.
+
+    Attributes:
+        label: what it shows.
+        ticks: places from 0, at the bottom, to 1, each with its text.
+    """
+
+    label: str
+    ticks: Sequence[tuple[float, str]]
 
 
 @contextmanager
@@ -234,6 +248,46 @@ def interval_plot(
     return drawing
 
 
+@styled()
+def parallel_plot(
+    title: str, lines: Sequence[tuple[Sequence[float], str]], *, axes: Sequence[Axis]
+) -> Any:
+    """Parallel coordinates: lines across upright axes.
+
+    Args:
+        title: what the lines are.
+        lines: of each its place on each axis, from 0 to 1, and its kind: "best" is coloured,
+            "pruned" dotted, all others are grey.
+        axes: two or more, from the left.
+    """
+    drawing, plot = _axes(title, x="", y="", height=3.3)
+    drawing.set_figwidth(max(_WIDTH_INCHES, 1.5 * len(axes)))
+    for places, kind in lines:
+        best = kind == "best"
+        plot.plot(
+            range(len(axes)), places, color=COLOURS[0] if best else _GREY,
+            linewidth=2 if best else 1, alpha=1 if best else 0.8,
+            linestyle=":" if kind == "pruned" else "-", marker="o", markersize=4 if best else 3,
+        )  # fmt: skip
+    for number, axis in enumerate(axes):
+        plot.axvline(number, color=INK, linewidth=0.8)
+        for place, text in axis.ticks:
+            plot.annotate(
+                _short(text, 16), (number, place), xytext=(4, 0), textcoords="offset points",
+                va="center", fontsize=8,
+                bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.6, "alpha": 0.8},
+            )  # fmt: skip
+    plot.set_xticks(range(len(axes)), [_wrapped(axis.label) for axis in axes])
+    plot.set_yticks([])
+    plot.set_xlim(-0.15, len(axes) - 0.55)
+    plot.set_ylim(-0.06, 1.06)
+    plot.grid(visible=False)
+    for side in ("left", "bottom"):
+        plot.spines[side].set_visible(False)
+    plot.tick_params(axis="x", length=0)
+    return drawing
+
+
 def thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
     """A line of at most some 500 points: means over runs of equally many neighbours.
 
@@ -265,6 +319,11 @@ def _short(name: str, most: int = 30) -> str:
     """On one line, without its middle where it is long: names differ at their ends."""
     text = " ".join(printable(name).split())
     return text if len(text) <= most else f"{text[: most // 2]}…{text[-(most // 2 - 1) :]}"
+
+
+def _wrapped(label: str) -> str:
+    """A label over lines, for an axis beside others."""
+    return "\n".join(textwrap.wrap(_short(label.replace("_", " "), 44), 15))
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,0 +1,1 @@
+"""The same training with other settings, again and again, and which of them are best."""
