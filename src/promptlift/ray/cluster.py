@@ -33,13 +33,14 @@ def cluster(config: RayConfig, report: Callable[[str], None]) -> Iterator[None]:
     if outer := ray.is_initialized():
         report("on the Ray cluster that this process is connected to")
     else:
+        # "local", since without an address Ray looks for one that an earlier cluster left.
+        address = config.ray_address or os.environ.get("RAY_ADDRESS") or "local"
         # What an actor prints would come between the lines of progress.
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         try:
-            ray.init(config.ray_address, include_dashboard=None, **quiet)
+            ray.init(address, include_dashboard=False if address == "local" else None, **quiet)
         except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
-            place = config.ray_address or os.environ.get("RAY_ADDRESS") or "this machine"
-            raise PromptliftError(f"no Ray cluster at {place}: {first_line(error)}") from error
+            raise PromptliftError(f"no Ray cluster at {address}: {first_line(error)}") from error
     try:
         report(f"Ray {ray.__version__} with {_count('CPU'):g} processor cores")
         yield

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # Stores where a file is there when it is whole, and renaming one copies it.
 _WHOLE = ("s3", "gcs", "abfs")
 _ENDING = ".parquet"
+_HIDDEN = "._"  # what names begin with that are left out of folders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +137,12 @@ def _paths(system: "FileSystem", path: str) -> list[str]:
     folder, _, last = path.rpartition("/")
     if any(sign in last for sign in "*?["):
         found = system.get_file_info(fs.FileSelector(folder or "/", allow_not_found=True))
-        return sorted(one.path for one in found if fnmatchcase(one.base_name, last))
+        return sorted(
+            one.path
+            for one in found
+            if fnmatchcase(one.base_name, last)
+            and (last[0] in _HIDDEN or one.base_name[0] not in _HIDDEN)
+        )
     info = system.get_file_info(path)
     if info.type == fs.FileType.File:
         return [path]
@@ -148,7 +154,7 @@ def _paths(system: "FileSystem", path: str) -> list[str]:
         for one in found
         if one.type == fs.FileType.File
         and one.extension == _ENDING[1:]
-        and not any(name[:1] in "._" for name in one.path[len(path) :].strip("/").split("/"))
+        and not any(name[0] in _HIDDEN for name in one.path[len(path) :].strip("/").split("/"))
     )
 
 
