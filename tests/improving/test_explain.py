@@ -54,12 +54,13 @@ def test_a_rewriting_is_told_by_kind_and_count(bundled: Improver) -> None:
 @pytest.mark.parametrize(
     ("reason", "text"),
     [
-        (Reason("light", 765, 3.14, False), "light; fits your words: 3.1 times as likely as after "
-         "others; in 765 prompts of the collection"),
-        (Reason("filler", 0, 1, False), "praise; goes with anything: as likely after other words"),
-        (Reason(None, 0, 0.2, False), "unusual here: likelier after other words"),
+        (Reason("light", 765, 3.14, False, "“a fox”"), "light, suits “a fox” (3.1 times as likely "
+         "as after other prompts; in 765 prompts of the collection)"),
+        (Reason("filler", 0, 1, False), "praise, suits anything (as likely after other prompts)"),
+        (Reason(None, 0, 0.2, False), "unusual here (likelier after other prompts)"),
         (Reason("other", 0, None, True), "you asked for it"),
-        (Reason(None, 0, 12.0, False), "fits your words: 12 times as likely as after others"),
+        (Reason(None, 0, 12.0, False), "suits your words (12 times as likely as after other "
+         "prompts)"),
     ],
 )  # fmt: skip
 def test_reasons_in_words(reason: Reason, text: str) -> None:

@@ -20,6 +20,7 @@ _NAMES = {
     "mood": "a mood", "setting": "a setting", "camera": "the camera", "light": "light",
     "medium": "a medium", "style": "a style", "painter": "a painter", "colour": "colour",
 }  # fmt: skip
+_SHORT = 30  # characters of a prompt that reasons repeat
 _CLEAR = 1.5  # a lift below this, and above its inverse, says nothing
 
 
@@ -33,29 +34,36 @@ class Reason:
         lift: its likelihood after this prompt over its mean likelihood after others, with the
             same additions before it; None where the model was not asked.
         asked: whether the options asked for it.
+        subject: what the prompt is called: itself where it is short.
     """
 
     kind: str | None
     count: int
     lift: float | None
     asked: bool
+    subject: str = "your words"
 
     @property
     def text(self) -> str:
-        """The reason in words."""
+        """The reason in plain words, then the figures in brackets."""
         said = [_NAMES.get(self.kind, self.kind)] if self.kind else []
+        figures = []
         if self.asked:
             said.append("you asked for it")
         if self.lift is not None:
             if self.lift >= _CLEAR:
-                said.append(f"fits your words: {_times(self.lift)} times as likely as after others")
+                said.append(f"suits {self.subject}")
+                figures.append(f"{_times(self.lift)} times as likely as after other prompts")
             elif self.lift > 1 / _CLEAR:
-                said.append("goes with anything: as likely after other words")
+                said.append("suits anything")
+                figures.append("as likely after other prompts")
             else:
-                said.append("unusual here: likelier after other words")
+                said.append("unusual here")
+                figures.append("likelier after other prompts")
         if self.count:
-            said.append(f"in {self.count:,} prompts of the collection")
-        return "; ".join(part for part in said if part)
+            figures.append(f"in {self.count:,} prompts of the collection")
+        words = ", ".join(part for part in said if part)
+        return f"{words} ({'; '.join(figures)})".strip() if figures else words
 
 
 def reasons(improver: Improver, improvement: Improvement) -> list[Reason]:
@@ -71,6 +79,8 @@ def reasons(improver: Improver, improvement: Improvement) -> list[Reason]:
     weighed = extends and learned and is_here and bool(additions)
     lifts = _lifts(improver, improvement, form) if weighed else [None] * len(additions)
     asked = _asked_for(improvement)
+    own = improvement.source.strip()
+    subject = f"“{own}”" if len(own) <= _SHORT else "your words"
     found = []
     for phrase, lift in zip(additions, lifts, strict=True):
         known = phrases().get(phrase.lower())
@@ -81,6 +91,7 @@ def reasons(improver: Improver, improvement: Improvement) -> list[Reason]:
                 count=known.count if known else 0,
                 lift=lift,
                 asked=any(wanted in phrase.lower() for wanted in asked),
+                subject=subject,
             )
         )
     return found

@@ -33,6 +33,7 @@ class ModelCard:
         modes: the modes that it has learned, each with the prefix of its sources.
         forms: the forms that it writes, each with the text that comes before that prefix.
         decoding: decoding options to use unless the caller says otherwise.
+        unasked: what it adds though no prompt names it, where options let it: "artists", "styles".
         licence: SPDX expression of the weights.
         training: summary of the training run, free form.
     """
@@ -41,6 +42,7 @@ class ModelCard:
     modes: dict[str, str]
     forms: dict[str, str] = field(default_factory=lambda: {"tags": ""})
     decoding: dict[str, Any] = field(default_factory=dict)
+    unasked: tuple[str, ...] = ("artists", "styles")
     licence: str = "unknown"
     training: dict[str, Any] = field(default_factory=dict)
 
@@ -59,7 +61,9 @@ class ModelCard:
     @classmethod
     def _of(cls, values: dict[str, Any]) -> "ModelCard":
         """A card as JSON has it; an older one has older names of options."""
-        return cls(**{**values, "decoding": upgraded(values.get("decoding", {}))})
+        unasked = tuple(values.get("unasked", cls.unasked))
+        decoding = upgraded(values.get("decoding", {}))
+        return cls(**{**values, "decoding": decoding, "unasked": unasked})
 
     def mode(self, asked: str | None) -> str:
         """The mode that was asked for; where none was, "extend", or the first that it has learned.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from promptlift.errors import InputError, ModelError
 from promptlift.improving.config import ControlConfig, DecodingConfig
-from promptlift.improving.editing import without
+from promptlift.improving.editing import edited
 from promptlift.improving.improver import Improver
 from promptlift.improving.loading import BUNDLED, bundled_model_path, earlier_release
 from promptlift.improving.manifest import Manifest, is_exported
@@ -128,7 +128,8 @@ def replay(receipt: Improvement, improver: Improver) -> Replay:
         negative=receipt.negative,
         **options,
     )
-    again = without(variants[receipt.variant], receipt.checks.get("removed", ()))
+    removed, pinned = (receipt.checks.get(name, ()) for name in ("removed", "pinned"))
+    again = edited(variants[receipt.variant], removed, pinned)
     then, now = receipt.settings.get("versions", {}), again.settings["versions"]
     differing = {
         name: (str(then.get(name, "none")), str(now.get(name, "none")))
@@ -222,6 +223,9 @@ def parse_receipt(text: str, place: str) -> Improvement:
         removed = known["checks"].get("removed", [])
         if not all(type(place) is int and place >= 0 for place in [*removed]):
             raise TypeError("removed")
+        pinned = known["checks"].get("pinned", [])
+        if not all(isinstance(phrase, str) for phrase in [*pinned]):
+            raise TypeError("pinned")
         return Improvement(**known)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else "is no receipt"

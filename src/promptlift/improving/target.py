@@ -150,10 +150,10 @@ class Target:
         }
         return Made(prompt, words, kept, tuple(dropped), tuple(notes), checks)
 
-    def without(
+    def edited(
         self, reading: Reading, prompt: str, additions: Sequence[str], kept: Sequence[str]
     ) -> Made:
-        """A result that was made here, with some of its additions alone."""
+        """A result that was made here, with other additions: some of its own, and some more."""
         text = reading.extended(additions, self.control.unit)
         if self.made(reading, text, additions).prompt == prompt:
             kept = reading.fitted(kept, self.control.unit)
@@ -161,6 +161,7 @@ class Target:
         unit = self.control.unit
         text = base_of(prompt, self.model.object) if self.is_json else prompt
         text = cut(text, [one for one in additions if one not in kept], unit)
+        text = unit.append(text, [one for one in kept if one not in additions])
         return self.made(reading, text, kept)
 
     @property

@@ -46,6 +46,9 @@ class Model(BaseModel):
     notice: str | None = Field(description="What is always said of its pictures.")
     modes: list[str] = Field(description="What an improver has learned.")
     forms: list[str] = Field(description="The forms that it writes.")
+    unasked: list[str] = Field(
+        description="What it adds unasked where options let it: artists, styles."
+    )
     defaults: dict[str, Any] = Field(description="Options where a request leaves them out.")
 
 
@@ -154,6 +157,7 @@ def _models_router(service: Service) -> APIRouter:
                     "notice": pictures.notice,
                     "modes": [],
                     "forms": [],
+                    "unasked": [],
                     "defaults": {},
                 }
             )
@@ -192,6 +196,7 @@ def _model(listed: Listed, service: Service) -> dict[str, Any]:
         "notice": None,
         "modes": list(listed.card.modes),
         "forms": list(listed.card.forms),
+        "unasked": list(listed.card.unasked),
         "defaults": {**asdict(decoding), **asdict(control)},
     }
 

@@ -1,13 +1,13 @@
 """The studio: its page, and the routes that it needs in addition to the API."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, Field
 
 from promptlift.errors import InputError
-from promptlift.improving.editing import without
+from promptlift.improving.editing import edited
 from promptlift.improving.explain import reasons
 from promptlift.improving.picture_prompts import TOOLS, PicturePrompt, picture_prompt
 from promptlift.improving.receipts import KEYWORD, a1111_text, parse_receipt
@@ -20,18 +20,25 @@ from promptlift.web.service import Service
 from promptlift.web.serving import send_file
 
 _MOST_ADDITIONS, _MOST_ADDED = 200, 4_000  # phrases, characters
+_MOST_PINNED = 20
+_Pinned = Annotated[str, Field(min_length=1, max_length=300)]
 _BYTES = {"type": "string", "format": "binary"}
 
 
 class Edit(Body):
-    """A result, and the additions to take out of it."""
+    """A result, the additions to take out of it, and phrases to pin to it."""
 
     receipt: Receipt
-    removed: list[int] = Field([], max_length=_MOST_ADDITIONS, description="Their indices.")
+    removed: list[int] = Field(
+        [], max_length=_MOST_ADDITIONS, description="Indices of the additions to take out."
+    )
+    pinned: list[_Pinned] = Field(
+        [], max_length=_MOST_PINNED, description="Phrases that it is to have after its additions."
+    )
 
 
 class Edited(BaseModel):
-    """The result without those additions."""
+    """The result without those additions, and with those phrases."""
 
     receipt: Receipt
     copies: dict[str, str] = Field(description="Texts to copy: plain, a1111.")
@@ -89,7 +96,7 @@ def _work_router(service: Service) -> APIRouter:
 
     @router.post(
         "/v1/edit",
-        summary="Take additions out, and texts to copy",
+        summary="Take additions out or pin phrases, and texts to copy",
         response_model=Edited,
         responses=errors(422),
     )
@@ -97,9 +104,9 @@ def _work_router(service: Service) -> APIRouter:
         receipt = _checked(body.receipt, most)
 
         def make() -> dict[str, Any]:
-            edited = without(receipt, body.removed)
-            copies = {"plain": edited.prompt, "a1111": a1111_text(edited)}
-            return {"receipt": receipt_json(edited), "copies": copies}
+            found = edited(receipt, body.removed, body.pinned)
+            copies = {"plain": found.prompt, "a1111": a1111_text(found)}
+            return {"receipt": receipt_json(found), "copies": copies}
 
         return Answer(await run_in_threadpool(make))
 
