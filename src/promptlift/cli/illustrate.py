@@ -13,6 +13,7 @@ from promptlift.illustrating.config import IllustrationConfig
 from promptlift.improving.config import ControlConfig
 from promptlift.options import takes
 from promptlift.progress import progress
+from promptlift.ray.config import RayConfig
 from promptlift.shards import Shard
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     defaults={"coherent": "as the run was begun; on in a new one"},
 )
 @takes(IllustrationConfig, "drawing")
+@takes(RayConfig, "ray", only=["engine", "ray_address", "actors"])
 def illustrate(
     run: Annotated[
         Path | None, arg("Run folder with improvements, or with validation pairs and a model.")
@@ -57,6 +59,7 @@ def illustrate(
     improver_seed: Annotated[int, opt("Seed of the improvements [0].")] = 0,
     control: Any = None,
     drawing: Any = None,
+    ray: Any = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line a picture.")] = False,
 ) -> None:
     """Draw original and improved prompts from the same noise; the same command again goes on.
@@ -76,11 +79,11 @@ def illustrate(
     with guarded("interrupted; the same command goes on with the pictures that are missing"):
         config = IllustrationConfig.resolve(**drawing)
         _check(run, prompts, embedding, output, sample)
+        cluster = RayConfig.asked(ray)
         part = Shard(1, 1) if shard is None else Shard.of(shard)
         go_offline(config.offline)
 
         from promptlift.illustrating.illustrator import Illustrator
-        from promptlift.illustrating.inputs import count_entries, sample_of
         from promptlift.illustrating.job import STAGE, IllustrationJob
         from promptlift.illustrating.sources import ImprovingChoice, improvements_of
         from promptlift.runs import Run
@@ -93,20 +96,44 @@ def illustrate(
             improver=improver, n=n, mode=mode, seed=improver_seed, sample=sample,
             sample_seed=sample_seed, **control,
         )  # fmt: skip
+        if config.is_server and cluster:
+            raise ConfigError(f"--engine ray draws with diffusers, and not with {config.backend}")
         # Report a server that does not answer before improving anything.
         server = Illustrator.of(config, say) if config.is_server else None
         with opened.alone("drawn"), torch_threads(threads, opened.threads, STAGE, say):
             improvements = improvements_of(opened, prompts, choice, report=say)
-            there = count_entries(improvements)
-            if sample is not None and there < sample:
-                say(
-                    f"{improvements} holds {there} prompts; all are drawn. "
-                    "Remove it to improve others"
-                )
-            chosen = set(filter(part.holds, sample_of(there, sample, sample_seed)))
+            chosen = _chosen(improvements, sample, sample_seed, part)
+            if cluster:
+                return _spread(opened, improvements, config, chosen, cluster, threads)
             illustrator = server or Illustrator.of(config, say)
             job = IllustrationJob(opened, improvements, illustrator, chosen=chosen, report=say)
             _draw(job, as_json=as_json)
+
+
+def _chosen(improvements: Path, sample: int | None, sample_seed: int, part: Shard) -> set[int]:
+    """The positions of the prompts to draw."""
+    from promptlift.illustrating.inputs import count_entries, sample_of
+
+    there = count_entries(improvements)
+    if sample is not None and there < sample:
+        say(f"{improvements} holds {there} prompts; all are drawn. Remove it to improve others")
+    return set(filter(part.holds, sample_of(there, sample, sample_seed)))
+
+
+def _spread(
+    run: "Run",
+    improvements: Path,
+    config: IllustrationConfig,
+    chosen: set[int],
+    cluster: RayConfig,
+    threads: int | None,
+) -> None:
+    """Draw on a cluster."""
+    from promptlift.ray.drawing import draw
+
+    with progress("prompts") as show:
+        draw(run, improvements, config, chosen, cluster, threads=threads, report=say, progress=show)
+    say(f"{run.folder / 'pictures'} has the pictures of {len(chosen)} prompts")
 
 
 def _check(

@@ -12,7 +12,7 @@ from promptlift.cli.showing import printer
 from promptlift.errors import ConfigError
 from promptlift.improving.config import ControlConfig, DecodingConfig
 from promptlift.llm.config import LLMConfig
-from promptlift.options import flag, takes
+from promptlift.options import takes
 from promptlift.progress import progress
 from promptlift.ray.config import RayConfig
 from promptlift.shards import Shard
@@ -129,10 +129,8 @@ def _part(shard: str | None, output: str | None, seed: int | None) -> Shard | No
 
 def _cluster(ray: dict[str, Any], prompts: list[str], shard: str | None) -> RayConfig | None:
     """The cluster that is to do the work, None where this process does it."""
-    config = RayConfig(**ray)
-    if config.engine is None:
-        if ray:
-            raise ConfigError(f"{', '.join(map(flag, ray))} needs --engine ray")
+    config = RayConfig.asked(ray)
+    if config is None:
         return None
     if prompts or shard is not None:
         raise ConfigError("--engine ray takes --input and no prompts, and cuts no --shard")

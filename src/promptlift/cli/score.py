@@ -12,6 +12,7 @@ from promptlift.cli.score_pictures import picture_table
 from promptlift.cli.score_texts import control_table, score_texts, tables
 from promptlift.errors import ConfigError
 from promptlift.options import takes
+from promptlift.ray.config import RayConfig
 from promptlift.runs import Run
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.text.config import TextConfig
@@ -31,6 +32,7 @@ PictureShard = Annotated[
     without=["seed", "offline"],  # those of texts serve both
     renamed={"batch_size": "picture_batch_size"},
 )
+@takes(RayConfig, "ray", only=["engine", "ray_address", "actors"])
 def score(
     run: Annotated[Path | None, arg("Run folder of `train` or `illustrate`.")] = None,
     only: Annotated[str | None, opt("texts or pictures [what the run holds].")] = None,
@@ -63,6 +65,7 @@ def score(
     ] = False,
     of_pictures: Any = None,
     shard: PictureShard = None,
+    ray: Any = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print what scores/*.json hold, as one object.")
     ] = False,
@@ -87,6 +90,7 @@ def score(
         picture = PictureScoringConfig(**of_pictures, **shared)
         found: dict[str, Any] = {}
         asks_for_texts = any((model, pairs, predictions, doctor))
+        cluster = RayConfig.asked(ray)
         if shard is not None:
             _score_part(None if asks_for_texts or only == "texts" else run, picture, shard, threads)
             return
@@ -101,16 +105,27 @@ def score(
                 if doctor:
                     shown.append(control_table(found[part]))
             else:
-                from promptlift.scoring.pictures.run import score_pictures
-
                 assert run is not None
-                found[part] = score_pictures(run, picture, threads=threads, report=say)
-                say(f"scores in {run / 'scores' / 'pictures.json'}")
+                found[part] = _score_pictures(run, picture, threads, cluster)
                 shown = [picture_table(found[part])]
             if not as_json:
                 typer.echo("\n\n".join(shown))
         if as_json:
             typer.echo(json.dumps(found, ensure_ascii=False))
+
+
+def _score_pictures(
+    run: Path, config: PictureScoringConfig, threads: int | None, cluster: RayConfig | None
+) -> dict[str, Any]:
+    from promptlift.scoring.pictures.run import score_pictures
+
+    if cluster:
+        from promptlift.ray.scoring import read_pictures
+
+        read_pictures(run, config, cluster, threads=threads, report=say)
+    found = score_pictures(run, config, threads=threads, report=say)
+    say(f"scores in {run / 'scores' / 'pictures.json'}")
+    return found
 
 
 def _score_part(

@@ -9,7 +9,8 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import tee
 from pathlib import Path
@@ -63,6 +64,16 @@ class Progress:
     notes: tuple[str, ...]
 
 
+@dataclass
+class _Tally:
+    """What happened while drawing: pictures, cut prompts, refused prompts with their seeds."""
+
+    drawn: int = 0
+    cut: int = 0
+    failed: set[tuple[int, int]] = field(default_factory=set)
+    reason: str = ""
+
+
 class IllustrationJob:
     """All pictures of a file of improvements, in `RUN/pictures/`.
 
@@ -71,6 +82,7 @@ class IllustrationJob:
         improvements: the file, as `inputs.read_entries` reads it.
         illustrator: the picture model; its config has the seeds.
         chosen: positions of the prompts to draw, in the order of the file; all where None.
+        held: whether another process holds the run for this one.
         report: called with a line about anything but drawing itself.
 
     Raises:
@@ -84,11 +96,12 @@ class IllustrationJob:
         illustrator: Illustrator,
         *,
         chosen: Collection[int] | None = None,
+        held: bool = False,
         report: Report = lambda line: None,
     ) -> None:
         self.run, self.improvements, self.illustrator = run, improvements, illustrator
         self.folder = run.folder / "pictures"
-        self._chosen, self._report = chosen, report
+        self._chosen, self._report, self._held = chosen, report, held
         self._load = lru_cache(_EMBEDDINGS)(load_embedding)
         self.settings = illustrator.settings()
         self.model = illustrator.describe_model(self.folder / "model_hashes.json", report)
@@ -101,7 +114,7 @@ class IllustrationJob:
         Raises:
             PromptliftError: another process works in the run folder, or the disk is full.
         """
-        with self.run.alone("drawn"):
+        with nullcontext() if self._held else self.run.alone("drawn"):
             self.run.begin(STAGE, self._config(), self._inputs)
             yield from self._work()
 
@@ -125,6 +138,17 @@ class IllustrationJob:
                     self._report(f"{item.picture.file}: {note}")
                 show(item.total - item.missing + drawn, item.total)
         return drawn
+
+    def draw_part(self, chosen: Collection[int]) -> int:
+        """Draw what is missing of some prompts, and leave the index to whoever holds the run.
+
+        Returns:
+            How many pictures were drawn. Those that were refused are asked for again later.
+        """
+        self._chosen = chosen
+        self.folder.mkdir(parents=True, exist_ok=True)
+        needed = bytearray(map(self._is_missing, self.plan()))
+        return sum(1 for _ in self._draw(needed, _Tally()))
 
     def plan(self, *, report: Report = lambda line: None) -> Iterator[Drawing]:
         """Every picture of the job, in the order of drawing: for each prompt and seed the original,
@@ -189,47 +213,52 @@ class IllustrationJob:
                 path.unlink()
         # A byte a picture: the plan itself is never held in memory.
         needed = bytearray(self._is_missing(drawing) for drawing in self.plan(report=self._report))
-        total, missing = len(needed), sum(needed)
+        total = len(needed)
         if not total:
             raise InputError(f"{self.improvements} holds no improvement to draw")
-        cut, noted_unknown, failed = 0, False, set[tuple[int, int]]()
+        tally = _Tally()
+        yield from self._draw(needed, tally)
+        if failed := tally.failed:
+            total -= sum((one.prompt_index, one.seed) in failed for one in self.plan())
+        if not total:
+            raise ModelError(f"no picture could be drawn; the last one: {tally.reason}")
+        write_index(self.folder, self._pictures(failed))
+        self.run.finish(STAGE, self._results(total, tally))
+
+    def _draw(self, needed: bytearray, tally: "_Tally") -> Iterator[Progress]:
+        """Draw the pictures of the plan that are marked, and count what happens."""
+        total, missing, noted_unknown = len(needed), sum(needed), False
         todo, asked = tee(
             drawing for drawing, lacks in zip(self.plan(), needed, strict=True) if lacks
         )
-        drawn, reason, outcomes = 0, "", self.illustrator.outcomes(map(self._request, asked))
+        outcomes = self.illustrator.outcomes(map(self._request, asked))
         first: tuple[Drawing, DrawnPicture] | None = None
         for drawing, picture in zip(todo, outcomes, strict=True):
             if isinstance(picture, Refusal):
-                failed.add((drawing.prompt_index, drawing.seed))
-                reason = picture.reason
-                self._report(f"{drawing.file} is not drawn: {reason}")
+                tally.failed.add((drawing.prompt_index, drawing.seed))
+                tally.reason = picture.reason
+                self._report(f"{drawing.file} is not drawn: {picture.reason}")
                 continue
-            drawn += 1
+            tally.drawn += 1
             first = first or (drawing, picture)
             notes = list(picture.notes)
             if picture.cut_tokens is None and not noted_unknown:
                 noted_unknown = True
                 notes.insert(0, "how much of a prompt this pipeline cuts is not known")
-            cut += bool(picture.cut_tokens)
-            if picture.cut_tokens and cut <= _SHOWN:
+            tally.cut += bool(picture.cut_tokens)
+            if picture.cut_tokens and tally.cut <= _SHOWN:
                 notes.insert(0, f"{picture.cut_tokens} tokens were cut, from “{picture.cut[:60]}”")
             yield Progress(
-                picture=self._write(drawing, picture, drawn - 1),
-                drawn=drawn,
+                picture=self._write(drawing, picture, tally.drawn - 1),
+                drawn=tally.drawn,
                 missing=missing,
                 total=total,
                 notes=tuple(notes),
             )
-            if drawn == _TRIED_AFTER:
+            if tally.drawn == _TRIED_AFTER:
                 self._try_seeds(*first)
-        if first is not None and drawn < _TRIED_AFTER:
+        if first is not None and tally.drawn < _TRIED_AFTER:
             self._try_seeds(*first)
-        if failed:
-            total -= sum((one.prompt_index, one.seed) in failed for one in self.plan())
-        if not total:
-            raise ModelError(f"no picture could be drawn; the last one: {reason}")
-        write_index(self.folder, self._pictures(failed))
-        self.run.finish(STAGE, self._results(total, drawn, cut, len(failed)))
 
     def _try_seeds(self, drawing: Drawing, picture: DrawnPicture) -> None:
         """Draw a picture twice, where it is not known whether its seed is held."""
@@ -331,13 +360,13 @@ class IllustrationJob:
         )
         return {row["file"]: row["seconds"] for row in rows if isinstance(row, Mapping)}
 
-    def _results(self, total: int, drawn: int, cut: int, failed: int) -> dict[str, Any]:
+    def _results(self, total: int, tally: "_Tally") -> dict[str, Any]:
         backend = self.illustrator.backend
-        of_servers = {"refused": failed, "holds_seeds": backend.holds_seeds}
+        of_servers = {"refused": len(tally.failed), "holds_seeds": backend.holds_seeds}
         return {
             "pictures": total,
-            "drawn_in_last_part": drawn,
-            "cut_in_last_part": cut,
+            "drawn_in_last_part": tally.drawn,
+            "cut_in_last_part": tally.cut,
             "seeds": list(self.illustrator.seeds),
             "prompts": "all" if self._chosen is None else len(self._chosen),
             "batch_size": backend.batch_size,

@@ -75,8 +75,7 @@ def each(
     import ray
     from ray.exceptions import RayError
 
-    room = _count("GPU") / gpus if gpus else _count("CPU") / cpus
-    count = min(actors or max(1, int(room)), len(items))
+    count = min(actors or room(cpus=cpus, gpus=gpus), len(items))
     pool = ray.data.ActorPoolStrategy(min_size=count, max_size=count if actors else None)
     found = ray.data.from_items(
         [{_ITEM: item} for item in items], override_num_blocks=len(items)
@@ -108,6 +107,17 @@ class _Actor:
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
         return {_RESULT: [self.worker(item) for item in batch[_ITEM]]}
+
+
+def room(*, cpus: int, gpus: float = 0) -> int:
+    """How many actors the cluster has room for, at least one."""
+    found = [_count("CPU") / cpus, *([_count("GPU") / gpus] if gpus else [])]
+    return max(1, int(min(found)))
+
+
+def gpus_there() -> bool:
+    """Whether a machine of the cluster has a GPU."""
+    return _count("GPU") >= 1
 
 
 def _count(resource: str) -> float:

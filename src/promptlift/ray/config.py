@@ -1,8 +1,11 @@
 """Settings of a job on a cluster."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from promptlift.options import check, option
+from promptlift.errors import ConfigError
+from promptlift.options import check, flag, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,3 +30,15 @@ class RayConfig:
 
     def __post_init__(self) -> None:
         check(self)
+
+    @classmethod
+    def asked(cls, given: Mapping[str, Any]) -> "RayConfig | None":
+        """The settings that were typed; None where no cluster is asked for.
+
+        Raises:
+            ConfigError: one cannot be used, or is of no use without a cluster.
+        """
+        config = cls(**given)
+        if config.engine is None and given:
+            raise ConfigError(f"{', '.join(map(flag, given))} needs --engine ray")
+        return config if config.engine else None

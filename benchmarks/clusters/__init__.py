@@ -1,0 +1,1 @@
+"""Many processes, with Ray and without."""
