@@ -69,8 +69,9 @@ def test_differences_are_told_with_their_intervals(run: Path) -> None:
 def test_what_other_sections_answer_comes_first(run: Path) -> None:
     body = answered(RUN, read_pictures(run), said=["", "The suffix wins.", "So they voted."])
     assert body.index("<p class=answer>The suffix wins.</p>") < body.index("So they voted.")
-    nothing = answered(RunData(folder=Path("run"), stages={}), PictureData(folder=run))
+    nothing = answered(RUN, PictureData(folder=run))
     assert "<p class=answer>Nothing has been measured yet.</p>" in nothing
+    assert "9 prompts were improved" in nothing
 
 
 def test_what_a_run_cannot_say_follows_from_its_files(run: Path) -> None:

@@ -22,11 +22,21 @@ from promptlift.reporting.wording import counts, difference, interval, listed, s
 from promptlift.world.bundle import DRAWING_NOTICE, is_pocket
 
 SOME = 6  # pairs
+_OF_REWARD = (
+    "The reward that the model learned from is what found the gain of tuning, on the prompts by "
+    "which the round was chosen: the true gain is a little smaller, and people may see none."
+)
 _ROUGH = 30  # prompts: with fewer, bootstrap intervals are too narrow
 
 
 def answer(
-    run: RunData, shown: PictureData, thumbnails: Thumbnails, *, said: Iterable[str], judged: bool
+    run: RunData,
+    shown: PictureData,
+    thumbnails: Thumbnails,
+    *,
+    said: Iterable[str],
+    judged: bool,
+    tuned: bool = False,
 ) -> Section:
     """The section that every page of a run begins with.
 
@@ -35,15 +45,17 @@ def answer(
         thumbnails: of the page.
         said: what other sections answer; it comes first.
         judged: people voted on the pictures.
+        tuned: a model learned from pictures.
     """
-    lines = [*filter(None, said), *_pictures(shown), *_kept(shown), *_texts(run), *_added(run)]
-    first, *others = lines or ["Nothing has been measured yet."]
+    lines = [*filter(None, said), *_pictures(shown), *_kept(shown), *_texts(run)]
+    first, *others = [*(lines or ["Nothing has been measured yet."]), *_added(run)]
     return section(
         "The answer",
         Html(f"<p class=answer>{escape(first)}</p>"),
         bullets(others),
         subsection(
-            "What this run cannot say", bullets([*_limits(run, shown, judged), *run.missing])
+            "What this run cannot say",
+            bullets([*_limits(run, shown, judged), *([_OF_REWARD] if tuned else []), *run.missing]),
         ),
         _strip(shown, thumbnails) if shown.pairs else None,
     )

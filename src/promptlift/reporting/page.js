@@ -19,7 +19,8 @@
   }
 
   function mark() {
-    const passed = sections.filter((part) => part.getBoundingClientRect().top < innerHeight / 3);
+    const line = scrollY && innerHeight / 3; // of a page that nobody scrolled, the first part
+    const passed = sections.filter((part) => part.getBoundingClientRect().top < line);
     const here = (passed.at(-1) ?? sections[0]).id;
     for (const link of contents.querySelectorAll("a")) {
       if (link.hash === `#${here}`) link.setAttribute("aria-current", "location");

@@ -69,7 +69,14 @@ def write_report(
     winner = arms_section.winner(found) if found else ""
     said = [winner, *(part.finding for part in (people, tuning) if part)]
     sections = [
-        answer(run, shown, thumbnails, said=said, judged=bool(people and people.finding)),
+        answer(
+            run,
+            shown,
+            thumbnails,
+            said=said,
+            judged=bool(people and people.finding),
+            tuned=tuning is not None,
+        ),
         arms_section.arms(found, run_folder, thumbnails) if found else None,
         tuning,
         *_sections(run, shown, people, draw),

@@ -91,7 +91,7 @@ def _learned(run: RunData) -> str:
     """What was trained on how much, or that nothing was."""
     results, config = run.training.get("results") or {}, run.training.get("config") or {}
     if not run.training:
-        return "Nothing was trained. Settings, versions and hashes of what was used."
+        return "Options, versions and hashes of what was used."
     pairs = results.get("pairs") or {}
     count = sum(pairs.values()) if isinstance(pairs, dict) else pairs
     size = f", {results['parameters']:,} parameters" if "parameters" in results else ""
