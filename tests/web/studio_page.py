@@ -26,6 +26,11 @@ def ask(browser: Browser, prompt: str) -> None:
     )
 
 
+def unfold(browser: Browser) -> None:
+    """Open the options."""
+    browser.run("document.getElementById('folded').open = true")
+
+
 def text_of(browser: Browser, element: str) -> str:
     return str(browser.run(f"document.querySelector({element!r}).textContent"))
 

@@ -19,6 +19,7 @@ from tests.web.studio_page import (
     pick,
     shown,
     text_of,
+    unfold,
     violations,
 )
 
@@ -66,6 +67,7 @@ def test_a_prompt_is_improved_edited_copied_and_found_again(
 def test_options_steps_and_history(address: str, open_page: Callable[[str], Browser]) -> None:
     browser = open_page(address)
     ask(browser, "a red fox")
+    unfold(browser)
     seed = browser.run("document.getElementById('seed').value")
     before = shown(browser)
     browser.click("[name=length][value=short]")
@@ -168,6 +170,7 @@ def test_what_was_set_stays_as_it_was_set(
 ) -> None:
     browser = open_page(address)
     ask(browser, "a lighthouse")
+    unfold(browser)
     browser.run("document.getElementById('seed').select()")
     browser.click("#seed")
     browser.press("a", control=True)
@@ -233,6 +236,7 @@ def test_a_prompt_is_improved_all_the_same_and_stays_so(
     browser.visit(address)
     browser.wait(f"document.querySelector('.chip') && {READY}")
     assert shown(browser) == found
+    unfold(browser)
     browser.click("#seed")
     browser.type("x")
     browser.wait("!document.getElementById('problem').hidden")
@@ -246,7 +250,7 @@ def test_markup_in_a_prompt_stays_text(address: str, open_page: Callable[[str], 
     assert browser.run("document.querySelectorAll('main img, main script').length") == 0
     assert browser.run("document.title") == "promptlift studio"
     browser.click("#show-history")
-    assert browser.run("document.querySelectorAll('dialog img').length") == 0
+    assert browser.run("document.querySelectorAll('#history img').length") == 0
     blameless(browser, address)
 
 
@@ -262,12 +266,12 @@ def test_a_check_of_accessibility_finds_nothing(
     browser.run(Path(AXE_FILE_PATH).read_text("utf-8") + "; 1")
     assert violations(browser) == []
     ask(browser, "a cat in armor")
-    browser.click("#options summary")
+    browser.click("#to-options")
     browser.click("article summary")
     browser.click("[data-draw]")
-    browser.wait("!document.querySelector('.strength').hidden")
+    browser.wait("document.querySelector('.strength')?.hidden === false")
     browser.click(".chip")
-    browser.wait("!document.querySelector('.stale').hidden")
+    browser.wait("document.querySelector('.stale')?.hidden === false")
     assert browser.run("document.documentElement.scrollWidth <= innerWidth")
     assert violations(browser) == []
     pick(browser, "picture_model", "Ideogram 4")
@@ -275,4 +279,9 @@ def test_a_check_of_accessibility_finds_nothing(
     assert browser.run("document.documentElement.scrollWidth <= innerWidth")
     assert violations(browser) == []
     browser.click("#show-history")
+    assert violations(browser) == []
+    browser.click("#history .shut")
+    browser.click("#shelf .large")
+    browser.wait("document.getElementById('large').open")
+    browser.click("[name=view][value=over]")
     assert violations(browser) == []

@@ -1,11 +1,12 @@
 """The way back in the studio: undo, redo and the history."""
 
+import json
 from collections.abc import Callable
 
 import pytest
 
 from tests.browser import CHROMIUM, Browser
-from tests.web.studio_page import READY, ask, shown, text_of
+from tests.web.studio_page import READY, ask, blameless, clipboard, shown, text_of
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 
@@ -91,3 +92,45 @@ def test_what_is_forgotten_stays_so_and_what_was_edited_comes_back(
     browser.wait(f"document.querySelector('article') && {READY}")
     browser.click("#show-history")
     assert text_of(browser, "#entries") == "Nothing yet."
+
+
+@pytest.mark.slow
+def test_the_way_back_pins_and_favourites_outlast_a_reload(
+    address: str, open_page: Callable[[str], Browser]
+) -> None:
+    browser = open_page(address)
+    ask(browser, "red star")
+    others = "[...document.querySelectorAll('article:not(:first-child) .chip[data-place]')]"
+    texts = browser.run(f"{others}.map((one) => one.textContent)")
+    pins = "[...document.querySelectorAll('article:first-child [data-pin]')]"
+    phrase = browser.run(f"{pins}.map((one) => one.dataset.pin).find((p) => "
+                         f"!{json.dumps(texts)}.includes(p))")  # fmt: skip
+    assert phrase, "the first variant has nothing of its own"
+    browser.run(f"{pins}.find((one) => one.dataset.pin === {json.dumps(phrase)}).click()")
+    carried = "document.querySelectorAll('.carried .chip').length"
+    assert browser.run(carried) == 2
+    browser.settle()
+    second = "article:nth-child(2)"
+    browser.click(f"{second} [data-copy=plain]")
+    browser.wait(f"document.querySelector('{second} [data-copy=plain]').textContent === 'Copied'")
+    assert clipboard(browser, address).endswith(f", {phrase}")
+
+    browser.click(f"{second} .star")
+    assert browser.run(f"document.querySelector('{second} .star').ariaPressed") == "true"
+    ask(browser, "blue square")  # what is pinned comes along
+    assert browser.run(carried) >= 2
+
+    browser.visit(address)
+    browser.wait(f"document.querySelector('article') && {READY}")
+    assert browser.run(carried) >= 2
+    browser.click("#show-history")
+    browser.click("#favourites")
+    entries = "[...document.querySelectorAll('#entries b')].map((one) => one.textContent)"
+    assert browser.run(entries) == ["red star ★"]
+    browser.click("#history .shut")
+    browser.run("document.getElementById('undo').click()")
+    browser.wait(f"document.querySelector('.text').textContent.startsWith('red star') && {READY}")
+    assert browser.run(f"document.querySelector('{second} .star').ariaPressed") == "true"
+    browser.click(f"{second} .carried .chip")  # a click lets it go, everywhere
+    assert browser.run(carried) == 0
+    blameless(browser, address)

@@ -97,7 +97,7 @@ def test_both_prompts_are_drawn_from_the_same_noise_with_progress_and_cancel(
     browser = open_page(address)
     ask(browser, "red star")
     browser.click("[data-draw]")
-    browser.wait("document.querySelector('progress').value > 0")
+    browser.wait("document.querySelector('progress')?.value > 0")
     assert "coloured shapes" in text_of(browser, ".notice")
     browser.wait("document.querySelectorAll('figure').length === 2")
     browser.wait("document.querySelector('.progress').hidden")
@@ -109,9 +109,9 @@ def test_both_prompts_are_drawn_from_the_same_noise_with_progress_and_cancel(
     assert drawn["drawing"]["seed"] == int(browser.run("document.getElementById('seed').value"))
 
     browser.click(".chip")
-    browser.wait("!document.querySelector('.stale').hidden")
+    browser.wait("document.querySelector('.stale')?.hidden === false")
     browser.click("[data-draw]")
-    browser.wait("!document.querySelector('.progress').hidden")
+    browser.wait("document.querySelector('.progress')?.hidden === false")
     assert browser.run("document.querySelector('.stale').hidden")
     browser.click("[data-cancel]")
     browser.wait("document.querySelector('.notice').textContent === 'Cancelled.'")
@@ -153,7 +153,7 @@ def test_a_slider_draws_how_much_of_the_improvement_is_wanted(
     browser = open_page(address)
     ask(browser, "red star")
     browser.click("[data-draw]")
-    browser.wait("!document.querySelector('.strength').hidden")
+    browser.wait("document.querySelector('.strength')?.hidden === false")
     assert asked_to_draw(browser) == 1
     own, improved = sources(browser)
     browser.run(f"{SLIDER}.focus()")
@@ -183,7 +183,7 @@ def test_a_slider_draws_how_much_of_the_improvement_is_wanted(
     assert asked_to_draw(browser) == before
 
     slide(browser, 30)  # and what nobody wants any more is not drawn to its end
-    browser.wait(f"!{PROGRESS}.hidden && document.querySelector('progress').value > 0")
+    browser.wait(f"!{PROGRESS}.hidden && document.querySelector('progress')?.value > 0")
     job = [url for url in browser.requested if "/v1/illustrate/" in url][-1]
     slide(browser, 70)
     assert browser.run(f"{PROGRESS}.hidden")
@@ -198,12 +198,12 @@ def test_a_slider_draws_how_much_of_the_improvement_is_wanted(
     assert browser.run(f"{SLIDER}.value") == "70"
 
     browser.click(".chip")
-    browser.wait("!document.querySelector('.stale').hidden")
+    browser.wait("document.querySelector('.stale')?.hidden === false")
     browser.click(".chip")  # it may be the only one, without which there is no way to go
     browser.wait("document.querySelector('.stale').hidden")
     browser.click("[data-draw]")
-    browser.wait("document.querySelector('.strength').hidden")
-    browser.wait("!document.querySelector('.strength').hidden")
+    browser.wait("document.querySelector('.strength')?.hidden === true")
+    browser.wait("document.querySelector('.strength')?.hidden === false")
     assert browser.run(f"{SLIDER}.value") == "100" and len(sources(browser)) == 2
     assert not {own, improved} & {*sources(browser)}
     browser.resize(390, 844, phone=True)
@@ -232,7 +232,48 @@ def test_where_a_server_draws_there_is_no_slider(
             ask(browser, "red star")
             browser.click("[data-draw]")
             browser.wait(f"document.querySelectorAll('figure').length === 2 && {PROGRESS}.hidden")
-            assert browser.run("document.querySelector('.strength').hidden")
+            assert browser.run("document.querySelector('.strength')?.hidden === true")
             blameless(browser, studio.address)
         finally:
             studio.kill()
+
+
+@pytest.mark.slow
+def test_pictures_outlast_other_settings_and_a_reload(
+    address: str, open_page: Callable[[str], Browser]
+) -> None:
+    browser = open_page(address)
+    ask(browser, "red star")
+    browser.click("[data-draw]")
+    browser.wait("document.querySelectorAll('.slot figure').length === 1")
+    ask(browser, "blue square")  # while the second picture is drawn
+    assert browser.run("document.querySelectorAll('#shelf .drawing').length") == 1
+    assert text_of(browser, "#shelf .of").startswith("red star")
+    assert not browser.run("document.querySelector('#shelf .of').hidden")
+    browser.visit(address)
+    browser.wait(f"document.querySelector('article') && {READY}")
+    browser.wait("document.querySelectorAll('#shelf figure').length === 2")
+    browser.wait("document.querySelector('#shelf .progress').hidden")
+    assert asked_to_draw(browser) == 1
+    loaded = "[...document.querySelectorAll('figure img')].every((one) => one.naturalWidth === 64)"
+    browser.wait(loaded)
+
+    browser.click("#shelf .large")
+    browser.wait("document.getElementById('large').open")
+    sides = "['left', 'right'].map((side) => document.getElementById(`${side}-picture`).src)"
+    assert browser.run(sides) == sources(browser)
+    browser.click("[name=view][value=over]")
+    browser.run("document.getElementById('line').value = 20;"
+                "document.getElementById('line').dispatchEvent(new Event('input'))")  # fmt: skip
+    clip = "getComputedStyle(document.getElementById('right-picture')).clipPath"
+    assert "20%" in browser.run(clip)
+    browser.click("#large .shut")
+
+    browser.click("#show-history")  # a small picture stands in it
+    browser.wait("document.querySelector('#entries .thumb img')?.naturalWidth > 0")
+    browser.click("#history .shut")
+    browser.click("[data-again]")
+    browser.wait(f"document.querySelector('.text').textContent.startsWith('red star') && {READY}")
+    assert browser.run("document.querySelectorAll('.slot figure').length") == 2
+    assert browser.run("document.getElementById('earlier').hidden")
+    blameless(browser, address)

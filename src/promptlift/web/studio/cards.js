@@ -1,7 +1,7 @@
 // One improved prompt: its additions to take out, its tokens, its pictures, and texts to copy.
 
 import { post } from "/studio/api.js";
-import { Drawing } from "/studio/pictures.js";
+import { make } from "/studio/page.js";
 
 const CAN_BE_FORCED = /^left alone: it (is detailed|looks like)/;
 const ENCODERS = { t5: "T5", mistral: "Mistral", qwen: "Qwen" };
@@ -9,16 +9,18 @@ let count = 0; // for ids
 
 export class Card {
   /**
-   * `removed` are indices of additions that are out; of `page`, `changed` is called when the user
-   * takes one out or in, `busy` says whether these results are about to be replaced, `say` takes
-   * what is worth hearing, `fail` errors, `force` improves it anyway, and `notice` is what
-   * is said of pictures.
+   * `removed` are indices of additions that are out, `pinned` the phrases that all variants have. Of
+   * `page`, `changed` is called when the user takes an addition out or in, `pin` with a phrase to
+   * pin or let go, `busy` says whether these results are about to be replaced, `say` takes what is
+   * worth hearing, `fail` errors, `force` improves it anyway, `star` makes it a favourite or none,
+   * `draw` draws it, and `edited` hears that its prompt has changed.
    */
-  constructor(receipt, removed, page) {
+  constructor(receipt, { removed, pinned, starred }, page) {
     this.receipt = receipt;
     this.edited = receipt;
     const last = receipt.additions.length;
     this.removed = new Set([removed].flat().filter((one) => Number.isInteger(one) && one >= 0 && one < last));
+    this.pinned = pinned;
     this.explained = false;
     this.page = page;
     const { max_prompt_tokens: limit, chunks, form } = receipt.settings;
@@ -30,26 +32,34 @@ export class Card {
     this.editing = null;
     this.id = `card-${count += 1}`;
     this.root = document.getElementById("card").content.firstElementChild.cloneNode(true);
-    this.find("h2").textContent = `Variant ${receipt.variant + 1}`;
+    const name = `Variant ${receipt.variant + 1}`;
+    this.find("h2").textContent = name;
     this.find("h2").id = this.id;
     this.root.setAttribute("aria-labelledby", this.id);
-    this.drawing = new Drawing(this.find(".drawing"));
-    this.find("[data-draw]").addEventListener("click", () => this.draw());
+    this.slot = this.find(".slot");
+    this.#draws();
+    const star = this.find(".star");
+    star.setAttribute("aria-label", `${name} is a favourite`);
+    star.setAttribute("aria-pressed", String(starred));
+    star.addEventListener("click", () => star.setAttribute("aria-pressed", String(page.star(this))));
     for (const button of this.root.querySelectorAll("[data-copy]")) {
       button.addEventListener("click", () => this.copy(button));
     }
     this.#write();
     this.#notes();
     this.#measure();
-    if (this.removed.size) this.#edit();
+    this.#carry();
+    if (this.removed.size || this.#carried.length) this.#edit();
   }
 
   find(selector) { return this.root.querySelector(selector); }
 
-  /** Set which additions are out. */
-  remove(places) {
+  /** Set which additions are out, and which are pinned. */
+  set(places, pinned) {
     this.removed = new Set(places);
-    for (const chip of this.root.querySelectorAll(".chip")) this.#mark(chip);
+    this.pinned = pinned;
+    this.#carry();
+    for (const chip of this.root.querySelectorAll(".chip[data-place]")) this.#mark(chip);
     this.#edit();
   }
 
@@ -67,6 +77,7 @@ export class Card {
     const offered = this.receipt.additions.map((phrase, place) => {
       const [item, text] = entry(phrase, reasons[place] || "the model's own choice");
       text.id = `${this.id}-why-${place}`;
+      if (this.canPin) item.append(" ", this.#pinButton(phrase));
       return item;
     });
     const left = this.receipt.dropped.map(({ phrase, reason }) => {
@@ -75,7 +86,7 @@ export class Card {
       return item;
     });
     this.find(".why").replaceChildren(...offered, ...left);
-    for (const chip of this.root.querySelectorAll(".chip")) {
+    for (const chip of this.root.querySelectorAll(".chip[data-place]")) {
       chip.setAttribute("aria-describedby", `${this.id}-why-${chip.dataset.place}`);
       chip.dataset.why = reasons[chip.dataset.place] || "";
     }
@@ -84,7 +95,7 @@ export class Card {
   async copy(button) {
     try {
       // What is on the page can be copied though the server is gone.
-      const isShown = button.dataset.copy === "plain" && !this.removed.size;
+      const isShown = button.dataset.copy === "plain" && this.edited === this.receipt && !this.#isEdited;
       if (!isShown) await this.settled();
       await toClipboard(isShown ? this.receipt.prompt : this.copies[button.dataset.copy]);
       this.page.say("Copied");
@@ -96,13 +107,67 @@ export class Card {
     }
   }
 
-  async draw() {
-    try {
-      await this.settled();
-      await this.drawing.start(this.edited, this.receipt.seed, this.page.notice);
-    } catch (error) {
-      this.page.fail(error);
+  /** The button that draws, where anything can be drawn. */
+  #draws() {
+    const button = this.find("[data-draw]");
+    const { drawing } = this.page;
+    button.hidden = !drawing;
+    if (!drawing) return;
+    button.textContent = drawing.label;
+    button.setAttribute("aria-label", drawing.name);
+    button.title = drawing.notice;
+    button.addEventListener("click", async () => {
+      try {
+        await this.settled();
+        if (this.root.isConnected) await this.page.draw(this);
+      } catch (error) {
+        this.page.fail(error);
+      }
+    });
+  }
+
+  get canPin() { return this.receipt.settings.form !== "json"; }
+
+  get #isEdited() { return this.removed.size > 0 || this.#carried.length > 0; }
+
+  /** What is pinned and not among this variant's own additions. */
+  get #carried() {
+    if (!this.canPin) return [];
+    const own = this.receipt.additions.map((phrase) => phrase.toLowerCase());
+    return this.pinned.filter((phrase) => !own.includes(phrase.toLowerCase()));
+  }
+
+  /** Show what is pinned: a mark at the variant's own, others after its text. */
+  #carry() {
+    for (const old of this.root.querySelectorAll(".carried")) old.remove();
+    for (const phrase of this.#carried) {
+      const chip = make("button", phrase, "chip");
+      chip.type = "button";
+      chip.title = "Pinned: a click lets it go";
+      chip.setAttribute("aria-label", `${phrase}, pinned`);
+      chip.addEventListener("click", () => this.page.pin(phrase));
+      const whole = make("b", this.receipt.settings.form === "paragraph" ? " " : ", ", "carried");
+      whole.append(chip);
+      this.find(".text").append(whole);
     }
+    const isPinned = (phrase) => this.pinned.some((one) => one.toLowerCase() === phrase.toLowerCase());
+    for (const chip of this.root.querySelectorAll(".chip[data-place]")) {
+      chip.classList.toggle("pinned", isPinned(chip.textContent));
+    }
+    for (const button of this.root.querySelectorAll("[data-pin]")) {
+      button.setAttribute("aria-pressed", String(isPinned(button.dataset.pin)));
+    }
+  }
+
+  #pinButton(phrase) {
+    const button = make("button", "Pin");
+    button.type = "button";
+    button.dataset.pin = phrase;
+    button.title = "Keep it in all variants, and in those to come";
+    button.setAttribute("aria-label", `Pin ${phrase}`);
+    button.setAttribute("aria-pressed", String(this.pinned.includes(phrase)));
+    button.addEventListener("click", () => this.page.pin(phrase));
+    return button;
   }
 
   /** The prompt, with each addition as a button where it stands. */
@@ -171,14 +236,19 @@ export class Card {
     chip.textContent = phrase;
     chip.dataset.place = index;
     this.#mark(chip);
+    const why = () => {
+      const isOut = this.removed.has(index);
+      this.find(".reason").textContent = [isOut ? "Taken out; press again to put it back." : "", chip.dataset.why]
+        .filter(Boolean).join(" ");
+    };
     chip.addEventListener("click", () => {
       if (this.page.busy()) return;
       if (!this.removed.delete(index)) this.removed.add(index);
       this.#mark(chip);
+      why();
       this.#edit();
       this.page.changed();
     });
-    const why = () => { this.find(".reason").textContent = chip.dataset.why || ""; };
     chip.addEventListener("pointerenter", why);
     chip.addEventListener("focus", why);
     return chip;
@@ -190,13 +260,14 @@ export class Card {
 
   #edit() {
     const turn = this.turn += 1;
-    this.editing = post("/v1/edit", { receipt: this.receipt, removed: [...this.removed] })
+    const body = { receipt: this.receipt, removed: [...this.removed], pinned: this.#carried };
+    this.editing = post("/v1/edit", body)
       .then((found) => {
         if (turn !== this.turn) return this.editing; // a later one is on its way
         this.edited = found.receipt;
         this.copies = found.copies;
         this.#measure();
-        this.drawing.compare(this.edited.prompt);
+        this.page.edited(this);
         return null;
       });
     this.editing.catch(() => {}); // `settled` tries again
@@ -230,12 +301,9 @@ export class Card {
 }
 
 function entry(phrase, said) {
-  const item = document.createElement("li");
-  const name = document.createElement("b");
-  name.textContent = phrase;
-  const text = document.createElement("span");
-  text.textContent = said;
-  item.append(name, " ", text);
+  const item = make("li");
+  const text = make("span", said);
+  item.append(make("b", phrase), " ", text);
   return [item, text];
 }
 

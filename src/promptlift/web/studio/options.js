@@ -4,9 +4,16 @@ import { ask } from "/studio/api.js";
 import { at } from "/studio/page.js";
 
 export const MENUS = ["picture_model", "writer", "mode", "form"]; // each decides what the next ones offer
-const FIELDS = ["prompt", "seed", "n", ...MENUS, "chunks", "include", "avoid", "negative"];
+const FIELDS = ["prompt", "seed", "n", ...MENUS, "chunks", "style", "include", "avoid", "negative"];
 export const RANGES = ["artists", "styles", "diversity"];
 
+// What Reset sets and a mark tells of, by what the mark says. The prompt, the seed and the two menus
+// above the results stay.
+const USUAL = {
+  style: ["", "style"], length: ["", "length"], artists: [0, "artists"], styles: [0, "styles"], n: ["3", "variants"],
+  mode: ["extend", "mode"], chunks: ["1", "room"], diversity: [0, "variants differ"],
+  include: ["", "include"], avoid: ["", "never add"], negative: ["", "negative prompt"],
+};
 let forced = null; // a prompt that is improved though it seems to need nothing
 export let models = null; // what the server says of its models; until then nothing is asked for
 
@@ -17,6 +24,29 @@ export function fields() {
   for (const name of RANGES) found[name] = Number(at(name).value);
   found.force = forced !== null && forced === found.prompt;
   return found;
+}
+
+/** Options that are not as usual, in words. */
+function unusual() {
+  const found = fields();
+  const names = Object.entries(USUAL)
+    .filter(([name, [usual]]) => String(found[name]).trim() !== String(usual) && !isIdle(at(name)))
+    .map(([, [, word]]) => word);
+  if (models && found.form !== usualForm()) names.push("form");
+  if (isLocked()) names.push("locked seed");
+  return names;
+}
+
+/** Whether a field is not shown, so that what it says is the model's doing. */
+const isIdle = (field) => Boolean(field?.parentElement.hidden);
+
+/** All options as they are at first; the prompt stays. */
+export function reset() {
+  apply({
+    ...fields(), ...Object.fromEntries(Object.entries(USUAL).map(([name, [usual]]) => [name, usual])),
+    form: models ? usualForm() : "tags", force: false,
+  });
+  lock(false);
 }
 
 /** Improve the prompt that stands there though it seems to need nothing. */
@@ -63,7 +93,7 @@ function usualForm() {
 
 /** Let what the writer has not learned, or the picture model does not read, not be chosen. */
 function offer() {
-  const { modes, forms } = writer();
+  const { modes, forms, unasked } = writer();
   const { json_too, encoder } = pictureModel();
   for (const option of at("mode").options) option.disabled = !modes.includes(option.value);
   let count = 0;
@@ -72,6 +102,8 @@ function offer() {
     count += !option.disabled;
   }
   at("form").parentElement.hidden = count < 2;
+  at("mode").parentElement.hidden = modes.length < 2;
+  for (const kind of ["artists", "styles"]) at(kind).parentElement.hidden = !unasked.includes(kind);
   at("chunks").parentElement.hidden = encoder !== "clip"; // others have one chunk
 }
 
@@ -82,10 +114,18 @@ export function suit() {
   at("form").value = usualForm();
 }
 
+/** Say what ranges, chips and the mark of the options say in words. */
 export function say() {
   const allowed = (value) => (value === "0" ? "never" : value === "100" ? "free" : `${value}%`);
   for (const name of ["artists", "styles"]) at(`${name}-said`).textContent = allowed(at(name).value);
   at("diversity-said").textContent = `${at("diversity").value}%`;
+  const style = at("style").value.trim().toLowerCase();
+  for (const chip of document.querySelectorAll("[data-style]")) {
+    chip.setAttribute("aria-pressed", String(chip.dataset.style === style));
+  }
+  const set = unusual().join(", ");
+  at("set").textContent = set && `set: ${set}`;
+  at("mark").hidden = !set;
 }
 
 export function grow() {
@@ -97,8 +137,12 @@ export function grow() {
 const phrases = (text) => text.split(",").map((phrase) => phrase.trim()).filter(Boolean);
 export const isSeed = (text) => /^\d+$/.test(text) && Number(text) <= Number.MAX_SAFE_INTEGER;
 export const isLocked = () => at("lock").getAttribute("aria-pressed") === "true";
-export const lock = (on) => at("lock").setAttribute("aria-pressed", String(on));
-export const newSeed = () => { at("seed").value = crypto.getRandomValues(new Uint32Array(1))[0]; };
+export function lock(on) {
+  at("lock").setAttribute("aria-pressed", String(on));
+  say();
+}
+export const anySeed = () => crypto.getRandomValues(new Uint32Array(1))[0];
+export const newSeed = () => { at("seed").value = anySeed(); };
 // The range says how far they may come; the server is told how firmly they are kept out.
 function strength(allowed) {
   return allowed === 0 ? "never" : allowed === 100 ? "free" : (100 - allowed) / 100;
@@ -113,6 +157,7 @@ export function request(found) {
   };
   if (found.writer) body.model = found.writer;
   if (found.length) body.length = found.length;
+  if (found.style?.trim()) body.style = found.style.trim();
   if (found.negative.trim()) body.negative = found.negative;
   for (const name of ["include", "avoid"]) {
     if (phrases(found[name]).length) body[name] = phrases(found[name]);
@@ -127,11 +172,18 @@ export const textOf = (found) => JSON.stringify(request(found));
 /** Ask the server what it has, and fill the menus. */
 export async function readModels() {
   const said = await (await ask("/v1/models")).json();
+  const drawn = said.models.find((one) => one.kind === "illustrate");
+  const notice = drawn?.notice || ""; // of the pocket world, which draws shapes alone
   models = {
     pictures: said.picture_models,
     writers: said.models.filter((one) => one.kind === "improve"),
-    notice: said.models.find((one) => one.kind === "illustrate")?.notice || "",
+    drawing: drawn?.ready ? {
+      label: notice ? "Draw shapes" : "Draw",
+      name: notice ? "Draw shapes for both prompts" : "Draw both prompts",
+      notice,
+    } : null,
   };
+  at("no-drawing").textContent = drawn?.note ? `Nothing can be drawn here: ${drawn.note}` : "";
   at("picture_model").replaceChildren(...models.pictures.map(({ name, title }) => new Option(title, name)));
   const groups = new Map();
   models.writers.forEach(({ id, server }, place) => {

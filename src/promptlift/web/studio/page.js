@@ -12,3 +12,11 @@ export function fail(error) { problem(error.message); }
 
 /** Say what is worth hearing, and no more than that. */
 export function tell(text) { at("state").textContent = text; }
+
+/** An element with a text in it. */
+export function make(kind, text = "", name = "") {
+  const element = document.createElement(kind);
+  element.textContent = text;
+  if (name) element.className = name;
+  return element;
+}

@@ -2,7 +2,7 @@
 
 import { ask } from "/studio/api.js";
 import { models } from "/studio/options.js";
-import { at, problem } from "/studio/page.js";
+import { at, make, problem } from "/studio/page.js";
 import { begun, go } from "/studio/results.js";
 import { textsOf } from "/studio/texts.js";
 
@@ -24,13 +24,8 @@ function showPicture({ prompt, negative, settings, tool, notes, receipt }) {
   }
   facts.push(["Written by", receipt ? "" : tool], ["Note", notes.join("; ")]);
   facts.push(...Object.entries(settings).filter(([name]) => !name.startsWith("promptlift ")));
-  at("facts").replaceChildren(...facts.filter(([, text]) => text).flatMap(([name, text]) => {
-    const term = document.createElement("dt");
-    term.textContent = name;
-    const value = document.createElement("dd");
-    value.textContent = text;
-    return [term, value];
-  }));
+  at("facts").replaceChildren(...facts.filter(([, text]) => text)
+    .flatMap(([name, text]) => [make("dt", name), make("dd", text)]));
   at("use").onclick = () => {
     at("found").close();
     go({ prompt, negative, force: false, removed: [] });
@@ -62,7 +57,8 @@ function fromReceipt({ source, seed, variant, mode, model, negative, settings, c
     negative: negative || "", length: settings.length || "", chunks: String(settings.chunks || 1),
     artists: allowed(settings.artists, 0), styles: allowed(settings.styles, 100),
     diversity: Math.round(100 * (settings.diversity || 0)), force: Boolean(settings.force),
-    include: list(settings.include), avoid: list(settings.avoid),
+    style: settings.style || "", include: list(settings.include), avoid: list(settings.avoid),
+    pinned: checks.pinned || [],
   };
 }
 

@@ -1,82 +1,139 @@
 // Pictures of both prompts from the same noise, and of places on the way from one to the other: jobs
-// of the server, followed until they are done.
+// of the server, followed until they are done, also after the page was loaded anew.
 
 import { ask, post } from "/studio/api.js";
+import { make } from "/studio/page.js";
 
 const EVERY_MS = 400;
 const SETTLE_MS = 250; // after the last key of several
 const MOST_FAILURES = 20; // polls one after another
 const SMALL = 256; // pixels; smaller pictures are shown with sharp pixels
 const ENDED = new Set(["done", "failed", "cancelled"]);
-const WHOLE = 100; // percent of the improvement
+export const WHOLE = 100; // percent of the improvement
 
 const drop = (id) => ask(`/v1/illustrate/${id}`, { method: "DELETE" }).catch(() => {});
 
+/** What a picture is of, in few words. */
+export function nameOf(percent) {
+  return { 0: "your prompt", [WHOLE]: "improved" }[percent] || `${percent}% of the way`;
+}
+
 export class Drawing {
-  #root;
-  #job = null;
+  #job = null; // `{id, percents}` of what is being drawn
   #round = 0;
   #timer = 0;
-  #asked = null; // the receipt, seed and notice of what is or was drawn
-  #kept = new Map(); // pictures by their percent of the improvement
+  #page;
   #shown = WHOLE;
 
-  constructor(root) {
-    this.#root = root;
+  /**
+   * `of` is what is drawn: the `receipt`, the prompt as it was before additions were taken out
+   * (`base`), its `seed`, and the `state` of the page. `page.changed` is called when there is
+   * something new to keep, `page.open` when a picture is to be seen large, `page.again` and
+   * `page.remove` where the user wants the prompt back or the pictures gone.
+   */
+  constructor(of, page) {
+    this.of = of;
+    this.kept = new Map(); // pictures by their percent of the improvement
+    this.#page = page;
+    this.root = document.getElementById("drawing").content.firstElementChild.cloneNode(true);
+    this.#find(".of b").textContent = of.receipt.prompt;
+    this.#find("[data-again]").addEventListener("click", () => page.again(this));
+    this.#find("[data-remove]").addEventListener("click", () => page.remove(this));
     this.#find("[data-cancel]").addEventListener("click", () => {
       this.cancel();
       this.#find(".notice").focus(); // the button is gone
     });
     this.#slider.addEventListener("input", () => this.#say());
     this.#slider.addEventListener("change", () => this.#move());
+    this.#set(WHOLE);
   }
 
   /** Draw a prompt as it was given and as it is now; again where it is drawing already. */
-  async start(receipt, seed, notice) {
-    if (!this.#root.isConnected) return; // its card was replaced meanwhile
+  async start(notice) {
     this.close();
-    this.#root.hidden = false;
-    this.#asked = { receipt, seed, notice };
-    this.compare(receipt.prompt);
+    this.#find(".notice").textContent = notice;
+    const { receipt } = this.of;
     const job = await this.#draw({}, [0, WHOLE]);
     const isWay = job?.embeddings && job.status === "done" && receipt.source !== receipt.prompt;
-    if (isWay) this.#find(".strength").hidden = false;
+    if (!isWay) return;
+    this.#find(".strength").hidden = false;
+    this.#page.changed();
+  }
+
+  /** What a page that is loaded anew needs to show the same. */
+  get record() {
+    const pictures = [...this.kept].map(([percent, { address, ...about }]) => [percent, about]);
+    const isWay = !this.#find(".strength").hidden;
+    const notice = this.#find(".notice").textContent;
+    return { of: this.of, pictures, job: this.#job, shown: this.#shown, isWay, notice };
+  }
+
+  /** Show what a record has, as far as the server still has it; false where nothing is left. */
+  async restore({ pictures, job, shown, isWay, notice }) {
+    const round = this.#round;
+    this.#find(".notice").textContent = notice;
+    for (const [percent, about] of pictures) {
+      try {
+        await this.#fetch(percent, about);
+      } catch {
+        // It made room for others, or the server was started anew.
+      }
+    }
+    if (pictures.length && !this.kept.has(0)) return false; // nothing to compare with
+    if (this.kept.has(shown)) this.#show(shown);
+    this.#find(".strength").hidden = !isWay;
+    this.#set(this.#shown);
+    if (job && round === this.#round) {
+      try {
+        const now = await (await ask(`/v1/illustrate/${job.id}`)).json();
+        this.#job = job;
+        const all = job.percents.filter((percent) => !this.kept.has(percent));
+        this.#follow(now, round, job.percents, job.percents.length - all.length)
+          .catch((error) => round === this.#round && this.#end(error.message));
+        return true;
+      } catch {
+        // The job is gone.
+      }
+    }
+    return this.kept.size > 0;
   }
 
   /** Give up what is being drawn; finished pictures stay. */
   cancel() {
     this.#leave();
     this.#end("Cancelled.");
+    this.#page.changed();
   }
 
   /** Give up what is being drawn, and let go of all pictures. */
   close() {
     this.#leave();
-    this.#root.hidden = this.#find(".strength").hidden = true;
+    this.#find(".strength").hidden = true;
     this.#find(".pictures").replaceChildren();
-    for (const { address } of this.#kept.values()) URL.revokeObjectURL(address);
-    this.#kept.clear();
+    for (const { address } of this.kept.values()) URL.revokeObjectURL(address);
+    this.kept.clear();
     this.#shown = WHOLE;
     this.#set(WHOLE);
   }
 
-  /** Say so where the pictures are of another prompt than this one. */
+  /** Say so where the pictures are of another prompt than this one, null for none on the page. */
   compare(prompt) {
-    this.#find(".stale").hidden = this.#asked === null || this.#asked.receipt.prompt === prompt;
+    this.#find(".of").hidden = prompt !== null;
+    this.#find(".stale").hidden = prompt === null || this.of.receipt.prompt === prompt;
   }
 
   /** Show the picture where the slider is, drawn if it was not yet. */
   #move() {
     const percent = Number(this.#slider.value);
     this.#leave();
-    if (this.#kept.has(percent)) this.#show(percent);
+    if (this.kept.has(percent)) this.#show(percent);
     else this.#timer = setTimeout(() => this.#draw({ shares: [percent / WHOLE] }, [percent]), SETTLE_MS);
   }
 
   #leave() {
     clearTimeout(this.#timer);
     this.#round += 1;
-    if (this.#job) drop(this.#job);
+    if (this.#job) drop(this.#job.id);
     this.#job = null;
     this.#end("");
   }
@@ -84,8 +141,7 @@ export class Drawing {
   /** Draw, and show what is done; the job at its end, or null where it was left or failed. */
   async #draw(more, percents) {
     const round = this.#round;
-    const { receipt, seed, notice } = this.#asked;
-    this.#find(".notice").textContent = notice;
+    const { receipt, seed } = this.of;
     this.#progress(0);
     try {
       const job = await post("/v1/illustrate", {
@@ -96,7 +152,8 @@ export class Drawing {
         drop(job.id);
         return null;
       }
-      this.#job = job.id;
+      this.#job = { id: job.id, percents };
+      this.#page.changed();
       return await this.#follow(job, round, percents);
     } catch (error) {
       if (round === this.#round) this.#end(error.message);
@@ -104,20 +161,18 @@ export class Drawing {
     }
   }
 
-  async #follow(job, round, percents) {
-    let shown = 0;
+  async #follow(job, round, percents, done = 0) {
+    let shown = done;
     let failures = 0;
     for (;;) {
       this.#progress(job.progress);
       for (; shown < job.pictures.length; shown += 1) {
-        const picture = job.pictures[shown];
-        const file = await (await ask(picture.url)).blob();
+        await this.#fetch(percents[shown], job.pictures[shown]);
         if (round !== this.#round) return null;
-        this.#kept.set(percents[shown], { ...picture, address: URL.createObjectURL(file) });
-        this.#show(percents[shown]);
+        this.#page.changed();
       }
       if (ENDED.has(job.status)) break;
-      await new Promise((done) => setTimeout(done, EVERY_MS));
+      await new Promise((later) => setTimeout(later, EVERY_MS));
       if (round !== this.#round) return null; // it is no longer there
       try {
         job = await (await ask(`/v1/illustrate/${job.id}`)).json();
@@ -130,16 +185,25 @@ export class Drawing {
     }
     this.#job = null;
     this.#end(job.error || "");
+    this.#page.changed();
     return job;
+  }
+
+  /** Take a finished picture from the server, and show it. */
+  async #fetch(percent, about) {
+    const round = this.#round;
+    const file = await (await ask(about.url)).blob();
+    if (round !== this.#round) return;
+    this.kept.set(percent, { ...about, address: URL.createObjectURL(file) });
+    this.#show(percent);
   }
 
   /** Show a picture that is there: the first on the left, any other in the place on the right. */
   #show(percent) {
-    const { address, prompt, seed, width } = this.#kept.get(percent);
+    const { address, prompt, seed, width } = this.kept.get(percent);
     const figures = this.#find(".pictures");
     const place = Math.min(figures.children.length, 1);
     if (place) this.#shown = percent;
-    const name = !place ? "your prompt" : percent === WHOLE ? "improved" : `${percent}% of the way`;
     const about = !place ? "your prompt" : percent === WHOLE ? "the improved prompt"
       : `what lies ${percent}% of the way from your prompt to the improved one`;
     const end = { 0: "original", [WHOLE]: "improved" }[percent] || `${percent}-percent`;
@@ -148,11 +212,14 @@ export class Drawing {
     image.src = address;
     image.alt = `Picture of ${about}: ${prompt}`;
     image.classList.toggle("small", width < SMALL);
+    const large = figure.querySelector("button");
+    large.setAttribute("aria-label", `Show large: picture of ${about}`);
+    large.onclick = () => this.#page.open(this, place ? percent : 0);
     const link = figure.querySelector("a");
     link.href = address;
     link.download = `promptlift-${seed}-${end}.png`;
     link.setAttribute("aria-label", `Save the picture of ${about}`);
-    figure.querySelector("span").textContent = name;
+    figure.querySelector("span").textContent = place ? nameOf(percent) : nameOf(0);
   }
 
   get #slider() { return this.#find(".strength input"); }
@@ -168,7 +235,7 @@ export class Drawing {
     this.#find(".strength span").textContent = `${value}%`;
   }
 
-  #find(selector) { return this.#root.querySelector(selector); }
+  #find(selector) { return this.root.querySelector(selector); }
 
   #progress(value) {
     this.#find(".progress").hidden = false;
@@ -185,11 +252,12 @@ export class Drawing {
 }
 
 function newFigure() {
-  const figure = document.createElement("figure");
-  const caption = document.createElement("figcaption");
-  const link = document.createElement("a");
-  link.textContent = "Save";
-  caption.append(document.createElement("span"), " ", link);
-  figure.append(new Image(), caption);
+  const figure = make("figure");
+  const large = make("button", "", "large");
+  large.type = "button";
+  large.append(new Image());
+  const caption = make("figcaption");
+  caption.append(make("span"), " ", make("a", "Save"));
+  figure.append(large, caption);
   return figure;
 }

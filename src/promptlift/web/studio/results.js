@@ -2,9 +2,10 @@
 
 import { Refused, post } from "/studio/api.js";
 import { Card } from "/studio/cards.js";
+import * as drawings from "/studio/drawings.js";
 import { Steps, history, page } from "/studio/history.js";
 import {
-  MENUS, apply, fields, force, grow, isLocked, isSeed, lock, models, newSeed, readModels, request, say, textOf,
+  MENUS, anySeed, apply, fields, force, grow, isLocked, isSeed, lock, models, newSeed, readModels, request, reset, say, textOf,
 } from "/studio/options.js";
 import { at, fail, problem, tell } from "/studio/page.js";
 
@@ -14,6 +15,7 @@ const RETRY_S = [1, 2, 4, 8];
 
 const steps = new Steps();
 let cards = [];
+let pinned = []; // phrases that all variants have, those to come too
 let shown = null; // the request whose results are shown, as text
 let asked = null; // the state that it was made from
 let coming = { text: null, removed: [] }; // additions that are out in results that are to come
@@ -26,6 +28,7 @@ let failures = 0;
 /** All that the user has set; which additions are out belongs to the results of just that. */
 export function state() {
   const found = fields();
+  found.pinned = [...pinned];
   const text = textOf(found);
   if (text === shown) found.removed = tidy(cards.map((card) => [...card.removed]));
   else found.removed = text === coming.text ? tidy(coming.removed) : [];
@@ -82,12 +85,13 @@ export async function improve() {
   try {
     const { results } = await post("/v1/improve", request(found), signal);
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
-    show(results, text, text === coming.text ? coming.removed : carried(results, found));
-    coming = { text: null, removed: [] }; // from here on the cards know
+    const removed = text === coming.text ? coming.removed : carried(results, found);
     asked = found;
+    show(results, text, removed);
+    coming = { text: null, removed: [] }; // from here on the cards know
     failures = 0;
     problem("");
-    tell(`${results.length} ${results.length === 1 ? "variant" : "variants"} in ${seconds} s`);
+    tell(`${cards.length} ${cards.length === 1 ? "variant" : "variants"} in ${seconds} s`);
     note();
     at("results").setAttribute("aria-busy", "false");
     await compare();
@@ -129,20 +133,55 @@ async function compare() {
   problem(`It came out otherwise: by another model or version, or with options that this page does not have. The picture's prompt: ${prompt}`);
 }
 
+const isLeftAlone = ({ notes }) => notes.some((note) => note.startsWith("left alone"));
+
 function show(results, text, removed = []) {
   const within = at("results").contains(document.activeElement);
-  for (const card of cards) card.drawing.close();
   const page = {
-    changed: note, fail, say: tell, notice: models.notice,
+    changed: note, fail, say: tell, pin, star, drawing: models.drawing,
     busy: () => at("results").getAttribute("aria-busy") === "true",
     force: () => { force(); improve(); },
+    draw, edited: drawings.compare,
   };
-  cards = results.map((receipt, place) => new Card(receipt, removed[place] || [], page));
+  // Where the prompt is left alone all variants are the same.
+  const different = results.length && results.every(isLeftAlone) ? results.slice(0, 1) : results;
+  const stars = asked ? history.starred(asked) : [];
+  cards = different.map((receipt, place) => (
+    new Card(receipt, { removed: removed[place] || [], pinned, starred: stars.includes(place) }, page)
+  ));
   shown = text;
   at("results").replaceChildren(...cards.map((card) => card.root));
+  drawings.place(cards);
   if (within) at("results").focus({ preventScroll: true });
   at("empty").hidden = cards.length > 0;
   if (!cards.length) at("own-tokens").textContent = at("state").textContent = "";
+}
+
+/** Pin a phrase to all variants, or let it go. */
+function pin(phrase) {
+  const same = (one) => one.toLowerCase() === phrase.toLowerCase();
+  setPins(pinned.some(same) ? pinned.filter((one) => !same(one)) : [...pinned, phrase]);
+  note();
+}
+
+function setPins(phrases) {
+  pinned = phrases;
+  for (const card of cards) card.set(card.removed, pinned);
+}
+
+function star(card) {
+  keep(true);
+  return history.star(asked, cards.indexOf(card));
+}
+
+async function draw(card) {
+  keep(true); // the history shows what is drawn
+  await drawings.draw(card, { ...asked, ...out() }, models.drawing.notice);
+}
+
+/** What is taken out of and pinned to the results that are shown. */
+function out() {
+  return { removed: tidy(cards.map((card) => [...card.removed])), pinned: [...pinned] };
 }
 
 function failed(error) {
@@ -166,7 +205,7 @@ function note() {
   steps.note(state());
   arrows();
   clearTimeout(keeping);
-  if (cards.length) keeping = setTimeout(keep, KEEP_MS);
+  if (cards.length) keeping = setTimeout(() => keep(), KEEP_MS);
 }
 
 function arrows() {
@@ -176,11 +215,11 @@ function arrows() {
   if (active?.disabled) at("results").focus({ preventScroll: true });
 }
 
-export function keep() {
+export function keep(wanted = false) {
   clearTimeout(keeping);
   if (!cards.length) return;
-  const removed = cards.map((card) => [...card.removed]);
-  history.add({ ...asked, removed }, cards.map((card) => card.edited.prompt));
+  if (wanted) history.want(asked);
+  history.add({ ...asked, ...out() }, cards.map((card) => card.edited.prompt));
 }
 
 /** Another state of the page; what is on it now can be had back. */
@@ -199,21 +238,36 @@ export function step(back) {
   else improve(); // what was in hand
 }
 
+const phrasesOf = (list) => (Array.isArray(list) ? list.filter((one) => typeof one === "string") : []);
+
 function change(found, receipt = null) {
   apply(found);
   const text = textOf(state());
   expected = receipt && { text, variant: receipt.variant, prompt: receipt.prompt };
   coming = { text, removed: found.removed || [] };
-  if (text === shown) cards.forEach((card, place) => card.remove(coming.removed[place] || []));
+  if (found.pinned !== undefined) pinned = phrasesOf(found.pinned);
+  if (text === shown) cards.forEach((card, place) => card.set(coming.removed[place] || [], pinned));
   arrows();
   improve();
 }
 
-/** The drawings end with the page. */
+/** The page is left. */
 export function leave() {
   save();
   keep();
-  for (const card of cards) card.drawing.close();
+}
+
+/** All options and pins as they are at first. */
+export function startOver() {
+  steps.note(state());
+  reset();
+  setPins([]);
+  improve();
+}
+
+/** Improve a prompt that was not typed. */
+export function take(prompt) {
+  go({ prompt, seed: isLocked() ? at("seed").value : anySeed(), force: false, removed: [] });
 }
 
 export function dice() {
@@ -232,8 +286,10 @@ export function begin() {
 /** Show the page as it was left; its menus once the server has said what there is to choose from. */
 async function start() {
   const before = page.read();
+  drawings.begin(go);
   if (before) {
     apply(before);
+    pinned = phrasesOf(before.pinned);
     lock(Boolean(before.locked));
   } else {
     newSeed();
