@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,7 @@ from promptlift.errors import MissingExtraError, PromptliftError, first_line
 from promptlift.ray.config import RayConfig
 
 _ITEM, _RESULT = "item", "result"
+_ANSWER_S = 10.0
 
 
 @contextmanager
@@ -38,8 +40,9 @@ def cluster(config: RayConfig, report: Callable[[str], None]) -> Iterator[None]:
         # What an actor prints would come between the lines of progress.
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         try:
+            _check_answers(address)
             ray.init(address, include_dashboard=False if address == "local" else None, **quiet)
-        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise PromptliftError(f"no Ray cluster at {address}: {first_line(error)}") from error
     try:
         report(f"Ray {ray.__version__} with {_count('CPU'):g} processor cores")
@@ -118,6 +121,13 @@ def room(*, cpus: int, gpus: float = 0) -> int:
 def gpus_there() -> bool:
     """Whether a machine of the cluster has a GPU."""
     return _count("GPU") >= 1
+
+
+def _check_answers(address: str) -> None:
+    """Raise OSError where nobody listens at HOST:PORT: Ray itself tries for minutes."""
+    host, mark, port = address.rpartition("://")[2].rpartition(":")
+    if mark and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S).close()
 
 
 def _count(resource: str) -> float:
