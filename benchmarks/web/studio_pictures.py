@@ -28,7 +28,7 @@ def main(folder: Path) -> None:
         browser.shoot(folder / "light.png")
         browser.resize(390, 844, phone=True)
         browser.shoot(folder / "phone.png")
-        browser.resize(1200, 920, dark=True)
+        browser.resize(1200, 980, dark=True)
         pick(browser, "picture_model", "FLUX.1")
         browser.wait(READY)
         browser.run("document.querySelector('article details').open = true; scrollTo(0, 0)")

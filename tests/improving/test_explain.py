@@ -59,6 +59,8 @@ def test_a_rewriting_is_told_by_kind_and_count(bundled: Improver) -> None:
         (Reason("filler", 0, 1, False), "praise, suits anything (as likely after other prompts)"),
         (Reason(None, 0, 0.2, False), "unusual here (likelier after other prompts)"),
         (Reason("other", 0, None, True), "you asked for it"),
+        (Reason(None, 0, 7e6, False), "suits your words (over 1,000 times as likely as after other "
+         "prompts)"),
         (Reason(None, 0, 12.0, False), "suits your words (12 times as likely as after other "
          "prompts)"),
     ],

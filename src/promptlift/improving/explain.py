@@ -20,6 +20,7 @@ _NAMES = {
     "mood": "a mood", "setting": "a setting", "camera": "the camera", "light": "light",
     "medium": "a medium", "style": "a style", "painter": "a painter", "colour": "colour",
 }  # fmt: skip
+_MANY = 1000  # a larger lift says no more
 _SHORT = 30  # characters of a prompt that reasons repeat
 _CLEAR = 1.5  # a lift below this, and above its inverse, says nothing
 
@@ -128,4 +129,6 @@ def _lifts(improver: Improver, improvement: Improvement, form: str) -> Sequence[
 
 
 def _times(lift: float) -> str:
+    if lift > _MANY:
+        return f"over {_MANY:,}"
     return f"{lift:.0f}" if lift >= 9.5 else f"{lift:.1f}".removesuffix(".0")
