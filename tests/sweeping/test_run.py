@@ -260,7 +260,7 @@ def test_whole_experiments_are_swept_by_their_pictures(sweep_file: Files, tmp_pa
     for one in found["trials"]:
         folder = tmp_path / "sweep" / "trials" / f"{one['number']:03d}"
         assert (folder / "report" / "index.html").exists()
-        assert one["value"] == value_of(folder, "clipscore_original_prompt") > 0
+        assert one["value"] == value_of(folder, "clipscore_original_prompt") >= 0
 
 
 @pytest.mark.slow
