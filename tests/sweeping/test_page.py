@@ -1,0 +1,82 @@
+"""The page of a sweep, from figures that are known, in a browser."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from promptlift.errors import PromptliftError
+from promptlift.experimenting.config import ExperimentConfig
+from promptlift.sweeping.config import Sweep, load_sweep
+from promptlift.sweeping.page import write_page
+from promptlift.sweeping.run import run_sweep
+from promptlift.sweeping.trial import Pruned
+from tests.browser import CHROMIUM, Browser
+from tests.sweeping.conftest import Files
+
+SPACE = (
+    "train.learning_rate = [1e-4, 1e-3, 1e-2]\ntrain.batch_size = [8, 20]\n"
+    "train.group_by_length = [true, false]"
+)
+
+
+def known(sweep: Sweep, config: ExperimentConfig, folder: Path, *rest: Any) -> float:
+    """A figure that the learning rate decides, the batch size a little; one trial is ended."""
+    after_epoch: Callable[[list[float]], bool] = rest[0]
+    train = config.train
+    if train.learning_rate == 1e-4 and train.batch_size == 8 and train.seed == 2:
+        after_epoch([4.5])
+        raise Pruned
+    if train.learning_rate == 1e-4 and train.batch_size == 20 and train.seed == 2:
+        raise PromptliftError("<b>no memory</b>")
+    value = {1e-4: 3.0, 1e-3: 1.0, 1e-2: 2.0}[train.learning_rate] + train.batch_size / 100
+    value += 0.05 * train.seed + 0.01 * train.seed * train.group_by_length
+    after_epoch([value + 1, value])
+    return value
+
+
+@pytest.fixture
+def page(sweep_file: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setattr("promptlift.sweeping.run.run_trial", known)
+    sweep = load_sweep(str(sweep_file("seeds = [1, 2, 3]", SPACE)))
+    left = run_sweep(sweep, tmp_path / "sweep", lambda line: None)
+    assert len(left.errors) == 2
+    yield write_page(tmp_path / "sweep")
+
+
+def test_the_page_says_what_is_best_and_how_surely(page: Path) -> None:
+    text = page.read_text()
+    # 1 + 0.08 + 0.05 times the mean seed, 2; t of 0.975 with 2 degrees is 4.303, the deviation
+    # 0.05, so the interval reaches 4.303 x 0.05 / sqrt(3) = 0.124.
+    assert "The best setting is learning_rate 0.001, batch_size 8, group_by_length off" in text
+    assert "1.18 (1.06 to 1.30) over 3 seeds" in text
+    # The next is 0.01, 0.02 and 0.03 from it: a mean of 0.02 that reaches 4.303 x 0.01 / sqrt(3).
+    assert "learning_rate 0.001, batch_size 8, group_by_length on: 0.020 (-0.005 to 0.045)" in text
+    assert "so the seeds do not tell them apart" in text
+    assert "34 of 36 trials are done" in text
+    assert "&lt;b&gt;no memory&lt;/b&gt;" in text and "<b>no" not in text
+    assert text.count("<svg") == 4
+    found = json.loads((page.parents[1] / "results.json").read_text())
+    shares = found["importance"]
+    assert max(shares, key=lambda name: shares[name]) == "train.learning_rate"
+    states = [one["state"] for one in found["trials"]]
+    assert (states.count("pruned"), states.count("open"), len(states)) == (2, 2, 36)
+    for name in ("settings", "parallel", "importance", "curves"):
+        assert (page.parent / f"{name}.svg").exists() and (page.parent / f"{name}.png").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium")
+def test_the_page_fits_a_window_and_a_phone(page: Path, tmp_path: Path) -> None:
+    browser = Browser(tmp_path / "profile")
+    try:
+        for width in (1280, 390):
+            browser.resize(width, 900, phone=width < 500)
+            browser.open(page)
+            assert browser.run("document.documentElement.scrollWidth") <= width
+        assert browser.complaints == []
+        assert all(address.startswith(("file:", "about:")) for address in browser.requested)
+    finally:
+        browser.close()
