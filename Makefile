@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 # Where `make wheel` writes.
 DIST ?= dist
 
-.PHONY: demo test check slow wheel clean
+.PHONY: demo test check slow wheel docs clean
 
 # Base install in .venv, then one prompt improved with the bundled model, offline.
 demo: $(BIN)/python
@@ -31,6 +31,11 @@ slow:
 # One file that installs alone, bundled models included.
 wheel: $(BIN)/python
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir $(DIST) .
+
+# The documentation as a site in build/site, warnings as errors; needs Python 3.11 or newer.
+docs: $(BIN)/python
+	$(BIN)/pip install --quiet --editable ".[docs]"
+	$(BIN)/python scripts/build_docs.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
