@@ -172,6 +172,10 @@ def test_the_search_knows_pages_commands_and_names(site: Path) -> None:
         assert known in index
 
 
+# The search box has a tree of its own.
+_SEARCH = "[...document.querySelectorAll('div')].find((one) => one.shadowRoot)?.shadowRoot"
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -180,7 +184,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.mark.slow
 @NEEDS_ZENSICAL
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-def test_light_and_dark_and_no_other_host_is_asked(site: Path, tmp_path: Path) -> None:
+def test_the_search_finds_an_option_and_no_other_host_is_asked(site: Path, tmp_path: Path) -> None:
     handler = functools.partial(Quiet, directory=str(site))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -192,6 +196,10 @@ def test_light_and_dark_and_no_other_host_is_asked(site: Path, tmp_path: Path) -
             browser.visit(f"{address}/index.html")
             scheme = browser.run("document.body.getAttribute('data-md-color-scheme')")
             assert scheme == ("slate" if dark else "default")
+        browser.click(".md-search__button")
+        browser.wait(f"{_SEARCH}?.querySelector('input') != null")
+        browser.type("max-prompt-tokens")
+        browser.wait(f"{_SEARCH}.textContent.includes('promptlift improve')")
         for page in ("reference/python/improving.html", "studio.html", "changelog.html"):
             browser.visit(f"{address}/{page}")
         hosts = {urlsplit(asked).netloc for asked in browser.requested}
