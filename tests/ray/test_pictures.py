@@ -50,7 +50,8 @@ def test_pictures_are_those_of_one_process(tmp_path: Path) -> None:
     run(*given, "-o", two, "--engine", "ray", "--actors", 1)
     assert index(two) == index(one)
     assert "36 of them were there already" in run(*given, "-o", two)
-    refused = run(*given, "-o", two, "--engine", "ray", "--backend", "a1111", status=2)
+    plain = ("illustrate", "--prompts", prompts, "-o", tmp_path / "three")
+    refused = run(*plain, "--engine", "ray", "--backend", "a1111", status=2)
     assert "--engine ray draws with diffusers" in refused
 
 

@@ -2,16 +2,27 @@
 
 import logging
 import os
+import pickle
 import socket
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-from promptlift.errors import MissingExtraError, PromptliftError, first_line
+from promptlift.errors import (
+    ConfigError,
+    InputError,
+    MissingExtraError,
+    ModelError,
+    PromptliftError,
+    first_line,
+)
 from promptlift.ray.config import RayConfig
 
 _ITEM, _RESULT = "item", "result"
 _ANSWER_S = 10.0
+_KINDS = (ConfigError, InputError, ModelError)
 
 
 @contextmanager
@@ -41,7 +52,8 @@ def cluster(config: RayConfig, report: Callable[[str], None]) -> Iterator[None]:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         try:
             _check_answers(address)
-            ray.init(address, include_dashboard=False if address == "local" else None, **quiet)
+            with _silent():
+                ray.init(address, include_dashboard=False if address == "local" else None, **quiet)
         except (OSError, ValueError, RuntimeError) as error:
             raise PromptliftError(f"no Ray cluster at {address}: {first_line(error)}") from error
     try:
@@ -81,7 +93,7 @@ def each(
     count = min(actors or room(cpus=cpus, gpus=gpus), len(items))
     pool = ray.data.ActorPoolStrategy(min_size=count, max_size=count if actors else None)
     found = ray.data.from_items(
-        [{_ITEM: item} for item in items], override_num_blocks=len(items)
+        [{_ITEM: pickle.dumps(item)} for item in items], override_num_blocks=len(items)
     ).map_batches(
         _Actor,
         fn_constructor_kwargs={"worker": worker, "settings": dict(settings)},
@@ -92,24 +104,38 @@ def each(
     )
     try:
         for row in found.iter_rows():
-            yield row[_RESULT]
+            result = pickle.loads(row[_RESULT])
+            if isinstance(result, PromptliftError):
+                raise result
+            yield result
     except RayError as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, PromptliftError):
-                raise type(cause)(*cause.args) from error
-            cause = getattr(cause, "cause", None) or cause.__cause__
-        raise PromptliftError(f"the cluster gave up: {first_line(error)}") from error
+        # Of what a worker's Python raised, the last line says what it was.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise PromptliftError(f"the cluster gave up: {lines[-1][:300]}") from error
 
 
 class _Actor:
-    """A worker as Ray Data calls it."""
+    """A worker as Ray Data calls it: Arrow, which carries rows, would change what is in them."""
 
     def __init__(self, worker: type, settings: Mapping[str, Any]) -> None:
-        self.worker = worker(**settings)
+        self._made: Any = None
+        self._make = partial(worker, **settings)
 
-    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[Any]]:
-        return {_RESULT: [self.worker(item) for item in batch[_ITEM]]}
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[bytes]]:
+        return {_RESULT: [pickle.dumps(self._done(pickle.loads(item))) for item in batch[_ITEM]]}
+
+    def _done(self, item: Any) -> Any:
+        """What the worker gives, or the error that it expects: Ray would make text of it."""
+        try:
+            if self._made is None:
+                self._made = self._make()
+            return self._made(item)
+        except PromptliftError as error:
+            kind = type(error) if type(error) in _KINDS else PromptliftError
+            return kind(str(error))
+        except OSError as error:
+            place = error.filename2 or error.filename or socket.gethostname()
+            return PromptliftError(f"{place}: {error.strerror or error}")
 
 
 def room(*, cpus: int, gpus: float = 0) -> int:
@@ -121,6 +147,20 @@ def room(*, cpus: int, gpus: float = 0) -> int:
 def gpus_there() -> bool:
     """Whether a machine of the cluster has a GPU."""
     return _count("GPU") >= 1
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what a library writes beside Python's streams from the terminal."""
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
 
 
 def _check_answers(address: str) -> None:
