@@ -49,7 +49,7 @@ def measured(listed: Sequence[Command]) -> float:
     begun = time.perf_counter()
     running = [subprocess.Popen(line, stderr=subprocess.DEVNULL) for line in listed]
     for process in running:
-        if process.wait() > 1:  # 1: some rows have no prompt
+        if process.wait() not in (0, 1):  # 1: some rows have no prompt
             raise SystemExit(f"a command failed with {process.returncode}: {process.args!r}")
     return time.perf_counter() - begun
 

@@ -85,7 +85,8 @@ class ImproveBatch:
 
         table = _table(batch)
         column = choose_prompt_column(Path("the batch.parquet"), table.column_names, self.column)
-        kept = named(table, self.id_column)
+        kept = with_ids(table, self.id_column)
+        kept = kept.rename_columns(renamed(kept.column_names, RESULTS, spared=self.id_column))
         places: list[int] = []
         rows: list[dict[str, Any]] = []
         items = self._items(table.select([column]), column)
@@ -107,8 +108,8 @@ class ImproveBatch:
                 yield Item(index=place, prompt=str(found.value), mode=self.mode)
 
 
-def named(table: "pyarrow.Table", id_column: str | None) -> "pyarrow.Table":
-    """A table whose rows have an id, and whose columns have no names of results.
+def with_ids(table: "pyarrow.Table", id_column: str | None) -> "pyarrow.Table":
+    """A table whose rows have an id.
 
     Raises:
         InputError: it has no such column of ids.
@@ -120,12 +121,10 @@ def named(table: "pyarrow.Table", id_column: str | None) -> "pyarrow.Table":
             f"there is no column {id_column!r} for --id-column; "
             f"there are: {', '.join(table.column_names)}"
         )
-    ids = None
-    if id_column is None and ID not in table.column_names:
-        ids = pa.array([_hash(row) for row in _rows(table)], pa.string())
-    names = renamed(table.column_names, RESULTS, spared=id_column)
-    table = table.rename_columns(names)
-    return table if ids is None else table.add_column(0, ID, ids)
+    if id_column is not None or ID in table.column_names:
+        return table
+    ids = pa.array([_hash(table.slice(i, 1)) for i in range(table.num_rows)], pa.string())
+    return table.add_column(0, ID, ids)
 
 
 def renamed(names: Sequence[str], taken: Collection[str], spared: str | None = None) -> list[str]:
@@ -172,10 +171,16 @@ def _rows(table: "pyarrow.Table") -> Iterator[Any]:
         yield from parquet_rows(batch, 1)
 
 
-def _hash(row: Any) -> str:
-    fields = row.message if isinstance(row, Fault) else row.value
-    text = json.dumps(fields, ensure_ascii=False, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+def _hash(row: "pyarrow.Table") -> str:
+    """Of the content of a row, the names of its columns included."""
+    import pyarrow as pa
+
+    text = [pa.string(), pa.large_string(), pa.string_view()]
+    for place, name in enumerate(row.column_names):
+        if row[name].type in text:  # which may not be UTF-8
+            row = row.set_column(place, name, row[name].cast(pa.large_binary()))
+    content = json.dumps(row.to_pylist()[0], sort_keys=True, default=repr)
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
 def _table(batch: Any) -> "pyarrow.Table":

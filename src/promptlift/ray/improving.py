@@ -13,7 +13,7 @@ from promptlift.errors import ConfigError, InputError, ModelError, PromptliftErr
 from promptlift.files import LockedError, locked
 from promptlift.improving.journal import Written, check_same, header_of
 from promptlift.pairs.columns import choose_prompt_column
-from promptlift.ray.batches import ImproveBatch, renamed
+from promptlift.ray.batches import ImproveBatch, renamed, with_ids
 from promptlift.ray.cluster import cluster, each
 from promptlift.ray.config import RayConfig
 from promptlift.ray.parts import File, Folder, Part, cut, files_of
@@ -104,7 +104,7 @@ class _Improve:
     def __call__(self, part: Part) -> int:
         import pyarrow as pa
 
-        table = part.read()
+        table = with_ids(part.read(), self.improve.id_column)  # before it has an index, too
         table = table.rename_columns(renamed(table.column_names, {_INDEX}))
         places = pa.array(range(part.index, part.index + part.rows), pa.int64())
         self.folder.write_table(part.name, self.improve(table.add_column(0, _INDEX, places)))
@@ -114,8 +114,7 @@ class _Improve:
 def _column(files: Sequence[File], asked: str | None, id_column: str | None) -> str:
     """The column of the prompts, which is the same in all files."""
     found = {
-        choose_prompt_column(Path(file.address), file.columns, asked): file.address
-        for file in files
+        choose_prompt_column(Path(file.path), file.columns, asked): file.path for file in files
     }
     if len(found) > 1:
         (one, first), (other, second), *_ = found.items()
@@ -130,7 +129,7 @@ def _column(files: Sequence[File], asked: str | None, id_column: str | None) -> 
     for file in files:
         if id_column is not None and id_column not in file.columns:
             raise InputError(
-                f"{file.address} has no column {id_column!r}; it has: {', '.join(file.columns)}"
+                f"{file.path} has no column {id_column!r}; it has: {', '.join(file.columns)}"
             )
     return column
 
@@ -139,7 +138,7 @@ def _header(options: Mapping[str, Any], files: Sequence[File], config: RayConfig
     """All that decides the results and the parts."""
     batch = ImproveBatch(**options)
     source = {
-        "files": [[Path(file.address).name, file.rows] for file in files],
+        "files": [[Path(file.path).name, file.rows, file.mark] for file in files],
         "column": batch.column,
         "mode": batch.mode,
         "id_column": config.id_column,
@@ -167,20 +166,27 @@ def _alone(folder: Folder) -> Iterator[None]:
 def _begin(folder: Folder, header: Mapping[str, Any], *, resume: bool, overwrite: bool) -> set[str]:
     """Make the folder ready; the names of the parts that are done."""
     ours = {name for name in folder.names() if _OURS.fullmatch(name)}
+    left = {name for name in ours if name.startswith(".")}  # by a kill
+    ours -= left
     earlier = _read(folder)
-    manifest = f"{folder.address}/{MANIFEST}"
     if overwrite:
-        folder.remove(sorted(ours))
+        # The manifest last: parts without one are those of nobody.
+        folder.remove(sorted(ours, reverse=True))
         ours = set()
     elif MANIFEST in ours and resume:
-        check_same(manifest, earlier, header)
-    elif ours:
+        check_same(f"{folder.address}/{MANIFEST}", earlier, header)
+    elif MANIFEST in ours:
         state = "a finished" if _RESULTS in earlier else "an unfinished"
         raise ConfigError(
             f"{folder.address} holds {state} job. "
             "Pass --resume to go on, or --overwrite to begin anew."
         )
-    folder.remove(sorted(name for name in ours if name.startswith(".")))
+    elif ours:
+        raise ConfigError(
+            f"{folder.address} has parts without {MANIFEST}, which says of which job they are. "
+            "Pass --overwrite to begin anew, or name another folder."
+        )
+    folder.remove(sorted(left))
     folder.write(MANIFEST, _json(header))
     return ours
 

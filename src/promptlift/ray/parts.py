@@ -1,6 +1,8 @@
 """Parquet files on any file system, cut into parts of a job that are done or not done."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import accumulate
@@ -8,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from promptlift.errors import InputError, first_line
+from promptlift.errors import InputError, PromptliftError, first_line
 
 if TYPE_CHECKING:
     import pyarrow
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 # Stores where a file is there when it is whole, and renaming one copies it.
 _WHOLE = ("s3", "gcs", "abfs")
 _ENDING = ".parquet"
+_END = 1 << 16  # bytes at the end of a file that tell whether it is another
 _HIDDEN = "._"  # what names begin with that are left out of folders
 
 
@@ -26,13 +29,15 @@ class Part:
 
     Attributes:
         number: of the part, from 0.
-        file: address of the input file.
+        store: an address by which the file system is found.
+        file: path of the input file there.
         first: its first row in the file, from 0.
         index: its first row in the whole input, from 0.
         rows: how many.
     """
 
     number: int
+    store: str
     file: str
     first: int
     index: int
@@ -44,13 +49,26 @@ class Part:
         return f"part-{self.number:06}{_ENDING}"
 
     def read(self) -> "pyarrow.Table":
-        """Its rows; of the file, only the row groups that hold them are read."""
+        """Its rows; of the file, only the row groups that hold them are read.
+
+        Raises:
+            InputError: the file is gone or damaged.
+        """
+        from pyarrow import ArrowException
+
+        try:
+            return self._read()
+        except (ArrowException, OSError, ValueError) as error:
+            place = f"{self.file} rows {self.first} to {self.first + self.rows}"
+            raise InputError(f"{place} cannot be read: {first_line(error)}") from error
+
+    def _read(self) -> "pyarrow.Table":
         import pyarrow as pa
         from pyarrow import parquet
 
-        system, path = storage(self.file)
+        system, _ = storage(self.store)
         found, last = [], self.first + self.rows
-        with parquet.ParquetFile(system.open_input_file(path)) as file:
+        with parquet.ParquetFile(system.open_input_file(self.file)) as file:
             sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
             starts = list(accumulate(sizes, initial=0))
             groups = [
@@ -71,11 +89,22 @@ class Part:
 
 @dataclass(frozen=True)
 class File:
-    """An input file: its address, how many rows it has, and the names of its columns."""
+    """An input file.
 
-    address: str
+    Attributes:
+        store: an address by which the file system is found.
+        path: of the file there.
+        rows: how many it has.
+        columns: their names.
+        mark: changes when the file does: SHA-256 of the end of the file, which holds the places,
+            sizes and extremes of all columns.
+    """
+
+    store: str
+    path: str
     rows: int
     columns: tuple[str, ...]
+    mark: str
 
 
 def storage(address: str) -> "tuple[FileSystem, str]":
@@ -115,20 +144,28 @@ def files_of(inputs: Sequence[str]) -> Iterator[File]:
     for address in inputs:
         # Whole, so that actors elsewhere find the file too.
         address = address if "://" in address else str(Path(address).absolute())
-        base, mark, query = address.partition("?") if "://" in address else (address, "", "")
         there = False
         try:
             system, path = storage(address)
-            prefix = base[: len(base) - len(path)]
-            for name in _paths(system, path):
+            for name in _paths(system, path.rstrip("/")):
                 there = True
-                with parquet.ParquetFile(system.open_input_file(name)) as file:
-                    names = tuple(file.schema_arrow.names)
-                    yield File(prefix + name + mark + query, file.metadata.num_rows, names)
+                with system.open_input_file(name) as opened:
+                    mark = _mark(opened)
+                    with parquet.ParquetFile(opened) as file:
+                        names = tuple(file.schema_arrow.names)
+                        yield File(address, name, file.metadata.num_rows, names, mark)
         except (ArrowException, OSError, ValueError) as error:
             raise InputError(f"{address} cannot be read: {first_line(error)}") from error
         if not there:
-            raise InputError(f"{address} is no Parquet file and no folder with any")
+            raise InputError(f"{address}: no Parquet files found there")
+
+
+def _mark(file: Any) -> str:
+    size = file.size()
+    file.seek(max(0, size - _END))
+    digest = hashlib.sha256(f"{size} ".encode() + file.read())
+    file.seek(0)
+    return digest.hexdigest()
 
 
 def _paths(system: "FileSystem", path: str) -> list[str]:
@@ -166,7 +203,14 @@ def cut(files: Sequence[File], rows: int) -> list[Part]:
         for first in range(0, file.rows, rows):
             count = min(rows, file.rows - first)
             found.append(
-                Part(number=len(found), file=file.address, first=first, index=index, rows=count)
+                Part(
+                    number=len(found),
+                    store=file.store,
+                    file=file.path,
+                    first=first,
+                    index=index,
+                    rows=count,
+                )
             )
             index += count
     return found
@@ -177,12 +221,19 @@ class Folder:
 
     Args:
         address: of the folder, which is made.
+
+    Raises:
+        PromptliftError: it cannot be made.
     """
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.system, self.path = storage(address)
-        self.system.create_dir(self.path, recursive=True)
+        self.system, path = storage(address)
+        self.path = path.rstrip("/")
+        try:
+            self.system.create_dir(self.path, recursive=True)
+        except OSError as error:
+            raise PromptliftError(f"{address} cannot be made: {first_line(error)}") from error
 
     def names(self) -> set[str]:
         """The names of its files."""
@@ -219,6 +270,7 @@ class Folder:
         self.write(name, sink.getvalue())
 
     def remove(self, names: Sequence[str]) -> None:
-        """Remove files."""
+        """Remove files; those of a killed driver's actors may go by themselves."""
         for name in names:
-            self.system.delete_file(f"{self.path}/{name}")
+            with suppress(FileNotFoundError):
+                self.system.delete_file(f"{self.path}/{name}")
