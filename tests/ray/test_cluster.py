@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -135,10 +135,12 @@ def two_machines() -> Iterator[str]:
     head = [*start, "--head", "--port", str(port), "--include-dashboard", "false", *common]
     address = f"127.0.0.1:{port}"
     with subprocess.Popen(head, **quiet) as first:
-        time.sleep(8)
+        wait_until(lambda: answers(port))
         with subprocess.Popen([*start, "--address", address, *common], **quiet) as second:
             try:
-                time.sleep(8)
+                count = f"import ray; ray.init('{address}', log_to_driver=False); "
+                count += "print(int(ray.cluster_resources().get('CPU', 0)))"
+                wait_until(lambda: run([sys.executable, "-c", count]).stdout.strip() == "2")
                 yield address
             finally:
                 for process in (second, first):
@@ -147,12 +149,30 @@ def two_machines() -> Iterator[str]:
                     process.wait(60)
 
 
-def test_two_machines_give_the_same(
+def answers(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + 180
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.2)
+
+
+def test_two_machines_give_the_same_though_some_are_killed(
     tmp_path: Path, prompts: Path, expected: list[dict[str, Any]]
 ) -> None:
     output = tmp_path / "out"
     with two_machines() as address:
-        done = run(command(prompts, output, "--ray-address", address))
+        line = command(prompts, output, "--ray-address", address)
+        with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as driver:
+            wait_for(output, 0, driver)
+            actors()[0].send_signal(signal.SIGKILL)
+            wait_for(output, parts(output), driver)
+            driver.kill()
+        done = run([*line, "--resume"])
     assert done.returncode == 1, done.stderr
     assert "2 processor cores" in done.stderr
     check(output, expected)
@@ -162,8 +182,10 @@ def test_the_same_files_from_one_actor_and_from_a_pipeline(tmp_path: Path, promp
     """One actor writes the bytes that two write, and `map_batches` gives the same rows."""
     few = tmp_path / "few.parquet"
     parquet.write_table(parquet.read_table(prompts / "a.parquet").slice(0, 100), few)
-    for actors_ in ("1", "2"):
-        done = run(command(few, tmp_path / actors_, "--actors", actors_))
+    for count in ("1", "2"):
+        line = command(few, tmp_path / count, "--actors", count)
+        del line[(place := line.index("--id-column")) : place + 2]
+        done = run(line)
         assert done.returncode == 1, done.stderr
     one, two = (sorted((tmp_path / name).glob("part-*")) for name in "12")
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
@@ -171,7 +193,7 @@ def test_the_same_files_from_one_actor_and_from_a_pipeline(tmp_path: Path, promp
     code = (
         "import ray, sys; from promptlift.ray import ImproveBatch\n"
         "ray.init('local', num_cpus=2, include_dashboard=False, log_to_driver=False)\n"
-        "how = dict(seed=7, max_new_tokens=8, id_column='key')\n"
+        "how = dict(seed=7, max_new_tokens=8)\n"
         "ray.data.read_parquet(sys.argv[1]).map_batches(\n"
         "    ImproveBatch, fn_constructor_kwargs=how, batch_size=32, batch_format='pyarrow',\n"
         "    compute=ray.data.ActorPoolStrategy(size=1)).write_parquet(sys.argv[2])\n"
@@ -200,7 +222,7 @@ def test_what_is_refused(tmp_path: Path, prompts: Path) -> None:
     assert "was begun with" in refused(command(few, output, "--resume", "--seed", "8"))
     assert "no column 'text'" in refused(command(few, tmp_path / "x", "--column", "text"), 1)
     assert "no Parquet file" in refused(command(tmp_path / "none", tmp_path / "x"), 1)
-    assert "takes --input and no prompts" in refused([*command(few, output), "a cat"])
+    assert "reads --input alone" in refused([*command(few, output), "a cat"])
     plain = [sys.executable, "-m", "promptlift", "improve", "a cat", "--actors", "2"]
     assert "--actors needs --engine ray" in refused(plain)
     assert "no Ray cluster at 127.0.0.1:1" in refused(

@@ -59,6 +59,10 @@ def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert rows("in/*.parquet", "in/deep/c.parquet") == [3, 2, 4]
     assert rows(f"file://{tmp_path}/in/[ab].parquet") == [3, 2]
+    assert rows("in/") == rows(f"file://{tmp_path}/in/") == [3, 2, 4]
+    write(tmp_path / "two words/f.parquet", range(7))
+    [spaced] = files_of([f"file://{tmp_path}/two%20words/"])
+    assert cut([spaced], 10)[0].read().num_rows == 7
     [file] = files_of([f"local://{tmp_path}/in/a.parquet"])
     assert cut([file], 10)[0].read()["row"].to_pylist() == [0, 1, 2]
     for wrong, said in (
@@ -69,6 +73,33 @@ def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         with pytest.raises(InputError, match=said):
             rows(wrong)
+
+
+def test_a_file_in_memory(tmp_path: Path) -> None:
+    """A file system that only fsspec knows, whose paths are no part of a disk."""
+    folder = Folder("memory://bucket/in/")
+    folder.write_table("a.parquet", pa.table({"row": [1, 2, 3]}))
+    [file] = files_of(["memory://bucket/in/"])
+    assert cut([file], 2)[1].read()["row"].to_pylist() == [3]
+
+
+def test_another_file_has_another_mark(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", range(1000))
+    [first] = files_of([str(path)])
+    assert [first] == list(files_of([str(path)]))
+    write(path, range(1, 1001))
+    [other] = files_of([str(path)])
+    assert other.rows == first.rows and other.mark != first.mark
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet", range(1000))
+    [part] = cut(list(files_of([str(path)])), 1000)
+    content = bytearray(path.read_bytes())
+    content[4:100] = b"x" * 96
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.parquet rows 0 to 1000 cannot be read"):
+        part.read()
 
 
 @pytest.mark.parametrize("scheme", ["", "file://", "local://"])

@@ -96,8 +96,9 @@ def illustrate(
             improver=improver, n=n, mode=mode, seed=improver_seed, sample=sample,
             sample_seed=sample_seed, **control,
         )  # fmt: skip
-        if config.is_server and cluster:
-            raise ConfigError(f"--engine ray draws with diffusers, and not with {config.backend}")
+        if cluster and (config.is_server or as_json):
+            other = "--json" if as_json else f"--backend {config.backend}"
+            raise ConfigError(f"--engine ray draws with diffusers, and takes no {other}")
         # Report a server that does not answer before improving anything.
         server = Illustrator.of(config, say) if config.is_server else None
         with opened.alone("drawn"), torch_threads(threads, opened.threads, STAGE, say):
@@ -133,7 +134,6 @@ def _spread(
 
     with progress("prompts") as show:
         draw(run, improvements, config, chosen, cluster, threads=threads, report=say, progress=show)
-    say(f"{run.folder / 'pictures'} has the pictures of {len(chosen)} prompts")
 
 
 def _check(

@@ -88,7 +88,7 @@ def improve(
     hint = "interrupted" if output is None else "interrupted; go on with the same and --resume"
     with guarded(hint):
         _check(prompts or files, output, to_go_on=resume or overwrite)
-        if cluster := _cluster(ray, prompts, shard):
+        if cluster := _cluster(ray, prompts, shard, as_json=as_json):
             given = {"model": model, "llm": llm, "mode": mode, "preset": preset, "column": column}
             options |= {**asked, **given, "threads": threads or 1}
             return _spread(input, output, options, cluster, resume, overwrite)
@@ -127,13 +127,15 @@ def _part(shard: str | None, output: str | None, seed: int | None) -> Shard | No
     return Shard.of(shard)
 
 
-def _cluster(ray: dict[str, Any], prompts: list[str], shard: str | None) -> RayConfig | None:
+def _cluster(
+    ray: dict[str, Any], prompts: list[str], shard: str | None, *, as_json: bool
+) -> RayConfig | None:
     """The cluster that is to do the work, None where this process does it."""
     config = RayConfig.asked(ray)
-    if config is None:
-        return None
-    if prompts or shard is not None:
-        raise ConfigError("--engine ray takes --input and no prompts, and cuts no --shard")
+    if config is not None and (prompts or shard is not None or as_json):
+        raise ConfigError(
+            "--engine ray reads --input alone: leave out the prompts, --shard and --json"
+        )
     return config
 
 
@@ -146,7 +148,7 @@ def _spread(
     overwrite: bool,
 ) -> None:
     """Improve on a cluster."""
-    if not input or output is None:
+    if not input or output is None or "-" in input:
         raise ConfigError("--engine ray needs --input FOLDER and --output FOLDER")
     from promptlift.ray.improving import improve_parquet
 

@@ -90,7 +90,7 @@ def score(
         picture = PictureScoringConfig(**of_pictures, **shared)
         found: dict[str, Any] = {}
         asks_for_texts = any((model, pairs, predictions, doctor))
-        cluster = RayConfig.asked(ray)
+        cluster = _cluster(ray, shard, only_texts=asks_for_texts or only == "texts")
         if shard is not None:
             _score_part(None if asks_for_texts or only == "texts" else run, picture, shard, threads)
             return
@@ -112,6 +112,13 @@ def score(
                 typer.echo("\n\n".join(shown))
         if as_json:
             typer.echo(json.dumps(found, ensure_ascii=False))
+
+
+def _cluster(ray: dict[str, Any], shard: str | None, *, only_texts: bool) -> RayConfig | None:
+    cluster = RayConfig.asked(ray)
+    if cluster and (shard is not None or only_texts):
+        raise ConfigError("--engine ray reads the pictures of a run, and takes no --shard")
+    return cluster
 
 
 def _score_pictures(

@@ -148,7 +148,12 @@ class IllustrationJob:
         self._chosen = chosen
         self.folder.mkdir(parents=True, exist_ok=True)
         needed = bytearray(map(self._is_missing, self.plan()))
-        return sum(1 for _ in self._draw(needed, _Tally()))
+        drawn = 0
+        for item in self._draw(needed, _Tally()):
+            drawn = item.drawn
+            for note in item.notes:
+                self._report(f"{item.picture.file}: {note}")
+        return drawn
 
     def plan(self, *, report: Report = lambda line: None) -> Iterator[Drawing]:
         """Every picture of the job, in the order of drawing: for each prompt and seed the original,

@@ -17,7 +17,7 @@ class RayConfig:
     )
     ray_address: str | None = option(
         None,
-        "The cluster, as ray://HOST:10001 or auto.",
+        "The cluster, as HOST:6379; auto for the one that this machine belongs to.",
         shown="RAY_ADDRESS, or one that is started on this machine",
     )
     actors: int | None = option(

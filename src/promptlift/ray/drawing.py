@@ -56,11 +56,17 @@ def draw(
         if config.device != "cpu" and gpus_there():
             needs |= {"cpus": 1, "gpus": 1}
         done = 0
-        for prompts in each(items, _Draw, settings, **needs):
+        for prompts, lines in each(items, _Draw, settings, **needs):
             done += prompts
             progress(done, len(listed))
+            for line in lines:
+                report(line)
         # On the cluster too: this machine may have no GPU, and pictures of a CPU are others.
-        list(each([None], _Draw, {**settings, "all_of": listed}, **{**needs, "actors": 1}))
+        for _, lines in each(
+            [None], _Draw, {**settings, "all_of": listed}, **{**needs, "actors": 1}
+        ):
+            for line in lines:
+                report(line)
 
 
 class _Draw:
@@ -79,12 +85,16 @@ class _Draw:
         torch.set_num_threads(threads)
         run = Run.open(folder)
         run.threads[STAGE] = threads
+        self.lines: list[str] = []
         self.job = IllustrationJob(
-            run, improvements, Illustrator.of(config), chosen=all_of, held=True
-        )
+            run, improvements, Illustrator.of(config), chosen=all_of, held=True,
+            report=self.lines.append,
+        )  # fmt: skip
 
-    def __call__(self, chosen: Collection[int] | None) -> int:
+    def __call__(self, chosen: Collection[int] | None) -> tuple[int, list[str]]:
+        self.lines.clear()
         if chosen is None:
-            return self.job.draw()
+            drawn = self.job.draw()
+            return 0, [*self.lines, *self.job.outcome(drawn)]
         self.job.draw_part(chosen)
-        return len(chosen)
+        return len(chosen), [*self.lines]

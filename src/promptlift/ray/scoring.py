@@ -7,6 +7,7 @@ from typing import Any
 from promptlift.ray.cluster import cluster, each, gpus_there, room
 from promptlift.ray.config import RayConfig
 from promptlift.scoring.pictures.config import PictureScoringConfig
+from promptlift.scoring.pictures.feature_cache import CACHE, parts_begun
 from promptlift.scoring.pictures.run import score_part
 from promptlift.shards import Shard
 
@@ -38,7 +39,9 @@ def read_pictures(
         needs: dict[str, Any] = {"cpus": threads or 1, "gpus": 0}
         if config.device != "cpu" and gpus_there():
             needs |= {"gpus": 1}
-        parts = on.actors or room(**needs)
+        # A job that goes on keeps its parts, however many actors there are now.
+        begun = {count for _, count in parts_begun(run_folder / "scores" / CACHE)}
+        parts = max(begun, default=on.actors or room(**needs))
         shards = [Shard(number, parts) for number in range(1, parts + 1)]
         settings = {
             "folder": run_folder.absolute(), "config": config, "threads": needs["cpus"]

@@ -185,6 +185,15 @@ class _File:
         return new
 
 
+def parts_begun(path: Path) -> list[tuple[int, int]]:
+    """Number and count of the parts that have files beside that of a cache."""
+    names = (
+        one.stem.removeprefix(f"{path.stem}-") for one in path.parent.glob(_part(path, "*", "*"))
+    )
+    found = (name.partition("-of-") for name in names)
+    return [(int(a), int(b)) for a, _, b in found if a.isdecimal() and b.isdecimal()]
+
+
 def _part(path: Path, number: int | str, count: int | str) -> str:
     return f"{path.stem}-{number}-of-{count}{path.suffix}"
 
