@@ -8,7 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 TIMEOUT_S = 300.0
 _LOOK_S = 0.1
@@ -57,7 +57,7 @@ class Said:
 
 
 def until(
-    found: Callable[[], _T | None], process: "subprocess.Popen[bytes]", timeout_s: float = TIMEOUT_S
+    found: Callable[[], _T | None], process: "subprocess.Popen[Any]", timeout_s: float = TIMEOUT_S
 ) -> _T:
     """What is there in the end; looked for again and again, as long as the process lives.
 

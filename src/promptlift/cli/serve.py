@@ -3,8 +3,9 @@
 import logging
 import os
 import webbrowser
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +16,9 @@ from promptlift.illustrating.config import SERVERS, IllustrationConfig
 from promptlift.llm.config import LLMConfig
 from promptlift.options import takes
 from promptlift.web.config import DEFAULT_IMAGE_MODEL, LOOPBACK, ServeConfig
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 _STOP_S = 5  # beyond the time that a request of the API may take
 
@@ -61,6 +65,8 @@ def serve(
 
       promptlift serve --image-model sd-turbo --offline
 
+      promptlift serve --workers 4
+
       promptlift serve --backend comfyui --workflow portrait.json
     """
     with guarded("stopped"):
@@ -100,24 +106,16 @@ def listen(
     """
     go_offline(drawing["offline"])
     try:
-        from promptlift.web.api import create_app
-        from promptlift.web.logs import log_to_stderr
-        from promptlift.web.service import Service
         from promptlift.web.serving import serve as serve_app
-        from promptlift.web.studio import studio_routers
+        from promptlift.web.workers import serve_workers
     except ImportError as error:
         raise MissingExtraError("The studio" if studio else "Serving", "web") from error
-    own = "" if drawing.get("backend") in SERVERS else DEFAULT_IMAGE_MODEL
-    service = Service.load(
-        config,
-        model=model,
-        threads=threads,
-        llm=llm,
-        image_model=None if image_model == "none" else image_model or own,
-        drawing=drawing,
-        others=studio,
+    if config.workers > 1:
+        image_model = _no_pictures(image_model, drawing)
+        threads = threads or max(1, (os.cpu_count() or 1) // config.workers)
+    make = partial(
+        _app, config, image_model, drawing, model=model, threads=threads, llm=llm, studio=studio
     )
-    log_to_stderr(logging.WARNING if studio else logging.INFO)
 
     def ready(address: str) -> None:
         print(address, flush=True)
@@ -130,9 +128,62 @@ def listen(
             webbrowser.open(address)
 
     stop_s = _STOP_S + (0 if studio else config.timeout_s)
-    app = create_app(service, pages=studio_routers(service) if studio else ())
-    serve_app(app, config.host, port, ready, stop_s=stop_s)
+    if config.workers > 1:
+        _log_to_stderr(studio=studio)
+        serve_workers(make, config.host, port, ready, workers=config.workers, stop_s=stop_s)
+    else:
+        serve_app(make(), config.host, port, ready, stop_s=stop_s)
     say("stopped")
+
+
+def _app(
+    config: ServeConfig,
+    image_model: str | None,
+    drawing: dict[str, Any],
+    *,
+    model: str | None,
+    threads: int | None,
+    llm: dict[str, Any],
+    studio: bool,
+) -> "FastAPI":
+    """The app, with its models loaded; arguments as in `listen`."""
+    from promptlift.web.api import create_app
+    from promptlift.web.service import Service
+    from promptlift.web.studio import studio_routers
+
+    own = "" if drawing.get("backend") in SERVERS else DEFAULT_IMAGE_MODEL
+    service = Service.load(
+        config,
+        model=model,
+        threads=threads,
+        llm=llm,
+        image_model=None if image_model == "none" else image_model or own,
+        drawing=drawing,
+        others=studio,
+    )
+    _log_to_stderr(studio=studio)
+    return create_app(service, pages=studio_routers(service) if studio else ())
+
+
+def _log_to_stderr(*, studio: bool) -> None:
+    from promptlift.web.logs import log_to_stderr
+
+    log_to_stderr(logging.WARNING if studio else logging.INFO)
+
+
+def _no_pictures(image_model: str | None, drawing: dict[str, Any]) -> str:
+    """No image model: a picture job is in the memory of the process that began it.
+
+    Raises:
+        ConfigError: one was asked for.
+    """
+    asked = [name for name, value in drawing.items() if name != "offline" and value is not None]
+    if asked or image_model not in (None, "none"):
+        raise ConfigError(
+            "several --workers draw no pictures. Leave out what is about pictures, or draw with a "
+            "server of its own: promptlift serve --port 8018"
+        )
+    return "none"
 
 
 def allowed(

@@ -24,6 +24,13 @@ class ServeConfig:
         (),
         "Name under which the server may be called, beside localhost and addresses in digits.",
     )
+    workers: int = option(
+        1,
+        "Processes that serve the address, each with its own model, queue and limits; more than "
+        "one draw no pictures.",
+        least=1,
+        most=64,
+    )
     batch_size: int = option(64, "Results decoded together; 1 shares no batch.", least=1)
     wait_ms: float = option(
         5.0,

@@ -1,17 +1,23 @@
-"""Figures of a running server for Prometheus, of this process alone. No prompt is in them."""
+"""Figures of a running server for Prometheus. No prompt is in them.
 
-from collections.abc import Iterator, Mapping
+Several processes behind one address keep theirs in files of a folder, and whichever is asked adds
+them up: the multiprocess mode of prometheus-client, which looks for the folder's name in the
+environment when it is imported.
+"""
+
+import os
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Response
-from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.registry import Collector
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from promptlift.web.service import Service
 
 PATH = "/metrics"
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 # From a cached answer to a model that writes on a slow machine.
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
@@ -37,7 +43,19 @@ class Metrics:
         self._results = Counter(
             "promptlift_results", "Improved prompts that were asked for.", registry=self._registry
         )
-        self._registry.register(_Queues(service))
+        self._waiting = Gauge(
+            "promptlift_waiting_results", "Results that wait for the first writer.",
+            multiprocess_mode="livesum", registry=self._registry,
+        )  # fmt: skip
+        self._jobs = Gauge(
+            "promptlift_waiting_picture_jobs", "Picture jobs that wait.",
+            multiprocess_mode="livesum", registry=self._registry,
+        )  # fmt: skip
+        self._batches = Counter(
+            "promptlift_batches", "Batches that the first writer has begun.",
+            registry=self._registry,
+        )  # fmt: skip
+        self._service, self._counted = service, 0
 
     def count(
         self, method: str, route: str | None, status: int, seconds: float, noted: Mapping[str, Any]
@@ -50,31 +68,25 @@ class Metrics:
         self._requests.labels(method, route, status or 499).inc()
         self._seconds.labels(route).observe(seconds)
         self._results.inc(noted.get("results", 0))
+        self._look()
 
     def text(self) -> bytes:
         """The figures in Prometheus' text format."""
-        return generate_latest(self._registry)
+        self._look()
+        registry = self._registry
+        if os.environ.get(FOLDER):
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
 
-
-class _Queues(Collector):
-    """What waits now, and the batches since the start."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
-
-    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+    def _look(self) -> None:
+        """Note what waits now, and the batches since the last look."""
         batcher = self._service.batcher
-        yield GaugeMetricFamily(
-            "promptlift_waiting_results", "Results that wait for the first writer.",
-            value=batcher.waiting,
-        )  # fmt: skip
-        yield CounterMetricFamily(
-            "promptlift_batches", "Batches that the first writer has begun.", value=batcher.batches
-        )
-        yield GaugeMetricFamily(
-            "promptlift_waiting_picture_jobs", "Picture jobs that wait.",
-            value=self._service.pictures.waiting,
-        )  # fmt: skip
+        self._waiting.set(batcher.waiting)
+        self._jobs.set(self._service.pictures.waiting)
+        batches = batcher.batches
+        self._batches.inc(batches - self._counted)
+        self._counted = batches
 
 
 def metrics_router(metrics: Metrics) -> APIRouter:
@@ -83,7 +95,7 @@ def metrics_router(metrics: Metrics) -> APIRouter:
 
     @router.get(PATH, summary="Figures for Prometheus", response_class=Response)
     async def read() -> Response:
-        """Requests, seconds, results and queues of this process."""
+        """Requests, seconds, results and queues since the start."""
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     return router

@@ -26,7 +26,7 @@ HEADERS = {
 }
 # Named here: the system's own table of types may be wrong.
 _TYPES = {"css": "text/css", "html": "text/html", "js": "text/javascript"}
-_STOP_S = 5.0  # seconds that requests have to end when the server stops
+STOP_S = 5.0  # seconds that requests have to end when the server stops
 _MOST_CONNECTIONS = 1000
 
 
@@ -72,7 +72,7 @@ def serve(
     port: int,
     ready: Callable[[str], None],
     *,
-    stop_s: float = _STOP_S,
+    stop_s: float = STOP_S,
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; then finish the requests that have begun.
 
@@ -86,9 +86,21 @@ def serve(
     Raises:
         ConfigError: the server cannot listen on the address.
     """
+    listener = listening(host, port)
+    with terminable():
+        ready(address_of(listener, host))
+        run(app, listener, stop_s)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens on an address; port 0 for any that is free.
+
+    Raises:
+        ConfigError: it cannot.
+    """
     is_v6 = ":" in host
     try:
-        listener = socket.create_server(
+        return socket.create_server(
             (host, port),
             family=socket.AF_INET6 if is_v6 else socket.AF_INET,
             backlog=128,
@@ -99,8 +111,17 @@ def serve(
         raise ConfigError(
             f"cannot listen on {host}:{port}: {reason}. Give another --port"
         ) from error
+
+
+def address_of(listener: socket.socket, host: str) -> str:
+    """What browsers open, as "http://127.0.0.1:8080"."""
     shown = reachable(host)
     shown = f"[{shown}]" if ":" in shown else shown
+    return f"http://{shown}:{listener.getsockname()[1]}"
+
+
+def run(app: FastAPI, listener: socket.socket, stop_s: float) -> None:
+    """Answer what comes to a socket until a signal ends it."""
     config = uvicorn.Config(
         app,
         http="h11",
@@ -113,9 +134,7 @@ def serve(
         proxy_headers=False,
         timeout_graceful_shutdown=int(stop_s),
     )
-    with _terminable():
-        ready(f"http://{shown}:{listener.getsockname()[1]}")
-        uvicorn.Server(config).run(sockets=[listener])
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 def reachable(host: str) -> str:
@@ -139,7 +158,7 @@ class _Terminated(Exception):
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
     """Let SIGTERM end the block without an error: uvicorn raises it again after it has stopped."""
 
     def end(*_: Any) -> None:
