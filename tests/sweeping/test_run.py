@@ -11,10 +11,10 @@ import pytest
 from promptlift.errors import ConfigError, InputError, MissingExtraError, PromptliftError
 from promptlift.runs import Run
 from promptlift.sweeping import journal as journals
-from promptlift.sweeping.config import load_sweep
+from promptlift.sweeping.config import Sweep, load_sweep
 from promptlift.sweeping.journal import FILE, Journal
 from promptlift.sweeping.results import results_of
-from promptlift.sweeping.run import run_sweep
+from promptlift.sweeping.run import Left, run_sweep
 from promptlift.sweeping.trial import value_of
 from tests.cli.conftest import command
 from tests.illustrating.models import DIFFUSERS_WARNS
@@ -160,6 +160,79 @@ def test_a_trial_above_the_median_is_ended(
     stage = Run.open(tmp_path / "sweep" / "trials" / "001").stage("training")
     assert stage["state"] == "interrupted"
     assert Run.open(tmp_path / "sweep").stage("sweeping")["state"] == "done"
+
+
+def test_a_trial_is_compared_by_its_last_loss_with_the_complete_ones(
+    sweep_file: Files, tmp_path: Path
+) -> None:
+    sweep = load_sweep(str(sweep_file("seeds = [0, 1, 2, 3, 4, 5]", GRID)))
+    journal = Journal(tmp_path)
+    with journal.claimed(sweep) as trial:  # what is pruned does not count
+        assert trial is not None
+        journal.note(trial, [0.1, 0.1, 0.1])
+        journal.tell(trial, "pruned")
+    for number in range(1, 6):
+        with journal.claimed(sweep) as trial:
+            assert trial is not None
+            journal.note(trial, [5.0, 9.0, float(number)])
+            assert not journal.is_worse(trial)  # fewer than five are complete
+            journal.tell(trial, "complete", float(number))
+    # After the third epoch the median of 1 to 5 is 3.
+    for losses, worse in (
+        ([5.0, 9.0, 3.0], False), ([6.0, 9.0, 3.1], True), ([0.9, 0.9, 9.0], True),
+        ([0.9, 0.9, float("nan")], True), ([9.0, 9.0, 9.0, 9.0], False),
+    ):  # fmt: skip
+        with journal.claimed(sweep) as trial:
+            assert trial is not None
+            journal.note(trial, losses)
+            assert journal.is_worse(trial) is worse
+            journal.tell(trial, "failed")
+
+
+def test_the_lucky_seed_of_a_pruned_setting_does_not_count(
+    sweep_file: Files, tmp_path: Path
+) -> None:
+    sweep = load_sweep(str(sweep_file("settings = 11\nseeds = [1, 2]", BOTH)))
+
+    def proposed(lucky: float, end: str) -> dict[str, object]:
+        """The setting after ten, of which the first has one seed with this value."""
+        folder = tmp_path / f"{lucky} {end}"
+        folder.mkdir()
+        journal = Journal(folder)
+        for number in range(20):
+            with journal.claimed(sweep) as trial:
+                assert trial is not None and trial.number == number
+                value = lucky if number == 0 else 1.0 + number // 2
+                state = end if number == 1 else "complete"
+                journal.tell(trial, state, value if state == "complete" else None)
+        with journal.claimed(sweep) as trial:
+            assert trial is not None
+            return trial.setting
+
+    assert proposed(0.1, "pruned") == proposed(40.0, "pruned")
+    assert proposed(0.1, "complete") != proposed(40.0, "complete")
+
+
+def test_what_failed_here_and_was_done_elsewhere_leaves_nothing_undone(
+    sweep_file: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = load_sweep(str(sweep_file("", GRID)))
+    folder = tmp_path / "sweep"
+    tried: list[str] = []
+    elsewhere: list[Left] = []
+
+    def once_without_memory(sweep: Sweep, config: object, trial: Path, *rest: object) -> float:
+        tried.append(trial.name)
+        if tried == ["000"]:
+            raise PromptliftError("no memory")
+        if trial.name == "001":  # while it lasts, another process does the one that failed
+            elsewhere.append(run_sweep(sweep, folder, silent))
+        return 1.0
+
+    monkeypatch.setattr("promptlift.sweeping.run.run_trial", once_without_memory)
+    assert run_sweep(sweep, folder, silent) == Left({}, [])
+    assert elsewhere == [Left({}, [1])] and tried == ["000", "001", "000"]
+    assert Run.open(folder).stage("sweeping")["state"] == "done"
 
 
 def test_a_trial_that_cannot_be_done_keeps_no_other_back(sweep_file: Files, tmp_path: Path) -> None:

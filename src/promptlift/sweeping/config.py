@@ -70,7 +70,7 @@ class SweepConfig:
     seed: int = option(0, "Seed of what is proposed.", least=0)
     prune: bool | None = option(
         None,
-        "End a trial whose loss after an epoch is above the median of the earlier trials there.",
+        "End a trial whose loss after an epoch is above the median of the complete trials there.",
         shown="on where settings are proposed and the metric is loss",
     )
 

@@ -5,6 +5,7 @@ until it is told. Both vanish with the process, however it ends: a trial that is
 locked was left by a process that is gone, and goes on in its run folder.
 """
 
+import math
 import os
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -12,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 from promptlift.errors import MissingExtraError
@@ -28,7 +30,7 @@ FILE = "journal.log"
 _LOCK = ".lock"  # that of run folders
 _STUDY = "sweep"
 _LOOK_S = 0.01
-_STARTUP = 5  # trials to compare with before one is ended
+_STARTUP = 5  # complete trials to compare with before one is ended
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +83,6 @@ class Journal:
                 study_name=_STUDY,
                 storage=self._storage,
                 direction="minimize" if lower_is_better else "maximize",
-                pruner=optuna.pruners.MedianPruner(n_startup_trials=_STARTUP),
                 load_if_exists=True,
             )
         self._id = self._storage.get_study_id_from_name(_STUDY)
@@ -116,9 +117,16 @@ class Journal:
             self._storage.set_trial_intermediate_value(self._id_of(trial), epoch + 1, losses[epoch])
 
     def is_worse(self, trial: Trial) -> bool:
-        """Whether its last loss is above the median of other trials after that epoch."""
-        found = self._storage.get_trial(self._id_of(trial))
-        return bool(self.study.pruner.prune(self.study, found))
+        """Whether its last loss is above the median of the complete trials after that epoch.
+
+        Optuna's MedianPruner takes the lowest loss so far, so it would miss a trial that diverges.
+        """
+        trials = self.trials()
+        losses = trials[trial.number].losses
+        others = [one.losses[len(losses) - 1] for one in trials
+                  if one.state == "complete" and len(one.losses) >= len(losses)]  # fmt: skip
+        others = [loss for loss in others if not math.isnan(loss)]
+        return len(others) >= _STARTUP and not losses[-1] <= median(others)
 
     def tell(self, trial: Trial, state: str, value: float | None = None) -> None:
         """Note how a trial ended."""
@@ -194,6 +202,8 @@ class Journal:
     ) -> dict[str, Any]:  # fmt: skip
         """What TPE proposes after the settings so far, each with its mean over seeds.
 
+        Of a setting with a pruned seed it is shown that trial: the other seeds may only have been
+        lucky.
         It depends on these, the seed and the number alone, not on which process asks.
         """
         import numpy as np
@@ -208,10 +218,13 @@ class Journal:
             first, every = earlier[at], earlier[at : at + seeds]
             values = [one.value for one in every
                       if one.state == TrialState.COMPLETE and one.value is not None]  # fmt: skip
-            if values:
+            pruned = [one for one in every if one.state == TrialState.PRUNED]
+            if pruned:
+                first = pruned[0]
+            elif values:
                 first = create_trial(
                     params=first.params, distributions=first.distributions,
-                    value=sum(values) / len(values),
+                    value=mean(values),
                 )  # fmt: skip
             study.add_trial(first)
         return study.ask(distributions).params

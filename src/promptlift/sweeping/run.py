@@ -75,8 +75,10 @@ def run_sweep(sweep: Sweep, folder: Path, report: Report) -> Left:
         with alone(folder):
             Run.open(folder).interrupt(STAGE)
         raise
-    others = [trial.number for trial in journal.trials()
-              if trial.state == "open" and trial.number not in errors]  # fmt: skip
+    left = [trial.number for trial in journal.trials() if trial.state == "open"]
+    # Another process may have done since what failed here.
+    errors = {number: error for number, error in errors.items() if number in left}
+    others = [number for number in left if number not in errors]
     if not errors and not others:
         best = results_of(folder)["best"] or {}
         with alone(folder):
