@@ -10,7 +10,7 @@ import pytest
 from promptlift.errors import PromptliftError
 from promptlift.experimenting.config import ExperimentConfig
 from promptlift.sweeping.config import Sweep, load_sweep
-from promptlift.sweeping.page import write_page
+from promptlift.sweeping.page import _how_surely, write_page
 from promptlift.sweeping.run import run_sweep
 from promptlift.sweeping.trial import Pruned
 from tests.browser import CHROMIUM, Browser
@@ -53,8 +53,11 @@ def test_the_page_says_what_is_best_and_how_surely(page: Path) -> None:
     assert "The best setting is learning_rate 0.001, batch_size 8, group_by_length off" in text
     assert "1.18 (1.06 to 1.30) over 3 seeds" in text
     # The next is 0.01, 0.02 and 0.03 from it: a mean of 0.02 that reaches 4.303 x 0.01 / sqrt(3).
-    assert "learning_rate 0.001, batch_size 8, group_by_length on: 0.020 (-0.005 to 0.045)" in text
-    assert "so the seeds do not tell them apart" in text
+    assert (
+        "The next best, learning_rate 0.001, batch_size 8, group_by_length on, is 0.020 higher "
+        "(-0.005 to 0.045); that difference is not clear over the seeds. The best was picked from "
+        "8 complete settings, and the intervals do not allow for that."
+    ) in text
     assert "34 of 36 trials are done" in text
     assert "&lt;b&gt;no memory&lt;/b&gt;" in text and "<b>no" not in text
     assert text.count("<svg") == 4
@@ -65,6 +68,31 @@ def test_the_page_says_what_is_best_and_how_surely(page: Path) -> None:
     assert (states.count("pruned"), states.count("open"), len(states)) == (2, 2, 36)
     for name in ("settings", "parallel", "importance", "curves"):
         assert (page.parent / f"{name}.svg").exists() and (page.parent / f"{name}.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("higher", "less", "said"),
+    [
+        (False, (0.12, 0.052, 0.188), "is 0.120 higher (0.052 to 0.188); that difference is clear"),
+        (True, (-0.12, -0.188, -0.052), "is 0.120 lower (0.052 to 0.188); that difference is"),
+        (True, (-0.02, -0.045, 0.005), "is 0.020 lower (-0.005 to 0.045); that difference is not"),
+        (True, (-0.02, None, None), "is 0.02 lower. There is one seed, so you cannot tell luck"),
+        (False, (0.02, None, None), "is 0.02 higher. There is one seed, so you cannot tell luck"),
+        (False, (0.25, 0.25, 0.25), "is 0.25 higher; that difference is clear"),
+    ],
+)  # fmt: skip
+def test_the_next_best_is_on_the_worse_side(
+    higher: bool, less: tuple[float, float | None, float | None], said: str
+) -> None:
+    setting = {"setting": {"train.epochs": 2.0}, "complete": True}
+    best = {**setting, "less_best": None}
+    difference = dict(zip(("difference", "low", "high"), less, strict=True))
+    found = {
+        "metric": {"higher_is_better": higher},
+        "settings": [best, {**setting, "less_best": difference}],
+        "best": best,
+    }
+    assert f"The next best, epochs 2, {said}" in _how_surely(found)
 
 
 @pytest.mark.slow

@@ -72,20 +72,24 @@ def _lead(found: Mapping[str, Any]) -> str:
 
 
 def _how_surely(found: Mapping[str, Any]) -> str:
-    """Whether the seeds tell the best from the next, in a sentence."""
+    """How far the next is from the best, and whether that is clear over the seeds."""
     others = [one for one in found["settings"] if one is not found["best"] and one["complete"]]
     if not others:
         return ""
-    next_, less = others[0], others[0]["less_best"]
+    less, lower = others[0]["less_best"], found["metric"]["higher_is_better"]
+    if lower:
+        low, high = (None if end is None else -end for end in (less["high"], less["low"]))
+        less = {"difference": -less["difference"], "low": low, "high": high}
+    value, *brackets = difference(less).split(" ", 1)
+    said = " ".join([value, "lower" if lower else "higher", *brackets])
+    text = f"The next best, {named(others[0]['setting'])}, is {said}"
     if less["low"] is None:
-        return (
-            f"The next is {named(next_['setting'])}, with {less['difference']:+.4g}. There is one "
-            "seed, so nobody can say whether it would be so again. "
-        )
-    apart = "which the seeds tell apart" if less["low"] * less["high"] > 0 else (
-        "so the seeds do not tell them apart"
-    )  # fmt: skip
-    return f"The next is {named(next_['setting'])}: {difference(less)} from it, {apart}. "
+        return f"{text}. There is one seed, so you cannot tell luck from a better setting. "
+    clear = "is clear" if less["low"] * less["high"] > 0 else "is not clear"
+    return (
+        f"{text}; that difference {clear} over the seeds. The best was picked from "
+        f"{len(others) + 1} complete settings, and the intervals do not allow for that. "
+    )
 
 
 def _settings(found: Mapping[str, Any], draw: Draw) -> Section:
