@@ -336,7 +336,7 @@ def _parse(phrase: str) -> _Phrase:
 
 
 # Models say the same phrases over and over; a prompt is read for each of its additions.
-_read = lru_cache(20_000)(_parse)
+_read = lru_cache(2_000)(_parse)
 _read_prompt = lru_cache(256)(_parse)
 
 

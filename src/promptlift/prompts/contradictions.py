@@ -129,7 +129,7 @@ def contradiction(asked: Text, phrase: str, said: str = "", *, prose: bool = Fal
 
 
 # Models say the same phrases over and over.
-_read = lru_cache(20_000)(Text)
+_read = lru_cache(2_000)(Text)
 
 
 def _ruled_out(asked: Text, text: Text) -> str | None:
