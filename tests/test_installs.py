@@ -101,8 +101,6 @@ def check(promptlift: Path, env: Environment, folder: Path) -> None:
 @pytest.mark.parametrize(
     "install",
     [
-        pytest.param(with_pip(ROOT), id="pip install ."),
-        pytest.param(with_pip("--editable", ROOT), id="pip install --editable ."),
         pytest.param(with_tool("pipx", "install"), id="pipx install ."),
         pytest.param(with_tool("uv", "tool", "install"), id="uv tool install ."),
     ],
