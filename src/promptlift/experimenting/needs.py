@@ -7,6 +7,7 @@ from pathlib import Path
 from promptlift.devices import find_device
 from promptlift.errors import ConfigError, PromptliftError, install_command
 from promptlift.experimenting.config import ExperimentConfig
+from promptlift.experimenting.estimates import estimates_of
 from promptlift.experimenting.stages import notice_of, stages_of
 from promptlift.illustrating.hub import download_command
 from promptlift.illustrating.illustrator import Illustrator
@@ -107,6 +108,11 @@ def downloads_of(config: ExperimentConfig) -> list[Download]:
     return [item for item in dict.fromkeys(found) if not Path(item.name).expanduser().exists()]
 
 
+def sizes_of(config: ExperimentConfig) -> list[float | None]:
+    """GB of each model that comes from the Hub, None where it is not known."""
+    return [item.gigabytes for item in downloads_of(config) if item.kind != "dataset"]
+
+
 def missing(config: ExperimentConfig) -> list[str]:
     """What is to be had before the experiment can begin, each with what to do."""
     found = []
@@ -147,7 +153,7 @@ def missing(config: ExperimentConfig) -> list[str]:
 
 
 def plan_of(config: ExperimentConfig) -> tuple[list[str], bool]:
-    """What an experiment would do and has to download, a line each; whether it lacks any."""
+    """What an experiment would do, has to download and takes, a line each; whether it lacks any."""
     stages, lacks, notice = stages_of(config), missing(config), notice_of(config)
     lines = [
         f"{number} of {len(stages)}  {title}" for number, title in enumerate(stages.values(), 1)
@@ -159,6 +165,7 @@ def plan_of(config: ExperimentConfig) -> tuple[list[str], bool]:
             else f"{item.name} is to be downloaded{item.size}: {item.command}"
             for item in downloads_of(config)
         ]
+    lines += estimates_of(config, sizes_of(config))
     lines += [*(f"missing: {line}" for line in lacks), *([notice] if notice else [])]
     return lines, bool(lacks)
 
