@@ -148,6 +148,7 @@ def test_a_run_says_where_it_stands_and_ends_with_its_page(
     lines: list[str] = []
     chain = run_experiment(config, whole, lines.append)
     assert chain.page == whole / "report" / "index.html" and chain.waiting == []
+    assert chain.reproduction == whole / "reproduction.json" and chain.reproduction.is_file()
     titles = list(stages_of(config).values())
     begun = [line for line in lines if line.startswith("stage ")]
     assert len(titles) == 7
@@ -175,6 +176,8 @@ def test_a_run_killed_anywhere_ends_with_the_same_files(whole: Path, tmp_path: P
             process.kill()
     done = subprocess.run(line, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(folder / "report" / "index.html")
+    last = done.stderr.splitlines()[-1]
+    assert last.endswith(f"promptlift reproduce show {folder / 'reproduction.json'}")
     assert results(folder) == results(whole)
 
 

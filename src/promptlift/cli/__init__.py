@@ -20,6 +20,7 @@ from promptlift.cli import (
     preferences,
     receipts,
     report,
+    reproduce,
     score,
     serve,
     steer,
@@ -79,6 +80,7 @@ for name, group in (
     ("votes", votes.app),
     ("world", world.app),
     ("steer", steer.app),
+    ("reproduce", reproduce.app),
 ):
     app.add_typer(group, name=name)
 

@@ -49,6 +49,7 @@ def experiment(
 
         from promptlift.experimenting.chain import run_experiment
         from promptlift.experimenting.needs import check_needs, plan_of
+        from promptlift.experimenting.reproduction import how_to_send
         from promptlift.experimenting.stages import notice_of
 
         if check:
@@ -64,4 +65,7 @@ def experiment(
         if notice := notice_of(chosen):
             say(notice)
         say(f"improve more: promptlift improve PROMPT --model {folder / 'model'}")
+        if found.reproduction is not None:
+            for line in how_to_send(chosen, found.reproduction):
+                say(line)
         typer.echo(found.page)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from promptlift.errors import InputError
 from promptlift.experimenting.config import ExperimentConfig
+from promptlift.experimenting.reproduction import machine, write_reproduction
 from promptlift.experimenting.stages import how_to_judge, stages_of
 from promptlift.pairs.datasets import find_files
 from promptlift.pairs.load import collect_pairs, write_pairs
@@ -55,6 +56,7 @@ def run_experiment(
     chain, titles = Chain(config, folder, report, after_epoch), stages_of(config)
     # Of all processes that worked in the run folder, by stage.
     seconds: dict[str, float] = run.stage(STAGE).get("seconds", {})
+    machines: dict[str, Any] = run.stage(STAGE).get("machines", {})  # that began each stage
     with torch_threads(config.threads, kept, STAGE, lambda line: None):
         for number, (name, title) in enumerate(titles.items(), 1):
             if name == "report":  # which tells of the others that they are done
@@ -67,11 +69,12 @@ def run_experiment(
             so_far = f", {minutes:.1f} min so far" if seconds else ""
             report(f"stage {number} of {len(titles)}: {title}{so_far}")
             before = seconds.get(name, 0.0)
+            machines.setdefault(name, machine())
             try:
                 getattr(chain, name)()
             finally:
                 seconds[name] = round(before + time.monotonic() - begun, 1)
-                Run.open(folder).note(STAGE, seconds=seconds)
+                Run.open(folder).note(STAGE, seconds=seconds, machines=machines)
     report(f"{len(titles)} stages in {sum(seconds.values()) / 60:.1f} min")
     return chain
 
@@ -89,6 +92,7 @@ class Chain:
 
     Attributes:
         page: the report, once it is written.
+        reproduction: the paper's figures with the run's, once they are written.
         waiting: the command that asks for votes and the raters' addresses; empty where there are
             votes or none are asked for.
     """
@@ -101,6 +105,7 @@ class Chain:
         self.after_epoch = after_epoch
         self.model = folder / "model"
         self.page: Path | None = None
+        self.reproduction: Path | None = None
         self.waiting: list[str] = []
 
     def pairs(self) -> None:
@@ -238,6 +243,7 @@ class Chain:
         from promptlift.reporting.run_report import write_report
 
         self.page = write_report(self.folder, report=self.say)
+        self.reproduction = write_reproduction(self.folder, self.config)
 
     def files(self) -> dict[str, list[Path]]:
         """Files to learn from, and, where there are such, to measure on."""
