@@ -9,7 +9,7 @@ import pytest
 from promptlift.errors import ConfigError
 from promptlift.improving.batch import PromptSource
 from promptlift.improving.config import ControlConfig, resolve_options
-from promptlift.improving.editing import without
+from promptlift.improving.editing import edited
 from promptlift.improving.explain import reasons
 from promptlift.improving.improver import Improver
 from promptlift.improving.journal import improve_to_file, journal_of
@@ -218,9 +218,9 @@ def test_a_receipt_comes_again_and_can_be_edited(writer: Improver) -> None:
     result = max(results, key=lambda one: len(one.additions))
     assert result.additions
     assert replay(parse_receipt(receipt_text(result), "here"), writer).same
-    edited = without(result, {0})
-    assert edited.prompt == read("a cat").extended(edited.additions, SENTENCE)
-    assert replay(parse_receipt(receipt_text(edited), "here"), writer).same
+    less = edited(result, {0})
+    assert less.prompt == read("a cat").extended(less.additions, SENTENCE)
+    assert replay(parse_receipt(receipt_text(less), "here"), writer).same
     assert len(reasons(writer, result)) == len(result.additions)
 
 
@@ -269,8 +269,8 @@ def test_sentences_of_a_rewriting_are_cut_out(writer: Improver) -> None:
     [made] = writer.improve("cat", seed=0, form="paragraph", mode="rewrite", max_new_tokens=2)
     record = json.loads(receipt_text(made))
     record |= {"prompt": "A cat sits. Rain falls. Fog.", "additions": ["Rain falls.", "Fog."]}
-    edited = without(parse_receipt(json.dumps(record), "here"), {0})
-    assert edited.prompt == "A cat sits. Fog."
+    less = edited(parse_receipt(json.dumps(record), "here"), {0})
+    assert less.prompt == "A cat sits. Fog."
 
 
 def test_a_model_without_paragraphs_says_so_before_any_work(improver: Improver) -> None:

@@ -16,7 +16,7 @@ from promptlift import Improver
 from promptlift.cli import app
 from promptlift.errors import ConfigError, InputError
 from promptlift.improving.config import ControlConfig, resolve_options
-from promptlift.improving.editing import without
+from promptlift.improving.editing import edited
 from promptlift.improving.manifest import ModelCard
 from promptlift.improving.receipts import parse_receipt, receipt_text, replay
 from promptlift.improving.target import Target
@@ -217,7 +217,7 @@ def test_receipts_replay_and_additions_can_be_taken_out(bundled: Improver, name:
     receipt = parse_receipt(receipt_text(made), "here")
     assert replay(receipt, bundled).same
     assert len(made.additions) > 1
-    less = without(made, [0])
+    less = edited(made, [0])
     assert made.additions[0] not in less.prompt and less.additions == made.additions[1:]
     assert less.checks["encoder"] == made.checks["encoder"]
     if name == "ideogram4":
