@@ -1,4 +1,4 @@
-"""promptlift turns a short text-to-image prompt into one that draws a better picture.
+"""promptlift adds to a short text-to-image prompt what belongs to its subject.
 
 >>> import promptlift
 >>> improver = promptlift.Improver.load()

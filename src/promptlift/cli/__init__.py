@@ -54,7 +54,7 @@ def options(
         False, "--version", callback=_version, is_eager=True, help="Show the version."
     ),
 ) -> None:
-    """Turn a short text-to-image prompt into one that draws a better picture.
+    """Add to a short text-to-image prompt what belongs to its subject.
 
     Examples:
 
