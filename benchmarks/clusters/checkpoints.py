@@ -32,7 +32,7 @@ context.checkpoint_config = CheckpointConfig(
 context.checkpoint_config.checkpoint_actor_memory_bytes = 2**26
 context.enable_progress_bars = False
 how = dict(seed=7, max_new_tokens=8, id_column="key", model=model or None)
-ray.data.read_parquet(source, override_num_blocks=40).map_batches(
+ray.data.read_parquet(source).repartition(30).map_batches(
     ImproveBatch, fn_constructor_kwargs=how, batch_size=50, batch_format="pyarrow",
     num_cpus=0.5,  # room for tasks that read and write
     compute=ray.data.ActorPoolStrategy(size=1),

@@ -64,6 +64,12 @@ def torch_threads(
         _set = outer
 
 
+def cores() -> int:
+    """The processor cores that this process may use, which a container may limit."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 def free() -> float:
     """The share of the processors that is idle: now on Linux, elsewhere over the last minute."""
     try:

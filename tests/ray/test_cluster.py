@@ -27,11 +27,11 @@ RAY = Path(sys.executable).with_name("ray")
 
 @pytest.fixture(scope="module")
 def prompts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """1,200 prompts in two files, one of them empty and one missing."""
+    """600 prompts in two files, one of them empty and one missing."""
     folder = tmp_path_factory.mktemp("prompts")
-    texts: list[str | None] = [f"{WORDS[i % 5]} number {i}" for i in range(1200)]
-    texts[3], texts[700] = None, " "
-    for name, part in (("a", texts[:500]), ("b", texts[500:])):
+    texts: list[str | None] = [f"{WORDS[i % 5]} number {i}" for i in range(600)]
+    texts[3], texts[400] = None, " "
+    for name, part in (("a", texts[:250]), ("b", texts[250:])):
         parquet.write_table(
             pa.table({"prompt": part, "key": [f"{name}{i}" for i in range(len(part))]}),
             folder / f"{name}.parquet",
@@ -115,10 +115,10 @@ def test_killed_workers_and_drivers_lose_nothing(
             wait_for(output, before, driver)
             driver.kill()
     assert killed == 3
-    assert 0 < parts(output) < 60
+    assert 0 < parts(output) < 30
     last = run(command(prompts, output, "--resume"))
     assert last.returncode == 1, last.stderr  # two rows have no prompt
-    assert "1200 rows" in last.stderr and "2 of them failed" in last.stderr
+    assert "600 rows" in last.stderr and "2 of them failed" in last.stderr
     check(output, expected)
     assert not [path for path in output.iterdir() if path.name.startswith(".part")]
 

@@ -1,7 +1,6 @@
 """`promptlift doctor`."""
 
 import json
-import os
 import platform
 import time
 from contextlib import suppress
@@ -16,6 +15,7 @@ from promptlift.cli.parameters import AsJson
 from promptlift.endpoint import Endpoint, NoAnswer
 from promptlift.errors import MissingExtraError, PromptliftError, install_command
 from promptlift.runs import versions_of
+from promptlift.threads import cores
 
 PACKAGES = (
     "promptlift", "onnxruntime", "tokenizers", "numpy", "typer", "rich",
@@ -81,13 +81,11 @@ def examine() -> dict[str, Any]:
     model = _model()
     engine = "improve" if model["id"] or model["error"] else NOT_EXPORTED
     versions = versions_of(PACKAGES)
-    affinity = getattr(os, "sched_getaffinity", None)
     return {
         "schema_version": 1,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        # Those that this process may use, which a container may limit.
-        "cores": len(affinity(0)) if affinity else os.cpu_count(),
+        "cores": cores(),
         "packages": {name: versions.get(name) for name in PACKAGES},
         "model": model,
         "stages": stages,

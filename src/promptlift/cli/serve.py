@@ -15,6 +15,7 @@ from promptlift.errors import ConfigError, InputError, MissingExtraError
 from promptlift.illustrating.config import SERVERS, IllustrationConfig
 from promptlift.llm.config import LLMConfig
 from promptlift.options import takes
+from promptlift.threads import cores
 from promptlift.web.config import DEFAULT_IMAGE_MODEL, LOOPBACK, ServeConfig
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def listen(
         raise MissingExtraError("The studio" if studio else "Serving", "web") from error
     if config.workers > 1:
         image_model = _no_pictures(image_model, drawing)
-        threads = threads or max(1, (os.cpu_count() or 1) // config.workers)
+        threads = threads or max(1, cores() // config.workers)
     make = partial(
         _app, config, image_model, drawing, model=model, threads=threads, llm=llm, studio=studio
     )

@@ -55,7 +55,10 @@ def cluster(config: RayConfig, report: Callable[[str], None]) -> Iterator[None]:
             with _silent():
                 ray.init(address, include_dashboard=False if address == "local" else None, **quiet)
         except (OSError, ValueError, RuntimeError) as error:
-            raise PromptliftError(f"no Ray cluster at {address}: {first_line(error)}") from error
+            place = "no Ray could be started on this machine"
+            if address != "local":
+                place = f"no Ray cluster at {address}"
+            raise PromptliftError(f"{place}: {first_line(error)}") from error
     try:
         report(f"Ray {ray.__version__} with {_count('CPU'):g} processor cores")
         yield
@@ -85,11 +88,18 @@ def each(
         cpus, gpus: what an actor needs.
 
     Raises:
+        ConfigError: no machine has as much as an actor needs.
         PromptliftError: what a worker raised.
     """
     import ray
     from ray.exceptions import RayError
 
+    largest = max(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"])
+    if cpus > largest:
+        raise ConfigError(
+            f"an actor needs {cpus} processor cores, and the largest machine of the cluster has "
+            f"{largest:g}. Give fewer --threads"
+        )
     count = min(actors or room(cpus=cpus, gpus=gpus), len(items))
     pool = ray.data.ActorPoolStrategy(min_size=count, max_size=count if actors else None)
     found = ray.data.from_items(

@@ -92,9 +92,9 @@ class _Draw:
         )  # fmt: skip
 
     def __call__(self, chosen: Collection[int] | None) -> tuple[int, list[str]]:
-        self.lines.clear()
         if chosen is None:
-            drawn = self.job.draw()
-            return 0, [*self.lines, *self.job.outcome(drawn)]
-        self.job.draw_part(chosen)
-        return len(chosen), [*self.lines]
+            self.lines += self.job.outcome(self.job.draw())
+        else:
+            self.job.draw_part(chosen)
+        said, self.lines[:] = [*self.lines], []
+        return len(chosen or ()), said

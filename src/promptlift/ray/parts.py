@@ -96,8 +96,8 @@ class File:
         path: of the file there.
         rows: how many it has.
         columns: their names.
-        mark: changes when the file does: SHA-256 of the end of the file, which holds the places,
-            sizes and extremes of all columns.
+        mark: SHA-256 of the file's size and end, which has the places, sizes and extremes of all
+            columns. Of a large file it does not see every change.
     """
 
     store: str

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from tempfile import TemporaryDirectory
@@ -51,6 +51,13 @@ class _Worker:
         self.process.start()
         tell.close()  # the process has its own, and this one would hold the pipe open
 
+    def error(self) -> str | None:
+        """Why it could not begin to serve, where it has ended and said so."""
+        with suppress(EOFError, OSError):
+            if self._told.poll() and (error := self._told.recv()) is not None:
+                return str(error)
+        return None
+
     def wait(self) -> None:
         """Wait until it serves.
 
@@ -60,7 +67,11 @@ class _Worker:
         try:
             error: PromptliftError | None = self._told.recv()
         except EOFError:
-            error = PromptliftError("a process of the server ended before it could serve")
+            self.process.join()
+            error = PromptliftError(
+                f"a process of the server ended with status {self.process.exitcode} before it "
+                "could serve; if memory ran out, give fewer --workers"
+            )
         if error is not None:
             raise error
 
@@ -99,7 +110,9 @@ def serve_workers(
                 wait([worker.process.sentinel for worker in running])
                 for place, worker in enumerate(running):
                     if (status := worker.process.exitcode) is not None:
-                        fields = {"pid": worker.process.pid, "status": status}
+                        fields: dict[str, object] = {"pid": worker.process.pid, "status": status}
+                        if error := worker.error():
+                            fields["error"] = error
                         _log.warning("a process ended; another begins", extra={"fields": fields})
                         mark_process_dead(worker.process.pid, folder)  # type: ignore[no-untyped-call]
                         time.sleep(max(0.0, worker.began + _PAUSE_S - time.monotonic()))
