@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from promptlift import Improver
+from promptlift.improving.manifest import MANIFEST_FILE
 from promptlift.prompts.picture_models.table import NAMES
 from promptlift.records import Improvement
 from tests.browser import CHROMIUM, Browser
@@ -121,6 +122,38 @@ def test_the_picture_model_sets_form_limit_and_quality_tags(
     browser.wait("document.querySelector('.text.json') !== null")
     assert chosen(browser, "picture_model") == "Ideogram 4"
     blameless(browser, address)
+
+
+@pytest.mark.slow
+def test_the_form_of_the_writers_card_goes_before_the_picture_models(
+    open_page: Callable[[str], Browser], tmp_path: Path
+) -> None:
+    folder = with_forms(POCKET, tmp_path / "model")
+    manifest = json.loads((folder / MANIFEST_FILE).read_text("utf-8"))
+    manifest["card"]["decoding"]["form"] = "tags"  # it writes both, and tags better
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest), "utf-8")
+    studio = Studio("--model", str(folder))
+    try:
+        browser = open_page(studio.address)
+        ask(browser, "a lighthouse at night")
+        pick(browser, "form", "a paragraph")
+        browser.wait(READY)
+        assert text_of(browser, "#set") == "set: form"
+        pick(browser, "picture_model", "FLUX.1")
+        browser.wait(READY)
+        assert chosen(browser, "form") == "tags" and not is_hidden(browser, "form")
+        assert text_of(browser, "#set") == ""  # the form is the usual one again
+        seed = int(browser.run("document.getElementById('seed').value"))
+        [first, *_] = Improver.load(folder).improve(
+            "a lighthouse at night", n=3, seed=seed, picture_model="flux"
+        )
+        assert shown(browser)[0] == first.prompt
+        pick(browser, "picture_model", "Ideogram 4")
+        browser.wait(READY)
+        assert chosen(browser, "form") == "JSON"
+        blameless(browser, studio.address)
+    finally:
+        studio.kill()
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from promptlift import __version__
 from promptlift.improving.config import resolve_options
+from promptlift.improving.manifest import ModelCard
 from promptlift.prompts.picture_models.table import PictureModel, picture_models
 from promptlift.web.answers import MODEL, errors
 from promptlift.web.chat import (
@@ -46,6 +47,9 @@ class Model(BaseModel):
     notice: str | None = Field(description="What is always said of its pictures.")
     modes: list[str] = Field(description="What an improver has learned.")
     forms: list[str] = Field(description="The forms that it writes.")
+    usual_forms: dict[str, str] = Field(
+        description="Its form for each picture model, where a request names none."
+    )
     unasked: list[str] = Field(
         description="What it adds unasked where options let it: artists, styles."
     )
@@ -157,6 +161,7 @@ def _models_router(service: Service) -> APIRouter:
                     "notice": pictures.notice,
                     "modes": [],
                     "forms": [],
+                    "usual_forms": {},
                     "unasked": [],
                     "defaults": {},
                 }
@@ -196,9 +201,15 @@ def _model(listed: Listed, service: Service) -> dict[str, Any]:
         "notice": None,
         "modes": list(listed.card.modes),
         "forms": list(listed.card.forms),
+        "usual_forms": {name: _usual_form(listed.card, name) for name in picture_models()},
         "unasked": list(listed.card.unasked),
         "defaults": {**asdict(decoding), **asdict(control)},
     }
+
+
+def _usual_form(card: ModelCard, picture_model: str) -> str:
+    _, control = resolve_options(card, None, {"picture_model": picture_model})
+    return str(control.form)
 
 
 def _picture_model(model: PictureModel) -> dict[str, Any]:

@@ -85,11 +85,8 @@ function choose(field) {
 const writer = () => models.writers.find((one) => one.id === at("writer").value) || models.writers[0];
 const pictureModel = () => models.pictures.find((one) => one.name === at("picture_model").value) || models.pictures[0];
 
-/** The form that the picture model reads best, if the writer writes it. */
-function usualForm() {
-  const { form } = pictureModel();
-  return form === "json" || writer().forms.includes(form) ? form : writer().defaults.form;
-}
+/** The form that the writer takes for the picture model where none is named. */
+const usualForm = () => writer().usual_forms[pictureModel().name];
 
 /** Let what the writer has not learned, or the picture model does not read, not be chosen. */
 function offer() {
@@ -107,11 +104,12 @@ function offer() {
   at("chunks").parentElement.hidden = encoder !== "clip"; // others have one chunk
 }
 
-/** Another picture model or writer: the form is what they have in common. */
+/** Another picture model or writer: the form is their usual one. */
 export function suit() {
   offer();
   choose(at("mode"));
   at("form").value = usualForm();
+  say();
 }
 
 /** Say what ranges, chips and the mark of the options say in words. */
