@@ -239,6 +239,40 @@ def test_where_a_server_draws_there_is_no_slider(
 
 
 @pytest.mark.slow
+def test_pictures_of_another_negative_prompt_or_seed_are_earlier_ones(
+    address: str, open_page: Callable[[str], Browser], tmp_path: Path
+) -> None:
+    browser = open_page(address)
+    ask(browser, "ein roter Stern mit einem blauen Kreis")  # left alone with every seed
+    before = shown(browser)
+    browser.click("[data-draw]")
+    browser.wait("document.querySelectorAll('.slot figure').length === 2")
+    browser.wait("document.querySelector('.progress').hidden")
+
+    def expect(field: str, value: str, earlier: int) -> None:
+        browser.run(
+            f"document.getElementById({field!r}).value = {value!r};"
+            f"document.getElementById({field!r}).dispatchEvent(new Event('input'))"
+        )
+        browser.wait(f"document.querySelectorAll('#shelf .drawing').length === {earlier}")
+        assert shown(browser) == before
+        assert browser.run("document.querySelectorAll('.slot .drawing').length") == 0
+        browser.click("[data-draw]")
+        browser.wait("document.querySelectorAll('.slot figure').length === 2")
+        browser.wait("document.querySelector('.slot .progress').hidden")
+        assert browser.run("document.querySelectorAll('#shelf figure').length") == 2 * earlier
+
+    expect("negative", "blurry", 1)
+    expect("seed", "7", 2)
+    assert asked_to_draw(browser) == 3
+    last = [url for url in browser.requested if url.endswith("/pictures/1")][-1]
+    file = tmp_path / "saved.png"
+    file.write_bytes(urlopen(last).read())
+    assert json.loads(read_png_text(file)["promptlift"])["drawing"]["seed"] == 7
+    blameless(browser, address)
+
+
+@pytest.mark.slow
 def test_pictures_outlast_other_settings_and_a_reload(
     address: str, open_page: Callable[[str], Browser]
 ) -> None:

@@ -33,13 +33,18 @@ export async function draw(card, state, notice) {
   if (drawing.root.parentElement) await drawing.start(notice);
 }
 
+/** Whether a drawing is of a card's receipt: whatever decides what is drawn is the same. */
+function isOf({ of }, { source, prompt, seed, negative }) {
+  return of.receipt.source === source && of.base === prompt && of.seed === seed && of.receipt.negative === negative;
+}
+
 /** Put each drawing with its card, the latest where a card has several, and all others below. */
 export function place(now) {
   cards = now;
   const taken = new Set();
   const others = [];
   for (const one of drawings) {
-    const card = cards.find(({ receipt }) => receipt.source === one.of.receipt.source && receipt.prompt === one.of.base);
+    const card = cards.find(({ receipt }) => isOf(one, receipt));
     if (card && !taken.has(card)) {
       taken.add(card);
       if (one.root.parentElement !== card.slot) card.slot.replaceChildren(one.root);
