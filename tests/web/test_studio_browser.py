@@ -153,6 +153,13 @@ def test_offline_it_says_so_keeps_the_text_and_goes_on(
     browser.wait("!document.getElementById('problem').hidden")
     assert "Your text is kept. Trying again" in text_of(browser, "#problem")
     assert len(shown(browser)) == 3  # the last results stay
+    last = browser.run("document.querySelector('.text > span:last-of-type .chip').textContent")
+    whole = shown(browser)[0]
+    browser.run("document.querySelector('.text > span:last-of-type .chip').click()")
+    browser.click("[data-copy=plain]")
+    browser.wait("document.querySelector('[data-copy=plain]').textContent === 'Copied'")
+    assert clipboard(browser, address) == whole.removesuffix(f", {last}") != whole
+    browser.run("document.querySelector('.text > span:last-of-type .chip').click()")
     browser.click("#show-history")
     assert text_of(browser, "#entries b") == "two dogs playing chess"
     browser.click("#history .shut")

@@ -94,10 +94,7 @@ export class Card {
 
   async copy(button) {
     try {
-      // What is on the page can be copied though the server is gone.
-      const isShown = button.dataset.copy === "plain" && this.edited === this.receipt && !this.#isEdited;
-      if (!isShown) await this.settled();
-      await toClipboard(isShown ? this.receipt.prompt : this.copies[button.dataset.copy]);
+      await toClipboard(await this.#toCopy(button.dataset.copy));
       this.page.say("Copied");
       button.dataset.label ||= button.textContent;
       button.textContent = "Copied";
@@ -105,6 +102,32 @@ export class Card {
     } catch (error) {
       this.page.fail(error);
     }
+  }
+
+  /** A text to copy; what is on the page can be copied though the server is gone. */
+  async #toCopy(kind) {
+    const isPlain = kind === "plain";
+    if (isPlain && this.edited === this.receipt && !this.#isEdited) return this.receipt.prompt;
+    try {
+      await this.settled();
+    } catch (error) {
+      if (!isPlain || !error.passes || this.receipt.settings.form === "json") throw error;
+      return this.#shownText();
+    }
+    return this.copies[kind];
+  }
+
+  /** The text of the card without the additions that are out, and without their commas. */
+  #shownText() {
+    let text = "";
+    let isAfterComma = false; // that went with its addition
+    for (const node of this.find(".text").childNodes) {
+      const isOut = node.firstChild?.ariaPressed === "false";
+      if (!isOut) text += isAfterComma ? node.textContent.trimStart() : node.textContent;
+      else if (!node.textContent.endsWith(",")) text = text.replace(/,?\s*$/, "");
+      isAfterComma = isOut && node.textContent.endsWith(",");
+    }
+    return text;
   }
 
   /** The button that draws, where anything can be drawn. */
