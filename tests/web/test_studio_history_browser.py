@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.browser import CHROMIUM, Browser
-from tests.web.studio_page import READY, ask, blameless, clipboard, shown, text_of
+from tests.web.studio_page import READY, ask, blameless, clipboard, pick, shown, text_of
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 
@@ -128,8 +128,15 @@ def test_the_way_back_pins_and_favourites_outlast_a_reload(
     entries = "[...document.querySelectorAll('#entries b')].map((one) => one.textContent)"
     assert browser.run(entries) == ["red star ★"]
     browser.click("#history .shut")
+    browser.click("#show-history")
+    assert browser.run("document.getElementById('favourites').checked") is False
+    assert len(browser.run(entries)) == 2
+    browser.click("#history .shut")
     browser.run("document.getElementById('undo').click()")
     browser.wait(f"document.querySelector('.text').textContent.startsWith('red star') && {READY}")
+    assert browser.run(f"document.querySelector('{second} .star').ariaPressed") == "true"
+    pick(browser, "n", "4")
+    browser.wait(f"document.querySelectorAll('article').length === 4 && {READY}")
     assert browser.run(f"document.querySelector('{second} .star').ariaPressed") == "true"
     browser.click(f"{second} .carried .chip")  # a click lets it go, everywhere
     assert browser.run(carried) == 0

@@ -42,7 +42,8 @@ export const page = {
   },
 };
 
-const textOf = (state) => JSON.stringify({ ...state, removed: null, pinned: null });
+/** What tells entries apart: not what was done to the results, nor how many there are. */
+const textOf = (state) => JSON.stringify({ ...state, removed: null, pinned: null, n: null });
 const stars = (entry) => entry.stars || [];
 let left = new Set(); // what is not added by itself, only changed where it is there
 

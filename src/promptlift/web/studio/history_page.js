@@ -51,6 +51,7 @@ function forgotten(entries) {
 at("show-history").addEventListener("click", () => {
   keep();
   at("search").value = "";
+  at("favourites").checked = false;
   listHistory();
   at("history").showModal();
 });
