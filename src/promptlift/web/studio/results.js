@@ -108,7 +108,7 @@ function carried(results, found) {
   return results.map(({ prompt }, place) => (cards[place]?.receipt.prompt === prompt ? [...cards[place].removed] : []));
 }
 
-/** Reasons come behind the results, and results stay where they do not come. */
+/** Reasons come after the results, and results stay where they do not come. */
 async function explain(signal) {
   try {
     for (const card of cards.filter((one) => !one.explained)) {
