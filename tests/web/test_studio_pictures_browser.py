@@ -311,3 +311,16 @@ def test_pictures_outlast_other_settings_and_a_reload(
     assert browser.run("document.querySelectorAll('.slot figure').length") == 2
     assert browser.run("document.getElementById('earlier').hidden")
     blameless(browser, address)
+
+    kept = "JSON.parse(sessionStorage.getItem('promptlift.drawings'))"
+    before = browser.run(f"{kept}.map((one) => one.pictures)")
+    browser.call("Network.setBlockedURLs", urls=["*/v1/illustrate/*"])  # as where it is too busy
+    browser.visit(address)
+    browser.wait(f"document.querySelector('article') && {READY}")
+    browser.click("article:nth-child(2) [data-draw]")  # that another is kept loses none of the old
+    browser.wait(f"{kept}.length === 2")
+    browser.run("new Promise((later) => setTimeout(later, 500))")
+    assert browser.run(f"{kept}.at(-1).pictures") == before[0]
+    browser.call("Network.setBlockedURLs", urls=[])
+    browser.wait("document.querySelectorAll('.slot figure').length === 4")
+    browser.wait(loaded)

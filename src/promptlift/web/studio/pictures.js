@@ -1,12 +1,13 @@
 // Pictures of both prompts from the same noise, and of places on the way from one to the other: jobs
 // of the server, followed until they are done, also after the page was loaded anew.
 
-import { ask, post } from "/studio/api.js";
+import { Refused, ask, post } from "/studio/api.js";
 import { make } from "/studio/page.js";
 
 const EVERY_MS = 400;
 const SETTLE_MS = 250; // after the last key of several
 const MOST_FAILURES = 20; // polls one after another
+const AGAIN_MS = 2000; // where the server did not say when to ask again
 const SMALL = 256; // pixels; smaller pictures are shown with sharp pixels
 const ENDED = new Set(["done", "failed", "cancelled"]);
 export const WHOLE = 100; // percent of the improvement
@@ -24,6 +25,7 @@ export class Drawing {
   #timer = 0;
   #page;
   #shown = WHOLE;
+  #old = null; // the record of what is being restored
 
   /**
    * `of` is what is drawn: the `receipt`, the prompt as it was before additions were taken out
@@ -62,6 +64,7 @@ export class Drawing {
 
   /** What a page that is loaded anew needs to show the same. */
   get record() {
+    if (this.#old) return this.#old;
     const pictures = [...this.kept].map(([percent, { address, ...about }]) => [percent, about]);
     const isWay = !this.#find(".strength").hidden;
     const notice = this.#find(".notice").textContent;
@@ -69,23 +72,29 @@ export class Drawing {
   }
 
   /** Show what a record has, as far as the server still has it; false where nothing is left. */
-  async restore({ pictures, job, shown, isWay, notice }) {
+  async restore(record) {
+    const { pictures, job, shown, isWay, notice } = record;
     const round = this.#round;
+    this.#old = record;
     this.#find(".notice").textContent = notice;
     for (const [percent, about] of pictures) {
       try {
-        await this.#fetch(percent, about);
+        await this.#patiently(() => this.#fetch(percent, about));
       } catch {
         // It made room for others, or the server was started anew.
       }
+      if (round !== this.#round) return true; // drawn anew meanwhile
     }
     if (pictures.length && !this.kept.has(0)) return false; // nothing to compare with
     if (this.kept.has(shown)) this.#show(shown);
     this.#find(".strength").hidden = !isWay;
     this.#set(this.#shown);
-    if (job && round === this.#round) {
+    if (job) {
       try {
-        const now = await (await ask(`/v1/illustrate/${job.id}`)).json();
+        const answer = await this.#patiently(() => ask(`/v1/illustrate/${job.id}`));
+        const now = await answer.json();
+        if (round !== this.#round) return true;
+        this.#old = null;
         this.#job = job;
         const all = job.percents.filter((percent) => !this.kept.has(percent));
         this.#follow(now, round, job.percents, job.percents.length - all.length)
@@ -95,6 +104,7 @@ export class Drawing {
         // The job is gone.
       }
     }
+    this.#old = null;
     return this.kept.size > 0;
   }
 
@@ -133,6 +143,7 @@ export class Drawing {
   #leave() {
     clearTimeout(this.#timer);
     this.#round += 1;
+    this.#old = null;
     if (this.#job) drop(this.#job.id);
     this.#job = null;
     this.#end("");
@@ -167,7 +178,7 @@ export class Drawing {
     for (;;) {
       this.#progress(job.progress);
       for (; shown < job.pictures.length; shown += 1) {
-        await this.#fetch(percents[shown], job.pictures[shown]);
+        await this.#patiently(() => this.#fetch(percents[shown], job.pictures[shown]));
         if (round !== this.#round) return null;
         this.#page.changed();
       }
@@ -189,10 +200,25 @@ export class Drawing {
     return job;
   }
 
+  /** Try again while the error passes, and nothing else is drawn here. */
+  async #patiently(attempt) {
+    const round = this.#round;
+    for (;;) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!error.passes || round !== this.#round) throw error;
+        await new Promise((later) => setTimeout(later, error.retryAfter ? 1000 * error.retryAfter : AGAIN_MS));
+        if (round !== this.#round) throw error;
+      }
+    }
+  }
+
   /** Take a finished picture from the server, and show it. */
   async #fetch(percent, about) {
     const round = this.#round;
-    const file = await (await ask(about.url)).blob();
+    const answer = await ask(about.url);
+    const file = await answer.blob().catch(() => { throw new Refused(0, "The picture did not arrive."); });
     if (round !== this.#round) return;
     this.kept.set(percent, { ...about, address: URL.createObjectURL(file) });
     this.#show(percent);
