@@ -61,6 +61,29 @@ def test_results_stand_under_the_prompt_and_fit_a_phone(
 
 
 @pytest.mark.slow
+def test_commas_stay_in_the_column_of_the_text(
+    address: str, open_page: Callable[[str], Browser]
+) -> None:
+    browser = open_page(address)
+    ask(browser, "a lighthouse at night")
+    browser.run(
+        "for (const chip of document.querySelectorAll('.text .chip'))"
+        "  if (chip.nextSibling) chip.textContent = 'illuminated by soft moonlight '.repeat(5)"
+    )
+    beyond = (
+        "[...document.querySelectorAll('.text > span')].map((one) => {"
+        "  const range = document.createRange();"
+        "  range.selectNode(one.lastChild);"
+        "  return range.getBoundingClientRect().right"
+        "    - one.parentElement.getBoundingClientRect().right })"
+    )
+    for width in (390, 760, 1200):
+        browser.resize(width, 900)
+        found = browser.run(beyond)
+        assert found and max(found) <= 0.5  # pixels
+
+
+@pytest.mark.slow
 def test_a_prompt_that_is_left_alone_has_one_card(
     address: str, open_page: Callable[[str], Browser]
 ) -> None:
