@@ -88,7 +88,7 @@ def parts(output: Path) -> int:
 
 
 def wait_for(output: Path, more_than: int, process: "subprocess.Popen[str]") -> None:
-    until = time.monotonic() + 180
+    until = time.monotonic() + 400
     while parts(output) <= more_than:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
@@ -155,7 +155,7 @@ def answers(port: int) -> bool:
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    until = time.monotonic() + 180
+    until = time.monotonic() + 400
     while not is_so():
         assert time.monotonic() < until
         time.sleep(0.2)
