@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
-from promptlift.errors import ConfigError
+from promptlift.errors import ConfigError, MissingExtraError
 from promptlift.options import check, flag, option
 
 
@@ -37,8 +38,13 @@ class RayConfig:
 
         Raises:
             ConfigError: one cannot be used, or is of no use without a cluster.
+            MissingExtraError: Ray is not installed.
         """
         config = cls(**given)
         if config.engine is None and given:
             raise ConfigError(f"{', '.join(map(flag, given))} needs --engine ray")
-        return config if config.engine else None
+        if config.engine is None:
+            return None
+        if find_spec("ray") is None or find_spec("pyarrow") is None:
+            raise MissingExtraError("Working on a cluster", "ray")
+        return config
