@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +74,14 @@ def check(output: Path, expected: list[dict[str, Any]]) -> None:
         assert json.dumps(own) == json.dumps({k: v for k, v in one.items() if k != "line"})
 
 
-def actors() -> list[psutil.Process]:
+def actors(ancestor: int) -> list[psutil.Process]:
+    """The actors among the processes that one has begun: other tests may have a cluster too."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         line = process.info["cmdline"] or [""]
         if line[0].startswith("ray::MapWorker"):
-            found.append(process)
+            with suppress(psutil.NoSuchProcess):
+                found += [process] if ancestor in {p.pid for p in process.parents()} else []
     return found
 
 
@@ -109,8 +111,7 @@ def test_killed_workers_and_drivers_lose_nothing(
             for _ in range(2 - attempt):  # three workers in all
                 wait_for(output, before, driver)
                 before = parts(output)
-                own = [p for p in actors() if driver.pid in {one.pid for one in p.parents()}]
-                own[0].send_signal(signal.SIGKILL)
+                actors(driver.pid)[0].send_signal(signal.SIGKILL)
                 killed += 1
             wait_for(output, before, driver)
             driver.kill()
@@ -169,7 +170,7 @@ def test_two_machines_give_the_same_though_some_are_killed(
         line = command(prompts, output, "--ray-address", address)
         with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as driver:
             wait_for(output, 0, driver)
-            actors()[0].send_signal(signal.SIGKILL)
+            actors(os.getpid())[0].send_signal(signal.SIGKILL)
             wait_for(output, parts(output), driver)
             driver.kill()
         done = run([*line, "--resume"])
