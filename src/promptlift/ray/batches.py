@@ -35,7 +35,9 @@ class ImproveBatch:
         id_column: column that names the rows; where None, the column `id` if there is one, else a
             new column `id` with a hash of the row.
         n: number of variants of each prompt: rows that follow each other.
-        mode, preset, negative: as for `Improver.improve_stream`.
+        mode: as for `Improver.improve_stream`.
+        preset: as for `Improver.improve_stream`.
+        negative: as for `Improver.improve_stream`.
         model: as for `Improver.load`.
         threads: processor threads of the actor; give `map_batches` as many `num_cpus`.
         batch_size: results that are decoded together; it does not change them.
