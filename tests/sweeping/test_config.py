@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from promptlift.errors import ConfigError, InputError
-from promptlift.sweeping.config import SHIPPED, copy_sweep, load_sweep
+from promptlift.experimenting.config import copy_config
+from promptlift.sweeping.config import SHIPPED, load_sweep, read_sweep
 from promptlift.sweeping.space import Range
 from tests.sweeping.conftest import Files
 
@@ -17,10 +18,10 @@ def test_a_shipped_sweep_can_be_copied_and_made(name: str, tmp_path: Path) -> No
     sweep = load_sweep(name)
     assert sweep.name == name
     path = tmp_path / "mine.toml"
-    copy_sweep(name, path)
+    copy_config(read_sweep(name), path)
     assert load_sweep(str(path)).given() == sweep.given()
     with pytest.raises(ConfigError, match="exists"):
-        copy_sweep(name, path)
+        copy_config(read_sweep(name), path)
 
 
 def test_the_papers_questions_change_little_but_what_they_ask() -> None:

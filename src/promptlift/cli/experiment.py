@@ -38,10 +38,10 @@ def experiment(
       promptlift experiment mine.toml --judge
     """
     with guarded("interrupted; the same command goes on from there"):
-        from promptlift.experimenting.config import copy_config, load_config
+        from promptlift.experimenting.config import copy_config, load_config, read_config
 
         if copy is not None:
-            copy_config(config, copy)
+            copy_config(read_config(config), copy)
             say(f"{config} is copied to {copy}; run it: promptlift experiment {copy}")
             return
         chosen = replace(load_config(config), **changed)

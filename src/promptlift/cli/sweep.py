@@ -36,10 +36,11 @@ def sweep(
       promptlift sweep mine.toml --output runs/mine
     """
     with guarded("interrupted; the same command goes on from there"):
-        from promptlift.sweeping.config import copy_sweep, load_sweep
+        from promptlift.experimenting.config import copy_config
+        from promptlift.sweeping.config import load_sweep, read_sweep
 
         if copy is not None:
-            copy_sweep(file, copy)
+            copy_config(read_sweep(file), copy)
             say(f"{file} is copied to {copy}; run it: promptlift sweep {copy}")
             return
         chosen = load_sweep(file)

@@ -1,7 +1,7 @@
 """The config file of an experiment: sections of options that the commands take too."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from importlib.resources import files
@@ -101,30 +101,46 @@ def parsed(file: str, text: str) -> dict[str, Any]:
     return found
 
 
-def read_config(name: str) -> str:
-    """The text of a config."""
-    if name in SHIPPED:
-        return (files("promptlift.experimenting") / f"{name}.toml").read_text(encoding="utf-8")
+def read_config(
+    name: str,
+    shipped: Sequence[str] = SHIPPED,
+    package: str = __package__,
+    kind: str = "experiment",
+) -> str:
+    """The text of a config: one that a room ships, or a file.
+
+    Args:
+        name: of either.
+        shipped: names of those that the room ships.
+        package: the room.
+        kind: what it is, as an error says it.
+
+    Raises:
+        ConfigError: there is none of that name.
+        InputError: the file cannot be read.
+    """
+    if name in shipped:
+        return (files(package) / f"{name}.toml").read_text(encoding="utf-8")
     path = Path(name)
     if not path.is_file():
-        near = get_close_matches(name, SHIPPED, 1)
-        hint = f"Did you mean {near[0]}?" if near else f"There is: {', '.join(SHIPPED)}."
-        raise ConfigError(f"{name} is no experiment and no file. {hint}")
+        near = get_close_matches(name, shipped, 1)
+        hint = f"Did you mean {near[0]}?" if near else f"There is: {', '.join(shipped)}."
+        raise ConfigError(f"{name} is no {kind} and no file. {hint}")
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
 
 
-def copy_config(name: str, path: Path) -> None:
-    """Write a config to a file of one's own.
+def copy_config(text: str, path: Path) -> None:
+    """Write the text of a config to a file of one's own.
 
     Raises:
         ConfigError: the file exists.
     """
     if path.exists():
         raise ConfigError(f"{path} exists; name another file to copy to")
-    write_text(path, read_config(name))
+    write_text(path, text)
 
 
 SECTIONS: dict[str, set[str]] = {

@@ -76,10 +76,8 @@ def improve_parquet(
         header = _header(options, files, config)
         there = _begin(folder, header, resume=resume, overwrite=overwrite)
         todo = [part for part in parts if part.name not in there]
-        total, done = (
-            sum(part.rows for part in parts),
-            sum(part.rows for part in parts if part.name in there),
-        )
+        total = sum(part.rows for part in parts)
+        done = total - sum(part.rows for part in todo)
         progress(done, total)
         if todo:
             settings = {"output": folder.address, "options": options, "model_id": header["model"]}

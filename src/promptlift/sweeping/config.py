@@ -5,14 +5,17 @@ import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from promptlift.errors import ConfigError, InputError
-from promptlift.experimenting.config import SECTIONS, ExperimentConfig, config_of, parsed
-from promptlift.experimenting.config import read_config as read_experiment
-from promptlift.files import write_text
+from promptlift.errors import ConfigError
+from promptlift.experimenting.config import (
+    SECTIONS,
+    ExperimentConfig,
+    config_of,
+    parsed,
+    read_config,
+)
 from promptlift.options import check, known_in, option
 from promptlift.scoring.pictures.metrics import CLIP_METRICS, PAIR_METRICS
 from promptlift.scoring.scores import Metric
@@ -210,7 +213,7 @@ def load_sweep(name: str) -> Sweep:
         config = SweepConfig(**given)
     except (ConfigError, TypeError) as error:
         raise ConfigError(f"{name} [sweep]: {error}") from error
-    base = {} if config.base is None else parsed(config.base, read_experiment(config.base))
+    base = {} if config.base is None else parsed(config.base, read_config(config.base))
     base.pop("name", None)
     values = _over(base, found)
     config_of(name, values)
@@ -222,29 +225,8 @@ def load_sweep(name: str) -> Sweep:
 
 
 def read_sweep(name: str) -> str:
-    """The text of a sweep file."""
-    if name in SHIPPED:
-        return (files("promptlift.sweeping") / f"{name}.toml").read_text(encoding="utf-8")
-    path = Path(name)
-    if not path.is_file():
-        near = get_close_matches(name, SHIPPED, 1)
-        hint = f"Did you mean {near[0]}?" if near else f"There is: {', '.join(SHIPPED)}."
-        raise ConfigError(f"{name} is no sweep and no file. {hint}")
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-
-
-def copy_sweep(name: str, path: Path) -> None:
-    """Write a sweep to a file of one's own.
-
-    Raises:
-        ConfigError: the file exists.
-    """
-    if path.exists():
-        raise ConfigError(f"{path} exists; name another file to copy to")
-    write_text(path, read_sweep(name))
+    """The text of a sweep file, as `read_config` has that of an experiment."""
+    return read_config(name, SHIPPED, "promptlift.sweeping", "sweep")
 
 
 def _over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

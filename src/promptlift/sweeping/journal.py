@@ -1,8 +1,8 @@
 """The trials of a sweep in Optuna's journal, shared by all processes that work in its folder.
 
-Whoever wants a trial holds the folder's lock while it looks for one, and then a lock of the trial
-until it is told. Both vanish with the process, however it ends: a trial that is neither told nor
-locked was left by a process that is gone, and goes on in its run folder.
+A process that wants a trial locks the folder while it looks for one, and then locks the trial until
+its result is recorded. Both locks vanish when the process ends, however it ends. So a trial with
+neither a result nor a lock was left by a process that is gone, and is continued in its run folder.
 """
 
 import math
