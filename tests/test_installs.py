@@ -123,3 +123,9 @@ def test_the_command_for_an_extra_is_for_this_environment() -> None:
     assert python == [sys.executable, "-m"] and (tool, install) == ("pip", "install")
     assert what == "promptlift[web,train]"
     assert install_command().endswith(" install promptlift")
+
+
+def test_asking_for_the_command_leaves_setuptools_alone() -> None:
+    """Once its finder is asked for pip, setuptools imports the standard library's distutils."""
+    code = "from promptlift.errors import install_command; install_command(); import setuptools"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)

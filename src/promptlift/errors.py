@@ -13,7 +13,7 @@ import os
 import shlex
 import subprocess
 import sys
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
 
 
 class PromptliftError(Exception):
@@ -54,7 +54,9 @@ def install_command(*extras: str) -> str:
         extras: none for the packages of the base install.
     """
     what = f"promptlift[{','.join(extras)}]" if extras else "promptlift"
-    if find_spec("pip"):
+    # importlib.util.find_spec would ask setuptools' finder too, which on that name takes its own
+    # distutils away for the rest of the process: torch.compile then fails.
+    if PathFinder.find_spec("pip"):
         line = [sys.executable, "-m", "pip", "install", what]
     else:  # as in the environments of `uv tool`, and in some of pipx's
         line = ["uv", "pip", "install", "--python", sys.executable, what]

@@ -251,7 +251,7 @@ def test_a_writer_is_chosen_remembered_and_may_go(
             assert is_hidden(browser, "artists")  # it names none, so the option would do nothing
             pick(browser, "picture_model", "FLUX.1")
             browser.wait(READY)
-            assert chosen(browser, "form") == "a paragraph"
+            assert chosen(browser, "form") == "tags"  # the bundled writer's card says so
             pick(browser, "writer", "large")
             browser.wait(READY)
             assert chosen(browser, "form") == "a paragraph"
