@@ -61,3 +61,5 @@ def test_wrong_use_gives_one_line(run: Run, runs: list[Path], tmp_path: Path) ->
     assert result.exit_code == 2 and "--examples is -1" in error_line(result)
     result = run("compare", runs[0], tmp_path)
     assert result.exit_code == 1 and "is no run folder" in error_line(result)
+    result = run("compare", runs[0], tmp_path / "none")
+    assert result.exit_code == 1 and "none does not exist" in error_line(result)

@@ -49,11 +49,15 @@ def test_votes_travel_as_a_file(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("votes", "show", "RUN/nowhere"), "has no votes yet"),
+        (("votes", "show", "RUN/nowhere"), "nowhere does not exist; name a run folder"),
+        (("votes", "show", "RUN/pictures"), "has no votes yet"),
+        (("preferences", "RUN/nowhere"), "nowhere does not exist; name a run folder"),
         (("judge", "RUN", "--raters", "ada,ada"), "a name twice"),
         (("judge", "RUN", "--per-pair", "5"), "there are 1 raters"),
         (("judge", "RUN", "--questions", "taste"), "must be some of match, picture"),
-        (("judge", "RUN/nowhere", "--no-open"), "Draw them first"),
+        (("judge", "RUN/nowhere", "--no-open"), "nowhere does not exist; name a run folder"),
+        (("judge", "RUN", "RUN/nowhere", "--no-open"), "nowhere does not exist"),
+        (("judge", "RUN/pictures", "--no-open"), "Draw them first"),
         (("judge", "RUN", "--raters", "cleo", "--no-open"), "began with other settings"),
         (("votes", "import", "RUN", "RUN/pictures/index.parquet"), "no exported vote"),
     ],

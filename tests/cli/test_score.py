@@ -255,7 +255,9 @@ def test_the_shuffle_control_needs_no_model(run: Run, pairs_file: Path, options:
         (["--doctor", "--pairs", "FILE", "--mode", "both"], "mode is 'both'"),
         (["--doctor", "--pairs", "nowhere.jsonl"], "nowhere.jsonl does not exist"),
         (["--doctor", "--pairs", "FILE", "--encoder", "nowhere"], "name it"),
-        (["nowhere"], "validation.jsonl"),
+        (["nowhere"], "nowhere does not exist; name a run folder"),
+        (["nowhere", "--only", "pictures"], "nowhere does not exist; name a run folder"),
+        (["FILE"], "is no folder; name a run folder"),
     ],
 )
 def test_what_cannot_be_scored_is_said_in_a_line(

@@ -235,5 +235,7 @@ def test_what_is_no_reproduction_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="does not exist or is no file"):
         read_reproductions([tmp_path / "none.json"])
+    with pytest.raises(InputError, match="does not exist or is no file"):
+        read_reproductions([tmp_path])

@@ -8,12 +8,13 @@ import typer
 
 from promptlift.cli.door import FAILED, go_offline, guarded, say
 from promptlift.cli.parameters import ShardName, TorchThreads, arg, opt
-from promptlift.errors import ConfigError, InputError
+from promptlift.errors import ConfigError
 from promptlift.illustrating.config import IllustrationConfig
 from promptlift.improving.config import ControlConfig
 from promptlift.options import takes
 from promptlift.progress import progress
 from promptlift.ray.config import RayConfig
+from promptlift.runs import check_folder
 from promptlift.shards import Shard
 
 if TYPE_CHECKING:
@@ -151,8 +152,8 @@ def _check(
         raise ConfigError("--output RUN and --prompts FILE or --embedding FILE belong together")
     if sample is not None and sample < 1:
         raise ConfigError(f"sample is {sample} and must be 1 or more")
-    if run is not None and not run.is_dir():
-        raise InputError(f"{run} does not exist or is no folder.")
+    if run is not None:
+        check_folder(run)
 
 
 def _write(run: "Run", path: Path) -> None:

@@ -13,7 +13,7 @@ from promptlift.cli.score_texts import control_table, score_texts, tables
 from promptlift.errors import ConfigError
 from promptlift.options import takes
 from promptlift.ray.config import RayConfig
-from promptlift.runs import Run
+from promptlift.runs import Run, check_folder
 from promptlift.scoring.pictures.config import PictureScoringConfig
 from promptlift.scoring.text.config import TextConfig
 from promptlift.shards import Shard
@@ -85,6 +85,8 @@ def score(
       promptlift score runs/drawn --only pictures --clip openai/clip-vit-large-patch14
     """
     with guarded("interrupted; the same command goes on"):
+        if run is not None:
+            check_folder(run)
         text = TextConfig(**of_texts)
         shared = {name: of_texts[name] for name in ("seed", "offline") if name in of_texts}
         picture = PictureScoringConfig(**of_pictures, **shared)

@@ -152,6 +152,8 @@ def _escaped(text: str) -> str:
 
 
 def _read(path: Path) -> Reproduction:
+    if not path.is_file():
+        raise InputError(f"{path} does not exist or is no file; name a {FILE}")
     try:
         value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
     except (OSError, ValueError, RecursionError) as error:

@@ -103,7 +103,9 @@ def _load(folder: Path, precision: str) -> "tuple[Any, Family]":
     except ImportError as error:
         raise MissingExtraError("Exporting a model", "train") from error
     if not folder.is_dir():
-        raise ModelError(f"{folder} is no folder. Give the folder of a trained model.")
+        raise ModelError(
+            f"{folder} does not exist or is no folder. Give the folder of a trained model."
+        )
     if is_exported(folder):
         raise ModelError(f"{folder} is exported already. Give the folder of the trained model.")
     loaded = load_torch(str(folder))

@@ -9,7 +9,7 @@ from promptlift.errors import InputError
 from promptlift.pairs.split import whole_prompt
 from promptlift.records import Pair
 from promptlift.reporting.run_files import Row, finite, json_of, number, rows_of
-from promptlift.runs import Run
+from promptlift.runs import Run, check_folder
 from promptlift.scoring.text.metrics import TEXT_METRICS
 from promptlift.scoring.text.shuffle_control import cannot_tell
 
@@ -134,8 +134,7 @@ def read_run(folder: Path) -> RunData:
     Raises:
         InputError: it is no run folder, or of another version.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder} does not exist or is no folder; name a run folder.")
+    check_folder(folder)
     if not (folder / "manifest.json").exists():
         raise InputError(
             f"{folder} holds no manifest.json, so it is no run folder; promptlift train makes one."

@@ -15,6 +15,7 @@ from promptlift.judging.collecting.store import VoteStore
 from promptlift.judging.config import JudgingConfig
 from promptlift.judging.records import PERSON, JudgedPair
 from promptlift.pictures import IMPROVED, ORIGINAL, Picture, by_noise, read_index
+from promptlift.runs import check_folder
 
 FILE = "judging/votes.sqlite"
 
@@ -53,9 +54,11 @@ class Study:
             kind: of the raters of a study that begins now, "person" or "simulated".
 
         Raises:
-            InputError: there is nothing to judge.
+            InputError: a run folder is not there, or there is nothing to judge.
             ConfigError: the study began with other settings.
         """
+        for run in runs:
+            check_folder(run)
         path = runs[0] / FILE
         store = VoteStore(path) if path.is_file() else None
         settings = store.settings() if store else {}
