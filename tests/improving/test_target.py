@@ -192,6 +192,21 @@ def test_a_negative_prompt_is_given_back_with_a_note(bundled: Improver) -> None:
     assert "negative" not in " ".join(pony.notes)
 
 
+def test_the_note_of_an_estimate_says_what_ends_it(
+    bundled: Improver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [estimated] = bundled.improve("a cat", seed=1, picture_model="flux")
+    [note] = [note for note in estimated.notes if "estimated" in note]
+    file = re.search(r"tokenizer\.json as (\S+) into the folder that (\S+) names", note)
+    assert file and file[2] == TOKENIZERS_VARIABLE
+    tokenizer = Tokenizer(models.WordLevel({"a": 0, "?": 1}, unk_token="?"))
+    tokenizer.save(str(tmp_path / file[1]))
+    monkeypatch.setenv(file[2], str(tmp_path))
+    [counted] = bundled.improve("a cat", seed=1, picture_model="flux")
+    assert not any("estimated" in note for note in counted.notes)
+    assert not counted.checks["estimated"]
+
+
 def test_a_tokenizer_that_is_there_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counted = count_tokens("a cat sits", "t5")
     assert counted.estimated and counted.tokens == estimate("a cat sits") >= 3

@@ -11,7 +11,12 @@ from promptlift.improving.manifest import ModelCard
 from promptlift.prompts.clauses import plain_words
 from promptlift.prompts.intent import Text
 from promptlift.prompts.parts import parts_of
-from promptlift.prompts.picture_models.encoders import Count, count_tokens, read_by_tools
+from promptlift.prompts.picture_models.encoders import (
+    TOKENIZERS_VARIABLE,
+    Count,
+    count_tokens,
+    read_by_tools,
+)
 from promptlift.prompts.picture_models.markup import as_prose
 from promptlift.prompts.picture_models.objects import as_json, as_object, base_of, is_object
 from promptlift.prompts.picture_models.table import CLIP, DEFAULT, PictureModel, picture_models
@@ -138,7 +143,11 @@ class Target:
             notes.append(f"no room for quality tags: {', '.join(reversed(left_out))}")
         count = self._count(prompt)
         if count.estimated:
-            notes.append(f"tokens of {self.model.encoder} are estimated: its tokenizer is not here")
+            notes.append(
+                f"tokens of {self.model.encoder} are estimated: its tokenizer is not here; to "
+                f"count them, put its tokenizer.json as {self.model.encoder}.json into the folder "
+                f"that {TOKENIZERS_VARIABLE} names"
+            )
         limit = self._limit
         checks = {
             "encoder": self.model.encoder,
