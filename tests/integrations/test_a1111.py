@@ -1,5 +1,7 @@
 """The script of A1111, Forge and SD.Next, against the contract of their sources."""
 
+import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
@@ -90,6 +92,19 @@ def test_a_call_may_end_before_form_and_picture_model(
     assert picture.prompt == expected.prompt
     [older] = drawn(Processing("a cat"), script, *DEFAULTS[:-2])  # a call without a form
     assert older.prompt == writer.improve("a cat", seed=100)[0].prompt
+
+
+def test_the_page_gives_the_defaults_that_the_options_have() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tools.md").read_text("utf-8")
+    table = dict(re.findall(r"^\| (\w+) \| .+ \| (\S+) \|$", page, re.MULTILINE))
+    assert list(table) == ["option", *(field.name for field in fields(ToolOptions))]
+    for field in fields(ToolOptions):
+        assert type(field.default)(table[field.name].strip("`")) == field.default, field.name
+    examples = re.findall(r'"args": (\[.+?\])', page)
+    assert len(examples) == 2
+    for example in examples:
+        enabled, *values = json.loads(example.replace("True", "true"))
+        assert enabled is True and values == DEFAULTS[: len(values)]
 
 
 def test_variations_of_a_picture_share_its_prompt(script: Any) -> None:
