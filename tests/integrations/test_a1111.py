@@ -15,7 +15,7 @@ from promptlift.improving.receipts import parse_a1111_parameters
 from promptlift.improving.tools import ToolOptions
 from tests.integrations.webui import Picture, Processing, loaded, process_images
 
-DEFAULTS = [field.default for field in fields(ToolOptions)]
+DEFAULTS: list[Any] = [field.default for field in fields(ToolOptions)]
 
 
 @pytest.fixture
@@ -98,8 +98,8 @@ def test_the_page_gives_the_defaults_that_the_options_have() -> None:
     page = (Path(__file__).parents[2] / "docs" / "tools.md").read_text("utf-8")
     table = dict(re.findall(r"^\| (\w+) \| .+ \| (\S+) \|$", page, re.MULTILINE))
     assert list(table) == ["option", *(field.name for field in fields(ToolOptions))]
-    for field in fields(ToolOptions):
-        assert type(field.default)(table[field.name].strip("`")) == field.default, field.name
+    for field, default in zip(fields(ToolOptions), DEFAULTS, strict=True):
+        assert type(default)(table[field.name].strip("`")) == default, field.name
     examples = re.findall(r'"args": (\[.+?\])', page)
     assert len(examples) == 2
     for example in examples:
