@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,8 @@ from promptlift.reporting.wording import spread
 from promptlift.scoring.text.shuffle_control import blind_rows
 from tests.judging.runs import draw_run
 
-RUN = RunData(folder=Path("run"), stages={}, improvements=[{"additions": ["4k", "sea"]}] * 9)
+TAGS = {"source": "an old boat", "prompt": "an old boat, 4k, calm sea"}
+RUN = RunData(folder=Path("run"), stages={}, improvements=[TAGS] * 9)
 NOBODY = "Nobody has judged these pictures."
 
 
@@ -41,7 +43,7 @@ def test_six_pairs_at_equal_distances_with_their_prompts(run: Path, tmp_path: Pa
     for number in (1, 2, 4, 5, 7, 8):
         assert f"href=#pair-{number} " in body
     assert body.count("<img ") == 12 and body.count("<mark>") >= 1
-    assert "6 of the 9 pairs" in body and "each gained 2.0 phrases on average" in body
+    assert "6 of the 9 pairs" in body and "Improved prompts have 6.0 words" in body
     few = replace(shown, pairs=shown.pairs[:2])
     assert answered(RUN, few, tmp_path).count("<img ") == 4
 
@@ -71,7 +73,7 @@ def test_what_other_sections_answer_comes_first(run: Path) -> None:
     assert body.index("<p class=answer>The suffix wins.</p>") < body.index("So they voted.")
     nothing = answered(RUN, PictureData(folder=run))
     assert "<p class=answer>Nothing has been measured yet.</p>" in nothing
-    assert "9 prompts were improved" in nothing
+    assert "n = 9 prompts" in nothing
 
 
 def test_what_a_run_cannot_say_follows_from_its_files(run: Path) -> None:
@@ -86,6 +88,23 @@ def test_what_a_run_cannot_say_follows_from_its_files(run: Path) -> None:
     pocket = [replace(one, model=({"name": "pocket-world", "sha256": "ab" * 32},))
               for one in shown.pictures]  # fmt: skip
     assert "draws coloured shapes" in answered(RUN, replace(shown, pictures=pocket))
+
+
+def test_additions_are_counted_in_words_whatever_the_form() -> None:
+    sentences = {
+        "source": "an old boat",
+        "prompt": "an old boat. It lies, half-sunk, in calm water. Gulls rest on it.",
+        "additions": ["It lies, half-sunk, in calm water.", "Gulls rest on it."],
+    }
+    rewritten = {"source": "please draw me an old boat", "prompt": "old boat", "additions": []}
+    nothing = PictureData(folder=Path("run"))
+    cases: list[tuple[list[dict[str, Any]], str]] = [
+        ([sentences], "have 13.0 words on average, the original ones 3.0; n = 1 prompts."),
+        ([TAGS, sentences], "have 9.5 words on average, the original ones 3.0; n = 2 prompts."),
+        ([rewritten], "have 2.0 words on average, the original ones 6.0; n = 1 prompts."),
+    ]
+    for rows, said in cases:
+        assert said in answered(replace(RUN, improvements=rows), nothing)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from promptlift.reporting.run_data import CANNOT_TELL, RunData
 from promptlift.reporting.score_sections import systems
 from promptlift.reporting.thumbnails import Thumbnails
 from promptlift.reporting.wording import counts, difference, interval, listed, spread
+from promptlift.scoring.text.words import words_of
 from promptlift.world.bundle import DRAWING_NOTICE, is_pocket
 
 SOME = 6  # pairs
@@ -113,11 +114,13 @@ def _texts(run: RunData) -> list[str]:
 
 
 def _added(run: RunData) -> list[str]:
-    rows = [row for row in run.improvements if isinstance(row.get("additions"), list)]
+    rows = run.improvements
     if not rows:
         return []
-    phrases = fmean(len(row["additions"]) for row in rows)
-    return [f"{len(rows):,} prompts were improved; each gained {phrases:.1f} phrases on average."]
+    # Words, as a paragraph's additions are sentences, and a rewriting may lose some.
+    had, has = (fmean(len(words_of(row[side])) for row in rows) for side in ("source", "prompt"))
+    return [f"Improved prompts have {has:.1f} words on average, the original ones {had:.1f}; "
+            f"n = {len(rows):,} prompts."]  # fmt: skip
 
 
 def _limits(run: RunData, shown: PictureData, judged: bool) -> Iterator[str]:
