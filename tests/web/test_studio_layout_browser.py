@@ -1,7 +1,9 @@
 """How the studio is laid out: what stands where, on a phone, when it is empty, in both themes."""
 
 from collections.abc import Callable
+from importlib.resources import files
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -92,6 +94,30 @@ def test_a_prompt_that_is_left_alone_has_one_card(
     assert len(shown(browser)) == 1 and text_of(browser, "#state").startswith("1 variant ")
     browser.click(".notes button")
     browser.wait(f"document.querySelectorAll('article').length === 3 && {READY}")
+
+
+def test_each_style_has_a_picture_of_its_own(
+    address: str, open_page: Callable[[str], Browser]
+) -> None:
+    browser = open_page(address)
+    drawn = ElementTree.fromstring((files("promptlift.web") / "studio/styles.svg").read_bytes())
+    views = [one.get("id") for one in drawn if one.tag.endswith("view")]
+    chips = browser.run(
+        "[...document.querySelectorAll('[data-style]')].map((chip) => {"
+        "  const picture = chip.querySelector('img');"
+        "  const canvas = document.createElement('canvas');"
+        "  [canvas.width, canvas.height] = [72, 56];"
+        "  canvas.getContext('2d').drawImage(picture, 0, 0, 72, 56);"
+        "  return [chip.dataset.style, chip.textContent, picture.alt, picture.complete,"
+        "    new URL(picture.src).hash.slice(1), canvas.toDataURL()] })"
+    )
+    assert [view for *_, view, _ in chips] == views and len(views) == 9
+    for style, text, alt, complete, view, _ in chips:
+        assert (text, alt, complete, view) == (style, "", True, style.replace(" ", "-"))
+    assert len({pixels for *_, pixels in chips}) == 9
+    asked = [url for url in browser.requested if url.endswith(".svg")]
+    assert asked == [f"{address}/studio/styles.svg"]  # one file
+    blameless(browser, address)
 
 
 @pytest.mark.slow

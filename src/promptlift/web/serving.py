@@ -25,7 +25,7 @@ HEADERS = {
     "x-content-type-options": "nosniff",
 }
 # Named here: the system's own table of types may be wrong.
-_TYPES = {"css": "text/css", "html": "text/html", "js": "text/javascript"}
+_TYPES = {"css": "text/css", "html": "text/html", "js": "text/javascript", "svg": "image/svg+xml"}
 STOP_S = 5.0  # seconds that requests have to end when the server stops
 _MOST_CONNECTIONS = 1000
 
