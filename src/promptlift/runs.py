@@ -25,13 +25,13 @@ _MANIFEST, _LOCK = "manifest.json", ".lock"
 _VERSIONED = ("promptlift", "torch", "transformers", "tokenizers", "numpy", "onnxruntime")
 
 
-def check_folder(folder: Path) -> None:
-    """Refuse a run folder that is not there.
+def check_folder(folder: Path | None) -> None:
+    """Refuse a run folder that was named and is not there.
 
     Raises:
         InputError: it does not exist, or is no folder.
     """
-    if not folder.is_dir():
+    if folder is not None and not folder.is_dir():
         what = "is no folder" if folder.exists() else "does not exist"
         raise InputError(f"{folder} {what}; name a run folder.")
 

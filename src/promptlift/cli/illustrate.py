@@ -152,8 +152,7 @@ def _check(
         raise ConfigError("--output RUN and --prompts FILE or --embedding FILE belong together")
     if sample is not None and sample < 1:
         raise ConfigError(f"sample is {sample} and must be 1 or more")
-    if run is not None:
-        check_folder(run)
+    check_folder(run)
 
 
 def _write(run: "Run", path: Path) -> None:

@@ -85,8 +85,7 @@ def score(
       promptlift score runs/drawn --only pictures --clip openai/clip-vit-large-patch14
     """
     with guarded("interrupted; the same command goes on"):
-        if run is not None:
-            check_folder(run)
+        check_folder(run)
         text = TextConfig(**of_texts)
         shared = {name: of_texts[name] for name in ("seed", "offline") if name in of_texts}
         picture = PictureScoringConfig(**of_pictures, **shared)
