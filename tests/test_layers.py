@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import importlib
+import re
 from collections.abc import Collection
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -51,6 +52,16 @@ def test_imports_point_upstream(path: Path) -> None:
 def test_every_folder_is_a_room_or_a_door() -> None:
     folders = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
     assert folders == set(ROOMS) | DOORS
+
+
+def test_the_map_names_all_rooms_in_their_order_and_the_whole_floor() -> None:
+    text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    below = text.split("\n## Map\n")[1]
+    *rooms, one, other = re.findall(r"^\| `(\w+)` \|", below, re.MULTILINE)
+    assert rooms == ROOMS and {one, other} == DOORS
+    floor = re.search(r"^Beneath the rooms: (.+)$", below, re.MULTILINE)
+    assert floor and sorted(re.findall(r"`(\w+)`", floor[1])) == sorted(FLOOR)
+    assert {path.stem for path in SOURCE.glob("*.py") if not path.stem.startswith("__")} == FLOOR
 
 
 def modules() -> dict[str, Path]:
