@@ -214,19 +214,3 @@ def test_the_writers_settings_hold_together() -> None:
 def test_dropout_is_that_of_attention(llama_folder: Path) -> None:
     model = load_torch(str(llama_folder), dropout_rate=0.2).engine.model
     assert model.config.attention_dropout == 0.2
-
-
-# Torch's own code for its compiler uses what torch deprecates.
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.slow
-def test_a_compiled_step_gives_the_loss_of_a_plain_one(
-    llama_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # What another version or another number of threads left behind may not run here.
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
-    losses = []
-    for compiled in (False, True):
-        run = tmp_path / str(compiled)
-        train(PAIRS, run, settings(llama_folder, compile=compiled, epochs=1.0))
-        losses.append(Run.open(run).stage("training")["results"]["validation_loss"])
-    assert losses[0] == pytest.approx(losses[1], abs=1e-3)

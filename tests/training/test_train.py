@@ -280,7 +280,9 @@ def test_a_compiled_step_gives_the_loss_of_a_plain_one(
 ) -> None:
     # What another version or another number of threads left behind may not run here.
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
-    settings = TrainingConfig(**{**SIZES, "dropout_rate": 0.0, "epochs": 1.0})  # type: ignore[arg-type]
+    # Three batches of one size: each shape of a batch is compiled alone, for some half a minute.
+    sizes = {**SIZES, "dropout_rate": 0.0, "epochs": 1.0, "batch_size": 9}
+    settings = TrainingConfig(**sizes)  # type: ignore[arg-type]
     losses = []
     for compiled in (False, True):
         run = tmp_path / str(compiled)
