@@ -6,9 +6,12 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from axe_core_python.base import AXE_FILE_PATH
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 _TIMEOUT_S = 120.0
@@ -185,7 +188,29 @@ class Browser:
         elif found.get("method") in ("Network.loadingFinished", "Network.loadingFailed"):
             self._under_way.discard(found["params"]["requestId"])
         elif found.get("method") == "Log.entryAdded":
-            self.complaints.append(found["params"]["entry"]["text"])
+            entry = found["params"]["entry"]
+            if entry["level"] != "info":  # such as an autofocus that came after a click
+                self.complaints.append(entry["text"])
         elif found.get("method") == "Runtime.exceptionThrown":
             self.complaints.append(json.dumps(found["params"]["exceptionDetails"]))
         return found
+
+
+def violations(browser: Browser, excluded: Mapping[str, str] | None = None) -> list[Any]:
+    """What axe finds wrong with the page: rule, impact and elements.
+
+    Args:
+        excluded: by rule, a selector of the elements to which it does not apply.
+    """
+    if not browser.run("'axe' in window"):
+        browser.run(Path(AXE_FILE_PATH).read_text("utf-8") + "; 1")
+    passed, found = browser.run(
+        "((excluded) => axe.run({ elementRef: true }).then((found) => ["
+        "  found.passes.length,"
+        "  found.violations.map(({ id, impact, nodes }) => [id, impact, nodes"
+        "    .filter(({ element }) => !(id in excluded && element.matches(excluded[id])))"
+        "    .map(({ html }) => html.slice(0, 200))]).filter(([, , nodes]) => nodes.length),"
+        f"]))({json.dumps(excluded or {})})"
+    )
+    assert passed > 10
+    return list(found)

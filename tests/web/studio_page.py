@@ -1,7 +1,6 @@
 """What tests do on the studio's page: type, wait, read, and look for faults."""
 
 import json
-from typing import Any
 
 from tests.browser import Browser
 
@@ -70,12 +69,3 @@ def chosen(browser: Browser, menu: str) -> str:
 
 def is_hidden(browser: Browser, field: str) -> bool:
     return bool(browser.run(f"document.getElementById({field!r}).parentElement.hidden"))
-
-
-def violations(browser: Browser) -> list[Any]:
-    passed, found = browser.run(
-        "axe.run().then((found) => [found.passes.length, found.violations.map((one) => "
-        "[one.id, one.impact, one.nodes.map((node) => node.html.slice(0, 200))])])"
-    )
-    assert passed > 15
-    return list(found)
