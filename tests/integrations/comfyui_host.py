@@ -61,8 +61,8 @@ def base_folder(base: Path, *nodes: Path) -> Path:
     """A folder of ComfyUI's files with some custom nodes."""
     for node in nodes:
         shutil.copytree(node, base / "custom_nodes" / node.name)
-    for name in ("input", "output", "models", "user"):
-        (base / name).mkdir()
+    for name in ("input", "output", "models", "user", "custom_nodes"):
+        (base / name).mkdir(exist_ok=True)
     return base
 
 

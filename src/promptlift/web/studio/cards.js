@@ -1,6 +1,8 @@
 // One improved prompt: its additions to take out, its tokens, its pictures, and texts to copy.
 
 import { post } from "/studio/api.js";
+import { copyHtml, copyText } from "/studio/clipboard.js";
+import { fieldText, nodesHtml } from "/studio/comfyui.js";
 import { make } from "/studio/page.js";
 
 const CAN_BE_FORCED = /^left alone: it (is detailed|looks like)/;
@@ -94,19 +96,30 @@ export class Card {
 
   async copy(button) {
     try {
-      await toClipboard(await this.#toCopy(button.dataset.copy));
-      this.page.say("Copied");
+      const said = await this.#copied(button.dataset.copy);
+      this.page.say(said);
       button.dataset.label ||= button.textContent;
-      button.textContent = "Copied";
+      button.textContent = said;
       setTimeout(() => { button.textContent = button.dataset.label; }, 1500);
     } catch (error) {
       this.page.fail(error);
     }
   }
 
+  /** Copy a text, or nodes with the text beside them, and say which it was. */
+  async #copied(kind) {
+    const text = await this.#toCopy(kind);
+    if (kind !== "comfyui") {
+      await copyText(text);
+      return "Copied";
+    }
+    const nodes = nodesHtml(text, this.receipt.negative);
+    return await copyHtml(nodes, fieldText(text)) ? "Copied" : "Only text copied";
+  }
+
   /** A text to copy; what is on the page can be copied though the server is gone. */
   async #toCopy(kind) {
-    const isPlain = kind === "plain";
+    const isPlain = kind !== "a1111";
     if (isPlain && this.edited === this.receipt && !this.#isEdited) return this.receipt.prompt;
     try {
       await this.settled();
@@ -114,7 +127,7 @@ export class Card {
       if (!isPlain || !error.passes || this.receipt.settings.form === "json") throw error;
       return this.#shownText();
     }
-    return this.copies[kind];
+    return isPlain ? this.copies.plain : this.copies.a1111;
   }
 
   /** The text of the card without the additions that are out, and without their commas. */
@@ -328,18 +341,4 @@ function entry(phrase, said) {
   const text = make("span", said);
   item.append(make("b", phrase), " ", text);
   return [item, text];
-}
-
-async function toClipboard(text) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  // Pages of other hosts without TLS have no clipboard of that kind.
-  const field = document.createElement("textarea");
-  field.value = text;
-  document.body.append(field);
-  const { activeElement } = document;
-  field.select();
-  const done = document.execCommand("copy");
-  field.remove();
-  activeElement?.focus({ preventScroll: true });
-  if (!done) throw new Error("The browser does not let this page copy.");
 }
