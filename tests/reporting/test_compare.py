@@ -1,6 +1,9 @@
 """Runs against each other: the tests are those of scoring, and nothing unlike is tested."""
 
+import html
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,10 @@ from promptlift.errors import ConfigError, InputError
 from promptlift.records import Pair
 from promptlift.reporting.compare import compare_runs
 from promptlift.reporting.compare_page import write_comparison
-from promptlift.reporting.wording import p_text
+from promptlift.reporting.run_data import CANNOT_TELL
+from promptlift.reporting.wording import difference, p_text
 from promptlift.statistics import holm, paired_test
+from tests.browser import CHROMIUM, Browser
 from tests.reporting.conftest import (
     METRICS,
     PAIRS,
@@ -166,6 +171,112 @@ def test_three_runs_on_a_page(two: list[Path], tmp_path: Path) -> None:
     for name in ("curve-loss-training", "final-meteor-target"):
         assert (tmp_path / "page" / f"{name}.svg").exists()
         assert (tmp_path / "page" / f"{name}.png").exists()
+
+
+def answer_of(page: Path) -> str:
+    """The answer on a page, as plain text."""
+    [found] = re.findall("<p class=answer>(.*?)</p>", page.read_text(encoding="utf-8"))
+    return html.unescape(found)
+
+
+def set_values(folder: Path, metric: str, values: Sequence[float]) -> None:
+    """Give the rows of a run's evaluation these values."""
+    path = folder / "evaluations" / "step-000006.jsonl"
+    rows = [{**row, metric: value} for row, value in zip(rows_of(path), values, strict=True)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def test_the_answer_says_which_run_is_better_and_by_what(two: list[Path], tmp_path: Path) -> None:
+    third = make(tmp_path / "three", seed=1)
+    for metric, gains in {
+        "meteor_target": (0.1, 0.0),
+        "bits_per_character": (0.2, 0.0),  # fewer are better
+        "words": (3.0, 0.0),  # neither
+    }.items():
+        before = [0.3 + 0.01 * place for place in range(20)]
+        set_values(two[0], metric, before)
+        for folder, gain in zip((two[1], third), gains, strict=True):
+            after = [one + gain * (1 + place % 3) for place, one in enumerate(before)]
+            set_values(folder, metric, after)
+    found = compare_runs([*two, third])
+    by = {test["metric"]: test for test in found["tests"] if test["run"] == "two"}
+    clear = {name for name, test in by.items() if test["p_holm"] < 0.05}
+    assert clear == {"meteor_target", "bits_per_character", "words"}
+    page = write_comparison(found, tmp_path / "page")
+    said = answer_of(page)
+    meteor, bits, words = (
+        difference(by[name]).partition(" ")
+        for name in ("meteor_target", "bits_per_character", "words")
+    )
+    assert said == (
+        f"“two” is better than “one”: METEOR (target) {meteor[0]} higher {meteor[2]}; "
+        f"it is worse than “one”: bits per character {bits[0]} higher {bits[2]}; "
+        f"it differs from “one” in what makes neither better: words {words[0]} higher {words[2]}. "
+        "Nothing differs clearly between “one” and “three”."
+    )
+    text = page.read_text(encoding="utf-8")
+    assert f"3 of {len(found['tests'])} have a corrected p below 0.05" in text
+    assert text.count("<section") == 7 and text.count("<details") == 6
+
+
+def test_a_better_run_has_the_lower_figure_where_less_is_better(
+    two: list[Path], tmp_path: Path
+) -> None:
+    for folder, gain in zip(two, (0.0, 0.1), strict=True):
+        values = [0.9 - gain * (1 + place % 3) for place in range(20)]
+        set_values(folder, "bits_per_character", values)
+    said = answer_of(write_comparison(compare_runs(two), tmp_path / "page"))
+    assert re.match(
+        r"“two” is better than “one”: bits per character [\d.]+ lower \([\d.]+ to", said
+    )
+
+
+@pytest.mark.parametrize("blind", [True, False])
+def test_a_metric_that_cannot_tell_makes_no_run_better(
+    two: list[Path], tmp_path: Path, blind: bool
+) -> None:
+    for folder, gain in zip(two, (0.0, 0.1), strict=True):
+        set_values(folder, "meteor_target", [0.1 + gain * (1 + place % 3) for place in range(20)])
+    found = compare_runs(two)
+    for test in found["tests"]:
+        test["title"] += f" ({CANNOT_TELL})" * blind
+    said = answer_of(write_comparison(found, tmp_path / "page"))
+    assert ("better than" in said) != blind
+    assert (f"differs from “one” in what makes neither better: METEOR (target) ({CANNOT_TELL})"
+            in said) == blind  # fmt: skip
+
+
+def test_what_was_not_tested_has_no_winner(two: list[Path], tmp_path: Path) -> None:
+    found = compare_runs(two)
+    assert all(test["p_holm"] >= 0.05 for test in found["tests"])
+    said = answer_of(write_comparison(found, tmp_path / "alike"))
+    assert said == "Nothing differs clearly between “one” and “two”."
+    write_evaluation(two[1], 6, ["x"] * 10, metrics=TWO)
+    found = compare_runs(two)
+    said = answer_of(write_comparison(found, tmp_path / "others"))
+    assert said == f"Nothing was tested: {found['pairs']['why_no_test']}."
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium")
+def test_the_page_fits_a_window_and_a_phone(two: list[Path], tmp_path: Path) -> None:
+    page = write_comparison(compare_runs(two), tmp_path / "page")
+    browser = Browser(tmp_path / "profile")
+    try:
+        for width in (1280, 390):
+            browser.resize(width, 900, phone=width < 500)
+            browser.open(page)
+            assert browser.run("document.documentElement.scrollHeight") < 2 * 900
+            assert (
+                browser.run("document.querySelector('.answer').getBoundingClientRect().bottom")
+                < 450
+            )
+            browser.click("#unfold")
+            assert browser.run("document.querySelector('details:not([open])')") is None
+            assert browser.run("document.documentElement.scrollWidth") <= width
+        assert browser.complaints == []
+    finally:
+        browser.close()
 
 
 def test_a_p_value_is_never_shown_as_0() -> None:

@@ -24,6 +24,24 @@ class Tags(HTMLParser):
         self.seen.append(tag)
 
 
+def test_the_page_begins_with_what_the_pairs_hold(tmp_path: Path) -> None:
+    many = [*PAIRS, PAIRS[1], Pair(source="old boat", target="old boat at sea, sharp focus")]
+    page = tmp_path / "page.html"
+    write_pairs_page({**describe(many), "faulty_rows": 1_234}, "pairs", page)
+    text = page.read_text(encoding="utf-8")
+    # Sources have 4, 2, 2 and 2 words; targets 5, 6, 6 and 6.
+    assert (
+        "<p class=answer>4 pairs, 1 to extend and 3 to rewrite. "
+        "Median words: 2 in a source, 6 in a target.</p>"
+    ) in text
+    assert "Faulty rows, left out: 1,234." in text
+    assert "Pairs that are copies of others: 1. Of 3 different prompts, 0 are near" in text
+    assert "3 different sources and 3 different targets." in text
+    assert text.count("<section") == 5 and text.count("<details") == 4
+    write_pairs_page(describe(many[1:]), "pairs", page)
+    assert ">3 pairs, all to rewrite." in page.read_text(encoding="utf-8")
+
+
 def test_the_page_holds_its_plots_and_no_markup_of_prompts(tmp_path: Path) -> None:
     found = describe(PAIRS)
     for name in ("one.html", "two.html"):

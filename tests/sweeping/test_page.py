@@ -10,7 +10,7 @@ import pytest
 from promptlift.errors import PromptliftError
 from promptlift.experimenting.config import ExperimentConfig
 from promptlift.sweeping.config import Sweep, load_sweep
-from promptlift.sweeping.page import _how_surely, write_page
+from promptlift.sweeping.page import _answer, _how_surely, write_page
 from promptlift.sweeping.run import run_sweep
 from promptlift.sweeping.trial import Pruned
 from tests.browser import CHROMIUM, Browser
@@ -58,12 +58,20 @@ def test_the_page_says_what_is_best_and_how_surely(page: Path) -> None:
         "(-0.005 to 0.045); that difference is not clear over the seeds. The best was picked from "
         "8 complete settings, and the intervals do not allow for that."
     ) in text
-    assert "34 of 36 trials are done" in text
+    assert "34 of 36 trials are done, 2 of them ended early; 2 could not be done." in text
     assert "&lt;b&gt;no memory&lt;/b&gt;" in text and "<b>no" not in text
     assert text.count("<svg") == 4
     found = json.loads((page.parents[1] / "results.json").read_text())
     shares = found["importance"]
     assert max(shares, key=lambda name: shares[name]) == "train.learning_rate"
+    share = shares["train.learning_rate"]
+    assert f"Of the options, learning_rate ({share:.0%}) decides most." in text
+    assert f">learning_rate ({share:.0%}), batch_size" in text
+    ends = [one["value"] for one in found["settings"] if one["complete"]]
+    assert f"8 of 12 settings are complete; the best has {min(ends):.4g}, the worst" in text
+    answer, first = text.index("<p class=answer"), text.index("<details")
+    assert answer < text.index("The best setting is") < text.index("The next best") < first
+    assert text.count("<section") == 6 and text.count("<details") == 5
     states = [one["state"] for one in found["trials"]]
     assert (states.count("pruned"), states.count("open"), len(states)) == (2, 2, 36)
     for name in ("settings", "parallel", "importance", "curves"):
@@ -95,6 +103,14 @@ def test_the_next_best_is_on_the_worse_side(
     assert f"The next best, epochs 2, {said}" in _how_surely(found)
 
 
+def test_without_a_complete_setting_nothing_is_best() -> None:
+    trials = [{"state": "complete", "error": None}, {"state": "open", "error": "no memory"}]
+    found = {"best": None, "importance": None, "trials": trials, "planned": 6}
+    body = _answer(found).body
+    assert "<p class=answer>No setting is complete yet.</p>" in body
+    assert "1 of 6 trials are done; 1 could not be done." in body
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium")
 def test_the_page_fits_a_window_and_a_phone(page: Path, tmp_path: Path) -> None:
@@ -103,6 +119,9 @@ def test_the_page_fits_a_window_and_a_phone(page: Path, tmp_path: Path) -> None:
         for width in (1280, 390):
             browser.resize(width, 900, phone=width < 500)
             browser.open(page)
+            assert browser.run("document.documentElement.scrollHeight") < 2 * 900
+            browser.click("#unfold")
+            assert browser.run("document.querySelector('details:not([open])')") is None
             assert browser.run("document.documentElement.scrollWidth") <= width
         assert browser.complaints == []
         assert all(address.startswith(("file:", "about:")) for address in browser.requested)

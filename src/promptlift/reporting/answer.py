@@ -3,16 +3,7 @@
 from collections.abc import Iterable, Iterator
 from statistics import fmean
 
-from promptlift.reporting.page import (
-    Html,
-    Section,
-    bullets,
-    escape,
-    join,
-    note,
-    section,
-    subsection,
-)
+from promptlift.reporting.page import Html, Section, answer_first, bullets, join, note, subsection
 from promptlift.reporting.picture_data import PictureData, ShownPair, settings_of
 from promptlift.reporting.prompt_marks import marked_prompt
 from promptlift.reporting.run_data import CANNOT_TELL, RunData
@@ -50,10 +41,9 @@ def answer(
     """
     lines = [*filter(None, said), *_pictures(shown), *_kept(shown), *_texts(run)]
     first, *others = [*(lines or ["Nothing has been measured yet."]), *_added(run)]
-    return section(
-        "The answer",
-        Html(f"<p class=answer>{escape(first)}</p>"),
-        bullets(others),
+    return answer_first(
+        first,
+        others,
         subsection(
             "What this run cannot say",
             bullets([*_limits(run, shown, judged), *([_OF_REWARD] if tuned else []), *run.missing]),

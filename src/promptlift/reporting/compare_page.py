@@ -9,6 +9,7 @@ from promptlift.files import write_json, write_text
 from promptlift.reporting.page import (
     Html,
     Section,
+    answer_first,
     beside,
     bullets,
     cards,
@@ -23,10 +24,22 @@ from promptlift.reporting.page import (
 )
 from promptlift.reporting.plot_files import Draw, drawing_into
 from promptlift.reporting.plots import Line, interval_plot, line_plot
+from promptlift.reporting.run_data import CANNOT_TELL
 from promptlift.reporting.text_sections import TOP
 from promptlift.reporting.training_sections import LOSS_UNIT, WINDOWS
-from promptlift.reporting.wording import difference, ends, interval_or_dash, p_text, short_title
+from promptlift.reporting.wording import (
+    apart,
+    difference,
+    ends,
+    interval_or_dash,
+    listed,
+    p_text,
+    short_title,
+)
+from promptlift.scoring.text.metrics import TEXT_METRICS
 
+_CLEAR = 0.05  # a corrected p below it
+_SHOWN = 3  # items of a sentence
 ABOUT_TESTS = (
     "Differences are those of each run minus the reference, on the same pairs, with 95% bootstrap "
     "intervals. p is that of a two-sided sign-flip permutation test; corrected p (Holm) takes into "
@@ -51,12 +64,13 @@ def write_comparison(found: dict[str, Any], folder: Path) -> Path:
     """
     names, draw = [run["name"] for run in found["runs"]], drawing_into(folder)
     sections = [
+        _answer(found, names),
         _settings(found, names),
-        section("Curves", *_curves(found, draw)),
-        section("Final figures", *_figures(found, names, draw)),
-        section("Paired tests", *_tests(found)),
+        _curves(found, draw),
+        _figures(found, names, draw),
+        _tests(found),
         _words(found),
-        section("Examples", *_examples(found, names)),
+        _examples(found, names),
     ]
     lead = paragraph(f"The reference is {names[0]}; it is compared with {', '.join(names[1:])}.")
     path = folder / "index.html"
@@ -65,19 +79,68 @@ def write_comparison(found: dict[str, Any], folder: Path) -> Path:
     return path
 
 
-def _settings(found: dict[str, Any], names: Sequence[str]) -> Section:
-    rows = [(row["name"], *map(_cell, row["values"])) for row in found["settings"]]
-    states = ("state of training", *(run["state"] or "not begun" for run in found["runs"]))
-    return section(
-        "What differs",
-        table([states, *rows], ("", *names)),
-        None if rows else paragraph("No setting, input or version differs."),
-        *(subsection(f"What {run['name']} lacks", bullets(run["lacks"])) for run in found["runs"]),
+def _answer(found: dict[str, Any], names: Sequence[str]) -> Section:
+    tests, why = found["tests"], found["pairs"]["why_no_test"]
+    if not tests:
+        none = "Nothing was tested: no figure is in all runs, measured alike."
+        return answer_first(f"Nothing was tested: {why}." if why else none, unlike(found))
+    reference, *others = names
+    said = {name: _against(name, reference, tests) for name in others}
+    alike = [f"“{name}”" for name, text in said.items() if not text]
+    lines = [*filter(None, said.values())]
+    if alike:
+        lines.append(f"Nothing differs clearly between “{reference}” and {listed(alike)}.")
+    return answer_first(
+        " ".join(lines),
+        [
+            f"A difference is called clear where its p, corrected for {len(tests)} tests (Holm), "
+            f"is below {_CLEAR}; in brackets are 95% intervals. n = {found['pairs']['n']} pairs.",
+            "Training with another seed may differ as much: that was not tested.",
+            *unlike(found),
+        ],
     )
 
 
-def _curves(found: dict[str, Any], draw: Draw) -> list[Html]:
-    drawn = []
+def _against(name: str, reference: str, tests: Sequence[dict[str, Any]]) -> str:
+    """By which metrics a run is clearly better than the reference, or worse, or only other."""
+    better: list[str] = []
+    worse: list[str] = []
+    other: list[str] = []
+    for test in tests:
+        if test["run"] != name or test["p_holm"] >= _CLEAR:
+            continue
+        metric = TEXT_METRICS.get(test["metric"])
+        side = other
+        if metric and metric.higher_is_better is not None and CANNOT_TELL not in test["title"]:
+            side = better if (test["difference"] > 0) == metric.higher_is_better else worse
+        side.append(f"{test['title']} {apart(test)}")
+    kinds = {"is better than {}": better, "is worse than {}": worse,
+             "differs from {} in what makes neither better": other}  # fmt: skip
+    said = [f"{what.format(f'“{reference}”')}: {listed(_first(found))}"
+            for what, found in kinds.items() if found]  # fmt: skip
+    return f"“{name}” {'; it '.join(said)}." if said else ""
+
+
+def _first(items: Sequence[str]) -> list[str]:
+    """The first few, and how many more there are."""
+    more = len(items) - _SHOWN
+    return [*items[:_SHOWN], *([f"{more} more"] if more > 0 else [])]
+
+
+def _settings(found: dict[str, Any], names: Sequence[str]) -> Section:
+    rows = [(row["name"], *map(_cell, row["values"])) for row in found["settings"]]
+    states = ("state of training", *(run["state"] or "not begun" for run in found["runs"]))
+    differing = "; ".join(_first([row[0] for row in rows]))
+    return section(
+        "What differs",
+        table([states, *rows], ("", *names)),
+        *(subsection(f"What {run['name']} lacks", bullets(run["lacks"])) for run in found["runs"]),
+        finding=f"{differing}." if rows else "No setting, input or version differs.",
+    )
+
+
+def _curves(found: dict[str, Any], draw: Draw) -> Section:
+    drawn, said = [], []
     for metric, title in {"loss": "Loss", **WINDOWS}.items():
         curves = found["curves"].get(metric, [])
         label, origin = (
@@ -88,15 +151,17 @@ def _curves(found: dict[str, Any], draw: Draw) -> list[Html]:
         # Losses of all kinds in one plot could not be told apart.
         for kind in dict.fromkeys(curve["label"] for curve in curves):
             lines = [_line(curve) for curve in curves if curve["label"] == kind]
+            last = [f"{line.label} {line.y[-1]:.4g}" for line in lines]
+            said.append(f"{title}{kind and f', {kind}'}, at the end: {listed(last)}.")
             drawn.append(draw(line_plot, f"curve-{metric}-{kind}",
                               f"{title}, {kind}" if kind else title, lines, x="step", y=label,
                               caption=f"From {origin} of each run."))  # fmt: skip
     if not drawn:
-        return [paragraph("None yet.")]
+        return section("Curves", paragraph("None yet."))
     text = (
         "Steps are updates: runs with different batch sizes have seen different numbers of pairs."
     )
-    return [paragraph(text), figures(drawn)]
+    return section("Curves", paragraph(text), figures(drawn), finding=said[0])
 
 
 def _line(curve: dict[str, Any]) -> Line:
@@ -107,9 +172,9 @@ def _line(curve: dict[str, Any]) -> Line:
     return Line(label=curve["run"], x=curve["steps"], y=y or [], low=low, high=high)
 
 
-def _figures(found: dict[str, Any], names: Sequence[str], draw: Draw) -> list[Html]:
+def _figures(found: dict[str, Any], names: Sequence[str], draw: Draw) -> Section:
     if not found["figures"]:
-        return [paragraph("None yet.")]
+        return section("Final figures", paragraph("None yet."))
     drawn = []
     for row in found["figures"]:
         scores = dict(zip(names, row["scores"], strict=True))
@@ -128,19 +193,25 @@ def _figures(found: dict[str, Any], names: Sequence[str], draw: Draw) -> list[Ht
                 caption=f"n = {counts}, 95% intervals. From {found['figures_from']}.",
             ))  # fmt: skip
     rows = [(row["title"], *map(interval_or_dash, row["scores"])) for row in found["figures"]]
-    return [
+    title, *shown = rows[0]
+    each = [f"{name} {score}" for name, score in zip(names, shown, strict=True)]
+    return section(
+        "Final figures",
         note(f"From {found['figures_from']}. In brackets are 95% intervals."),
         *map(paragraph, unlike(found)),
         table(rows, ("metric", *names), numbers=True),
         figures(drawn),
-    ]
+        finding=f"{title}: {listed(each)}.",
+    )
 
 
-def _tests(found: dict[str, Any]) -> list[Html]:
+def _tests(found: dict[str, Any]) -> Section:
     if found["pairs"]["why_no_test"]:
-        return [paragraph(f"No test: {found['pairs']['why_no_test']}.")]
+        return section("Paired tests", paragraph(f"No test: {found['pairs']['why_no_test']}."))
     tests = found["tests"]
-    return [
+    clear = sum(test["p_holm"] < _CLEAR for test in tests)
+    return section(
+        "Paired tests",
         note(ABOUT_TESTS.format(count=len(tests))),
         columns(tests, {
             "metric": lambda test: test["title"],
@@ -150,7 +221,8 @@ def _tests(found: dict[str, Any]) -> list[Html]:
             "corrected p": lambda test: p_text(test["p_holm"]),
             "n": lambda test: test["n"],
         }),
-    ]  # fmt: skip
+        finding=f"{clear} of {len(tests)} have a corrected p below {_CLEAR}." if tests else "",
+    )  # fmt: skip
 
 
 def _words(found: dict[str, Any]) -> Section:
@@ -162,23 +234,36 @@ def _words(found: dict[str, Any]) -> Section:
         )  # fmt: skip
 
     counts = ", ".join(f"{run['run']} {run['pairs']:,}" for run in found["words"])
+    most = "; ".join(
+        f"{run['run']}: {listed([item['text'] for item in run['added'][:_SHOWN]]) or 'none'}"
+        for run in found["words"]
+    )
     return section(
         "Words",
         note(f"Counted in each prompt against its source. Prompts: {counts}."),
         subsection("Words added most", tables("added")),
         subsection("Words lost most", tables("lost")),
+        finding=f"Words added most: {most}.",
     )
 
 
-def _examples(found: dict[str, Any], names: Sequence[str]) -> list[Html]:
+def _examples(found: dict[str, Any], names: Sequence[str]) -> Section:
     shown = [
         [("source", item["source"]), *zip(names, item["predictions"], strict=True),
          *([("target", item["target"])] if item["target"] else [])]
         for item in found["examples"]
     ]  # fmt: skip
     if not shown:
-        return [paragraph("The runs have no pair in common.")]
-    return [note("Evenly spaced pairs of those that all runs have."), cards(shown)]
+        return section("Examples", paragraph("The runs have no pair in common."))
+    first = found["examples"][0]
+    texts = zip(names, first["predictions"], strict=True)
+    became = listed([f"“{text}” ({name})" for name, text in texts])
+    return section(
+        "Examples",
+        note("Evenly spaced pairs of those that all runs have."),
+        cards(shown),
+        finding=f"“{first['source']}” became {became}.",
+    )
 
 
 def unlike(found: dict[str, Any]) -> list[str]:

@@ -134,6 +134,18 @@ def section(title: str, *parts: Html | None, finding: str = "") -> Section:
     return Section(title, join(parts), finding)
 
 
+def answer_first(first: str, others: Iterable[str] = (), *parts: Html | None) -> Section:
+    """The section that a page begins with: the answer, and below it what belongs to it.
+
+    Args:
+        first: the answer, plain text.
+        others: plain lines below it.
+        parts: markup after them.
+    """
+    answer = Html(f"<p class=answer>{escape(first)}</p>")
+    return section("The answer", answer, bullets(others), *parts)
+
+
 def subsection(title: str, *parts: Html | None) -> Html:
     """A heading and the parts that hold something; nothing where none does."""
     body = join(parts)

@@ -4,10 +4,20 @@ from pathlib import Path
 from typing import Any
 
 from promptlift.files import write_text
-from promptlift.reporting.page import figure, figures, page, section, table
+from promptlift.reporting.page import (
+    Section,
+    answer_first,
+    figure,
+    figures,
+    page,
+    section,
+    table,
+)
 from promptlift.reporting.plot_files import inline
 from promptlift.reporting.plots import bar_plot, histogram
-from promptlift.reporting.wording import spoken
+from promptlift.reporting.wording import listed, spoken
+
+_SHOWN = 3  # items of a sentence
 
 
 def write_pairs_page(found: dict[str, Any], title: str, path: Path) -> None:
@@ -22,21 +32,69 @@ def write_pairs_page(found: dict[str, Any], title: str, path: Path) -> None:
         MissingExtraError: the extra `report` is not installed.
     """
     adding = [(kind, 100 * share) for kind, share in found["share_adding"].items()]
-    plots = {
-        _lengths(found["source_words"], "Words of sources"): _spread(found["source_words"]),
-        _lengths(found["target_words"], "Words of targets"): _spread(found["target_words"]),
-        bar_plot("Targets that add a …", adding, x="% of pairs", form="{:.0f}%"): "",
-        _top(found["top_source_words"], "Commonest words of sources"): "",
-        _top(found["top_target_words"], "Commonest words of targets"): "",
-        _top(found["top_target_phrases"], "Commonest phrases of targets"): "",
-    }
-    drawn = [figure(inline(plot, f"plot-{number}"), caption)
-             for number, (plot, caption) in enumerate(plots.items(), 1)]  # fmt: skip
     sections = [
-        section("In figures", table(_table(found), numbers=True)),
-        section("Plots", figures(drawn)),
-    ]
+        _answer(found),
+        section("In figures", table(_table(found), numbers=True), finding=_different(found)),
+        _plots("Lengths", _medians(found), {
+            _lengths(found["source_words"], "Words of sources"): _spread(found["source_words"]),
+            _lengths(found["target_words"], "Words of targets"): _spread(found["target_words"]),
+        }),
+        _plots("What targets add", _added(found), {
+            bar_plot("Targets that add a …", adding, x="% of pairs", form="{:.0f}%"): "",
+        }),
+        _plots("Commonest words and phrases", _commonest(found), {
+            _top(found["top_source_words"], "Commonest words of sources"): "",
+            _top(found["top_target_words"], "Commonest words of targets"): "",
+            _top(found["top_target_phrases"], "Commonest phrases of targets"): "",
+        }),
+    ]  # fmt: skip
     write_text(path, page(title, sections))
+
+
+def _answer(found: dict[str, Any]) -> Section:
+    modes = [f"{count:,} to {mode}" for mode, count in found["modes"].items()]
+    if len(modes) == 1:
+        modes = [f"all to {mode}" for mode in found["modes"]]
+    faulty = found.get("faulty_rows", 0)  # pairs that came from no file lack it
+    return answer_first(
+        f"{found['pairs']:,} pairs, {listed(modes)}. {_medians(found)}",
+        [
+            f"Faulty rows, left out: {faulty:,}.",
+            f"Pairs that are copies of others: {found['repeated_pairs']:,}. Of "
+            f"{found['prompts']:,} different prompts, {found['near_duplicate_prompts']:,} are "
+            "near-duplicates of others.",
+        ],
+    )
+
+
+def _medians(found: dict[str, Any]) -> str:
+    source, target = found["source_words"]["median"], found["target_words"]["median"]
+    return f"Median words: {source} in a source, {target} in a target."
+
+
+def _added(found: dict[str, Any]) -> str:
+    shares = sorted(found["share_adding"].items(), key=lambda item: -item[1])
+    said = [f"a {kind} ({share:.0%})" for kind, share in shares[:_SHOWN] if share]
+    return f"Targets add most often: {listed(said) or 'nothing of a known kind'}."
+
+
+def _different(found: dict[str, Any]) -> str:
+    sides = [f"{found[f'distinct_{side}']:,} different {side}" for side in ("sources", "targets")]
+    return f"{listed(sides)}."
+
+
+def _commonest(found: dict[str, Any]) -> str:
+    tops = {side: [name for name, _ in found[f"top_{side}_words"][:_SHOWN]]
+            for side in ("source", "target")}  # fmt: skip
+    said = [f"in {side}s {listed(names) or 'none'}" for side, names in tops.items()]
+    return f"Commonest words {'; '.join(said)}."
+
+
+def _plots(title: str, finding: str, plots: dict[Any, str]) -> Section:
+    """Plots by their captions."""
+    drawn = [figure(inline(plot, f"{title}-{number}".lower().replace(" ", "-")), caption)
+             for number, (plot, caption) in enumerate(plots.items(), 1)]  # fmt: skip
+    return section(title, figures(drawn), finding=finding)
 
 
 def _table(found: dict[str, Any]) -> list[tuple[str, str]]:

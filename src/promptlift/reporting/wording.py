@@ -37,6 +37,16 @@ def difference(row: Row) -> str:
     return interval({**row, "value": row["difference"]})
 
 
+def apart(row: Row) -> str:
+    """How far one side is from the other, in that direction: 0.120 higher (0.052 to 0.188)."""
+    lower = row["difference"] < 0
+    if lower:
+        low, high = (None if row[end] is None else -row[end] for end in ("high", "low"))
+        row = {"difference": -row["difference"], "low": low, "high": high}
+    value, *brackets = difference(row).split(" ", 1)
+    return " ".join([value, "lower" if lower else "higher", *brackets])
+
+
 def interval_or_dash(score: Row | None) -> str:
     """`interval`, or a dash where there is no score."""
     return "-" if score is None else interval(score)

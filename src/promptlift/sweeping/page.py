@@ -9,6 +9,7 @@ from promptlift.files import write_text
 from promptlift.reporting.page import (
     Html,
     Section,
+    answer_first,
     columns,
     figures,
     note,
@@ -18,7 +19,7 @@ from promptlift.reporting.page import (
 )
 from promptlift.reporting.plot_files import Draw, drawing_into
 from promptlift.reporting.plots import Axis, Line, bar_plot, interval_plot, line_plot, parallel_plot
-from promptlift.reporting.wording import difference, interval
+from promptlift.reporting.wording import apart, difference, interval, listed
 from promptlift.sweeping.results import FEWEST, named, results_of, short
 
 _SHOWN = 12  # settings of a plot
@@ -48,6 +49,7 @@ def write_page(
     target = output or folder / "report"
     draw = drawing_into(target)
     sections = [
+        _answer(found),
         _settings(found, draw),
         _parallel(found, draw),
         _importance(found, draw),
@@ -55,20 +57,33 @@ def write_page(
         _trials(found, folder),
     ]
     path = target / "index.html"
-    write_text(path, page(f"Sweep {found['name']}", sections, lead=paragraph(_lead(found))))
+    write_text(path, page(f"Sweep {found['name']}", sections))
     return path
 
 
-def _lead(found: Mapping[str, Any]) -> str:
-    done = sum(one["state"] != "open" for one in found["trials"])
-    metric = found["metric"]
-    so_far = f"{done} of {found['planned']} trials are done."
-    best = found["best"]
+def _answer(found: Mapping[str, Any]) -> Section:
+    best, shares = found["best"], found["importance"]
     if best is None:
-        return f"{so_far} No setting is complete yet."
-    text = f"The best setting is {named(best['setting'])}: {metric['title']} {interval(best)}"
-    text += f" over {best['n']} seeds. " if best["n"] > 1 else ". "
-    return text + _how_surely(found) + so_far
+        return answer_first("No setting is complete yet.", [_done(found)])
+    text = f"The best setting is {named(best['setting'])}: {found['metric']['title']} "
+    text += interval(best) + (f" over {best['n']} seeds." if best["n"] > 1 else ".")
+    most = f"Of the options, {_decided(shares)[0]} decides most." if shares else ""
+    return answer_first(text, filter(None, [_how_surely(found), most, _done(found)]))
+
+
+def _done(found: Mapping[str, Any]) -> str:
+    """How many trials have come to an end, and how."""
+    states = [one["state"] for one in found["trials"]]
+    failed = sum(bool(one["error"]) for one in found["trials"])
+    text = f"{len(states) - states.count('open')} of {found['planned']} trials are done"
+    text += f", {pruned} of them ended early" if (pruned := states.count("pruned")) else ""
+    return text + (f"; {failed} could not be done." if failed else ".")
+
+
+def _decided(shares: Mapping[str, float]) -> list[str]:
+    """The options with their importance, the one that decides most first."""
+    return [f"{name.split('.', 1)[1]} ({share:.0%})"
+            for name, share in sorted(shares.items(), key=lambda item: -item[1])]  # fmt: skip
 
 
 def _how_surely(found: Mapping[str, Any]) -> str:
@@ -76,19 +91,14 @@ def _how_surely(found: Mapping[str, Any]) -> str:
     others = [one for one in found["settings"] if one is not found["best"] and one["complete"]]
     if not others:
         return ""
-    less, lower = others[0]["less_best"], found["metric"]["higher_is_better"]
-    if lower:
-        low, high = (None if end is None else -end for end in (less["high"], less["low"]))
-        less = {"difference": -less["difference"], "low": low, "high": high}
-    value, *brackets = difference(less).split(" ", 1)
-    said = " ".join([value, "lower" if lower else "higher", *brackets])
-    text = f"The next best, {named(others[0]['setting'])}, is {said}"
+    less = others[0]["less_best"]
+    text = f"The next best, {named(others[0]['setting'])}, is {apart(less)}"
     if less["low"] is None:
-        return f"{text}. There is one seed, so you cannot tell luck from a better setting. "
+        return f"{text}. There is one seed, so you cannot tell luck from a better setting."
     clear = "is clear" if less["low"] * less["high"] > 0 else "is not clear"
     return (
         f"{text}; that difference {clear} over the seeds. The best was picked from "
-        f"{len(others) + 1} complete settings, and the intervals do not allow for that. "
+        f"{len(others) + 1} complete settings, and the intervals do not allow for that."
     )
 
 
@@ -113,7 +123,12 @@ def _settings(found: Mapping[str, Any], draw: Draw) -> Section:
         "seed between the two settings. The best of many is a little lucky: to know its value, "
         "train it with seeds that chose nothing."
     )
-    return section("Settings", note(text), columns(found["settings"], cells), figures([plot]))
+    ends = [one["value"] for one in found["settings"] if one["complete"]]
+    finding = f"{len(ends)} of {len(found['settings'])} settings are complete"
+    finding += f"; the best has {ends[0]:.4g}, the worst {ends[-1]:.4g}." if len(ends) > 1 else "."
+    return section(
+        "Settings", note(text), columns(found["settings"], cells), figures([plot]), finding=finding
+    )
 
 
 def _parallel(found: Mapping[str, Any], draw: Draw) -> Section:
@@ -141,7 +156,8 @@ def _parallel(found: Mapping[str, Any], draw: Draw) -> Section:
         caption="A line a trial: the values of its options and, at the right, what came of it. The "
         "best setting is coloured; trials that were ended early are dotted, at their last loss.",
     )  # fmt: skip
-    return section("Trials side by side", drawn)
+    finding = f"{len(ends)} trials have a figure, from {min(ends):.4g} to {max(ends):.4g}."
+    return section("Trials side by side", drawn, finding=finding)
 
 
 def _importance(found: Mapping[str, Any], draw: Draw) -> Section:
@@ -161,24 +177,27 @@ def _importance(found: Mapping[str, Any], draw: Draw) -> Section:
         "The importance holds for the values that were tried, and says nothing of how options work "
         "together. With few trials it is rough."
     )
-    return section("Which options decide", note(text), figures([drawn]))
+    finding = f"{listed(_decided(shares))}."
+    return section("Which options decide", note(text), figures([drawn]), finding=finding)
 
 
 def _curves(found: Mapping[str, Any], draw: Draw) -> Section:
     """Losses of the best settings, of each its first trial."""
-    lines = []
+    lines, said = [], []
     for one in found["settings"][:_CURVES]:
         losses = found["trials"][one["trials"][0]]["losses"]
         if losses:
             x = range(1, len(losses) + 1)
             lines.append(Line(label=_values(one), x=list(x), y=losses))
+            said.append(f"{named(one['setting'])} ends at {losses[-1]:.4g}")
     if not lines:
         return section("Loss after each epoch", paragraph("Nothing was trained."))
     drawn = draw(line_plot, "curves", "Loss after each epoch", lines, x="epoch",
                  y="loss on validation pairs",
                  caption=f"The best {len(lines)} settings, of each the first seed. "
                  f"{_order(list(_options(found)))}")  # fmt: skip
-    return section("Loss after each epoch", figures([drawn]))
+    finding = f"{said[0]}."
+    return section("Loss after each epoch", figures([drawn]), finding=finding)
 
 
 def _trials(found: Mapping[str, Any], folder: Path) -> Section:
@@ -196,7 +215,7 @@ def _trials(found: Mapping[str, Any], folder: Path) -> Section:
     if len(ranked) == 2:
         runs = " ".join(str(folder / "trials" / f"{number:03d}") for number in ranked)
         parts.append(note(f"Any two of them can be compared: promptlift compare {runs}"))
-    return section("Trials", *parts)
+    return section("Trials", *parts, finding=_done(found))
 
 
 def _options(found: Mapping[str, Any]) -> Mapping[str, Any]:
