@@ -195,12 +195,12 @@ def test_comfyui_pastes_the_nodes(
     tops = "app.graph.nodes.map((one) => [one.pos[1], one.pos[1] + one.size[1]])"
     [(_, end), (start, _)] = browser.run(tops)
     assert start > end  # one below the other
-    field = "app.graph.nodes[0].widgets[0].inputEl"
-    browser.wait(f"{field}.getBoundingClientRect().width > 0")  # it is drawn
-    browser.run(f"{field}.value = ''; {field}.focus()")
-    assert browser.run(f"document.activeElement === {field}")
+    # In old front ends a field with the focus brings its node to the end of the list.
+    browser.run("window.field = app.graph.nodes[0].widgets[0].inputEl; 0")
+    browser.wait("field.getBoundingClientRect().width > 0")  # it is drawn
+    browser.run("field.value = ''; field.focus()")
     paste(browser)
-    browser.wait(f"{field}.value === {json.dumps(whole)}")
+    browser.wait(f"field.value === {json.dumps(whole)}")
     assert browser.run("app.graph.nodes.length") == 2
 
 
