@@ -52,7 +52,7 @@ from promptlift.improving.reward_head import Fluency, RewardHead
 from promptlift.prompts.clauses import plain_words
 
 PHRASES = Path(__file__).parent / "phrases.tsv.gz"
-RARITY = 0.1  # of the worth, for each e-fold of the ending's share
+RARITY = 0.15  # of the worth, for each e-fold of the ending's share
 FOLDS, BEST = 5, 2
 _SOURCE_TOKENS = 60
 _GRAPH = "decoder.onnx"
