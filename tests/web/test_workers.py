@@ -3,12 +3,15 @@
 import os
 import re
 import signal
+import socket
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from http.client import HTTPException
 from pathlib import Path
 
+import psutil
 import pytest
 
 from promptlift.improving.improver import Improver
@@ -46,6 +49,7 @@ def asked(api: Api, number: int) -> str:
             status, answer = api.improve(prompt, seed=seed, max_new_tokens=6)
             assert status == 200, answer
             return str(answer["results"][0]["prompt"])
+        time.sleep(0.3)  # it takes a moment to end, and is connected to until it has
     raise AssertionError("no answer")
 
 
@@ -82,6 +86,7 @@ def test_two_processes_give_what_one_gives_though_one_is_killed(exported: Path) 
     second = until(lambda: now if len(now := processes(api)) == 2 else None, api.process)
     assert first[0] not in second and first[1] in second
     assert asked(api, 7) == expected[7]
+    until(lambda: all(sockets(pid, psutil.CONN_LISTEN) for pid in second) or None, api.process)
     os.kill(first[1], signal.SIGKILL)  # the new one serves alone
     assert asked(api, 8) == expected[8]
     assert api.end()[0] == 0
@@ -96,6 +101,36 @@ def served(api: Api, pid: int) -> bool:
         if line.startswith("PROMETHEUS_MULTIPROC_DIR=")
     ]
     return (Path(folder) / f"counter_{pid}.db").is_file()
+
+
+def test_connections_that_come_together_are_spread(exported: Path) -> None:
+    api = Api(exported, "--workers", "2")
+    with ExitStack() as stack:
+        for _ in range(40):
+            stack.enter_context(socket.create_connection(("127.0.0.1", api.port)))
+
+        def taken() -> list[int] | None:
+            found = [sockets(pid, psutil.CONN_ESTABLISHED) for pid in processes(api)]
+            return found if sum(found) == 40 else None
+
+        # Each goes to one or the other: fewer than eight once in 10,000 runs.
+        assert min(until(taken, api.process)) >= 8
+    assert api.end()[0] == 0
+
+
+def sockets(pid: int, status: str) -> int:
+    """How many TCP sockets a process has that are in a status."""
+    return sum(one.status == status for one in psutil.Process(pid).net_connections("tcp"))
+
+
+def test_an_address_that_somebody_has_is_refused(exported: Path) -> None:
+    """Also that of another server with several processes, which others could share."""
+    api = Api(exported, "--workers", "2")
+    line = command("serve", "--model", exported, "--workers", "2", "--port", api.port)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"cannot listen on 127.0.0.1:{api.port}" in done.stderr
+    assert api.end()[0] == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -92,8 +92,13 @@ def serve(
         run(app, listener, stop_s)
 
 
-def listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """A socket that listens on an address; port 0 for any that is free.
+
+    Args:
+        host: a name or an IP address of this machine.
+        port: its number.
+        shared: with other sockets that are shared too, among which Linux spreads connections.
 
     Raises:
         ConfigError: it cannot.
@@ -105,6 +110,7 @@ def listening(host: str, port: int) -> socket.socket:
             family=socket.AF_INET6 if is_v6 else socket.AF_INET,
             backlog=128,
             dualstack_ipv6=is_v6 and socket.has_dualstack_ipv6(),
+            reuse_port=shared,
         )
     except OSError as error:
         reason = str(error.strerror).partition(" (while")[0]  # it names the address once more

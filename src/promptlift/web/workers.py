@@ -1,7 +1,8 @@
 """Several processes behind one address: each has the whole app, and they share nothing but it.
 
-One process begins the others and answers nothing itself. They accept from one socket, which it
-holds open, so that nobody is refused while a process that ended is replaced.
+One process begins the others and answers nothing itself. Each of these listens on the address, and
+the system spreads connections among them (SO_REUSEPORT): of one socket that all accept from, the
+first that wakes takes whatever waits, and keeps it as long as the callers keep their connections.
 """
 
 import logging
@@ -37,15 +38,14 @@ class _Worker:
 
     Args:
         make: makes its app; can be pickled.
-        listener: what it accepts from.
-        stop_s: as in `serve_workers`.
+        host, port, stop_s: as in `serve_workers`; the port is a number of its own.
     """
 
-    def __init__(self, make: Make, listener: socket.socket, stop_s: float) -> None:
+    def __init__(self, make: Make, host: str, port: int, stop_s: float) -> None:
         context = multiprocessing.get_context("spawn")
         self._told, tell = context.Pipe(duplex=False)
         self.process: SpawnProcess = context.Process(
-            target=_work, args=(make, listener, tell, stop_s), daemon=True
+            target=_work, args=(make, host, port, tell, stop_s), daemon=True
         )
         self.began = time.monotonic()
         self.process.start()
@@ -98,14 +98,21 @@ def serve_workers(
         ConfigError: nothing can listen on the address, or an option cannot be used.
         PromptliftError: no process can serve.
     """
-    with listening(host, port) as listener, _figures() as folder, terminable():
+    if not hasattr(socket, "SO_REUSEPORT"):
+        raise ConfigError(
+            "several --workers cannot share an address on this system; start several servers on "
+            "ports of their own, behind a proxy"
+        )
+    with listening(host, port) as listener:  # nobody else does
+        address, port = address_of(listener, host), listener.getsockname()[1]
+    with _figures() as folder, terminable():
         running = list[_Worker]()
         try:
             for _ in range(workers):
-                running.append(_Worker(make, listener, stop_s))
+                running.append(_Worker(make, host, port, stop_s))
             for worker in running:
                 worker.wait()
-            ready(address_of(listener, host))
+            ready(address)
             while True:
                 wait([worker.process.sentinel for worker in running])
                 for place, worker in enumerate(running):
@@ -116,7 +123,7 @@ def serve_workers(
                         _log.warning("a process ended; another begins", extra={"fields": fields})
                         mark_process_dead(worker.process.pid, folder)  # type: ignore[no-untyped-call]
                         time.sleep(max(0.0, worker.began + _PAUSE_S - time.monotonic()))
-                        running[place] = _Worker(make, listener, stop_s)
+                        running[place] = _Worker(make, host, port, stop_s)
         finally:
             _end([worker.process for worker in running], stop_s + _KILL_S)
 
@@ -141,7 +148,7 @@ def _figures() -> Iterator[str]:
             del os.environ[FOLDER]
 
 
-def _work(make: Make, listener: socket.socket, tell: Connection, stop_s: float) -> None:
+def _work(make: Make, host: str, port: int, tell: Connection, stop_s: float) -> None:
     """What a process does."""
     # Ctrl-C comes to all: while the app is made, the first process alone heeds it, and ends this.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -149,13 +156,15 @@ def _work(make: Make, listener: socket.socket, tell: Connection, stop_s: float) 
     with terminable():
         try:
             app = make()
+            listener = listening(host, port, shared=True)
         except PromptliftError as error:
             kind = ConfigError if isinstance(error, ConfigError) else PromptliftError
             tell.send(kind(str(error)))
             raise SystemExit(1) from None
         tell.send(None)
         tell.close()
-        run(app, listener, stop_s)
+        with listener:
+            run(app, listener, stop_s)
 
 
 def _end_with_parent() -> None:
