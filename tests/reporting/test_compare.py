@@ -173,6 +173,18 @@ def test_three_runs_on_a_page(two: list[Path], tmp_path: Path) -> None:
         assert (tmp_path / "page" / f"{name}.png").exists()
 
 
+def test_the_finding_on_curves_is_the_last_known_loss_of_evaluation(
+    two: list[Path], tmp_path: Path
+) -> None:
+    write_log(two[1], ["1,0.5,7,", "2,1,,4.5", "3,1.5,6,", "4,2,,nan"])
+    page = write_comparison(compare_runs(two), tmp_path / "page")
+    assert "Loss, evaluation, at the end: one 3.5 and two 4.5." in page.read_text("utf-8")
+    for run in two:
+        write_log(run, ["1,0.5,7,", "2,1,nan,"])
+    page = write_comparison(compare_runs(two), tmp_path / "page")
+    assert "Loss, training, at the end: one 7 and two 7." in page.read_text("utf-8")
+
+
 def answer_of(page: Path) -> str:
     """The answer on a page, as plain text."""
     [found] = re.findall("<p class=answer>(.*?)</p>", page.read_text(encoding="utf-8"))

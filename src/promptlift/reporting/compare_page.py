@@ -140,28 +140,37 @@ def _settings(found: dict[str, Any], names: Sequence[str]) -> Section:
 
 
 def _curves(found: dict[str, Any], draw: Draw) -> Section:
-    drawn, said = [], []
+    plots = []
     for metric, title in {"loss": "Loss", **WINDOWS}.items():
         curves = found["curves"].get(metric, [])
+        # Losses of all kinds in one plot could not be told apart.
+        for kind in dict.fromkeys(curve["label"] for curve in curves):
+            plots.append((metric, title, kind, [one for one in curves if one["label"] == kind]))
+    if not plots:
+        return section("Curves", paragraph("None yet."))
+    drawn = []
+    for metric, title, kind, curves in plots:
         label, origin = (
             (LOSS_UNIT, "log.csv")
             if metric == "loss"
             else (title, "evaluations/, bands: 95% intervals")
         )
-        # Losses of all kinds in one plot could not be told apart.
-        for kind in dict.fromkeys(curve["label"] for curve in curves):
-            lines = [_line(curve) for curve in curves if curve["label"] == kind]
-            last = [f"{line.label} {line.y[-1]:.4g}" for line in lines]
-            said.append(f"{title}{kind and f', {kind}'}, at the end: {listed(last)}.")
-            drawn.append(draw(line_plot, f"curve-{metric}-{kind}",
-                              f"{title}, {kind}" if kind else title, lines, x="step", y=label,
-                              caption=f"From {origin} of each run."))  # fmt: skip
-    if not drawn:
-        return section("Curves", paragraph("None yet."))
+        drawn.append(draw(line_plot, f"curve-{metric}-{kind}",
+                          f"{title}, {kind}" if kind else title, [*map(_line, curves)], x="step",
+                          y=label, caption=f"From {origin} of each run."))  # fmt: skip
     text = (
         "Steps are updates: runs with different batch sizes have seen different numbers of pairs."
     )
-    return section("Curves", paragraph(text), figures(drawn), finding=said[0])
+    evaluated = [plot for plot in plots if plot[2] == "evaluation"]
+    _, title, kind, curves = (evaluated or plots)[0]
+    return section("Curves", paragraph(text), figures(drawn), finding=_ends(title, kind, curves))
+
+
+def _ends(title: str, kind: str, curves: Sequence[dict[str, Any]]) -> str:
+    """The last value of each curve that has one, in words."""
+    known = {curve["run"]: [one for one in curve["values"] if one is not None] for curve in curves}
+    last = [f"{run} {values[-1]:.4g}" for run, values in known.items() if values]
+    return f"{title}{kind and f', {kind}'}, at the end: {listed(last)}." if last else ""
 
 
 def _line(curve: dict[str, Any]) -> Line:

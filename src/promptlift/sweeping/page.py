@@ -183,20 +183,21 @@ def _importance(found: Mapping[str, Any], draw: Draw) -> Section:
 
 def _curves(found: Mapping[str, Any], draw: Draw) -> Section:
     """Losses of the best settings, of each its first trial."""
-    lines, said = [], []
-    for one in found["settings"][:_CURVES]:
-        losses = found["trials"][one["trials"][0]]["losses"]
-        if losses:
-            x = range(1, len(losses) + 1)
-            lines.append(Line(label=_values(one), x=list(x), y=losses))
-            said.append(f"{named(one['setting'])} ends at {losses[-1]:.4g}")
-    if not lines:
+    trained = [
+        (one, losses) for one in found["settings"][:_CURVES]
+        if (losses := found["trials"][one["trials"][0]]["losses"])
+    ]  # fmt: skip
+    if not trained:
         return section("Loss after each epoch", paragraph("Nothing was trained."))
+    lines = [Line(label=_values(one), x=list(range(1, len(losses) + 1)), y=losses)
+             for one, losses in trained]  # fmt: skip
     drawn = draw(line_plot, "curves", "Loss after each epoch", lines, x="epoch",
                  y="loss on validation pairs",
                  caption=f"The best {len(lines)} settings, of each the first seed. "
                  f"{_order(list(_options(found)))}")  # fmt: skip
-    finding = f"{said[0]}."
+    first, losses = trained[0]
+    known = [loss for loss in losses if math.isfinite(loss)]
+    finding = f"{named(first['setting'])} ends at {known[-1]:.4g}." if known else ""
     return section("Loss after each epoch", figures([drawn]), finding=finding)
 
 
