@@ -87,6 +87,10 @@ def test_the_page_says_what_is_best_and_how_surely(page: Path) -> None:
         (True, (-0.02, None, None), "is 0.02 lower. There is one seed, so you cannot tell luck"),
         (False, (0.02, None, None), "is 0.02 higher. There is one seed, so you cannot tell luck"),
         (False, (0.25, 0.25, 0.25), "is 0.25 higher; that difference is clear"),
+        (False, (0.0, None, None), "is as good. There is one seed, so you cannot tell luck"),
+        (False, (0.0, -0.02, 0.02), "is as good (-0.020 to 0.020). The best was picked from 2"),
+        (True, (-1e-5, -0.02, 0.02), "is as good (-0.020 to 0.020). The best was picked from 2"),
+        (False, (0.0, 0.0, 0.0), "is as good. The best was picked from 2"),
     ],
 )  # fmt: skip
 def test_the_next_best_is_on_the_worse_side(

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from promptlift.reporting.run_files import Row, finite
 
 _KINDS = {"bertscore": "BERTScore", "meteor": "METEOR"}
+TIE = "as good"
 Item = TypeVar("Item")
 Ends = tuple[float, float, float]
 
@@ -38,13 +39,17 @@ def difference(row: Row) -> str:
 
 
 def apart(row: Row) -> str:
-    """How far one side is from the other, in that direction: 0.120 higher (0.052 to 0.188)."""
+    """How far one side is from the other, in that direction: 0.120 higher (0.052 to 0.188).
+
+    Where the difference, as it is shown, is 0: as good (-0.020 to 0.020).
+    """
     lower = row["difference"] < 0
     if lower:
         low, high = (None if row[end] is None else -row[end] for end in ("high", "low"))
         row = {"difference": -row["difference"], "low": low, "high": high}
     value, *brackets = difference(row).split(" ", 1)
-    return " ".join([value, "lower" if lower else "higher", *brackets])
+    far = f"{value} {'lower' if lower else 'higher'}" if float(value) else TIE
+    return " ".join([far, *brackets])
 
 
 def interval_or_dash(score: Row | None) -> str:

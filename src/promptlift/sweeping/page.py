@@ -19,7 +19,7 @@ from promptlift.reporting.page import (
 )
 from promptlift.reporting.plot_files import Draw, drawing_into
 from promptlift.reporting.plots import Axis, Line, bar_plot, interval_plot, line_plot, parallel_plot
-from promptlift.reporting.wording import apart, difference, interval, listed
+from promptlift.reporting.wording import TIE, apart, difference, interval, listed
 from promptlift.sweeping.results import FEWEST, named, results_of, short
 
 _SHOWN = 12  # settings of a plot
@@ -92,13 +92,16 @@ def _how_surely(found: Mapping[str, Any]) -> str:
     if not others:
         return ""
     less = others[0]["less_best"]
-    text = f"The next best, {named(others[0]['setting'])}, is {apart(less)}"
+    far = apart(less)
+    text = f"The next best, {named(others[0]['setting'])}, is {far}"
     if less["low"] is None:
         return f"{text}. There is one seed, so you cannot tell luck from a better setting."
-    clear = "is clear" if less["low"] * less["high"] > 0 else "is not clear"
+    if not far.startswith(TIE):
+        clear = "is clear" if less["low"] * less["high"] > 0 else "is not clear"
+        text += f"; that difference {clear} over the seeds"
     return (
-        f"{text}; that difference {clear} over the seeds. The best was picked from "
-        f"{len(others) + 1} complete settings, and the intervals do not allow for that."
+        f"{text}. The best was picked from {len(others) + 1} complete settings, and the "
+        "intervals do not allow for that."
     )
 
 
