@@ -115,12 +115,11 @@ class Browser:
             self.run("1")  # what happened meanwhile comes before its answer
         self.run("fetch('/healthz').then((answer) => answer.text())")  # an answer after all others
 
-    def press(self, key: str, *, control: bool = False) -> None:
+    def press(self, key: str, *, control: bool = False, shift: bool = False) -> None:
         """A key, as a person presses it."""
         code = _KEYS.get(key) or ord(key.upper())
         about: dict[str, Any] = {"key": key, "code": key, "windowsVirtualKeyCode": code}
-        if control:
-            about["modifiers"] = 2
+        about["modifiers"] = 2 * control + 8 * shift
         writes = not control and (key == "Enter" or len(key) == 1)
         text = {"text": "\r" if key == "Enter" else key} if writes else {}
         self.call("Input.dispatchKeyEvent", type="keyDown", **about, **text)

@@ -192,3 +192,48 @@ def test_control_z_in_the_prompt_undoes_typing_and_nothing_else(
     browser.press("z", control=True)  # all that was typed; the option stays
     browser.press("z", control=True)
     assert browser.run("document.querySelector('[name=length]:checked').value") == "short"
+
+
+@pytest.mark.slow
+def test_control_z_in_a_field_undoes_what_was_typed_in_that_field(
+    address: str, open_page: Callable[[str], Browser]
+) -> None:
+    browser = open_page(address)
+    focused = "document.activeElement.id"
+    values = "[document.getElementById('prompt').value, document.getElementById('include').value]"
+    ask(browser, "a red fox")
+    browser.press("End")
+    for letter in " at sea":
+        browser.press(letter)
+    unfold(browser)
+    browser.click("#include")
+    browser.type("owls")
+    browser.click("#prompt")
+    undone = [(" at", "owls"), ("", "owls")]  # word by word
+    for rest, include in undone:
+        browser.press("z", control=True)
+        assert browser.run(values) == [f"a red fox{rest}", include]
+        assert browser.run(focused) == "prompt"
+    browser.press("z", control=True, shift=True)
+    assert browser.run(values) == ["a red fox at", "owls"]
+    browser.press("y", control=True)
+    assert browser.run(values) == ["a red fox at sea", "owls"]
+    text = "document.querySelector('.text').textContent"
+    browser.wait(f"{text}.startsWith('a red fox at sea') && {READY}")
+
+    browser.click("#include")
+    browser.press("z", control=True)
+    assert browser.run(values) == ["a red fox at sea", ""] and browser.run(focused) == "include"
+    browser.press("z", control=True)  # nothing more was typed here
+    assert browser.run(values) == ["a red fox at sea", ""]
+    browser.press("z", control=True, shift=True)
+    assert browser.run(values) == ["a red fox at sea", "owls"]
+
+    # What the page sets itself is left to its own Undo; what the browser's menu undoes is no other.
+    browser.run("document.getElementById('reset').click()")
+    browser.press("z", control=True)
+    assert browser.run(values) == ["a red fox at sea", ""]
+    browser.click("#prompt")
+    browser.call("Input.dispatchKeyEvent", type="rawKeyDown", key="Undo", commands=["undo"])
+    assert browser.run(values) == ["a red fox at", ""] and browser.run(focused) == "prompt"
+    blameless(browser, address)

@@ -5,6 +5,7 @@ import "/studio/picture_prompt.js";
 import { RANGES, grow, isLocked, isSeed, lock, newSeed, say, suit } from "/studio/options.js";
 import { at } from "/studio/page.js";
 import { begin, dice, improve, later, leave, save, startOver, step, take } from "/studio/results.js";
+import { TEXT_FIELD } from "/studio/undoing.js";
 
 at("prompt").addEventListener("input", () => {
   grow();
@@ -52,7 +53,7 @@ for (const button of document.querySelectorAll(".shut")) {
 addEventListener("keydown", (event) => {
   const control = event.ctrlKey || event.metaKey;
   if (document.querySelector("dialog[open]")) return;
-  const writing = event.target.matches?.("textarea, input:not([type=range], [type=radio])");
+  const writing = event.target.matches?.(TEXT_FIELD);
   if (control && event.key === "Enter") dice();
   else if (control && event.key.toLowerCase() === "z" && !writing) {
     event.preventDefault();
