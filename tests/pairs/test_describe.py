@@ -29,6 +29,11 @@ def test_counts_shares_and_survival() -> None:
     assert found["source_words"]["median"] == 3
 
 
+def test_the_median_of_two_lies_between_them() -> None:
+    pairs = [Pair(source=" ".join("a" * n), target="soft light") for n in (6, 9)]
+    assert describe(pairs)["source_words"]["median"] == 7.5
+
+
 def test_survival_is_of_content_words() -> None:
     assert content_words("The cat and a dog, 4k") == {"cat", "dog"}
     assert survival(Pair(source="the", target="x")) == 1.0

@@ -166,7 +166,7 @@ def test_three_runs_on_a_page(two: list[Path], tmp_path: Path) -> None:
     page = write_comparison(found, tmp_path / "page")
     tags = Tags(page.read_text(encoding="utf-8"))
     assert tags.seen.count("script") == 1 and odd in tags.text
-    assert f"{2 * len(TWO)} tests were made" in tags.text
+    assert f"how many tests were made ({2 * len(TWO)})" in tags.text
     assert json.loads((tmp_path / "page" / "comparison.json").read_text()) == found
     for name in ("curve-loss-training", "final-meteor-target"):
         assert (tmp_path / "page" / f"{name}.svg").exists()
@@ -227,7 +227,7 @@ def test_the_answer_says_which_run_is_better_and_by_what(two: list[Path], tmp_pa
         "Nothing differs clearly between “one” and “three”."
     )
     text = page.read_text(encoding="utf-8")
-    assert f"3 of {len(found['tests'])} have a corrected p below 0.05" in text
+    assert f"Corrected p below 0.05: 3 of {len(found['tests'])} tests." in text
     assert text.count("<section") == 7 and text.count("<details") == 6
 
 
@@ -263,6 +263,18 @@ def test_what_was_not_tested_has_no_winner(two: list[Path], tmp_path: Path) -> N
     assert all(test["p_holm"] >= 0.05 for test in found["tests"])
     said = answer_of(write_comparison(found, tmp_path / "alike"))
     assert said == "Nothing differs clearly between “one” and “two”."
+    for run in two:
+        write_evaluation(run, 6, ["x"] * 20, metrics=TWO[:1])
+    write_comparison(compare_runs(two), tmp_path / "single")
+    text = (tmp_path / "single" / "index.html").read_text("utf-8")
+    assert "corrected for 1 test (Holm)" in text
+    assert "tests were made (1)" in text and "Corrected p below 0.05: 0 of 1 test." in text
+    write_evaluation(two[1], 6, ["x"] * 20, metrics=TWO[1:])
+    page = write_comparison(compare_runs(two), tmp_path / "none")
+    assert answer_of(page) == "Nothing was tested: no figure is in all runs, measured alike."
+    text = page.read_text("utf-8")
+    assert "No test: no figure is in all runs, measured alike." in text
+    assert "tests were made" not in text
     write_evaluation(two[1], 6, ["x"] * 10, metrics=TWO)
     found = compare_runs(two)
     said = answer_of(write_comparison(found, tmp_path / "others"))

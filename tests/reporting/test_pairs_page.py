@@ -35,11 +35,24 @@ def test_the_page_begins_with_what_the_pairs_hold(tmp_path: Path) -> None:
         "Median words: 2 in a source, 6 in a target.</p>"
     ) in text
     assert "Faulty rows, left out: 1,234." in text
-    assert "Pairs that are copies of others: 1. Of 3 different prompts, 0 are near" in text
+    assert "Pairs that are copies of others: 1. " in text
+    assert "Near-duplicates of others: 0 of 3 different prompts." in text
+    assert "The longest source has 4 words, the longest target 6 words." in text
     assert "3 different sources and 3 different targets." in text
     assert text.count("<section") == 5 and text.count("<details") == 4
     write_pairs_page(describe(many[1:]), "pairs", page)
     assert ">3 pairs, all to rewrite." in page.read_text(encoding="utf-8")
+
+
+def test_one_pair_is_told_in_the_singular(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    write_pairs_page(describe([Pair(source="cat", target="cat, <b>moody</b>")]), "pairs", page)
+    text = page.read_text(encoding="utf-8")
+    assert ">1 pair, to rewrite. Median words: 1 in a source, 2 in a target.<" in text
+    assert "1 different source and 1 different target." in text
+    assert "Near-duplicates of others: 0 of 1 different prompt." in text
+    assert "The longest source has 1 word, the longest target 2 words." in text
+    assert "Commonest words in sources: cat; in targets: cat and moody." in text
 
 
 def test_the_page_holds_its_plots_and_no_markup_of_prompts(tmp_path: Path) -> None:

@@ -230,7 +230,7 @@ def _text(found: dict[str, Any]) -> str:
     for name in ("source", "target"):
         words = found[f"{name}_words"]
         lines.append(
-            f"{name}     {words['mean']} words, median {words['median']}, "
+            f"{name}     {words['mean']} words, median {words['median']:g}, "
             f"90% up to {words['90%']}, longest {words['longest']}"
         )
     adds = ", ".join(f"{kind} {share:.1%}" for kind, share in found["share_adding"].items())

@@ -23,7 +23,6 @@ _COMMON = {
     "and", "are", "but", "for", "from", "has", "have", "her", "his", "into", "its", "not", "one",
     "out", "over", "that", "the", "their", "them", "there", "they", "this", "was", "who", "with",
 }  # fmt: skip
-_QUANTILES = {"10%": 0.1, "median": 0.5, "90%": 0.9, "longest": 1.0}
 
 
 def describe_file(
@@ -107,11 +106,14 @@ def survival(pair: Pair) -> float:
 
 def _lengths(texts: Iterable[str]) -> dict[str, Any]:
     counts = sorted(len(text.split()) for text in texts)
-    result: dict[str, Any] = {"mean": round(statistics.fmean(counts), 2)}
-    for name, share in _QUANTILES.items():
-        result[name] = counts[min(len(counts) - 1, int(share * len(counts)))]
-    result["histogram"] = {str(n): count for n, count in sorted(Counter(counts).items())}
-    return result
+    return {
+        "mean": round(statistics.fmean(counts), 2),
+        "10%": counts[int(0.1 * len(counts))],
+        "median": statistics.median(counts),
+        "90%": counts[int(0.9 * len(counts))],
+        "longest": counts[-1],
+        "histogram": {str(n): count for n, count in sorted(Counter(counts).items())},
+    }
 
 
 def _top(sets: Iterable[set[str]], top: int) -> list[list[Any]]:

@@ -29,6 +29,7 @@ from promptlift.reporting.text_sections import TOP
 from promptlift.reporting.training_sections import LOSS_UNIT, WINDOWS
 from promptlift.reporting.wording import (
     apart,
+    counted,
     difference,
     ends,
     interval_or_dash,
@@ -40,10 +41,11 @@ from promptlift.scoring.text.metrics import TEXT_METRICS
 
 _CLEAR = 0.05  # a corrected p below it
 _SHOWN = 3  # items of a sentence
+_NOTHING_ALIKE = "no figure is in all runs, measured alike"
 ABOUT_TESTS = (
     "Differences are those of each run minus the reference, on the same pairs, with 95% bootstrap "
     "intervals. p is that of a two-sided sign-flip permutation test; corrected p (Holm) takes into "
-    "account that {count} tests were made: read it if you look for any metric that differs. "
+    "account how many tests were made ({count}): read it if you look for any metric that differs. "
     "The tests hold for these validation pairs and these weights; training with another seed "
     "may differ as much."
 )
@@ -82,8 +84,7 @@ def write_comparison(found: dict[str, Any], folder: Path) -> Path:
 def _answer(found: dict[str, Any], names: Sequence[str]) -> Section:
     tests, why = found["tests"], found["pairs"]["why_no_test"]
     if not tests:
-        none = "Nothing was tested: no figure is in all runs, measured alike."
-        return answer_first(f"Nothing was tested: {why}." if why else none, unlike(found))
+        return answer_first(f"Nothing was tested: {why or _NOTHING_ALIKE}.", unlike(found))
     reference, *others = names
     said = {name: _against(name, reference, tests) for name in others}
     alike = [f"“{name}”" for name, text in said.items() if not text]
@@ -93,8 +94,9 @@ def _answer(found: dict[str, Any], names: Sequence[str]) -> Section:
     return answer_first(
         " ".join(lines),
         [
-            f"A difference is called clear where its p, corrected for {len(tests)} tests (Holm), "
-            f"is below {_CLEAR}; in brackets are 95% intervals. n = {found['pairs']['n']} pairs.",
+            "A difference is called clear where its p, corrected for "
+            f"{counted(len(tests), 'test')} (Holm), is below {_CLEAR}; in brackets are 95% "
+            f"intervals. n = {counted(found['pairs']['n'], 'pair')}.",
             "Training with another seed may differ as much: that was not tested.",
             *unlike(found),
         ],
@@ -215,9 +217,9 @@ def _figures(found: dict[str, Any], names: Sequence[str], draw: Draw) -> Section
 
 
 def _tests(found: dict[str, Any]) -> Section:
-    if found["pairs"]["why_no_test"]:
-        return section("Paired tests", paragraph(f"No test: {found['pairs']['why_no_test']}."))
-    tests = found["tests"]
+    tests, why = found["tests"], found["pairs"]["why_no_test"]
+    if not tests:
+        return section("Paired tests", paragraph(f"No test: {why or _NOTHING_ALIKE}."))
     clear = sum(test["p_holm"] < _CLEAR for test in tests)
     return section(
         "Paired tests",
@@ -230,7 +232,7 @@ def _tests(found: dict[str, Any]) -> Section:
             "corrected p": lambda test: p_text(test["p_holm"]),
             "n": lambda test: test["n"],
         }),
-        finding=f"{clear} of {len(tests)} have a corrected p below {_CLEAR}." if tests else "",
+        finding=f"Corrected p below {_CLEAR}: {clear} of {counted(len(tests), 'test')}.",
     )  # fmt: skip
 
 

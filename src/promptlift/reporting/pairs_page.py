@@ -15,7 +15,7 @@ from promptlift.reporting.page import (
 )
 from promptlift.reporting.plot_files import inline
 from promptlift.reporting.plots import bar_plot, histogram
-from promptlift.reporting.wording import listed, spoken
+from promptlift.reporting.wording import counted, listed, spoken
 
 _SHOWN = 3  # items of a sentence
 
@@ -35,7 +35,7 @@ def write_pairs_page(found: dict[str, Any], title: str, path: Path) -> None:
     sections = [
         _answer(found),
         section("In figures", table(_table(found), numbers=True), finding=_different(found)),
-        _plots("Lengths", _medians(found), {
+        _plots("Lengths", _longest(found), {
             _lengths(found["source_words"], "Words of sources"): _spread(found["source_words"]),
             _lengths(found["target_words"], "Words of targets"): _spread(found["target_words"]),
         }),
@@ -54,22 +54,27 @@ def write_pairs_page(found: dict[str, Any], title: str, path: Path) -> None:
 def _answer(found: dict[str, Any]) -> Section:
     modes = [f"{count:,} to {mode}" for mode, count in found["modes"].items()]
     if len(modes) == 1:
-        modes = [f"all to {mode}" for mode in found["modes"]]
+        modes = [f"{'all ' * (found['pairs'] > 1)}to {mode}" for mode in found["modes"]]
     faulty = found.get("faulty_rows", 0)  # pairs that came from no file lack it
     return answer_first(
-        f"{found['pairs']:,} pairs, {listed(modes)}. {_medians(found)}",
+        f"{counted(found['pairs'], 'pair')}, {listed(modes)}. {_medians(found)}",
         [
             f"Faulty rows, left out: {faulty:,}.",
-            f"Pairs that are copies of others: {found['repeated_pairs']:,}. Of "
-            f"{found['prompts']:,} different prompts, {found['near_duplicate_prompts']:,} are "
-            "near-duplicates of others.",
+            f"Pairs that are copies of others: {found['repeated_pairs']:,}. Near-duplicates of "
+            f"others: {found['near_duplicate_prompts']:,} of "
+            f"{counted(found['prompts'], 'different prompt')}.",
         ],
     )
 
 
 def _medians(found: dict[str, Any]) -> str:
     source, target = found["source_words"]["median"], found["target_words"]["median"]
-    return f"Median words: {source} in a source, {target} in a target."
+    return f"Median words: {source:g} in a source, {target:g} in a target."
+
+
+def _longest(found: dict[str, Any]) -> str:
+    sides = (counted(found[f"{side}_words"]["longest"], "word") for side in ("source", "target"))
+    return "The longest source has {}, the longest target {}.".format(*sides)
 
 
 def _added(found: dict[str, Any]) -> str:
@@ -79,14 +84,15 @@ def _added(found: dict[str, Any]) -> str:
 
 
 def _different(found: dict[str, Any]) -> str:
-    sides = [f"{found[f'distinct_{side}']:,} different {side}" for side in ("sources", "targets")]
+    sides = [counted(found[f"distinct_{side}s"], f"different {side}")
+             for side in ("source", "target")]  # fmt: skip
     return f"{listed(sides)}."
 
 
 def _commonest(found: dict[str, Any]) -> str:
     tops = {side: [name for name, _ in found[f"top_{side}_words"][:_SHOWN]]
             for side in ("source", "target")}  # fmt: skip
-    said = [f"in {side}s {listed(names) or 'none'}" for side, names in tops.items()]
+    said = [f"in {side}s: {listed(names) or 'none'}" for side, names in tops.items()]
     return f"Commonest words {'; '.join(said)}."
 
 
@@ -122,7 +128,7 @@ def _lengths(lengths: dict[str, Any], title: str) -> Any:
 
 
 def _spread(lengths: dict[str, Any]) -> str:
-    return f"Median {lengths['median']}, mean {lengths['mean']}, longest {lengths['longest']}."
+    return f"Median {lengths['median']:g}, mean {lengths['mean']}, longest {lengths['longest']}."
 
 
 def _top(rows: list[list[Any]], title: str) -> Any:

@@ -77,6 +77,11 @@ def counts(numbers: Iterable[int | None]) -> str:
     return "/".join(map(str, sorted({n for n in numbers if n is not None})))
 
 
+def counted(count: int, thing: str) -> str:
+    """A number of things: "1 pair", "1,234 pairs"."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def listed(parts: Sequence[str]) -> str:
     """Texts as a sentence lists them: "a, b and c"."""
     return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
