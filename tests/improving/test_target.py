@@ -197,6 +197,7 @@ def test_the_note_of_an_estimate_says_what_ends_it(
 ) -> None:
     [estimated] = bundled.improve("a cat", seed=1, picture_model="flux")
     [note] = [note for note in estimated.notes if "estimated" in note]
+    assert note.startswith("T5 tokens are estimated: ")
     file = re.search(r"tokenizer\.json as (\S+) into the folder that (\S+) names", note)
     assert file and file[2] == TOKENIZERS_VARIABLE
     tokenizer = Tokenizer(models.WordLevel({"a": 0, "?": 1}, unk_token="?"))

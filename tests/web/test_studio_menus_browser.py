@@ -93,6 +93,8 @@ def test_the_picture_model_sets_form_limit_and_quality_tags(
     assert text_of(browser, ".tokens") == f"about {count} of 511 T5 tokens"
     assert is_hidden(browser, "chunks") and is_hidden(browser, "form")
     assert "FLUX.1 reads paragraphs best" in text_of(browser, ".notes")
+    assert any("estimated" in note for note in made.notes)
+    assert "estimated" not in text_of(browser, ".notes")  # "about" says it
 
     pick(browser, "picture_model", "Ideogram 4")
     made = expect("ideogram4")

@@ -7,6 +7,7 @@ from typing import Any
 
 from promptlift.cli.door import say
 from promptlift.prompts.clip_tokens import CLIP_BUDGET
+from promptlift.prompts.picture_models.encoders import TITLES
 
 
 def aligned(rows: Sequence[Sequence[str]], *, right: bool = False) -> list[str]:
@@ -64,7 +65,8 @@ def _coloured() -> Callable[[dict[str, Any]], None]:
         checks = item["checks"]
         if "encoder" in checks:
             tokens, limit = checks["encoder_tokens"], checks["encoder_limit"]
-            said = meter(tokens, limit) if limit else f"{tokens} tokens of {checks['encoder']}"
+            unit = f"{TITLES[checks['encoder']]} tokens"
+            said = meter(tokens, limit) if limit else f"{tokens} {unit}"
         else:
             limit = (settings["max_prompt_tokens"] or CLIP_BUDGET) * settings["chunks"]
             tokens = item["clip_tokens"]

@@ -12,6 +12,7 @@ from promptlift.prompts.clauses import plain_words
 from promptlift.prompts.intent import Text
 from promptlift.prompts.parts import parts_of
 from promptlift.prompts.picture_models.encoders import (
+    TITLES,
     TOKENIZERS_VARIABLE,
     Count,
     count_tokens,
@@ -102,7 +103,8 @@ class Target:
         if limit is None or self.model.encoder == CLIP:  # which a reading counts itself
             return None
         if (own := self._count(prompt).tokens) >= limit:
-            return f"left alone: it has {own} tokens of {self.model.encoder} by itself, of {limit}"
+            encoder = TITLES[self.model.encoder]
+            return f"left alone: it has {own} {encoder} tokens by itself, of {limit}"
         return None
 
     def made(self, reading: Reading, text: str, additions: Sequence[str]) -> Made:
@@ -144,7 +146,7 @@ class Target:
         count = self._count(prompt)
         if count.estimated:
             notes.append(
-                f"tokens of {self.model.encoder} are estimated: its tokenizer is not here; to "
+                f"{TITLES[self.model.encoder]} tokens are estimated: the tokenizer is not here; to "
                 f"count them, put its tokenizer.json as {self.model.encoder}.json into the folder "
                 f"that {TOKENIZERS_VARIABLE} names"
             )

@@ -45,6 +45,7 @@ ENCODERS: dict[str, tuple[str, ...]] = {
         "krea/Krea-2:tokenizer", "ideogram-ai/ideogram-4-fp8:tokenizer",
     ),
 }  # fmt: skip
+TITLES = {CLIP: "CLIP", "t5": "T5", "mistral": "Mistral", "qwen": "Qwen"}
 
 # The estimate: pieces of a text, a word five letters each (two where capitals stand within it), a
 # digit or sign one, any other character as many as it has bytes; then a quarter more and four.

@@ -6,6 +6,7 @@ import { fieldText, nodesHtml } from "/studio/comfyui.js";
 import { make } from "/studio/page.js";
 
 const CAN_BE_FORCED = /^left alone: it (is detailed|looks like)/;
+const ESTIMATED = / tokens are estimated: /; // "about" says it
 const ENCODERS = { t5: "T5", mistral: "Mistral", qwen: "Qwen" };
 let count = 0; // for ids
 
@@ -326,7 +327,7 @@ export class Card {
 
   #notes() {
     const notes = this.find(".notes");
-    notes.textContent = this.receipt.notes.join("; ");
+    notes.textContent = this.receipt.notes.filter((note) => !ESTIMATED.test(note)).join("; ");
     if (!this.receipt.notes.some((note) => CAN_BE_FORCED.test(note))) return;
     const button = document.createElement("button");
     button.type = "button";
