@@ -16,7 +16,6 @@ from promptlift.reporting.compare_page import write_comparison
 from promptlift.reporting.run_data import CANNOT_TELL
 from promptlift.reporting.wording import difference, p_text
 from promptlift.statistics import holm, paired_test
-from tests.browser import CHROMIUM, Browser
 from tests.reporting.conftest import (
     METRICS,
     PAIRS,
@@ -279,28 +278,6 @@ def test_what_was_not_tested_has_no_winner(two: list[Path], tmp_path: Path) -> N
     found = compare_runs(two)
     said = answer_of(write_comparison(found, tmp_path / "others"))
     assert said == f"Nothing was tested: {found['pairs']['why_no_test']}."
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium")
-def test_the_page_fits_a_window_and_a_phone(two: list[Path], tmp_path: Path) -> None:
-    page = write_comparison(compare_runs(two), tmp_path / "page")
-    browser = Browser(tmp_path / "profile")
-    try:
-        for width in (1280, 390):
-            browser.resize(width, 900, phone=width < 500)
-            browser.open(page)
-            assert browser.run("document.documentElement.scrollHeight") < 2 * 900
-            assert (
-                browser.run("document.querySelector('.answer').getBoundingClientRect().bottom")
-                < 450
-            )
-            browser.click("#unfold")
-            assert browser.run("document.querySelector('details:not([open])')") is None
-            assert browser.run("document.documentElement.scrollWidth") <= width
-        assert browser.complaints == []
-    finally:
-        browser.close()
 
 
 def test_a_p_value_is_never_shown_as_0() -> None:

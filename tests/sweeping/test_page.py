@@ -1,49 +1,17 @@
-"""The page of a sweep, from figures that are known, in a browser."""
+"""The page of a sweep, from figures that are known."""
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from promptlift.errors import PromptliftError
-from promptlift.experimenting.config import ExperimentConfig
-from promptlift.sweeping.config import Sweep, load_sweep
 from promptlift.sweeping.page import _answer, _how_surely, write_page
-from promptlift.sweeping.run import run_sweep
-from promptlift.sweeping.trial import Pruned
-from tests.browser import CHROMIUM, Browser
-from tests.sweeping.conftest import Files
-
-SPACE = (
-    "train.learning_rate = [1e-4, 1e-3, 1e-2]\ntrain.batch_size = [8, 20]\n"
-    "train.group_by_length = [true, false]"
-)
-
-
-def known(sweep: Sweep, config: ExperimentConfig, folder: Path, *rest: Any) -> float:
-    """A figure that the learning rate decides, the batch size a little; one trial is ended."""
-    after_epoch: Callable[[list[float]], bool] = rest[0]
-    train = config.train
-    if train.learning_rate == 1e-4 and train.batch_size == 8 and train.seed == 2:
-        after_epoch([4.5])
-        raise Pruned
-    if train.learning_rate == 1e-4 and train.batch_size == 20 and train.seed == 2:
-        raise PromptliftError("<b>no memory</b>")
-    value = {1e-4: 3.0, 1e-3: 1.0, 1e-2: 2.0}[train.learning_rate] + train.batch_size / 100
-    value += 0.05 * train.seed + 0.01 * train.seed * train.group_by_length
-    after_epoch([value + 1, value])
-    return value
+from tests.sweeping.conftest import swept
 
 
 @pytest.fixture
-def page(sweep_file: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setattr("promptlift.sweeping.run.run_trial", known)
-    sweep = load_sweep(str(sweep_file("seeds = [1, 2, 3]", SPACE)))
-    left = run_sweep(sweep, tmp_path / "sweep", lambda line: None)
-    assert len(left.errors) == 2
-    yield write_page(tmp_path / "sweep")
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return write_page(swept(tmp_path, monkeypatch))
 
 
 def test_the_page_says_what_is_best_and_how_surely(page: Path) -> None:
@@ -113,21 +81,3 @@ def test_without_a_complete_setting_nothing_is_best() -> None:
     body = _answer(found).body
     assert "<p class=answer>No setting is complete yet.</p>" in body
     assert "1 of 6 trials are done; 1 could not be done." in body
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium")
-def test_the_page_fits_a_window_and_a_phone(page: Path, tmp_path: Path) -> None:
-    browser = Browser(tmp_path / "profile")
-    try:
-        for width in (1280, 390):
-            browser.resize(width, 900, phone=width < 500)
-            browser.open(page)
-            assert browser.run("document.documentElement.scrollHeight") < 2 * 900
-            browser.click("#unfold")
-            assert browser.run("document.querySelector('details:not([open])')") is None
-            assert browser.run("document.documentElement.scrollWidth") <= width
-        assert browser.complaints == []
-        assert all(address.startswith(("file:", "about:")) for address in browser.requested)
-    finally:
-        browser.close()
