@@ -47,10 +47,12 @@ def test_results_stand_under_the_prompt_and_fit_a_phone(
     results, options = box(browser, "#results"), box(browser, "#options")
     assert box(browser, "#prompt")["bottom"] < results["top"] < options["top"]
     assert not browser.run("document.getElementById('folded').open")
-    browser.resize(390, 844, phone=True)
+    for width in (320, 360, 390):
+        browser.resize(width, 844, phone=True)
+        assert browser.run("document.documentElement.scrollWidth") <= width
+        assert box(browser, "#theme")["right"] <= width
     browser.run("scrollTo(0, 0)")
     assert box(browser, "article")["bottom"] <= 844
-    assert browser.run("document.documentElement.scrollWidth <= innerWidth")
 
     chip = "document.querySelector('.chip')"
     browser.tap(".chip")
