@@ -59,6 +59,7 @@ def test_text_and_nodes_are_copied_with_the_server_and_without(
     browser = open_page(address)
     ask(browser, "a café at night, (rain:1.2)")
     copy(browser)
+    assert text_of(browser, "#state") == "Copied: press Ctrl+V on ComfyUI's canvas"
     whole = shown(browser)[0]
     assert clipboard(browser, address) == whole
     assert copied_nodes(browser) == [["CLIP Text Encode (Positive Prompt)", whole]]
@@ -135,6 +136,7 @@ def test_it_says_where_the_browser_lets_only_text_through(
                      permission={"name": name})  # fmt: skip
     browser.run(f"{BUTTON}.click()")
     browser.wait(f"{BUTTON}.textContent === 'Only text copied'")
+    assert text_of(browser, "#state").endswith("press Ctrl+V in a text field of ComfyUI")
     assert clipboard(browser, address) == whole
     assert browser.run("navigator.clipboard.read().then(([item]) => item.types.join())") == (
         "text/plain"

@@ -97,8 +97,8 @@ export class Card {
 
   async copy(button) {
     try {
-      const said = await this.#copied(button.dataset.copy);
-      this.page.say(said);
+      const [said, next = said] = await this.#copied(button.dataset.copy);
+      this.page.say(next);
       button.dataset.label ||= button.textContent;
       button.textContent = said;
       setTimeout(() => { button.textContent = button.dataset.label; }, 1500);
@@ -107,15 +107,16 @@ export class Card {
     }
   }
 
-  /** Copy a text, or nodes with the text beside them, and say which it was. */
+  /** Copy a text, or nodes with the text beside them; which it was, and what to do with it. */
   async #copied(kind) {
     const text = await this.#toCopy(kind);
     if (kind !== "comfyui") {
       await copyText(text);
-      return "Copied";
+      return ["Copied"];
     }
     const nodes = nodesHtml(text, this.receipt.negative);
-    return await copyHtml(nodes, fieldText(text)) ? "Copied" : "Only text copied";
+    return await copyHtml(nodes, fieldText(text)) ? ["Copied", "Copied: press Ctrl+V on ComfyUI's canvas"]
+      : ["Only text copied", "Only text copied: press Ctrl+V in a text field of ComfyUI"];
   }
 
   /** A text to copy; what is on the page can be copied though the server is gone. */
