@@ -245,6 +245,21 @@ def test_a_prompt_is_improved_all_the_same_and_stays_so(
     browser.type("x")
     browser.wait("!document.getElementById('problem').hidden")
     assert "must be a whole number" in text_of(browser, "#problem") and shown(browser) == found
+    browser.press("z", control=True)
+    browser.wait("document.getElementById('problem').hidden")
+    browser.click("#avoid")
+    browser.type("mist, " + "a" * 201)
+    browser.wait("!document.getElementById('problem').hidden")
+    assert text_of(browser, "#problem") == "Never add: a phrase may have 200 characters."
+    assert browser.run("document.getElementById('avoid').ariaInvalid") == "true"
+    assert shown(browser) == found
+    browser.press("z", control=True)
+    browser.wait("document.getElementById('problem').hidden")
+    assert browser.run("document.getElementById('avoid').ariaInvalid") == "false"
+    browser.click("#prompt")
+    browser.type("a " * 8000)  # longer than the server takes
+    browser.wait("!document.getElementById('problem').hidden")
+    assert "characters" in text_of(browser, "#problem") and shown(browser) == found
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import { at } from "/studio/page.js";
 
 export const MENUS = ["picture_model", "writer", "mode", "form"]; // each decides what the next ones offer
 const FIELDS = ["prompt", "seed", "n", ...MENUS, "chunks", "style", "include", "avoid", "negative"];
+const MOST_LETTERS = 200; // of a phrase, as the server has it
 export const RANGES = ["artists", "styles", "diversity"];
 
 // What Reset sets and a mark tells of, by what the mark says. The prompt, the seed and the two menus
@@ -134,6 +135,18 @@ export function grow() {
 
 const phrases = (text) => text.split(",").map((phrase) => phrase.trim()).filter(Boolean);
 export const isSeed = (text) => /^\d+$/.test(text) && Number(text) <= Number.MAX_SAFE_INTEGER;
+
+/** What the server would not take of the fields, in words, or ""; the fields are marked. */
+export function mistake(found) {
+  const isLong = (name) => phrases(found[name]).some((phrase) => [...phrase].length > MOST_LETTERS);
+  const wrong = {
+    seed: !isSeed(found.seed) && "The seed must be a whole number, 0 or more.",
+    include: isLong("include") && `Include: a phrase may have ${MOST_LETTERS} characters.`,
+    avoid: isLong("avoid") && `Never add: a phrase may have ${MOST_LETTERS} characters.`,
+  };
+  for (const [name, why] of Object.entries(wrong)) at(name).setAttribute("aria-invalid", String(Boolean(why)));
+  return Object.values(wrong).find(Boolean) || "";
+}
 export const isLocked = () => at("lock").getAttribute("aria-pressed") === "true";
 export function lock(on) {
   at("lock").setAttribute("aria-pressed", String(on));

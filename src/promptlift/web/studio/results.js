@@ -5,7 +5,7 @@ import { Card } from "/studio/cards.js";
 import * as drawings from "/studio/drawings.js";
 import { Steps, history, page } from "/studio/history.js";
 import {
-  MENUS, anySeed, apply, fields, force, grow, isLocked, isSeed, lock, models, newSeed, readModels, request, reset, say, textOf,
+  MENUS, anySeed, apply, fields, force, grow, isLocked, lock, mistake, models, newSeed, readModels, request, reset, say, textOf,
 } from "/studio/options.js";
 import { at, fail, problem, tell } from "/studio/page.js";
 
@@ -64,8 +64,8 @@ export async function improve() {
   stop();
   const found = state();
   save();
-  at("seed").setAttribute("aria-invalid", String(!isSeed(found.seed)));
-  if (!isSeed(found.seed)) return problem("The seed must be a whole number, 0 or more.");
+  const wrong = mistake(found);
+  if (wrong) return problem(wrong);
   if (!found.prompt.trim()) {
     show([], null);
     problem("");
@@ -193,7 +193,6 @@ function failed(error) {
     later(1000 * wait);
     return;
   }
-  show([], null);
   at("empty").hidden = true;
   problem(error.message);
 }
