@@ -107,6 +107,7 @@ def test_the_way_back_pins_and_favourites_outlast_a_reload(
                          f"!{json.dumps(texts)}.includes(p))")  # fmt: skip
     assert phrase, "the first variant has nothing of its own"
     browser.run(f"{pins}.find((one) => one.dataset.pin === {json.dumps(phrase)}).click()")
+    assert text_of(browser, "#set") == "set: pins"
     carried = "document.querySelectorAll('.carried .chip').length"
     assert browser.run(carried) == 2
     browser.settle()
@@ -122,7 +123,7 @@ def test_the_way_back_pins_and_favourites_outlast_a_reload(
 
     browser.visit(address)
     browser.wait(f"document.querySelector('article') && {READY}")
-    assert browser.run(carried) >= 2
+    assert browser.run(carried) >= 2 and text_of(browser, "#set") == "set: pins"
     browser.click("#show-history")
     browser.click("#favourites")
     entries = "[...document.querySelectorAll('#entries b')].map((one) => one.textContent)"
@@ -139,5 +140,5 @@ def test_the_way_back_pins_and_favourites_outlast_a_reload(
     browser.wait(f"document.querySelectorAll('article').length === 4 && {READY}")
     assert browser.run(f"document.querySelector('{second} .star').ariaPressed") == "true"
     browser.click(f"{second} .carried .chip")  # a click lets it go, everywhere
-    assert browser.run(carried) == 0
+    assert browser.run(carried) == 0 and text_of(browser, "#set") == "set: variants"
     blameless(browser, address)

@@ -15,6 +15,7 @@ const USUAL = {
   mode: ["extend", "mode"], chunks: ["1", "room"], diversity: [0, "variants differ"],
   include: ["", "include"], avoid: ["", "never add"], negative: ["", "negative prompt"],
 };
+let pins = 0; // additions that are pinned
 let forced = null; // a prompt that is improved though it seems to need nothing
 export let models = null; // what the server says of its models; until then nothing is asked for
 
@@ -34,12 +35,19 @@ function unusual() {
     .filter(([name, [usual]]) => String(found[name]).trim() !== String(usual) && !isIdle(at(name)))
     .map(([, [, word]]) => word);
   if (models && found.form !== usualForm()) names.push("form");
+  if (pins) names.push("pins");
   if (isLocked()) names.push("locked seed");
   return names;
 }
 
 /** Whether a field is not shown, so that what it says is the model's doing. */
 const isIdle = (field) => Boolean(field?.parentElement.hidden);
+
+/** How many additions are pinned, which Reset lets go too. */
+export function countPins(count) {
+  pins = count;
+  say();
+}
 
 /** All options as they are at first; the prompt stays. */
 export function reset() {

@@ -5,7 +5,7 @@ import { Card } from "/studio/cards.js";
 import * as drawings from "/studio/drawings.js";
 import { Steps, history, page } from "/studio/history.js";
 import {
-  MENUS, anySeed, apply, fields, force, grow, isLocked, lock, mistake, models, newSeed, readModels, request, reset, say, textOf,
+  MENUS, anySeed, apply, countPins, fields, force, grow, isLocked, lock, mistake, models, newSeed, readModels, request, reset, say, textOf,
 } from "/studio/options.js";
 import { at, fail, problem, tell } from "/studio/page.js";
 
@@ -91,7 +91,7 @@ export async function improve() {
     coming = { text: null, removed: [] }; // from here on the cards know
     failures = 0;
     problem("");
-    tell(`${cards.length} ${cards.length === 1 ? "variant" : "variants"} in ${seconds} s`);
+    tell(`${cards.length} ${cards.length === 1 ? "variant" : "variants"} in ${seconds}\u00a0s`);
     note();
     at("results").setAttribute("aria-busy", "false");
     await compare();
@@ -165,8 +165,13 @@ function pin(phrase) {
 }
 
 function setPins(phrases) {
-  pinned = phrases;
+  holdPins(phrases);
   for (const card of cards) card.set(card.removed, pinned);
+}
+
+function holdPins(phrases) {
+  pinned = phrases;
+  countPins(pinned.length);
 }
 
 function star(card) {
@@ -244,7 +249,7 @@ function change(found, receipt = null) {
   const text = textOf(state());
   expected = receipt && { text, variant: receipt.variant, prompt: receipt.prompt };
   coming = { text, removed: found.removed || [] };
-  if (found.pinned !== undefined) pinned = phrasesOf(found.pinned);
+  if (found.pinned !== undefined) holdPins(phrasesOf(found.pinned));
   if (text === shown) cards.forEach((card, place) => card.set(coming.removed[place] || [], pinned));
   arrows();
   improve();
@@ -288,7 +293,7 @@ async function start() {
   drawings.begin(go);
   if (before) {
     apply(before);
-    pinned = phrasesOf(before.pinned);
+    holdPins(phrasesOf(before.pinned));
     lock(Boolean(before.locked));
   } else {
     newSeed();
