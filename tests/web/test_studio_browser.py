@@ -68,7 +68,7 @@ def test_options_steps_and_history(address: str, open_page: Callable[[str], Brow
     seed = browser.run("document.getElementById('seed').value")
     before = shown(browser)
     browser.click("[name=length][value=short]")
-    browser.wait(f"JSON.stringify({OUTSIDE}) !== {json.dumps(json.dumps(before))} && {READY}")
+    browser.wait(f"{OUTSIDE}.join('|') !== {json.dumps('|'.join(before))} && {READY}")
     assert browser.run("document.getElementById('seed').value") == seed
     short = [
         r.prompt for r in Improver.load().improve("a red fox", n=3, seed=int(seed), length="short")
@@ -111,17 +111,29 @@ def test_the_keyboard_alone_will_do(address: str, open_page: Callable[[str], Bro
     browser.wait(f"document.querySelector('article') && {READY}")
     focused = "document.activeElement"
 
-    def reach(what: str) -> None:
-        for _ in range(40):
-            browser.press("Tab")
+    def reach(what: str, *, back: bool = False) -> None:
+        for _ in range(60):
+            browser.press("Tab", shift=back)
             if browser.run(f"{focused}.matches({what!r})"):
                 return
+        raise AssertionError(f"Tab does not lead to {what}")
+
+    def press_down(name: str) -> None:
+        browser.press("Enter")
+        browser.wait(f"{focused}.getAttribute('aria-pressed') === 'true'")
+        assert browser.run(f"{focused}.matches({name!r})")
 
     reach("#picture_model")
     assert browser.run(f"{focused}.labels[0].textContent") == "Picture model"
     browser.press("ArrowRight")
     assert chosen(browser, "picture_model") == "Stable Diffusion 1.5"
     browser.wait(f"document.querySelector('article') && {READY}")
+    reach("[data-style=watercolor]")
+    press_down("[data-style=watercolor]")
+    watercolor = "document.querySelector('.text')?.textContent.includes('castle, watercolor')"
+    browser.wait(f"{watercolor} && {READY}")
+    reach(".star")
+    press_down(".star")
     reach(".chip")
     chip = browser.run(f"{focused}.textContent")
     assert chip in text_of(browser, "article .text")
@@ -131,9 +143,46 @@ def test_the_keyboard_alone_will_do(address: str, open_page: Callable[[str], Bro
     browser.wait(f"{focused}.getAttribute('aria-pressed') === 'false'")
     browser.press("z", control=True)
     browser.wait(f"{focused}.getAttribute('aria-pressed') === 'true'")
+    reach("article summary")
+    browser.press("Enter")
+    reach("[data-pin]")
+    press_down("[data-pin]")
+    assert text_of(browser, "#set").endswith("pins")
+    for kind in ("plain", "a1111", "comfyui"):
+        reach(f"[data-copy={kind}]")
+        browser.press("Enter")
+        browser.wait(f"{focused}.textContent === 'Copied'")
+
+    reach("[data-draw]")
+    browser.press("Enter")
+    browser.wait("document.querySelector('.strength')?.hidden === false")
+    reach(".large")
+    browser.press("Enter")
+    browser.wait("document.getElementById('large').open")
+    reach("[name=view]")
+    browser.press("ArrowRight")
+    reach("#line")
+    browser.press("ArrowRight")
+    assert browser.run(f"{focused}.ariaValueText") == "51% left, 49% right"
+    browser.press("Escape")
+    browser.wait(f"{focused}.matches('.large')")
+    reach(".strength input")
+    browser.press("ArrowLeft")
+    browser.wait("document.querySelectorAll('.pictures img').length === 2 && "
+                 "document.querySelector('.strength span').textContent === '90%'")  # fmt: skip
+
     before = shown(browser)
     browser.press("Enter", control=True)
-    browser.wait(f"JSON.stringify({OUTSIDE}) !== {json.dumps(json.dumps(before))} && {READY}")
+    browser.wait(f"{OUTSIDE}.join('|') !== {json.dumps('|'.join(before))} && {READY}")
+    reach("#show-history", back=True)
+    browser.press("Enter")
+    reach("#favourites")
+    browser.press(" ")
+    assert text_of(browser, "#entries b") == "old castle ★"
+    reach("#entries button")
+    browser.press("Enter")
+    browser.wait(f"{OUTSIDE}.join('|') === {json.dumps('|'.join(before))} && {READY}")
+    assert browser.run("document.querySelector('.star').ariaPressed") == "true"
     blameless(browser, address)
 
 
