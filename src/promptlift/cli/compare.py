@@ -12,6 +12,7 @@ from promptlift.cli.parameters import AsJson, Overwrite, arg, opt
 from promptlift.cli.showing import aligned
 from promptlift.errors import ConfigError
 from promptlift.files import check_new
+from promptlift.reporting.wording import counted
 
 
 def compare(
@@ -67,7 +68,7 @@ def _text(found: dict[str, Any]) -> str:
         n, count = found["pairs"]["n"], len(found["tests"])
         lines.append(
             f"\nPaired differences from {names[0]}, n = {n} pairs (95% intervals, p of a sign-flip "
-            f"permutation test, corrected for {count} tests by Holm)"
+            f"permutation test, corrected for {counted(count, 'test')} by Holm)"
         )
     tests = [
         [test["title"], test["run"], interval({**test, "value": test["difference"]}),
