@@ -10,11 +10,13 @@ import pytest
 import torch
 from onnx import numpy_helper
 from safetensors.numpy import load_file, save_file
+from transformers import LlamaConfig
 
-from promptlift.errors import ModelError
+from promptlift.errors import ConfigError, ModelError
 from promptlift.export.export import export_model
+from promptlift.export.llama import LlamaShape
 from promptlift.export.quantize import TABLE_BITS, by_block
-from promptlift.export.restore import restore_model
+from promptlift.export.restore import base_weights, restore_model
 from promptlift.improving.engines.torch import load_torch
 from promptlift.improving.improver import Improver
 from promptlift.improving.loading import bundled_model_path
@@ -215,3 +217,72 @@ def test_the_bundled_model_comes_back_to_the_same_bytes(own_words: Path, tmp_pat
     before = Manifest.read(bundled)
     for name in ("decoder.onnx.1", "decoder.onnx.2", "tokenizer.json"):
         assert again.files[name] == before.files[name]
+
+
+@pytest.fixture(scope="module")
+def learned_since(
+    llama_folder: Path, own_words: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path, Path]:
+    """An int4 export, what was trained on from its weights, and the export of that beside them."""
+    folder = tmp_path_factory.mktemp("learned")
+    base, trained, again = (folder / name for name in ("base", "trained", "again"))
+    export_model(llama_folder, base, precision="int4", calibration=own_words)
+    restore_model(base, trained)
+    generator, weights = np.random.default_rng(0), load_file(trained / WEIGHTS)
+    for name, value in weights.items():
+        if "proj" in name:
+            rows, columns = (generator.normal(size=(size, 4)) for size in value.shape)
+            weights[name] = value + (0.01 * rows @ columns.T).astype(np.float32)
+    save_file(weights, trained / WEIGHTS, {"format": "pt"})
+    export_model(trained, again, precision="int4", base=base, calibration=own_words)
+    return base, trained, again
+
+
+def test_what_was_learned_since_is_added_to_the_weights_of_a_base(
+    learned_since: tuple[Path, Path, Path], own_words: Path, tmp_path: Path
+) -> None:
+    base, trained, again = learned_since
+    shape = LlamaShape.of(LlamaConfig.from_pretrained(trained))
+    kept, first = base_weights(again, shape), base_weights(base, shape)
+    assert all((kept[name] == value).all() for name, value in first.items())
+    before, after, found = (
+        load_file(folder / WEIGHTS)
+        for folder in (
+            restore_model(base, tmp_path / "before"),
+            trained,
+            restore_model(again, tmp_path / "after"),
+        )
+    )
+    for name, value in after.items():
+        change = np.linalg.norm(value - before[name])
+        assert np.linalg.norm(found[name] - value) <= 0.15 * change
+    # Exported alone, the small changes are rounded away, or move the steps of whole blocks.
+    export_model(trained, tmp_path / "alone", precision="int4", calibration=own_words)
+    checks = [Manifest.read(folder).check for folder in (again, tmp_path / "alone")]
+    errors = [abs(check["loss_exported"] - check["loss_pytorch"]) for check in checks]
+    assert errors[0] < errors[1]
+
+
+def test_results_beside_a_base_do_not_depend_on_the_batch(
+    learned_since: tuple[Path, Path, Path],
+) -> None:
+    improver = Improver.load(learned_since[2], threads=1)
+    together = improver.improve(HEADS, seed=0)
+    assert [improver.improve(head, seed=0) for head in HEADS] == together
+
+
+def test_a_base_that_cannot_be_one_is_named(
+    learned_since: tuple[Path, Path, Path], own_words: Path, tmp_path: Path
+) -> None:
+    _, trained, _ = learned_since
+    out = tmp_path / "out"
+    with pytest.raises(ConfigError, match="'int8'; with a base it must be int4"):
+        export_model(trained, out, base=POCKET, calibration=own_words)
+    wide = make_llama(tmp_path / "wide", heads=8)
+    export_model(wide, tmp_path / "wide4", precision="int4", calibration=own_words)
+    for base in (tmp_path / "wide4", POCKET):
+        with pytest.raises(ModelError, match="is no int4 export of a Llama with the sizes"):
+            export_model(trained, out, precision="int4", base=base, calibration=own_words)
+    with pytest.raises(ModelError, match="is .* a model folder"):
+        export_model(trained, out, precision="int4", base=trained, calibration=own_words)
+    assert not out.exists()

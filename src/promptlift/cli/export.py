@@ -17,6 +17,13 @@ def export(
         Path | None, opt("Pairs to compare with PyTorch on [a packaged file].")
     ] = None,
     name: Annotated[str | None, opt("Name of the model [its own].")] = None,
+    base: Annotated[
+        str | None,
+        opt(
+            "int4 export that training began with, or writer, the bundled one: keep its weights, "
+            "and add what was learned since as products of low rank. For int4."
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an earlier export.")
     ] = False,
@@ -36,6 +43,7 @@ def export(
             precision=precision,
             calibration=calibration,
             name=name,
+            base=base,
             overwrite=overwrite,
         )
         check = manifest.check

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from promptlift.export.quantize import BLOCK_SIZES, Array, Blocks, by_vector
+from promptlift.export.quantize import Array, Blocks, by_vector
 from promptlift.improving.engines.engine import CANDIDATES
 
 Weights = dict[str, npt.NDArray[np.float32]]
@@ -136,22 +136,25 @@ class GraphBuilder:
         )
         return self.op("Mul", product, rows.scale, output=output)
 
-    def block_linear(self, hidden: str, weights: Blocks, *, output: str = "") -> str:
-        """Product with weights [out, in] in blocks.
+    def block_linear(
+        self, hidden: str, weights: Blocks, *, output: str = "", name: str = ""
+    ) -> str:
+        """Product with weights [out, in] in blocks, stored under `name` where there is one.
 
         Activations become int8 with a scale for each block of a row (accuracy level 4).
         """
+        values, scales = (f"{name}.{part}" if name else "" for part in ("values", "scales"))
         return self.op(
             "MatMulNBits",
             hidden,
-            self.constant(weights.values),
-            self.op("Cast", self.constant(weights.scales), to=TensorProto.FLOAT),
+            self.constant(weights.values, values),
+            self.op("Cast", self.constant(weights.scales, scales), to=TensorProto.FLOAT),
             output=output,
             domain=CONTRIB,
             K=weights.columns,
             N=len(weights.values),
             bits=weights.bits,
-            block_size=BLOCK_SIZES[weights.bits],
+            block_size=weights.values.shape[2] * 8 // weights.bits,
             accuracy_level=4,
         )
 
@@ -163,7 +166,7 @@ class GraphBuilder:
         scales = self.op("Gather", self.constant(weights.scales[:, :, None]), ids)
         rows = self.op("Mul", centred, self.op("Cast", scales, to=TensorProto.FLOAT))
         joined = self.op("Reshape", rows, self.constant(np.array([0, 0, -1])))
-        if weights.columns % BLOCK_SIZES[weights.bits] == 0:
+        if weights.columns % weights.values.shape[2] == 0:
             return joined
         ends = [self.constant(np.array([end])) for end in (0, weights.columns, 2)]
         return self.op("Slice", joined, *ends)

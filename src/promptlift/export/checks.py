@@ -18,12 +18,19 @@ MAX_LOSS_CHANGE = 0.01
 
 
 def compare(
-    loaded: Any, card: ModelCard, folder: Path, pairs: list[Pair], precision: str
+    loaded: Any,
+    card: ModelCard,
+    folder: Path,
+    pairs: list[Pair],
+    precision: str,
+    *,
+    rounded: bool = True,
 ) -> dict[str, Any]:
     """Log-probabilities of the calibration targets, in PyTorch at once, exported step by step.
 
     An "int4" export is to agree with PyTorch on rounded weights, which `loaded` is left with: a
-    model that was trained on them is another one without.
+    model that was trained on them is another one without. Without `rounded` it is to agree with
+    the weights as they are, since those of its base are kept.
 
     Raises:
         ModelError: they disagree.
@@ -52,7 +59,7 @@ def compare(
 
     expected = in_pytorch()
     losses = {"loss_pytorch": _loss(expected)}
-    if precision == "int4":
+    if precision == "int4" and rounded:
         _round_weights(loaded.engine.model)
         expected = in_pytorch()
         losses["loss_rounded"] = _loss(expected)

@@ -11,6 +11,7 @@ from promptlift.errors import ConfigError, InputError, MissingExtraError, ModelE
 from promptlift.export.checks import compare
 from promptlift.files import sha256_of_file, writing
 from promptlift.improving.engines.onnx_llama import REWARD_WEIGHT
+from promptlift.improving.loading import place_of
 from promptlift.improving.manifest import CARD_FILE, Manifest, is_exported
 from promptlift.pairs.load import collect_pairs
 
@@ -34,6 +35,7 @@ def export_model(
     precision: str = "int8",
     calibration: Path | None = None,
     name: str | None = None,
+    base: str | Path | None = None,
     overwrite: bool = False,
 ) -> Manifest:
     """Write graphs, tokenizer and manifest to `output`.
@@ -45,17 +47,22 @@ def export_model(
         precision: "int8", "fp32" or, for a Llama, "int4".
         calibration: pairs to compare log-probabilities on; a small packaged file where None.
         name: of the model; that of its card, or the folder's, where None.
+        base: folder of the int4 export that training began with, or "writer": its rounded weights
+            are kept as they are, and products of low rank add what was learned since.
         overwrite: replace an earlier export.
 
     Raises:
         ModelError: the folder holds no model that can be exported, or the export disagrees with
             PyTorch: in fp32 by more than 1e-3 on a token, else by more than 1% of the mean loss.
             What rounding costs in int4 is no disagreement; `check` has it.
-        ConfigError: the output exists, or the precision is unknown, or not the family's.
+        ConfigError: the output exists, or the precision is unknown, or not the family's, or not
+            int4 where there is a base.
         InputError: the calibration file cannot be used.
     """
     if precision not in PRECISIONS:
         raise ConfigError(f"precision is {precision!r} and must be one of {', '.join(PRECISIONS)}")
+    if base is not None and precision != "int4":
+        raise ConfigError(f"precision is {precision!r}; with a base it must be int4.")
     _check_output(output, overwrite)
     calibration = calibration or Path(__file__).with_name("calibration.jsonl")
     pairs = collect_pairs([calibration])
@@ -75,9 +82,9 @@ def export_model(
         loaded.codec.tokenizer.no_padding()
         loaded.codec.tokenizer.no_truncation()
         with writing(output, Exception):
-            _write_graphs(family.graphs(shape, model, precision), folder)
+            _write_graphs(_graphs(family, shape, model, precision, base), folder)
             loaded.codec.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
-        check = compare(loaded, card, folder, pairs, precision)
+        check = compare(loaded, card, folder, pairs, precision, rounded=base is None)
         manifest = Manifest(
             card=card,
             precision=precision,
@@ -119,6 +126,17 @@ def _load(folder: Path, precision: str) -> "tuple[Any, Family]":
     return loaded, family
 
 
+def _graphs(
+    family: "Family", shape: Any, model: Any, precision: str, base: str | Path | None
+) -> "Iterable[tuple[str, onnx.ModelProto]]":
+    if base is None:
+        return family.graphs(shape, model, precision)
+    from promptlift.export import llama
+    from promptlift.export.restore import base_weights
+
+    return llama.graphs(shape, model, precision, base_weights(Path(place_of(base)), shape))
+
+
 def _write_graphs(graphs: "Iterable[tuple[str, onnx.ModelProto]]", folder: Path) -> None:
     import onnx
 
@@ -140,13 +158,20 @@ def _write_graphs(graphs: "Iterable[tuple[str, onnx.ModelProto]]", folder: Path)
 def _set_apart(graph: "onnx.ModelProto", size: int, file: str) -> None:
     """Let the weights be written to files `file`.1, `file`.2, ..., of about one size.
 
-    A reward head stays in the graph: it can be learned anew without them.
+    What was learned after the rounding of a base gets the last one: the others are the base's. A
+    reward head stays in the graph: it can be learned anew without them.
     """
     from onnx.external_data_helper import set_external_data
 
+    from promptlift.export.llama import LEARNED
+
+    items = graph.graph.initializer
+    size -= sum(len(item.raw_data) for item in items if item.name.startswith(LEARNED))
     files, before = -(-size // MAX_FILE_BYTES), 0
-    for item in graph.graph.initializer:
-        if len(item.raw_data) >= _SMALLEST_APART and item.name != REWARD_WEIGHT:
+    for item in items:
+        if item.name.startswith(LEARNED):
+            set_external_data(item, f"{file}.{1 + files}")
+        elif len(item.raw_data) >= _SMALLEST_APART and item.name != REWARD_WEIGHT:
             set_external_data(item, f"{file}.{1 + before * files // size}")
             before += len(item.raw_data)
 

@@ -17,7 +17,7 @@ from onnx import TensorProto
 
 from promptlift.errors import ModelError
 from promptlift.export.builder import CONTRIB, GraphBuilder, Weights
-from promptlift.export.quantize import BITS, TABLE_BITS, Array, by_block
+from promptlift.export.quantize import BITS, TABLE_BITS, Array, by_block, low_rank
 from promptlift.improving.engines.onnx_llama import BITS as BITS_PROPERTY
 from promptlift.improving.engines.onnx_llama import (
     FLUENCY,
@@ -32,6 +32,10 @@ SMALLEST_GAIN = 0.05  # of the largest; undoing a smaller one would enlarge erro
 # Sources take up to 1,024 tokens and results fewer. The angles of each position are computed when
 # the model is loaded.
 MAX_POSITIONS = 4096
+# Of the products that hold what was learned after the rounding of a base; LoRA of rank 8 for each
+# of two products side by side is kept whole.
+RANK = 16
+LEARNED = "learned_"  # how their constants are called
 # Rotary positions whose frequencies do not change with the length of a text.
 _ROPE_TYPES = ("default", "linear", "llama3")
 
@@ -78,8 +82,14 @@ class LlamaShape:
         return min(self.max_position_embeddings, MAX_POSITIONS)
 
 
-def graphs(shape: LlamaShape, model: Any, precision: str) -> Iterator[tuple[str, onnx.ModelProto]]:
-    """The file of a Llama by its name; `precision` is "int4", "int8" or "fp32"."""
+def graphs(
+    shape: LlamaShape, model: Any, precision: str, base: Weights | None = None
+) -> Iterator[tuple[str, onnx.ModelProto]]:
+    """The file of a Llama by its name; `precision` is "int4", "int8" or "fp32".
+
+    With the weights of a base, as an int4 export has them, these are kept, and products of low
+    rank add what the model learned since.
+    """
     import torch
 
     weights: Weights = {
@@ -97,11 +107,15 @@ def graphs(shape: LlamaShape, model: Any, precision: str) -> Iterator[tuple[str,
         weights["reward_head.weight"] = head.weight
     if precision == "int8":
         weights = rotated(shape, weights)
-    yield "decoder.onnx", decoder_graph(shape, weights, precision, head)
+    yield "decoder.onnx", decoder_graph(shape, weights, precision, head, base)
 
 
 def decoder_graph(
-    shape: LlamaShape, weights: Weights, precision: str, head: RewardHead | None = None
+    shape: LlamaShape,
+    weights: Weights,
+    precision: str,
+    head: RewardHead | None = None,
+    base: Weights | None = None,
 ) -> onnx.ModelProto:
     """The tokens of each row that come next; a source, or one token.
 
@@ -115,7 +129,7 @@ def decoder_graph(
     output bound to its input's memory is written in place.
     """
     graph = GraphBuilder(epsilon=shape.rms_norm_eps)
-    layers = _Layers(graph, shape, weights, BITS.get(precision))
+    layers = _Layers(graph, shape, weights, BITS.get(precision), base)
     graph.input("tokens", TensorProto.INT64, ["batch", "tokens"])
     graph.input("last", TensorProto.INT32, ["batch"])
     graph.input("total", TensorProto.INT32, [])
@@ -219,6 +233,7 @@ class _Layers:
     shape: LlamaShape
     weights: Weights
     bits: int | None
+    base: Weights | None = None
 
     def product(self, hidden: str, matrix: Array, *, output: str = "") -> str:
         if self.bits is None:
@@ -227,9 +242,15 @@ class _Layers:
 
     def linear(self, hidden: str, *names: str) -> str:
         """Product with the named weights, side by side."""
-        return self.product(
-            hidden, np.concatenate([self.weights[f"{name}.weight"] for name in names])
-        )
+        matrix = np.concatenate([self.weights[f"{name}.weight"] for name in names])
+        if self.base is None:
+            return self.product(hidden, matrix)
+        kept = np.concatenate([self.base[f"{name}.weight"] for name in names])
+        learned = hidden
+        for part in low_rank(matrix - kept, RANK):
+            name = f"{LEARNED}{len(self.graph.nodes)}"
+            learned = self.graph.block_linear(learned, part, name=name)
+        return self.graph.op("Add", self.product(hidden, kept), learned)
 
     def embed_and_head(self) -> tuple[str, Callable[[str], str]]:
         """The hidden state of the tokens, and what makes logits of the last hidden state."""

@@ -49,15 +49,15 @@ class Blocks:
         return found[:, : self.columns]
 
 
-def by_block(matrix: Array, bits: int) -> Blocks:
-    """Symmetric 4 or 8 bits with a scale for each block of a row.
+def by_block(matrix: Array, bits: int, size: int | None = None) -> Blocks:
+    """Symmetric 4 or 8 bits with a scale for each block of a row, of the usual size where None.
 
     Each block's largest weight is kept as it is, whatever its sign: the range has one step more
     below its middle, and a smaller scale, which rounds the others better, cost more bits. What
     was rounded so once is rounded to itself. `training.rounding` does the same with tensors.
     """
     rows, columns = matrix.shape
-    size = BLOCK_SIZES[bits]
+    size = size or BLOCK_SIZES[bits]
     padded = np.pad(matrix.astype(np.float32), ((0, 0), (0, -columns % size)))
     groups = padded.reshape(rows, -1, size)
     lowest, highest = (ends(axis=2, keepdims=True) for ends in (groups.min, groups.max))
@@ -69,3 +69,15 @@ def by_block(matrix: Array, bits: int) -> Blocks:
     if bits == 4:
         values = values[:, :, 0::2] | (values[:, :, 1::2] << 4)
     return Blocks(values, scales[:, :, 0], bits, columns)
+
+
+def low_rank(matrix: Array, rank: int) -> tuple[Blocks, Blocks]:
+    """Two matrices in 4 bits, [rank, columns] and [rows, rank], whose product is nearest to one.
+
+    By its singular values (Eckart and Young, 1936); the second is fitted to the first as rounded.
+    """
+    _, sizes, right = np.linalg.svd(matrix.astype(np.float64), full_matrices=False)
+    sizes[sizes < 1e-4 * sizes[0]] = 0  # nothing but errors of rounding
+    inner = by_block((np.sqrt(sizes[:rank, None]) * right[:rank]).astype(np.float32), 4)
+    outer = matrix @ np.linalg.pinv(inner.matrix().astype(np.float64))
+    return inner, by_block(outer.astype(np.float32), 4, rank)

@@ -8,7 +8,7 @@ read in that order.
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -86,25 +86,62 @@ def restore_model(folder: Path, target: Path) -> Path:
     return target
 
 
+def base_weights(folder: Path, shape: Any) -> Weights:
+    """The rounded weights of an exported Llama without what was learned after their rounding, as
+    `export.llama` names them.
+
+    Args:
+        folder: exported in int4.
+        shape: what it must have, too.
+
+    Raises:
+        ModelError: it is no such folder, or has another shape.
+    """
+    manifest = Manifest.read(folder, verify=True)
+    if manifest.precision != "int4" or manifest.architecture != {
+        "model_type": "llama",
+        **asdict(shape),
+    }:
+        raise ModelError(
+            f"{folder} is no int4 export of a Llama with the sizes of this one. Give the folder "
+            "that training began with, or writer, the bundled model."
+        )
+    _, weights, _ = _llama(folder, manifest, learned=False)
+    return {name.removeprefix("model."): value for name, value in weights.items()}
+
+
 class _Graph:
     """A graph whose weights are taken in order.
 
     Args:
         path: of the ONNX file.
         weights: where they go, by their names in transformers.
+        learned: with the products of low rank that were added to others.
     """
 
-    def __init__(self, path: Path, weights: Weights) -> None:
-        model, self.weights = onnx.load(str(path)), weights
+    def __init__(self, path: Path, weights: Weights, *, learned: bool = True) -> None:
+        model, self.weights, self.learned = onnx.load(str(path)), weights, learned
         self.nodes = list(model.graph.node)
         self.properties = {item.key: item.value for item in model.metadata_props}
         self._stored = {item.name: item for item in model.graph.initializer}
         self._casts = {node.output[0]: node.input[0] for node in self.of_kind("Cast")}
-        self._norms, self._products = map(iter, (self.of_kind(*_NORMS), self.of_kind(*_PRODUCTS)))
+        self._added = self._low_rank()
+        added = [node.name for both in self._added.values() for node in both]
+        products = [node for node in self.of_kind(*_PRODUCTS) if node.name not in added]
+        self._norms, self._products = iter(self.of_kind(*_NORMS)), iter(products)
 
     def of_kind(self, *kinds: str) -> list[Any]:
         """Nodes of these operators."""
         return [node for node in self.nodes if node.op_type in kinds]
+
+    def _low_rank(self) -> dict[str, tuple[Any, Any]]:
+        """The products of low rank that are added to others, inner and outer, by the output of
+        those.
+        """
+        by_output = {node.output[0]: node for node in self.of_kind("MatMulNBits")}
+        sums = [node.input for node in self.of_kind("Add") if {*node.input} <= {*by_output}]
+        outers = [(kept, by_output[outer]) for kept, outer in sums]
+        return {kept: (by_output[outer.input[0]], outer) for kept, outer in outers}
 
     def constant(self, name: str) -> Array:
         """A constant, or what was cast to this name."""
@@ -121,6 +158,13 @@ class _Graph:
     def matrix(self) -> Array:
         """The weights of the next product, [out, in]."""
         node = next(self._products)
+        found = self._matrix(node)
+        if self.learned and node.output[0] in self._added:
+            inner, outer = map(self._matrix, self._added[node.output[0]])
+            found = found + outer @ inner
+        return found
+
+    def _matrix(self, node: Any) -> Array:
         values = self.constant(node.input[1])
         if node.op_type == "MatMulNBits":
             sizes = {item.name: item.i for item in node.attribute}
@@ -220,12 +264,12 @@ def _position_bias(graph: _Graph, part: str, config: T5Config, distances: Array)
     graph.weights[name] = bias
 
 
-def _llama(folder: Path, manifest: Manifest) -> _Restored:
+def _llama(folder: Path, manifest: Manifest, *, learned: bool = True) -> _Restored:
     tokens, weights = manifest.tokens, Weights()
     config = LlamaConfig(
         **manifest.architecture, bos_token_id=tokens["decoder_start"], eos_token_id=tokens["eos"]
     )
-    graph = _Graph(folder / "decoder.onnx", weights)
+    graph = _Graph(folder / "decoder.onnx", weights, learned=learned)
     weights["embed_tokens.weight"] = graph.table("tokens", config.hidden_size)
     if graph.of_kind("MatMulNBits") and graph.of_kind("MatMul"):
         weights["unembed"] = graph.matrix().T
