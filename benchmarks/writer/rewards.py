@@ -4,11 +4,14 @@
 
 `phrases.tsv.gz` has a letter for each of 49,245 phrases that an earlier writer added, g good, n
 neutral, b bad, by a hash of the prompt; the prompts are looked for in the files (one a line, or
-TABLE:COLUMN). The exported model reads each phrase after its prompt; half of the phrases follow
-another phrase, as they do in results. A ridge regression learns from the hidden state of a phrase's
-last token and from the log-probabilities of its tokens what the letter is worth, less a little for
-endings that many phrases have: "soft glow" suits almost any picture. The head takes the
-place of the one in the graph; for the first, export with one of zeros,
+TABLE:COLUMN), and with `--data FOLDER` among the short prompts that `targets.py` cuts. `--letters
+benchmarks/writer/phrases_strict.tsv.gz` takes 6,529 others in their place, by stricter readers, of
+phrases that are more concrete and more often wrong. The exported model reads each phrase after its
+prompt; half of the phrases follow another phrase, as they do in results. A ridge regression learns
+from the hidden state of a phrase's last token and from the log-probabilities of its tokens what the
+letter is worth, less a little for endings that many phrases have: "soft glow" suits almost any
+picture.
+The head takes the place of the one in the graph; for the first, export with one of zeros,
 `RewardHead(18, zeros, 0).write(MODEL)`. It is also written beside MODEL, the folder that was
 exported, so that another export keeps it. Figures are those of five folds of prompts.
 """
@@ -16,7 +19,6 @@ exported, so that another export keeps it. Figures are those of five folds of pr
 import argparse
 import csv
 import gzip
-import hashlib
 import io
 import json
 import random
@@ -35,6 +37,7 @@ from onnx import numpy_helper
 
 from benchmarks.improving.expand import prompts_of
 from benchmarks.writer.judged import WORTH, ridge
+from benchmarks.writer.targets import HASH, key_of, prompts_by_key
 from promptlift.files import atomic_path, sha256_of_file
 from promptlift.improving.codec import Codec
 from promptlift.improving.decoding.loop import token_log_probabilities
@@ -59,20 +62,19 @@ _GRAPH = "decoder.onnx"
 FloatArray = npt.NDArray[np.float64]
 
 
-def judged(files: Sequence[str], path: Path = PHRASES) -> dict[str, list[tuple[str, str]]]:
-    """Phrases with their letters by prompt, of those prompts that the files have."""
-    known = {
-        hashlib.sha256(prompt.encode()).hexdigest()[:16]: prompt
-        for file in files
-        for prompt in prompts_of(file)
-    }
+def judged(
+    files: Sequence[str], path: Path = PHRASES, data: Path | None = None
+) -> dict[str, list[tuple[str, str]]]:
+    """Phrases with their letters by prompt, of those prompts that the files, or `data`, have."""
+    known = prompts_by_key(data) if data else {}
+    known |= {key_of(prompt): prompt for file in files for prompt in prompts_of(file)}
     found: dict[str, list[tuple[str, str]]] = {}
     with gzip.open(path, "rb") as packed:
         rows = csv.DictReader(io.TextIOWrapper(packed, "utf-8"), delimiter="\t")
         for row in rows:
-            if row["prompt"] in known:
-                own = found.setdefault(known[row["prompt"]], [])
-                own.append((row["phrase"], row["label"]))
+            prompt = known.get(row["prompt"]) if HASH.fullmatch(row["prompt"]) else row["prompt"]
+            if prompt is not None:
+                found.setdefault(prompt, []).append((row["phrase"], row["label"]))
     return found
 
 
@@ -207,14 +209,16 @@ def put_beside(model: Path, factors: FloatArray) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--exported", type=Path, required=True)
-    parser.add_argument("--prompts", nargs="+", required=True)
+    parser.add_argument("--prompts", nargs="*", default=[])
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--letters", type=Path, default=PHRASES)
     parser.add_argument("--model", type=Path)
     parser.add_argument("--limit", type=int, help="prompts to learn from")
     parser.add_argument("--threads", type=int)
     args = parser.parse_args()
     if args.model and Manifest.read(args.exported).precision == "int8":
         parser.error("int8 turns the hidden state: learn from an export in int4 or fp32")
-    known, generator = judged(args.prompts), random.Random(0)
+    known, generator = judged(args.prompts, args.letters, args.data), random.Random(0)
     loaded = load_model(str(args.exported))
     assert isinstance(loaded, LoadedModel)
     prefix = loaded.card.prefix("extend", "tags")

@@ -17,6 +17,7 @@ from promptlift.export.export import export_model
 from promptlift.export.llama import LlamaShape
 from promptlift.export.quantize import TABLE_BITS, by_block
 from promptlift.export.restore import base_weights, restore_model
+from promptlift.files import sha256_of_file
 from promptlift.improving.engines.torch import load_torch
 from promptlift.improving.improver import Improver
 from promptlift.improving.loading import bundled_model_path
@@ -272,17 +273,41 @@ def test_results_beside_a_base_do_not_depend_on_the_batch(
 
 
 def test_a_base_that_cannot_be_one_is_named(
-    learned_since: tuple[Path, Path, Path], own_words: Path, tmp_path: Path
+    learned_since: tuple[Path, Path, Path], own_words: Path, copy_of: CopyOf, tmp_path: Path
 ) -> None:
     _, trained, _ = learned_since
     out = tmp_path / "out"
-    with pytest.raises(ConfigError, match="'int8'; with a base it must be int4"):
+    with pytest.raises(ConfigError, match=r"'int8', and with a base it must be int4\. Pass"):
         export_model(trained, out, base=POCKET, calibration=own_words)
-    wide = make_llama(tmp_path / "wide", heads=8)
+    wide = make_llama(tmp_path / "wide", heads=12)
     export_model(wide, tmp_path / "wide4", precision="int4", calibration=own_words)
     for base in (tmp_path / "wide4", POCKET):
         with pytest.raises(ModelError, match="is no int4 export of a Llama with the sizes"):
             export_model(trained, out, precision="int4", base=base, calibration=own_words)
-    with pytest.raises(ModelError, match="is .* a model folder"):
+    with pytest.raises(ModelError, match=r"is .* a model folder"):
         export_model(trained, out, precision="int4", base=trained, calibration=own_words)
+    other = make_llama(tmp_path / "other", heads=12, seed=1)
+    with pytest.raises(ModelError, match=r"^products of rank 64 miss \d+% of what this model has"):
+        export_model(other, out, precision="int4", base=tmp_path / "wide4", calibration=own_words)
+    broken = copy_of(learned_since[0])
+    graph = onnx.load(str(broken / "decoder.onnx"))
+    del graph.graph.node[-20:]
+    onnx.save(graph, str(broken / "decoder.onnx"))
+    manifest = json.loads((broken / MANIFEST_FILE).read_text())
+    manifest["files"]["decoder.onnx"] = sha256_of_file(broken / "decoder.onnx")
+    (broken / MANIFEST_FILE).write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match="in a form that this version cannot read back"):
+        export_model(trained, out, precision="int4", base=broken, calibration=own_words)
     assert not out.exists()
+
+
+def test_a_base_may_have_been_exported_with_one(
+    learned_since: tuple[Path, Path, Path], own_words: Path, tmp_path: Path
+) -> None:
+    _, trained, again = learned_since
+    out = tmp_path / "out"
+    manifest = export_model(trained, out, precision="int4", base=again, calibration=own_words)
+    before = Manifest.read(again)
+    assert manifest.files == before.files
+    assert manifest.check["base"] == before.model_id
+    assert before.check["base"].startswith("llama@")

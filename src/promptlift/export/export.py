@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from promptlift.pairs.load import collect_pairs
 if TYPE_CHECKING:
     import onnx
 
-    from promptlift.export.families import Family
+    from promptlift.export.families import Family, Graphs
 
 PRECISIONS = ("int4", "int8", "fp32")
 MAX_GRAPH_BYTES = 2_000_000_000  # protobuf's limit
@@ -52,9 +53,10 @@ def export_model(
         overwrite: replace an earlier export.
 
     Raises:
-        ModelError: the folder holds no model that can be exported, or the export disagrees with
-            PyTorch: in fp32 by more than 1e-3 on a token, else by more than 1% of the mean loss.
-            What rounding costs in int4 is no disagreement; `check` has it.
+        ModelError: the folder holds no model that can be exported, or the base is none that its
+            training began with, or the export disagrees with PyTorch: in fp32 by more than 1e-3 on
+            a token, else by more than 1% of the mean loss. What rounding costs in int4 without a
+            base is no disagreement; `check` has it.
         ConfigError: the output exists, or the precision is unknown, or not the family's, or not
             int4 where there is a base.
         InputError: the calibration file cannot be used.
@@ -62,7 +64,9 @@ def export_model(
     if precision not in PRECISIONS:
         raise ConfigError(f"precision is {precision!r} and must be one of {', '.join(PRECISIONS)}")
     if base is not None and precision != "int4":
-        raise ConfigError(f"precision is {precision!r}; with a base it must be int4.")
+        raise ConfigError(
+            f"precision is {precision!r}, and with a base it must be int4. Pass --precision int4."
+        )
     _check_output(output, overwrite)
     calibration = calibration or Path(__file__).with_name("calibration.jsonl")
     pairs = collect_pairs([calibration])
@@ -75,6 +79,7 @@ def export_model(
     if not card.modes:
         raise ModelError(f"{model_folder / CARD_FILE} names no mode under `modes`. Add one.")
 
+    graphs, kept = (family.graphs, {}) if base is None else _beside(Path(place_of(base)), shape)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as temporary:
         folder = Path(temporary) / "export"
@@ -82,7 +87,7 @@ def export_model(
         loaded.codec.tokenizer.no_padding()
         loaded.codec.tokenizer.no_truncation()
         with writing(output, Exception):
-            _write_graphs(_graphs(family, shape, model, precision, base), folder)
+            _write_graphs(graphs(shape, model, precision), folder)
             loaded.codec.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
         check = compare(loaded, card, folder, pairs, precision, rounded=base is None)
         manifest = Manifest(
@@ -90,7 +95,7 @@ def export_model(
             precision=precision,
             architecture={"model_type": model.config.model_type, **asdict(shape)},
             tokens=asdict(loaded.codec.special),
-            check={**check, "calibration_sha256": sha256_of_file(calibration)},
+            check={**check, **kept, "calibration_sha256": sha256_of_file(calibration)},
             files={path.name: sha256_of_file(path) for path in sorted(folder.iterdir())},
             promptlift_version=__version__,
         )
@@ -126,15 +131,12 @@ def _load(folder: Path, precision: str) -> "tuple[Any, Family]":
     return loaded, family
 
 
-def _graphs(
-    family: "Family", shape: Any, model: Any, precision: str, base: str | Path | None
-) -> "Iterable[tuple[str, onnx.ModelProto]]":
-    if base is None:
-        return family.graphs(shape, model, precision)
-    from promptlift.export import llama
+def _beside(base: Path, shape: Any) -> "tuple[Graphs, dict[str, str]]":
+    """What makes graphs beside a base's weights, and what the check says of it."""
+    from promptlift.export.llama import graphs
     from promptlift.export.restore import base_weights
 
-    return llama.graphs(shape, model, precision, base_weights(Path(place_of(base)), shape))
+    return partial(graphs, base=base_weights(base, shape)), {"base": Manifest.read(base).model_id}
 
 
 def _write_graphs(graphs: "Iterable[tuple[str, onnx.ModelProto]]", folder: Path) -> None:
@@ -158,7 +160,7 @@ def _write_graphs(graphs: "Iterable[tuple[str, onnx.ModelProto]]", folder: Path)
 def _set_apart(graph: "onnx.ModelProto", size: int, file: str) -> None:
     """Let the weights be written to files `file`.1, `file`.2, ..., of about one size.
 
-    What was learned after the rounding of a base gets the last one: the others are the base's. A
+    What was learned after the rounding of a base is in the last one: the others are the base's. A
     reward head stays in the graph: it can be learned anew without them.
     """
     from onnx.external_data_helper import set_external_data

@@ -8,6 +8,8 @@ import onnx
 
 from promptlift.export import llama, t5
 
+Graphs = Callable[[Any, Any, str], Iterator[tuple[str, onnx.ModelProto]]]
+
 
 @dataclass(frozen=True)
 class Family:
@@ -20,7 +22,7 @@ class Family:
     """
 
     shape: Callable[[Any], Any]
-    graphs: Callable[[Any, Any, str], Iterator[tuple[str, onnx.ModelProto]]]
+    graphs: Graphs
     precisions: tuple[str, ...]
 
 

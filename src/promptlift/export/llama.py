@@ -8,7 +8,7 @@ A row's attention then never sees how long its neighbours are.
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from onnx import TensorProto
 
 from promptlift.errors import ModelError
 from promptlift.export.builder import CONTRIB, GraphBuilder, Weights
-from promptlift.export.quantize import BITS, TABLE_BITS, Array, by_block, low_rank
+from promptlift.export.quantize import BITS, RANKS, TABLE_BITS, Array, by_block, low_rank
 from promptlift.improving.engines.onnx_llama import BITS as BITS_PROPERTY
 from promptlift.improving.engines.onnx_llama import (
     FLUENCY,
@@ -32,10 +32,10 @@ SMALLEST_GAIN = 0.05  # of the largest; undoing a smaller one would enlarge erro
 # Sources take up to 1,024 tokens and results fewer. The angles of each position are computed when
 # the model is loaded.
 MAX_POSITIONS = 4096
-# Of the products that hold what was learned after the rounding of a base; LoRA of rank 8 for each
-# of two products side by side is kept whole.
-RANK = 16
-LEARNED = "learned_"  # how their constants are called
+# Of what was learned since a base was rounded, the share that products of low rank may miss.
+# Rounded to 4 bits they miss a tenth.
+MOST_MISSED = 0.3
+LEARNED = "learned_"  # prefix of the names of their constants
 # Rotary positions whose frequencies do not change with the length of a text.
 _ROPE_TYPES = ("default", "linear", "llama3")
 
@@ -146,6 +146,7 @@ def decoder_graph(
         if head is not None and index == head.layer:
             layers.reward(hidden, head.bias)
         hidden, update = layers.feed_forward(index, hidden, update)
+    layers.check_learned()
     normal, _ = graph.normalize(hidden, update, weights["norm.weight"])
     newest = graph.op("Gather", normal, graph.constant(np.array(-1)), axis=1)
     logits = make_logits(newest)
@@ -234,6 +235,8 @@ class _Layers:
     weights: Weights
     bits: int | None
     base: Weights | None = None
+    # Sums of squares: of what was learned since, and of what its products miss.
+    squares: list[tuple[float, float]] = field(default_factory=list)
 
     def product(self, hidden: str, matrix: Array, *, output: str = "") -> str:
         if self.bits is None:
@@ -246,11 +249,24 @@ class _Layers:
         if self.base is None:
             return self.product(hidden, matrix)
         kept = np.concatenate([self.base[f"{name}.weight"] for name in names])
-        learned = hidden
-        for part in low_rank(matrix - kept, RANK):
+        change, learned = matrix - kept, hidden
+        inner, outer = low_rank(change)
+        missed = change - outer.matrix() @ inner.matrix()
+        self.squares.append((float(np.sum(change**2)), float(np.sum(missed**2))))
+        for part in (inner, outer):
             name = f"{LEARNED}{len(self.graph.nodes)}"
             learned = self.graph.block_linear(learned, part, name=name)
         return self.graph.op("Add", self.product(hidden, kept), learned)
+
+    def check_learned(self) -> None:
+        """Raise ModelError where the products of low rank miss too much of what was learned."""
+        learned, missed = np.sum(self.squares or [(0.0, 0.0)], axis=0)
+        if missed > MOST_MISSED**2 * learned:
+            raise ModelError(
+                f"products of rank {RANKS[-1]} miss {np.sqrt(missed / learned):.0%} of what this "
+                "model has beside its base. Give the base that its training began with, train "
+                "with LoRA of a lower rank, or export it without a base in int8."
+            )
 
     def embed_and_head(self) -> tuple[str, Callable[[str], str]]:
         """The hidden state of the tokens, and what makes logits of the last hidden state."""

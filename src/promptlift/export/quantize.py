@@ -1,5 +1,6 @@
 """Weights in few bits: whole numbers and the scales that make them floats again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ Array = npt.NDArray[Any]
 # Weights of a row that share a scale, by their bits. At 8 bits 64 read a tenth less memory than 32
 # and cost little; at 4 bits every one counts (docs/decisions/0020).
 BLOCK_SIZES = {8: 64, 4: 32}
+RANKS = (16, 32, 64)  # of products that add what was learned since; blocks have such sizes
 BITS = {"int8": 8, "int4": 4}  # of the weights of a Llama's layers
 TABLE_BITS = 8  # of the embedding and the head: 4 cost 0.032 bits a character, 8 nothing
 
@@ -71,13 +73,19 @@ def by_block(matrix: Array, bits: int, size: int | None = None) -> Blocks:
     return Blocks(values, scales[:, :, 0], bits, columns)
 
 
-def low_rank(matrix: Array, rank: int) -> tuple[Blocks, Blocks]:
-    """Two matrices in 4 bits, [rank, columns] and [rows, rank], whose product is nearest to one.
+def low_rank(matrix: Array, ranks: Sequence[int] = RANKS) -> tuple[Blocks, Blocks]:
+    """Two matrices in 4 bits, [rank, columns] and [rows, rank], whose product is nearest to
+    `matrix`.
 
-    By its singular values (Eckart and Young, 1936); the second is fitted to the first as rounded.
+    By its singular values (Eckart and Young, 1936), with the first of the ranks that leaves out
+    at most a hundredth of their squares; the second matrix is fitted to the first as rounded.
     """
     _, sizes, right = np.linalg.svd(matrix.astype(np.float64), full_matrices=False)
+    left_out = [np.sum(sizes[rank:] ** 2) <= 0.01 * np.sum(sizes**2) for rank in ranks]
+    rank = ranks[left_out.index(True)] if any(left_out) else ranks[-1]
     sizes[sizes < 1e-4 * sizes[0]] = 0  # nothing but errors of rounding
-    inner = by_block((np.sqrt(sizes[:rank, None]) * right[:rank]).astype(np.float32), 4)
+    right = np.pad(right, ((0, max(0, rank - len(right))), (0, 0)))[:rank]
+    scales = np.pad(np.sqrt(sizes), (0, max(0, rank - len(sizes))))[:rank]
+    inner = by_block((scales[:, None] * right).astype(np.float32), 4)
     outer = matrix @ np.linalg.pinv(inner.matrix().astype(np.float64))
     return inner, by_block(outer.astype(np.float32), 4, rank)

@@ -63,14 +63,7 @@ def restore_model(folder: Path, target: Path) -> Path:
             f"{folder} holds a {manifest.family!r} model, and this promptlift restores "
             f"{' and '.join(_FAMILIES)}. Install a newer promptlift."
         )
-    try:
-        config, weights, head = _FAMILIES[manifest.family](folder, manifest)
-        _check_shapes(config, weights)
-    except (StopIteration, LookupError, ValueError, TypeError) as error:
-        raise ModelError(
-            f"{folder} was exported by promptlift {manifest.promptlift_version} in a form that "
-            "this version cannot read back. Take the trained folder that it was exported from."
-        ) from error
+    config, weights, head = _read(folder, manifest)
     unfinished = target.with_name(f".{target.name}.new")
     shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
     with writing(target, Exception):
@@ -106,8 +99,20 @@ def base_weights(folder: Path, shape: Any) -> Weights:
             f"{folder} is no int4 export of a Llama with the sizes of this one. Give the folder "
             "that training began with, or writer, the bundled model."
         )
-    _, weights, _ = _llama(folder, manifest, learned=False)
+    _, weights, _ = _read(folder, manifest, learned=False)
     return {name.removeprefix("model."): value for name, value in weights.items()}
+
+
+def _read(folder: Path, manifest: Manifest, *, learned: bool = True) -> "_Restored":
+    try:
+        config, weights, head = _FAMILIES[manifest.family](folder, manifest, learned)
+        _check_shapes(config, weights)
+    except (StopIteration, LookupError, ValueError, TypeError) as error:
+        raise ModelError(
+            f"{folder} was exported by promptlift {manifest.promptlift_version} in a form that "
+            "this version cannot read back. Take the trained folder that it was exported from."
+        ) from error
+    return config, weights, head
 
 
 class _Graph:
@@ -197,7 +202,7 @@ class _Graph:
 _Restored = tuple[Any, Weights, RewardHead | None]
 
 
-def _t5(folder: Path, manifest: Manifest) -> _Restored:
+def _t5(folder: Path, manifest: Manifest, _learned: bool) -> _Restored:
     shape, tokens, weights = manifest.architecture, manifest.tokens, Weights()
     tied, gated = shape["scale_decoder_outputs"], shape["is_gated_act"]
     config = T5Config(
@@ -264,7 +269,7 @@ def _position_bias(graph: _Graph, part: str, config: T5Config, distances: Array)
     graph.weights[name] = bias
 
 
-def _llama(folder: Path, manifest: Manifest, *, learned: bool = True) -> _Restored:
+def _llama(folder: Path, manifest: Manifest, learned: bool) -> _Restored:
     tokens, weights = manifest.tokens, Weights()
     config = LlamaConfig(
         **manifest.architecture, bos_token_id=tokens["decoder_start"], eos_token_id=tokens["eos"]
