@@ -2,11 +2,11 @@
 
     python -m benchmarks.writer.targets --data FOLDER --output pairs.jsonl [--heldout held.jsonl]
 
-`targets.tsv.gz` has a target for each of some thousands of short prompts: phrases or a paragraph
-to go on with, or a rewriting. They are the work of a language model that was told what an addition
-should be (`written.md`). Public prompts stand in it by a hash; FOLDER holds `prompts.parquet`,
-`modern/prompts.parquet` and `modern/pairs.parquet`, whose prompts, cut as people might type them,
-are looked for. Prompts that this project made up stand there as they are.
+`targets.tsv.gz` holds targets for several thousand short prompts: phrases to add, a paragraph that
+continues the prompt, or a rewritten prompt. A language model wrote them, following the instructions
+in `written.md`. The file identifies public prompts by a hash. To find them again, this script cuts
+the prompts in FOLDER (`prompts.parquet`, `modern/prompts.parquet`, `modern/pairs.parquet`) into
+short ones that people might type. Prompts that this project made up are stored as they are.
 
 What the checks of a result would drop is left out of the targets. Rewritings that lose what their
 prompt asks for, and paragraphs and rewritings with a style that it does not name, are left out
