@@ -85,6 +85,12 @@ def actors(ancestor: int) -> list[psutil.Process]:
     return found
 
 
+def kill_an_actor(ancestor: int) -> None:
+    """Kill one, as soon as there is one: those that were killed are begun anew in their time."""
+    wait_until(lambda: bool(actors(ancestor)))
+    actors(ancestor)[0].send_signal(signal.SIGKILL)
+
+
 def parts(output: Path) -> int:
     return len(list(output.glob("part-*.parquet")))
 
@@ -111,7 +117,7 @@ def test_killed_workers_and_drivers_lose_nothing(
             for _ in range(2 - attempt):  # three workers in all
                 wait_for(output, before, driver)
                 before = parts(output)
-                actors(driver.pid)[0].send_signal(signal.SIGKILL)
+                kill_an_actor(driver.pid)
                 killed += 1
             wait_for(output, before, driver)
             driver.kill()
@@ -170,7 +176,7 @@ def test_two_machines_give_the_same_though_some_are_killed(
         line = command(prompts, output, "--ray-address", address)
         with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as driver:
             wait_for(output, 0, driver)
-            actors(os.getpid())[0].send_signal(signal.SIGKILL)
+            kill_an_actor(os.getpid())
             wait_for(output, parts(output), driver)
             driver.kill()
         done = run([*line, "--resume"])
