@@ -11,6 +11,9 @@ prompt; half of the phrases follow another phrase, as they do in results. A ridg
 from the hidden state of a phrase's last token and from the log-probabilities of its tokens what the
 letter is worth, less a little for endings that many phrases have: "soft glow" suits almost any
 picture.
+`--letters benchmarks/writer/phrases_looked_up.tsv.gz` takes 20,810 others, of the bundled writer's
+drafts and of phrases that were looked up for the prompt; what is given beside the head to those
+that are looked up is learned with it, and written into the store of EXPORTED (`store.py`).
 The head takes the place of the one in the graph; for the first, export with one of zeros,
 `RewardHead(18, zeros, 0).write(MODEL)`. It is also written beside MODEL, the folder that was
 exported, so that another export keeps it. Figures are those of five folds of prompts.
@@ -26,7 +29,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,30 +54,41 @@ from promptlift.improving.engines.onnx_llama import (
 from promptlift.improving.loading import load_model
 from promptlift.improving.manifest import Manifest
 from promptlift.improving.model import LoadedModel
+from promptlift.improving.phrase_store import STORE_FILE, PhraseStore
 from promptlift.improving.reward_head import Fluency, RewardHead
 from promptlift.prompts.clauses import plain_words
 
 PHRASES = Path(__file__).parent / "phrases.tsv.gz"
-RARITY = 0.15  # of the worth, for each e-fold of the ending's share
+RARITY = 0.05  # of the worth, for each e-fold of the ending's share
 FOLDS, BEST = 5, 2
 _SOURCE_TOKENS = 60
 _GRAPH = "decoder.onnx"
 FloatArray = npt.NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A phrase with its letter, and whether it was looked up."""
+
+    phrase: str
+    letter: str
+    looked_up: bool
+
+
 def judged(
     files: Sequence[str], path: Path = PHRASES, data: Path | None = None
-) -> dict[str, list[tuple[str, str]]]:
-    """Phrases with their letters by prompt, of those prompts that the files, or `data`, have."""
+) -> dict[str, list[Judged]]:
+    """Judged phrases by prompt, of those prompts that the files, or `data`, have."""
     known = prompts_by_key(data) if data else {}
     known |= {key_of(prompt): prompt for file in files for prompt in prompts_of(file)}
-    found: dict[str, list[tuple[str, str]]] = {}
+    found: dict[str, list[Judged]] = {}
     with gzip.open(path, "rb") as packed:
         rows = csv.DictReader(io.TextIOWrapper(packed, "utf-8"), delimiter="\t")
         for row in rows:
             prompt = known.get(row["prompt"]) if HASH.fullmatch(row["prompt"]) else row["prompt"]
             if prompt is not None:
-                found.setdefault(prompt, []).append((row["phrase"], row["label"]))
+                one = Judged(row["phrase"], row["label"], row.get("looked_up") == "y")
+                found.setdefault(prompt, []).append(one)
     return found
 
 
@@ -141,6 +155,12 @@ def worth_of(letters: Sequence[str], phrases: Sequence[str]) -> npt.NDArray[np.f
     return np.asarray(worth - RARITY * np.log(1000 * shares))
 
 
+def nearness(store: PhraseStore | None, prompt: str, own: Sequence[Judged]) -> FloatArray:
+    """Whether each was looked up, and the square of how near its prompt is; [phrases, 2]."""
+    near = store.near(prompt, len(store.prompts)) if store else {}
+    return np.array([(one.looked_up, one.looked_up * near.get(one.phrase, 0) ** 2) for one in own])
+
+
 def learned(values: FloatArray, worth: FloatArray) -> FloatArray:
     """Factors of these values that give this worth, and a constant behind them."""
     mean, spread = values.mean(axis=0), values.std(axis=0) + 1e-3
@@ -178,8 +198,8 @@ def figures(
 
 
 def put_into(folder: Path, factors: FloatArray) -> None:
-    """Replace the head of an exported folder by what `learned` gives."""
-    *weight, mean, least, bias = factors
+    """Replace the head of an exported folder, and what its store adds, by what `learned` gives."""
+    *weight, mean, least, bonus, near, bias = factors
     model = onnx.load(str(folder / _GRAPH), load_external_data=False)
     new: Mapping[str, Any] = {
         REWARD_WEIGHT: np.array(weight, dtype=np.float32),
@@ -192,8 +212,17 @@ def put_into(folder: Path, factors: FloatArray) -> None:
     onnx.helper.set_model_props(model, {**properties, FLUENCY: json.dumps([mean, least])})
     with atomic_path(folder / _GRAPH) as beside:
         beside.write_bytes(model.SerializeToString())
+    names = [_GRAPH]
+    if store := PhraseStore.read(folder):
+        replace(store, bonus=round(bonus, 4), nearness=round(near, 4)).write(folder)
+        names.append(STORE_FILE)
+    put_hashes(folder, names)
+
+
+def put_hashes(folder: Path, names: Sequence[str]) -> None:
+    """Note the hashes of files that were changed in an exported folder."""
     manifest = Manifest.read(folder)
-    files = {**manifest.files, _GRAPH: sha256_of_file(folder / _GRAPH)}
+    files = manifest.files | {name: sha256_of_file(folder / name) for name in names}
     replace(manifest, files=files).write(folder)
 
 
@@ -201,7 +230,7 @@ def put_beside(model: Path, factors: FloatArray) -> None:
     """Replace the head of a trained folder by what `learned` gives."""
     head = RewardHead.read(model)
     assert head is not None
-    *weight, mean, least, bias = factors
+    *weight, mean, least, _, _, bias = factors
     new = np.array(weight, dtype=np.float32)
     RewardHead(head.layer, new, float(bias), Fluency(mean, least)).write(model)
 
@@ -227,17 +256,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as copy:
         engine = engine_of_states(args.exported, Path(copy), args.threads)
         for place, prompt in enumerate(chosen):
-            own = [phrase for phrase, _ in known[prompt]]
-            values.append(read(engine, loaded.codec, prefix + prompt, own, generator))
+            own = [one.phrase for one in known[prompt]]
+            found = read(engine, loaded.codec, prefix + prompt, own, generator)
+            values.append(np.hstack([found, nearness(loaded.store, prompt, known[prompt])]))
             phrases += own
-            letters += [letter for _, letter in known[prompt]]
+            letters += [one.letter for one in known[prompt]]
             prompts += [place] * len(own)
             if place % 100 == 0:
                 print(f"{place} of {len(chosen)} prompts", flush=True)
-    found, worth = np.concatenate(values), worth_of(letters, phrases)
-    for name, value in figures(found, worth, np.array(letters), np.array(prompts)).items():
+    every, worth = np.concatenate(values), worth_of(letters, phrases)
+    for name, value in figures(every, worth, np.array(letters), np.array(prompts)).items():
         print(f"{name:>26} {value:.3f}")
-    factors = learned(found, worth)
+    factors = learned(every, worth)
     put_into(args.exported, factors)
     if args.model:
         put_beside(args.model, factors)

@@ -146,14 +146,14 @@ def draft(codec: Codec, text: str, rewards: dict[str, float], *, ended: bool = T
 
 
 def test_the_best_phrases_of_all_drafts_are_kept(codec: Codec) -> None:
-    first = draft(codec, "soft light, sharp focus", {"soft light": 0.2, "sharp focus": -0.9})
+    first = draft(codec, "soft light, sharp focus", {"soft light": 0.5, "sharp focus": -0.9})
     second = draft(codec, "misty morning, 4k", {"misty morning": 0.8, "4k": -0.4})
     both = [first, second]
     assert best_of(both, codec, Fluency()).text == "misty morning, soft light"
     asked = best_of(both, codec, Fluency(), included=["Sharp Focus"])
     assert asked.text == "sharp focus, misty morning, soft light"
     # As many are added as the first draft has; the others wait for one that cannot be.
-    third = draft(codec, "blue sky, sea", {"blue sky": 0.9, "sea": 0.15})
+    third = draft(codec, "blue sky, sea", {"blue sky": 0.9, "sea": 0.4})
     more = best_of([*both, third], codec, Fluency())
     assert (more.text, more.most) == ("blue sky, misty morning, soft light, sea", 2)
     # Of nothing good the best is kept.

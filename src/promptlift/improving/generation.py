@@ -1,7 +1,7 @@
 """Generation: what a model writes for prompts, in batches of one padded length."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,10 +13,14 @@ from promptlift.improving.decoding.drafts import best_of, streams_of
 from promptlift.improving.decoding.loop import Generated, generate
 from promptlift.improving.engines.engine import Engine
 from promptlift.improving.manifest import ModelCard
+from promptlift.improving.phrase_store import PhraseStore
 from promptlift.improving.writing import Source, Written
 
 # Batches of prompts that are sorted by length together: a larger window fills batches better.
 WINDOW_BATCHES = 16
+# Phrases of like prompts that compete with those of the drafts: so many of the nearest, drawn at
+# random, so that variants differ; and how many of them the model reads one after another.
+CONSIDERED, LOOKED_UP, TOGETHER = 36, 20, 4
 
 
 class Generator:
@@ -27,6 +31,7 @@ class Generator:
         constraints: what the options ask for and ban.
         decoding: how tokens are chosen.
         batch_size: texts that are decoded together, each draft one.
+        store: phrases that compete with those of several drafts.
         given_up: called before each token; if it returns true, `GivenUp` is raised.
     """
 
@@ -39,6 +44,7 @@ class Generator:
         decoding: DecodingConfig,
         *,
         batch_size: int,
+        store: PhraseStore | None = None,
         given_up: Callable[[], bool] | None = None,
     ) -> None:
         self.engine, self.codec, self.card = engine, codec, card
@@ -53,6 +59,8 @@ class Generator:
         # Greedy drafts would all be the same, and sentences hang together.
         several = decoding.do_sample and self.form == "tags"
         self._drafts = decoding.best_of if several else 1
+        # What has a manner of its own is not mixed with what was written without it.
+        self._store = store if self._drafts > 1 and control.reference is None else None
         hot = decoding.draft_temperature or decoding.temperature
         self._drafting = replace(decoding, temperature=hot)
         # A model without padding or unknown pieces has its end token in their place.
@@ -67,7 +75,7 @@ class Generator:
     @property
     def window(self) -> int:
         """Results that are sorted by length together."""
-        return max(1, WINDOW_BATCHES * self.batch_size // self._drafts)
+        return max(1, WINDOW_BATCHES * self.batch_size // self._rows("extend"))
 
     @property
     def asked(self) -> frozenset[str]:
@@ -76,34 +84,59 @@ class Generator:
 
     def write(self, sources: Sequence[Source], mode: str) -> list[Written]:
         """A text for each source."""
-        codec, prefix = self.codec, self.card.prefix(mode, self.form)
-        fluency = self.engine.fluency
+        prefix = self.card.prefix(mode, self.form)
         texts = [prefix + source.words for source in sources]
-        encoded = codec.encode(texts)
-        forced = (self.constraints.forced if mode == "extend" else None) or []
-        # Phrases can be taken from one draft into another; what a rewriting says hangs together.
-        drafts = self._drafts if mode == "extend" else 1
+        encoded = self.codec.encode(texts)
+        rows = self._rows(mode)
         results: dict[int, Written] = {}
-        for batch in batches(encoded, max(1, self.batch_size // drafts)):
+        for batch in batches(encoded, max(1, self.batch_size // rows)):
             # Each prompt is encoded once, however many of its variants are in the batch.
             distinct = {texts[place]: encoded[place] for place in batch}
             order = list(distinct)
+            plans = [self._plan(sources[place], mode) for place in batch]
             drawn = self._generate(
                 list(distinct.values()),
-                [order.index(texts[place]) for place in batch for _ in range(drafts)],
-                [sources[place] for place in batch for _ in range(drafts)],
-                [stream for place in batch for stream in streams_of(sources[place].stream, drafts)],
-                forced,
-                self._drafting if drafts > 1 else self.decoding,
+                [order.index(texts[place]) for place in batch for _ in range(rows)],
+                [sources[place] for place in batch for _ in range(rows)],
+                [stream for plan in plans for stream in plan.streams],
+                [tokens for plan in plans for tokens in plan.forced],
+                self._drafting if plans[0].drafts > 1 else self.decoding,
             )
-            for place, first in zip(batch, range(0, len(drawn), drafts), strict=True):
-                own = drawn[first : first + drafts]
-                results[place] = (
-                    best_of(own, codec, fluency, len(forced), self.constraints.control.include)
-                    if fluency is not None and drafts > 1
-                    else Written(codec.decode(own[0].tokens), own[0].ended)
-                )
+            for place, plan, first in zip(batch, plans, range(0, len(drawn), rows), strict=True):
+                results[place] = self._written(drawn[first : first + rows], plan)
         return [results[place] for place in range(len(sources))]
+
+    def _rows(self, mode: str) -> int:
+        """Texts that are decoded for a result: its drafts, and phrases that were looked up."""
+        if mode != "extend":
+            return 1
+        return self._drafts + (LOOKED_UP // TOGETHER if self._store else 0)
+
+    def _plan(self, source: Source, mode: str) -> "_Plan":
+        rows = self._rows(mode)
+        # Phrases can be taken from one draft into another; what a rewriting says hangs together.
+        drafts = self._drafts if mode == "extend" else 1
+        streams = streams_of(source.stream, rows)
+        opening = (self.constraints.forced if mode == "extend" else None) or []
+        rewards: dict[str, float] = {}
+        if self._store and rows > drafts:
+            near = list(self._store.near(source.words).items())[:CONSIDERED]
+            chosen = streams[drafts].permutation(len(near))[:LOOKED_UP]
+            rewards = {near[at][0]: self._store.reward(near[at][1]) for at in chosen}
+        found = list(rewards)
+        told = [", ".join(found[at :: rows - drafts]) for at in range(rows - drafts)]
+        forced = [*[opening] * drafts, *self.codec.encode_targets(told)]
+        return _Plan(streams, forced, drafts, len(opening), rewards)
+
+    def _written(self, drawn: Sequence[Generated], plan: "_Plan") -> Written:
+        fluency, drafts = self.engine.fluency, drawn[: plan.drafts]
+        if fluency is None or plan.drafts == 1:
+            return Written(self.codec.decode(drawn[0].tokens), drawn[0].ended)
+        included = self.constraints.control.include
+        return best_of(
+            drafts, self.codec, fluency, plan.opening, included,
+            looked_up=drawn[plan.drafts :], rewards=plan.rewards,
+        )  # fmt: skip
 
     def _generate(
         self,
@@ -111,7 +144,7 @@ class Generator:
         copies: list[int],
         sources: list[Source],
         streams: list[np.random.Generator],
-        forced: list[int],
+        forced: Sequence[Sequence[int]],
         decoding: DecodingConfig,
     ) -> list[Generated]:
         special = self.codec.special
@@ -130,3 +163,22 @@ class Generator:
             forced=forced,
             given_up=self.given_up,
         )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is decoded for one result.
+
+    Attributes:
+        streams: random numbers of each row: drafts, then rows of phrases that were looked up.
+        forced: tokens that each row begins with; those of the last rows are all that they have.
+        drafts: how many rows are drafts.
+        opening: tokens that every draft begins with.
+        rewards: the phrases that were looked up, and what each gets beside the reward head.
+    """
+
+    streams: Sequence[np.random.Generator]
+    forced: Sequence[Sequence[int]]
+    drafts: int
+    opening: int
+    rewards: Mapping[str, float]

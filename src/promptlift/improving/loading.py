@@ -123,9 +123,11 @@ def _load(place: str, threads: int | None) -> LoadedModel:
 
 def _load_exported(folder: Path, threads: int | None) -> LoadedModel:
     from promptlift.improving.engines.onnx import onnx_engine
+    from promptlift.improving.phrase_store import PhraseStore
     from promptlift.improving.tokenizer_file import read_tokenizer
 
     manifest = Manifest.read(folder)
     engine = onnx_engine(folder, manifest.family, threads=threads)
     codec = Codec(read_tokenizer(folder / "tokenizer.json"), SpecialTokens(**manifest.tokens))
-    return LoadedModel(engine, codec, manifest.card, manifest.model_id)
+    store = PhraseStore.read(folder)
+    return LoadedModel(engine, codec, manifest.card, manifest.model_id, store)

@@ -11,6 +11,7 @@ from promptlift.improving.constraints import Constraints
 from promptlift.improving.engines.engine import Engine
 from promptlift.improving.generation import Generator
 from promptlift.improving.manifest import ModelCard
+from promptlift.improving.phrase_store import PhraseStore
 
 _MOST_CONSTRAINTS = 8
 
@@ -24,12 +25,14 @@ class LoadedModel:
         codec: its tokenizer.
         card: its metadata.
         model_id: `name@hash`, as records have it.
+        store: phrases that drafts compete with, where the model has some.
     """
 
     engine: Engine
     codec: Codec
     card: ModelCard
     model_id: str
+    store: PhraseStore | None = None
 
     @cached_property
     def constraints(self) -> Callable[[ControlConfig], Constraints]:
@@ -75,5 +78,6 @@ class LoadedModel:
             self.constraints(control),
             decoding,
             batch_size=batch_size,
+            store=self.store,
             given_up=given_up,
         )

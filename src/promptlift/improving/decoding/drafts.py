@@ -1,8 +1,9 @@
 """Several drafts of one result, and the phrases of them that belong best to the prompt."""
 
-import itertools
 import math
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from itertools import chain
+from types import MappingProxyType
 
 import numpy as np
 
@@ -14,9 +15,9 @@ from promptlift.prompts.clauses import plain_words, split_clauses
 from promptlift.prompts.intent import STOP, Text
 from promptlift.prompts.lexicon.terms import LIGHT
 
-# Phrases of a reward below this are left out, all but the best: of those that readers judged 38%
-# did not belong, of the others 11%.
-LEAST_REWARD = 0.1
+# Phrases of a reward below this are left out, all but the best: a result whose least phrase was
+# below it lost to the prompt alone more often than it won.
+LEAST_REWARD = 0.35
 
 
 def streams_of(stream: np.random.Generator, count: int) -> list[np.random.Generator]:
@@ -32,6 +33,8 @@ def best_of(
     fluency: Fluency,
     forced: int = 0,
     included: Sequence[str] = (),
+    looked_up: Sequence[Generated] = (),
+    rewards: Mapping[str, float] = MappingProxyType({}),
 ) -> Written:
     """The phrases of all drafts, the highest reward first.
 
@@ -43,16 +46,21 @@ def best_of(
         fluency: the model's.
         forced: tokens that every draft begins with; what they say comes first.
         included: words that were asked for; phrases with them are the best.
+        looked_up: what the model says of phrases that were looked up, as drafts of them.
+        rewards: what each of these gets beside that.
     """
     found = [list(_phrases(draft, codec, fluency)) for draft in drafts]
     asked = [phrase for phrase, end, _ in found[0] if end <= forced]
     wishes = [plain_words(wish) for wish in included]
+    drawn = [(phrase, reward) for phrase, end, reward in chain(*found) if end > forced]
+    for draft in looked_up:
+        for phrase, _, reward in _phrases(draft, codec, fluency):
+            drawn.append((phrase, reward + rewards.get(phrase, 0.0)))
     best: dict[str, tuple[float, str]] = {}
-    for phrase, end, reward in itertools.chain(*found):
-        if end > forced:
-            words = plain_words(phrase)
-            reward = math.inf if any(wish in words for wish in wishes) else reward
-            best[words] = max(best.get(words, (reward, phrase)), (reward, phrase))
+    for phrase, reward in drawn:
+        words = plain_words(phrase)
+        reward = math.inf if any(wish in words for wish in wishes) else reward
+        best[words] = max(best.get(words, (reward, phrase)), (reward, phrase))
     kept: list[str] = []
     said: set[str] = set()
     for reward, phrase in sorted(best.values(), key=lambda item: -item[0]):

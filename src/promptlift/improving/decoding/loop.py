@@ -54,7 +54,7 @@ def generate(
     eos: int = 1,
     suppressed: IntArray | None = None,
     phrases: PhraseRule | None = None,
-    forced: list[int] | None = None,
+    forced: Sequence[Sequence[int]] | None = None,
     given_up: Callable[[], bool] | None = None,
 ) -> list[Generated]:
     """Decode a batch of sources.
@@ -70,7 +70,7 @@ def generate(
         eos: the token that ends a result.
         suppressed: tokens that are never chosen.
         phrases: makes phrases less or more likely; its rows are those of `streams`.
-        forced: tokens that every result begins with.
+        forced: tokens that each row begins with.
         given_up: called before each token; if it returns true, decoding stops.
 
     Returns:
@@ -102,10 +102,10 @@ def generate(
         logits = state.step(np.array([history.tokens[row][-1] for row in rows], dtype=np.int64))
         own = rows[running]
         uniforms = np.array([streams[row].random() for row in own])
-        if forced and step < len(forced):
-            tokens = np.full(len(own), forced[step], dtype=np.int64)
-        else:
-            tokens = rules.next_tokens(logits, running, own, uniforms)
+        tokens = _given(forced, own, step)
+        free = tokens < 0
+        if free.any():
+            tokens[free] = rules.next_tokens(logits, running[free], own[free], uniforms[free])
         _trace(logits, running, [traces[row] for row in own], tokens)
         for row, token in zip(own.tolist(), tokens.tolist(), strict=True):
             history.append(row, token)
@@ -122,6 +122,14 @@ def generate(
         )
         for row, (tokens, trace) in enumerate(zip(history.tokens, traces, strict=True))
     ]
+
+
+def _given(forced: Sequence[Sequence[int]] | None, rows: IntArray, step: int) -> IntArray:
+    """The token that each row is to have in this step; -1 where it may choose."""
+    if forced is None:
+        return np.full(len(rows), -1, dtype=np.int64)
+    own = [forced[row] for row in rows]
+    return np.array([row[step] if step < len(row) else -1 for row in own], dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,142 @@
+"""Phrases of like prompts, which compete with those of the drafts."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from promptlift.errors import ModelError
+from promptlift.export.export import export_model
+from promptlift.files import sha256_of_file
+from promptlift.improving.engines.torch import load_torch
+from promptlift.improving.improver import Improver
+from promptlift.improving.loading import bundled_model_path
+from promptlift.improving.manifest import Manifest
+from promptlift.improving.phrase_store import STORE_FILE, PhraseStore, content_words
+from promptlift.improving.reward_head import Fluency, RewardHead
+from tests.conftest import HEADS, NEEDS_BUNDLED
+
+WORDS = ["fox", "kite", "red", "snow", "vixen"]
+# A vixen means nearly what a fox does; red counts for little.
+VECTORS = np.array(
+    [[127, 0, 0], [0, 127, 0], [40, 40, 40], [0, 0, 127], [120, 0, 20]], dtype=np.int8
+)
+SCALES = np.array([1, 1, 0.1, 1, 1], dtype=np.float32)
+PROMPTS = [
+    (["fox", "red", "snow"], ["bushy tail", "paw prints"]),
+    (["fox"], ["pointed ears"]),
+    (["kite", "red"], ["long tails", "bushy tail"]),
+]
+STORE = PhraseStore(WORDS, VECTORS, SCALES, PROMPTS)
+
+
+def test_the_phrases_of_the_nearest_prompts_come_first() -> None:
+    found = STORE.near("in the snow a red fox")
+    assert list(found)[:3] == ["bushy tail", "paw prints", "pointed ears"]
+    assert found["bushy tail"] == pytest.approx(1)
+    assert list(STORE.near("a vixen")) == ["pointed ears", "bushy tail", "paw prints", "long tails"]
+    assert list(STORE.near("two foxes", count=1)) == ["pointed ears"]
+    assert STORE.near("a lighthouse") == STORE.near("") == {}
+    assert replace(STORE, bonus=0.5, nearness=2.0).reward(0.5) == 1.0
+
+
+@given(
+    words=st.lists(st.sampled_from([*WORDS, "lighthouse", "the"]), max_size=8),
+    seed=st.integers(0, 9),
+)
+def test_how_near_is_a_share_and_does_not_depend_on_the_order_of_words(
+    words: list[str], seed: int
+) -> None:
+    found = STORE.near(" ".join(words))
+    assert all(0 < near < 1 + 1e-6 for near in found.values())
+    mixed = np.random.default_rng(seed).permutation(words).tolist()
+    assert list(STORE.near(" ".join(mixed)).items()) == list(found.items())
+
+
+def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
+    assert PhraseStore.read(tmp_path) is None
+    store = replace(STORE, bonus=0.25, nearness=0.75)
+    store.write(tmp_path)
+    found = PhraseStore.read(tmp_path)
+    assert found is not None and found.near("a red vixen") == store.near("a red vixen")
+    assert (found.prompts, found.bonus, found.nearness) == (PROMPTS, 0.25, 0.75)
+    replace(store, words=WORDS[1:]).write(tmp_path)
+    with pytest.raises(ModelError, match="not every word has a vector"):
+        PhraseStore.read(tmp_path)
+    whole = (tmp_path / STORE_FILE).read_bytes()
+    for damaged in (b"", b"no archive", whole[: len(whole) // 2]):
+        (tmp_path / STORE_FILE).write_bytes(damaged)
+        with pytest.raises(ModelError, match="is no store of phrases"):
+            PhraseStore.read(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def looking_up(
+    llama_folder: Path, own_words: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A Llama whose phrases all get 0, and those of its store much more."""
+    folder = tmp_path_factory.mktemp("looking") / "llama"
+    shutil.copytree(llama_folder, folder)
+    width = load_torch(str(folder)).engine.model.config.hidden_size
+    RewardHead(1, np.zeros(width, dtype=np.float32), 0.0, Fluency()).write(folder)
+    exported = folder.with_name("export")
+    export_model(folder, exported, precision="int8", calibration=own_words)
+    words = sorted({word for head in HEADS for word in content_words(head)})
+    vectors = (127 * np.eye(len(words))).astype(np.int8)
+    own = [f"looked up {letter}" for letter in "abcdefgh"]
+    prompts = [(content_words(head), own) for head in HEADS]
+    scales = np.ones(len(words), dtype=np.float32)
+    PhraseStore(words, vectors, scales, prompts, bonus=5.0).write(exported)
+    manifest = Manifest.read(exported)
+    files = manifest.files | {STORE_FILE: sha256_of_file(exported / STORE_FILE)}
+    replace(manifest, files=files).write(exported)
+    return exported
+
+
+OPTIONS: dict[str, Any] = {"seed": 3, "best_of": 2, "max_new_tokens": 32, "guards": False}
+
+
+def test_what_is_rewarded_more_than_the_drafts_is_added(looking_up: Path) -> None:
+    improver = Improver.load(looking_up, threads=1)
+    options = {**OPTIONS, "coherent": False, "keep_intent": False}
+    for head in HEADS:
+        [found] = improver.improve(head, **options)
+        assert found.additions and all("looked up" in phrase for phrase in found.additions)
+        [alone] = improver.improve(head, **{**options, "best_of": 1})
+        [like] = improver.improve(head, **options, reference="soft light, misty morning")
+        for one in (alone, like):
+            assert not any("looked up" in phrase for phrase in one.additions)
+    [cheap] = improver.improve("a zebra", **options)
+    assert not any("looked up" in phrase for phrase in cheap.additions)
+
+
+def test_other_seeds_add_other_phrases_and_the_same_ones_the_same_in_any_batch(
+    looking_up: Path,
+) -> None:
+    improver = Improver.load(looking_up, threads=1)
+    together = [one.prompt for [one] in improver.improve(HEADS, batch_size=64, **OPTIONS)]
+    assert together == [improver.improve(head, **OPTIONS)[0].prompt for head in HEADS]
+    both = improver.improve(HEADS[0], n=8, **OPTIONS)
+    assert len({one.prompt for one in both}) > 1
+
+
+def test_the_store_is_part_of_the_models_id(looking_up: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "export"
+    shutil.copytree(looking_up, folder)
+    (folder / STORE_FILE).unlink()
+    with pytest.raises(ModelError, match=f"{STORE_FILE} is missing"):
+        Improver.load(folder)
+
+
+@NEEDS_BUNDLED
+def test_the_bundled_store_has_the_words_that_the_code_makes_of_prompts() -> None:
+    store = PhraseStore.read(bundled_model_path())
+    assert store is not None and len(store.prompts) > 7000 and store.nearness > 0
+    # Stems of stems may be shorter: a word is looked for as it stands in a prompt.
+    assert set(content_words("three cats and a lighthouse")) <= set(store.words)
+    assert "long whiskers" in store.near("a cat")
