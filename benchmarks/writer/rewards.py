@@ -11,7 +11,7 @@ prompt; half of the phrases follow another phrase, as they do in results. A ridg
 from the hidden state of a phrase's last token and from the log-probabilities of its tokens what the
 letter is worth, less a little for endings that many phrases have: "soft glow" suits almost any
 picture.
-`--letters benchmarks/writer/phrases_looked_up.tsv.gz` takes 20,810 others, of the bundled writer's
+`--letters benchmarks/writer/phrases_looked_up.tsv.gz` takes 32,168 others, of the bundled writer's
 drafts and of phrases that were looked up for the prompt; what is given beside the head to those
 that are looked up is learned with it, and written into the store of EXPORTED (`store.py`).
 The head takes the place of the one in the graph; for the first, export with one of zeros,
@@ -54,7 +54,7 @@ from promptlift.improving.engines.onnx_llama import (
 from promptlift.improving.loading import load_model
 from promptlift.improving.manifest import Manifest
 from promptlift.improving.model import LoadedModel
-from promptlift.improving.phrase_store import STORE_FILE, PhraseStore
+from promptlift.improving.phrase_store import STORE_FILE, PhraseStore, content_words
 from promptlift.improving.reward_head import Fluency, RewardHead
 from promptlift.prompts.clauses import plain_words
 
@@ -156,8 +156,15 @@ def worth_of(letters: Sequence[str], phrases: Sequence[str]) -> npt.NDArray[np.f
 
 
 def nearness(store: PhraseStore | None, prompt: str, own: Sequence[Judged]) -> FloatArray:
-    """Whether each was looked up, and the square of how near its prompt is; [phrases, 2]."""
-    near = store.near(prompt, len(store.prompts)) if store else {}
+    """Whether each was looked up, and the square of how near its prompt is; [phrases, 2].
+
+    The prompt itself is not one of the store: what readers found good stands there behind it.
+    """
+    near: dict[str, float] = {}
+    if store:
+        words = content_words(prompt)
+        others = [row for row in store.prompts if list(row[0]) != words]
+        near = replace(store, prompts=others).near(prompt, len(others))
     return np.array([(one.looked_up, one.looked_up * near.get(one.phrase, 0) ** 2) for one in own])
 
 
