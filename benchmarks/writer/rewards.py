@@ -220,7 +220,8 @@ def put_into(folder: Path, factors: FloatArray) -> None:
     with atomic_path(folder / _GRAPH) as beside:
         beside.write_bytes(model.SerializeToString())
     names = [_GRAPH]
-    if store := PhraseStore.read(folder):
+    # Letters of drafts alone say nothing of the store.
+    if (bonus or near) and (store := PhraseStore.read(folder)):
         replace(store, bonus=round(bonus, 4), nearness=round(near, 4)).write(folder)
         names.append(STORE_FILE)
     put_hashes(folder, names)

@@ -1,6 +1,7 @@
 """Phrases of like prompts, which compete with those of the drafts."""
 
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ def test_the_phrases_of_the_nearest_prompts_come_first() -> None:
     assert list(STORE.near("a vixen")) == ["pointed ears", "bushy tail", "paw prints", "long tails"]
     assert list(STORE.near("two foxes", count=1)) == ["pointed ears"]
     assert STORE.near("a lighthouse") == STORE.near("") == {}
+    # What a prompt excludes is not looked up.
+    assert content_words("a fox without a kite") == ["fox"]
     assert replace(STORE, bonus=0.5, nearness=2.0).reward(0.5) == 1.0
 
 
@@ -69,6 +72,11 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="not every word has a vector"):
         PhraseStore.read(tmp_path)
     whole = (tmp_path / STORE_FILE).read_bytes()
+    bent = [whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :] for at in range(0, 400, 7)]
+    for damaged in bent:
+        (tmp_path / STORE_FILE).write_bytes(damaged)
+        with suppress(ModelError):
+            PhraseStore.read(tmp_path)
     for damaged in (b"", b"no archive", whole[: len(whole) // 2]):
         (tmp_path / STORE_FILE).write_bytes(damaged)
         with pytest.raises(ModelError, match="is no store of phrases"):
@@ -123,6 +131,9 @@ def test_other_seeds_add_other_phrases_and_the_same_ones_the_same_in_any_batch(
     assert together == [improver.improve(head, **OPTIONS)[0].prompt for head in HEADS]
     both = improver.improve(HEADS[0], n=8, **OPTIONS)
     assert len({one.prompt for one in both}) > 1
+    added = [phrase for one in improver.improve(HEADS[0], n=3, diversity=0.5, **OPTIONS)
+             for phrase in one.additions if "looked up" in phrase]  # fmt: skip
+    assert added and len(added) == len(set(added))
 
 
 def test_the_store_is_part_of_the_models_id(looking_up: Path, tmp_path: Path) -> None:
@@ -131,6 +142,15 @@ def test_the_store_is_part_of_the_models_id(looking_up: Path, tmp_path: Path) ->
     (folder / STORE_FILE).unlink()
     with pytest.raises(ModelError, match=f"{STORE_FILE} is missing"):
         Improver.load(folder)
+    manifest = Manifest.read(looking_up)
+    others = {name: digest for name, digest in manifest.files.items() if name != STORE_FILE}
+    replace(manifest, files=others).write(folder)
+    without = Improver.load(folder)
+    assert without.model_id != Improver.load(looking_up).model_id
+    # A store that is not of the model's files is not used.
+    STORE.write(folder)
+    assert Improver.load(folder).model_id == without.model_id
+    assert Improver.load(folder).model.store is None  # type: ignore[attr-defined]
 
 
 @NEEDS_BUNDLED

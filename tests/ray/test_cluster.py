@@ -87,8 +87,14 @@ def actors(ancestor: int) -> list[psutil.Process]:
 
 def kill_an_actor(ancestor: int) -> None:
     """Kill one, as soon as there is one: those that were killed are begun anew in their time."""
-    wait_until(lambda: bool(actors(ancestor)))
-    actors(ancestor)[0].send_signal(signal.SIGKILL)
+    found: list[psutil.Process] = []
+
+    def there_is_one() -> bool:
+        found.extend(actors(ancestor))
+        return bool(found)
+
+    wait_until(there_is_one)
+    found[0].send_signal(signal.SIGKILL)
 
 
 def parts(output: Path) -> int:

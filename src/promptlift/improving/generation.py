@@ -15,6 +15,7 @@ from promptlift.improving.engines.engine import Engine
 from promptlift.improving.manifest import ModelCard
 from promptlift.improving.phrase_store import PhraseStore
 from promptlift.improving.writing import Source, Written
+from promptlift.prompts.clauses import plain_words
 
 # Batches of prompts that are sorted by length together: a larger window fills batches better.
 WINDOW_BATCHES = 16
@@ -30,7 +31,8 @@ class Generator:
         engine, codec, card: the model's.
         constraints: what the options ask for and ban.
         decoding: how tokens are chosen.
-        batch_size: texts that are decoded together, each draft one.
+        batch_size: texts that are decoded together: each draft, and each row of phrases that
+            were looked up.
         store: phrases that compete with those of several drafts.
         given_up: called before each token; if it returns true, `GivenUp` is raised.
     """
@@ -120,7 +122,9 @@ class Generator:
         opening = (self.constraints.forced if mode == "extend" else None) or []
         rewards: dict[str, float] = {}
         if self._store and rows > drafts:
-            near = list(self._store.near(source.words).items())[:CONSIDERED]
+            used = {plain_words(phrase) for phrase in source.used}
+            found_near = self._store.near(source.words).items()
+            near = [one for one in found_near if plain_words(one[0]) not in used][:CONSIDERED]
             chosen = streams[drafts].permutation(len(near))[:LOOKED_UP]
             rewards = {near[at][0]: self._store.reward(near[at][1]) for at in chosen}
         found = list(rewards)

@@ -1,5 +1,6 @@
 """Phrases that were written for other prompts, to be looked up for prompts that mean the like."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,10 +13,15 @@ import numpy.typing as npt
 
 from promptlift.errors import ModelError
 from promptlift.files import atomic_path
-from promptlift.prompts.intent import STOP, Text
+from promptlift.prompts.intent import STOP, Intent
 
 STORE_FILE = "phrases.npz"
 NEAREST = 10  # prompts whose phrases are taken
+# What NumPy and zipfile raise of a file of which some bytes are others.
+_DAMAGED = (
+    OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, RuntimeError, BadZipFile,
+    zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +62,12 @@ class PhraseStore:
                 bonus, nearness = float(found["bonus"]), float(found["nearness"])
             rows = [line.split("\t") for line in lines]
             prompts = [(own.split(), phrases.split(", ")) for own, phrases in rows]
-            if not len(words) == len(vectors) == len(scales):
+            if scales.shape != (len(words),) or vectors.shape[:-1] != scales.shape:
                 raise ValueError("not every word has a vector")
+            if vectors.dtype != np.int8 or not np.isfinite([*scales, bonus, nearness]).all():
+                raise ValueError("a number is no number")
             return cls(words, vectors, scales, prompts, bonus, nearness)
-        except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile) as error:
+        except _DAMAGED as error:
             raise ModelError(f"{path} is no store of phrases: {error}. Export it again.") from error
 
     def write(self, folder: Path) -> None:
@@ -81,7 +89,8 @@ class PhraseStore:
 
         How near is the cosine of the sums of both prompts' word vectors, more than 0.
         """
-        near = self._rows @ self._sum(content_words(prompt))
+        # No product of BLAS: its last bits depend on the number of threads.
+        near = np.einsum("ij,j->i", self._rows, self._sum(content_words(prompt)))
         found: dict[str, float] = {}
         for place in np.argsort(-near, kind="stable")[:count]:
             for phrase in self.prompts[place][1] if near[place] > 0 else ():
@@ -104,10 +113,14 @@ class PhraseStore:
     def _sum(self, words: Sequence[str]) -> npt.NDArray[np.float32]:
         """A vector of length 1; of 0 where no word is known."""
         places = [self._places[word] for word in words if word in self._places]
-        total = self.scales[places] @ self.vectors[places].astype(np.float32)
+        total = (self.scales[places, None] * self.vectors[places]).sum(axis=0)
         return np.asarray(total / (np.linalg.norm(total) or 1.0), dtype=np.float32)
 
 
 def content_words(prompt: str) -> list[str]:
-    """Stems of a prompt's content words, sorted: sums are then the same in every process."""
-    return sorted(Text(prompt).stem_set - STOP)
+    """Stems of a prompt's content words, but those that it excludes ("without a hat"); sorted, so
+    that sums do not depend on the order of words.
+    """
+    intent = Intent(prompt)
+    excluded = {part for want in intent.wants if want.kind == "negation" for part in want.key}
+    return sorted(intent.text.stem_set - STOP - excluded)
