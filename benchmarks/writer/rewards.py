@@ -164,7 +164,7 @@ def nearness(store: PhraseStore | None, prompt: str, own: Sequence[Judged]) -> F
     if store:
         words = content_words(prompt)
         others = [row for row in store.prompts if list(row[0]) != words]
-        near = replace(store, prompts=others).near(prompt, len(others))
+        near = replace(store, prompts=others).near(prompt, len(others), 0.0)
     return np.array([(one.looked_up, one.looked_up * near.get(one.phrase, 0) ** 2) for one in own])
 
 

@@ -21,7 +21,7 @@ from promptlift.prompts.clauses import plain_words
 WINDOW_BATCHES = 16
 # Phrases of like prompts that compete with those of the drafts: so many of the nearest, drawn at
 # random, so that variants differ; and how many of them the model reads one after another.
-CONSIDERED, LOOKED_UP, TOGETHER = 36, 20, 4
+CONSIDERED, LOOKED_UP, TOGETHER = 24, 12, 3
 
 
 class Generator:

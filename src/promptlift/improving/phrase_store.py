@@ -16,7 +16,9 @@ from promptlift.files import atomic_path
 from promptlift.prompts.intent import STOP, Intent
 
 STORE_FILE = "phrases.npz"
-NEAREST = 10  # prompts whose phrases are taken
+# Prompts whose phrases are taken, and how near they are at least: of phrases of prompts further off
+# readers found as many bad as good.
+NEAREST, LEAST_NEAR = 10, 0.6
 # What NumPy and zipfile raise of a file of which some bytes are others.
 _DAMAGED = (
     OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, RuntimeError, BadZipFile,
@@ -84,16 +86,18 @@ class PhraseStore:
         with atomic_path(folder / STORE_FILE) as path, path.open("wb") as file:
             np.savez_compressed(file, **values)
 
-    def near(self, prompt: str, count: int = NEAREST) -> dict[str, float]:
+    def near(
+        self, prompt: str, count: int = NEAREST, least: float = LEAST_NEAR
+    ) -> dict[str, float]:
         """The phrases of the prompts that are nearest to this one, the nearest first.
 
-        How near is the cosine of the sums of both prompts' word vectors, more than 0.
+        How near is the cosine of the sums of both prompts' word vectors, `LEAST_NEAR` or more.
         """
         # No product of BLAS: its last bits depend on the number of threads.
         near = np.einsum("ij,j->i", self._rows, self._sum(content_words(prompt)))
         found: dict[str, float] = {}
         for place in np.argsort(-near, kind="stable")[:count]:
-            for phrase in self.prompts[place][1] if near[place] > 0 else ():
+            for phrase in self.prompts[place][1] if near[place] >= least else ():
                 found.setdefault(phrase, float(near[place]))
         return found
 
