@@ -159,6 +159,5 @@ def test_the_store_is_part_of_the_models_id(looking_up: Path, tmp_path: Path) ->
 def test_the_bundled_store_has_the_words_that_the_code_makes_of_prompts() -> None:
     store = PhraseStore.read(bundled_model_path())
     assert store is not None and len(store.prompts) > 7000 and store.nearness > 0
-    # Stems of stems may be shorter: a word is looked for as it stands in a prompt.
     assert set(content_words("three cats and a lighthouse")) <= set(store.words)
     assert "long whiskers" in store.near("a cat")
