@@ -4,13 +4,16 @@ import gc
 import itertools
 import json
 import os
+import random
 import shutil
+import string
 import subprocess
 import sys
 from collections.abc import Collection, Hashable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -23,6 +26,9 @@ from promptlift.improving.loading import MODEL_VARIABLE, bundled_model_path
 from promptlift.improving.manifest import CARD_FILE, MANIFEST_FILE, ModelCard, is_exported
 from promptlift.training.config import POCKET_MODES
 from promptlift.training.tokenizer import save_tokenizer, train_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 # PyTorch is imported where a model is made: `pytest -n` reads this file before it starts its
 # workers, and they would wait for an import that only they need. It reads this when it comes, here
@@ -47,6 +53,8 @@ NEEDS_BUNDLED = pytest.mark.skipif(
     reason="the bundled model's files are not in src/promptlift/models/writer yet",
 )
 HEADS = ["a cat in armor", "a lighthouse", "bowl of fruit", "two dogs playing chess", "old castle"]
+LIKED = ["bushy tail", "paw prints", "pointed ears", "long tails", "red bands", "wet rocks",
+         "tall tower", "iron gates"]  # fmt: skip
 ENDS = ["soft light", "highly detailed", "sharp focus, 4k", "oil on canvas", "misty morning"]
 
 
@@ -190,6 +198,57 @@ def make_llama(
 def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two layers, width 64, four heads, two of keys, tied head."""
     return make_llama(tmp_path_factory.mktemp("models") / "llama")
+
+
+def make_bert() -> "tuple[Any, Tokenizer]":
+    """A small BERT with random weights, and a tokenizer of word pieces."""
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel
+
+    words = sorted({word for text in [*HEADS, *LIKED, *ENDS] for word in text.split()})
+    letters = [*string.ascii_lowercase, *(f"##{one}" for one in string.ascii_lowercase)]
+    pieces = dict.fromkeys(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *letters, *words])
+    vocabulary = {piece: place for place, piece in enumerate(pieces)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=48,
+        max_position_embeddings=128,
+    )
+    return BertModel(config), tokenizer
+
+
+@pytest.fixture(scope="session")
+def reranking(
+    llama_folder: Path, own_words: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """An exported Llama with a reranker that has learned to like `LIKED` and nothing else."""
+    from benchmarks.writer.reranker import Judged, Network, learn, put_into
+    from promptlift.export.export import export_model
+
+    folder = tmp_path_factory.mktemp("reranking") / "export"
+    export_model(llama_folder, folder, calibration=own_words)
+    body, tokenizer = make_bert()
+    draw = random.Random(0)
+    rows = []
+    for _ in range(600):
+        noise = ["".join(draw.choices(string.ascii_lowercase + " ", k=9)) for _ in range(4)]
+        phrases = [*draw.sample(LIKED, 4), *draw.sample(ENDS, 2), *noise]
+        rows.append(Judged(draw.choice(HEADS), phrases, "ggggbbbbbb"))
+    network = Network(body)
+    learn(network, tokenizer, rows, rate=3e-3)
+    put_into(folder, network, tokenizer)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,17 @@
 
     python -m benchmarks.writer.shrink --model MODEL --output FOLDER --texts FILE... --drop 5 12
 
-Texts are pairs (JSON Lines) or plain lines; without them the vocabulary stays whole. Layers are
-counted from 0. What was dropped is to be learned again: `promptlift train --preset writer`.
+Texts are pairs (JSON Lines) or plain lines; without them the vocabulary stays whole. With `--least
+3` it keeps the pieces of words that occur three times or more; rarer ones are cut into more pieces.
+Layers are counted from 0. What was dropped is to be learned again: `promptlift train --preset
+writer`.
 """
 
 import argparse
 import json
+import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -28,6 +32,12 @@ def texts_of(files: Sequence[Path]) -> Iterator[str]:
                 yield from (row["source"], row["target"])
             else:
                 yield line
+
+
+def common(texts: Iterator[str], least: int) -> list[str]:
+    """Words and signs that occur so often, with the blank before them where there is one."""
+    counts = Counter(word for text in texts for word in re.findall(r" ?\w+|\W", text))
+    return [word for word, count in counts.items() if count >= least]
 
 
 def drop_layers(folder: Path, dropped: Sequence[int]) -> None:
@@ -50,10 +60,13 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--texts", type=Path, nargs="*", default=[])
+    parser.add_argument("--least", type=int, default=1)
     parser.add_argument("--drop", type=int, nargs="*", default=[])
     args = parser.parse_args()
     if args.texts:
-        before, after = prune_vocabulary(args.model, texts_of(args.texts), args.output)
+        texts = texts_of(args.texts)
+        needed = [*texts_of([]), *common(texts, args.least)] if args.least > 1 else texts
+        before, after = prune_vocabulary(args.model, needed, args.output)
         print(f"{after:,} of {before:,} pieces kept")
     else:
         shutil.copytree(args.model, args.output)

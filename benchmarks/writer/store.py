@@ -3,14 +3,13 @@
     python -m benchmarks.writer.store --data FOLDER --exported MODEL
 
 Taken are the tags that were written for short prompts, without what the checks of a result drop,
-and what readers found to belong (`phrases_looked_up.tsv.gz`). Of each prompt the stems of its
+and what readers found to belong (`letters.tsv.gz`). Of each prompt the stems of its
 content words are kept. FOLDER is as in `targets.py`.
 
 Each word gets a vector, so that prompts which share none can be near. A ridge regression learns
 them: the sum of a prompt's word vectors, each weighed by its inverse document frequency, is to be
 what all-MiniLM-L6-v2 (mean of the last states) makes of the prompt, in its 64 main directions. It
-learns from the store's prompts and 30,000 short cuts of public ones. `rewards.py` then learns what
-phrases of the store are given beside the reward head.
+learns from the store's prompts and 10,000 short cuts of public ones.
 """
 
 import argparse
@@ -25,14 +24,13 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
 
-from benchmarks.writer.rewards import judged, put_hashes
+from benchmarks.writer.reranker import put_hashes, read_letters
 from benchmarks.writer.targets import checked, prompts_by_key, read_targets
 from promptlift.improving.phrase_store import STORE_FILE, PhraseStore, content_words
 from promptlift.prompts.clauses import split_clauses
 from promptlift.scoring.text.encoders import bundled_encoder
 
-LETTERS = Path(__file__).parent / "phrases_looked_up.tsv.gz"
-MORE, WIDTH, STRENGTH = 30_000, 64, 0.3
+MORE, WIDTH, STRENGTH = 10_000, 64, 0.3
 FEWEST = 6  # prompts with a word that is in none of the store
 FloatArray = npt.NDArray[np.float32]
 
@@ -92,8 +90,9 @@ def main() -> None:
     written, _ = read_targets(known)
     tags = [pair for pair in written if pair.mode == "extend" and pair.form == "tags"]
     belonging = [(pair.source, split_clauses(pair.target)) for pair in map(checked, tags) if pair]
-    for prompt, found in judged([], LETTERS, args.data).items():
-        belonging.append((prompt, [one.phrase for one in found if one.letter == "g"]))
+    for row in read_letters(known):
+        good = [phrase for phrase, one in zip(row.phrases, row.letters, strict=True) if one == "g"]
+        belonging.append((row.prompt, good))
     phrases: dict[tuple[str, ...], list[str]] = {}
     for prompt, own in belonging:
         if own and (words := tuple(content_words(prompt))):
@@ -104,14 +103,11 @@ def main() -> None:
     kept = {word for words in phrases for word in words}
     vocabulary, vectors = word_vectors(list(map(content_words, texts)), embedded(texts), kept)
     scales = np.abs(vectors).max(axis=1) / 127 + 1e-12
-    before = PhraseStore.read(args.exported)
-    store = PhraseStore(
+    store = PhraseStore.of(
         vocabulary,
         np.rint(vectors / scales[:, None]).astype(np.int8),
         scales.astype(np.float32),
         [(own, list(dict.fromkeys(told))) for own, told in phrases.items()],
-        bonus=before.bonus if before else 0.0,
-        nearness=before.nearness if before else 0.0,
     )
     store.write(args.exported)
     put_hashes(args.exported, [STORE_FILE])

@@ -51,8 +51,8 @@ def key_of(prompt: str) -> str:
 
 def cuts(text: str) -> Iterator[str]:
     """Short prompts that a long one may have begun as."""
-    first = split_sentences(text)[0]
-    yield from (text, first, *(first[:end] for end in heads(first)))
+    first, *others = split_sentences(text)
+    yield from (text, first, " ".join([first, *others[:1]]), *(first[:end] for end in heads(first)))
     if pair := cut_prompt(text):
         yield pair.source
     clauses = split_clauses(text)
@@ -68,12 +68,16 @@ def typed(text: str) -> Iterator[str]:
             yield re.sub(r"^(?:an?|the) ", "", cased, flags=re.IGNORECASE).strip(" ,.")
 
 
+def public_prompts(data: Path) -> list[str]:
+    """Those that short ones are cut from, as they stand."""
+    long = [str(row["prompt"]) for row in rows_of(data / "prompts.parquet")]
+    return long + [str(row["text"]) for row in rows_of(data / "modern" / "prompts.parquet")]
+
+
 def prompts_by_key(data: Path) -> dict[str, str]:
     """All short prompts that public ones may be cut to."""
-    long = [str(row["prompt"]) for row in rows_of(data / "prompts.parquet")]
-    long += [str(row["text"]) for row in rows_of(data / "modern" / "prompts.parquet")]
     short = (str(row["short"]) for row in rows_of(data / "modern" / "pairs.parquet"))
-    every = chain(short, (cut for text in long for cut in cuts(text)))
+    every = chain(short, (cut for text in public_prompts(data) for cut in cuts(text)))
     return {key_of(one): one for text in every for one in typed(text)}
 
 

@@ -22,15 +22,13 @@ from promptlift.improving.engines.torch import load_torch
 from promptlift.improving.improver import Improver
 from promptlift.improving.loading import bundled_model_path
 from promptlift.improving.manifest import MANIFEST_FILE, Manifest, ModelCard
-from promptlift.improving.reward_head import REWARD_FILE, Fluency, RewardHead
 from tests.conftest import HEADS, NEEDS_BUNDLED, POCKET, CopyOf, make_llama, make_t5
 
-# Family, precision, whether the head is its own, whether rewards are given.
+# Family, precision, whether the head is its own.
 MODELS = [
-    *(("t5", precision, own, False) for precision in ("int8", "fp32") for own in (False, True)),
-    *(("llama", precision, own, own) for precision in ("int8", "int4") for own in (False, True)),
-    ("llama", "int8", False, True),
-    ("llama", "fp32", False, True),
+    *(("t5", precision, own) for precision in ("int8", "fp32") for own in (False, True)),
+    *(("llama", precision, own) for precision in ("int8", "int4") for own in (False, True)),
+    ("llama", "fp32", False),
 ]
 WEIGHTS = "model.safetensors"
 
@@ -40,13 +38,10 @@ def folders(
     request: pytest.FixtureRequest, own_words: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path, Path]:
     """A trained folder, its export, and what was restored of that."""
-    family, precision, own_head, rewards = request.param
+    family, precision, own_head = request.param
     trained = tmp_path_factory.mktemp("models") / family
     make = make_t5 if family == "t5" else make_llama
     make(trained, own_head=own_head)
-    if rewards:
-        weight = np.random.default_rng(2).normal(size=64).astype(np.float32)
-        RewardHead(1, weight, 0.25, Fluency(0.5, 0.25)).write(trained)
     if family == "llama":
         large_gains(trained)
     exported = trained.with_name("exported")
@@ -129,15 +124,6 @@ def test_pytorch_computes_what_the_export_does(folders: tuple[Path, Path, Path])
     assert np.abs(likely(restored) - likely(exported)).mean() < (1e-4 if exact else 0.1)
 
 
-def test_a_reward_head_comes_back(folders: tuple[Path, Path, Path]) -> None:
-    trained, _, restored = folders
-    before, after = RewardHead.read(trained), RewardHead.read(restored)
-    assert (after is None) == (before is None)
-    if before is not None and after is not None:
-        np.testing.assert_allclose(after.weight, before.weight, atol=1e-5)
-        assert (after.layer, after.bias, after.fluency) == (1, 0.25, Fluency(0.5, 0.25))
-
-
 def test_texts_are_cut_as_before_and_improved(folders: tuple[Path, Path, Path]) -> None:
     trained, _, restored = folders
     before, after = load_torch(str(trained)).codec, load_torch(str(restored)).codec
@@ -203,7 +189,6 @@ def test_what_a_killed_process_left_is_taken_over(tmp_path: Path) -> None:
 def test_the_bundled_model_comes_back_to_the_same_bytes(own_words: Path, tmp_path: Path) -> None:
     bundled = bundled_model_path()
     restored = restore_model(bundled, tmp_path / "restored")
-    assert (restored / REWARD_FILE).is_file()
     models = Improver.load(bundled, threads=1), Improver.load(restored, threads=1)
     # Activations are rounded in the export alone: nearly all, not all, greedy texts are the same.
     first, second = (

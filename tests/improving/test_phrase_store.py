@@ -11,16 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.writer.reranker import put_hashes
 from promptlift.errors import ModelError
-from promptlift.export.export import export_model
-from promptlift.files import sha256_of_file
-from promptlift.improving.engines.torch import load_torch
 from promptlift.improving.improver import Improver
 from promptlift.improving.loading import bundled_model_path
 from promptlift.improving.manifest import Manifest
-from promptlift.improving.phrase_store import STORE_FILE, PhraseStore, content_words
-from promptlift.improving.reward_head import Fluency, RewardHead
-from tests.conftest import HEADS, NEEDS_BUNDLED
+from promptlift.improving.phrase_store import STORE_FILE, PhraseStore, content_words, lead
+from tests.conftest import HEADS, LIKED, NEEDS_BUNDLED
 
 WORDS = ["fox", "kite", "red", "snow", "vixen"]
 # A vixen means nearly what a fox does; red counts for little.
@@ -33,7 +30,7 @@ PROMPTS = [
     (["fox"], ["pointed ears"]),
     (["kite", "red"], ["long tails", "bushy tail"]),
 ]
-STORE = PhraseStore(WORDS, VECTORS, SCALES, PROMPTS)
+STORE = PhraseStore.of(WORDS, VECTORS, SCALES, PROMPTS)
 
 
 def test_the_phrases_of_the_nearest_prompts_come_first() -> None:
@@ -45,9 +42,9 @@ def test_the_phrases_of_the_nearest_prompts_come_first() -> None:
     assert list(STORE.near("a vixen", least=0.9)) == ["pointed ears"]
     assert list(STORE.near("two foxes", count=1)) == ["pointed ears"]
     assert STORE.near("a lighthouse") == STORE.near("") == {}
+    assert lead(1) > lead(0.8) > 0 > lead(0.6)
     # What a prompt excludes is not looked up.
     assert content_words("a fox without a kite") == ["fox"]
-    assert replace(STORE, bonus=0.5, nearness=2.0).reward(0.5) == 1.0
 
 
 @given(
@@ -65,14 +62,20 @@ def test_how_near_is_a_share_and_does_not_depend_on_the_order_of_words(
 
 def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert PhraseStore.read(tmp_path) is None
-    store = replace(STORE, bonus=0.25, nearness=0.75)
-    store.write(tmp_path)
+    STORE.write(tmp_path)
     found = PhraseStore.read(tmp_path)
-    assert found is not None and found.near("a red vixen") == store.near("a red vixen")
-    assert (found.prompts, found.bonus, found.nearness) == (PROMPTS, 0.25, 0.75)
-    replace(store, words=WORDS[1:]).write(tmp_path)
-    with pytest.raises(ModelError, match="not every word has a vector"):
-        PhraseStore.read(tmp_path)
+    assert found is not None and found.near("a red vixen") == STORE.near("a red vixen")
+    assert found.prompts == PROMPTS
+    for faulty, fault in (
+        (replace(STORE, words=WORDS[1:]), "not every word has a vector"),
+        (replace(STORE, phrases=STORE.phrases[1:]), "not every prompt has phrases"),
+        (replace(STORE, places=STORE.places + np.uint16(9)), "words that are not there"),
+        (replace(STORE, scales=SCALES * np.nan), "a number is no number"),
+    ):
+        faulty.write(tmp_path)
+        with pytest.raises(ModelError, match=fault):
+            PhraseStore.read(tmp_path)
+    STORE.write(tmp_path)
     whole = (tmp_path / STORE_FILE).read_bytes()
     bent = [whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :] for at in range(0, 400, 7)]
     for damaged in bent:
@@ -86,25 +89,15 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def looking_up(
-    llama_folder: Path, own_words: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """A Llama whose phrases all get 0, and those of its store much more."""
-    folder = tmp_path_factory.mktemp("looking") / "llama"
-    shutil.copytree(llama_folder, folder)
-    width = load_torch(str(folder)).engine.model.config.hidden_size
-    RewardHead(1, np.zeros(width, dtype=np.float32), 0.0, Fluency()).write(folder)
-    exported = folder.with_name("export")
-    export_model(folder, exported, precision="int8", calibration=own_words)
+def looking_up(reranking: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama whose reranker likes nothing but what is looked up."""
+    exported = shutil.copytree(reranking, tmp_path_factory.mktemp("looking") / "export")
     words = sorted({word for head in HEADS for word in content_words(head)})
     vectors = (127 * np.eye(len(words))).astype(np.int8)
-    own = [f"looked up {letter}" for letter in "abcdefgh"]
-    prompts = [(content_words(head), own) for head in HEADS]
+    prompts = [(content_words(head), LIKED) for head in HEADS]
     scales = np.ones(len(words), dtype=np.float32)
-    PhraseStore(words, vectors, scales, prompts, bonus=5.0).write(exported)
-    manifest = Manifest.read(exported)
-    files = manifest.files | {STORE_FILE: sha256_of_file(exported / STORE_FILE)}
-    replace(manifest, files=files).write(exported)
+    PhraseStore.of(words, vectors, scales, prompts).write(exported)
+    put_hashes(exported, [STORE_FILE])
     return exported
 
 
@@ -116,13 +109,13 @@ def test_what_is_rewarded_more_than_the_drafts_is_added(looking_up: Path) -> Non
     options = {**OPTIONS, "coherent": False, "keep_intent": False}
     for head in HEADS:
         [found] = improver.improve(head, **options)
-        assert found.additions and all("looked up" in phrase for phrase in found.additions)
+        assert found.additions and all(phrase in LIKED for phrase in found.additions)
         [alone] = improver.improve(head, **{**options, "best_of": 1})
         [like] = improver.improve(head, **options, reference="soft light, misty morning")
         for one in (alone, like):
-            assert not any("looked up" in phrase for phrase in one.additions)
+            assert not any(phrase in LIKED for phrase in one.additions)
     [cheap] = improver.improve("a zebra", **options)
-    assert not any("looked up" in phrase for phrase in cheap.additions)
+    assert not any(phrase in LIKED for phrase in cheap.additions)
 
 
 def test_other_seeds_add_other_phrases_and_the_same_ones_the_same_in_any_batch(
@@ -134,7 +127,7 @@ def test_other_seeds_add_other_phrases_and_the_same_ones_the_same_in_any_batch(
     both = improver.improve(HEADS[0], n=8, **OPTIONS)
     assert len({one.prompt for one in both}) > 1
     added = [phrase for one in improver.improve(HEADS[0], n=3, diversity=0.5, **OPTIONS)
-             for phrase in one.additions if "looked up" in phrase]  # fmt: skip
+             for phrase in one.additions if phrase in LIKED]  # fmt: skip
     assert added and len(added) == len(set(added))
 
 
@@ -158,6 +151,6 @@ def test_the_store_is_part_of_the_models_id(looking_up: Path, tmp_path: Path) ->
 @NEEDS_BUNDLED
 def test_the_bundled_store_has_the_words_that_the_code_makes_of_prompts() -> None:
     store = PhraseStore.read(bundled_model_path())
-    assert store is not None and len(store.prompts) > 7000 and store.nearness > 0
+    assert store is not None and len(store.prompts) > 20_000
     assert set(content_words("three cats and a lighthouse")) <= set(store.words)
     assert "long whiskers" in store.near("a cat")

@@ -497,7 +497,6 @@ class _Breaking:
         self._engine = improver.here.engine
         self._poison = improver.here.codec.encode([improver.card.prefix("extend") + "poison"])[0]
         self.libraries, self.vocab_size = self._engine.libraries, self._engine.vocab_size
-        self.fluency = None
 
     def start(self, input_ids: Any, attention_mask: Any) -> Any:
         size = len(self._poison)

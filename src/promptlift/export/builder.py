@@ -159,14 +159,21 @@ class GraphBuilder:
         )
 
     def block_embed(self, ids: str, weights: Blocks) -> str:
-        """Rows of a table in blocks of 8 bits, float32 [batch, tokens, columns]."""
+        """Rows of a table in blocks, float32 [batch, tokens, columns]."""
         picked = self.op("Gather", self.constant(weights.values), ids)
-        middle = self.constant(np.float32(128))
+        if weights.bits == 4:  # two in a byte, the first in the lower half
+            low = self.op("BitwiseAnd", picked, self.constant(np.uint8(15)))
+            high = self.op("BitShift", picked, self.constant(np.uint8(4)), direction="RIGHT")
+            last = self.constant(np.array([-1]))
+            pair = [self.op("Unsqueeze", half, last) for half in (low, high)]
+            shape = self.constant(np.array([0, 0, 0, -1]))
+            picked = self.op("Reshape", self.op("Concat", *pair, axis=-1), shape)
+        middle = self.constant(np.float32(1 << (weights.bits - 1)))
         centred = self.op("Sub", self.op("Cast", picked, to=TensorProto.FLOAT), middle)
         scales = self.op("Gather", self.constant(weights.scales[:, :, None]), ids)
         rows = self.op("Mul", centred, self.op("Cast", scales, to=TensorProto.FLOAT))
         joined = self.op("Reshape", rows, self.constant(np.array([0, 0, -1])))
-        if weights.columns % weights.values.shape[2] == 0:
+        if weights.columns % (weights.values.shape[2] * 8 // weights.bits) == 0:
             return joined
         ends = [self.constant(np.array([end])) for end in (0, weights.columns, 2)]
         return self.op("Slice", joined, *ends)

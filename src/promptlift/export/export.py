@@ -11,7 +11,6 @@ from promptlift import __version__
 from promptlift.errors import ConfigError, InputError, MissingExtraError, ModelError
 from promptlift.export.checks import compare
 from promptlift.files import sha256_of_file, writing
-from promptlift.improving.engines.onnx_llama import REWARD_WEIGHT
 from promptlift.improving.loading import place_of
 from promptlift.improving.manifest import CARD_FILE, Manifest, is_exported
 from promptlift.pairs.load import collect_pairs
@@ -160,8 +159,7 @@ def _write_graphs(graphs: "Iterable[tuple[str, onnx.ModelProto]]", folder: Path)
 def _set_apart(graph: "onnx.ModelProto", size: int, file: str) -> None:
     """Let the weights be written to files `file`.1, `file`.2, ..., of about one size.
 
-    What was learned after the rounding of a base is in the last one: the others are the base's. A
-    reward head stays in the graph: it can be learned anew without them.
+    What was learned after the rounding of a base is in the last one: the others are the base's.
     """
     from onnx.external_data_helper import set_external_data
 
@@ -173,7 +171,7 @@ def _set_apart(graph: "onnx.ModelProto", size: int, file: str) -> None:
     for item in items:
         if item.name.startswith(LEARNED):
             set_external_data(item, f"{file}.{1 + files}")
-        elif len(item.raw_data) >= _SMALLEST_APART and item.name != REWARD_WEIGHT:
+        elif len(item.raw_data) >= _SMALLEST_APART:
             set_external_data(item, f"{file}.{1 + before * files // size}")
             before += len(item.raw_data)
 

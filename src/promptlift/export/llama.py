@@ -6,9 +6,8 @@ keys by their positions, and writes keys and values into a row's buffer at that 
 A row's attention then never sees how long its neighbours are.
 """
 
-import json
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,14 +18,7 @@ from promptlift.errors import ModelError
 from promptlift.export.builder import CONTRIB, GraphBuilder, Weights
 from promptlift.export.quantize import BITS, RANKS, TABLE_BITS, Array, by_block, low_rank
 from promptlift.improving.engines.onnx_llama import BITS as BITS_PROPERTY
-from promptlift.improving.engines.onnx_llama import (
-    FLUENCY,
-    POSITIONS,
-    REWARD,
-    REWARD_BIAS,
-    REWARD_WEIGHT,
-)
-from promptlift.improving.reward_head import RewardHead, reward_head_of
+from promptlift.improving.engines.onnx_llama import POSITIONS
 
 SMALLEST_GAIN = 0.05  # of the largest; undoing a smaller one would enlarge errors of rounding
 # Sources take up to 1,024 tokens and results fewer. The angles of each position are computed when
@@ -102,19 +94,15 @@ def graphs(
     if rotary.attention_scaling != 1:
         raise ModelError("a Llama whose rotary positions scale attention cannot be exported.")
     weights["frequencies"] = rotary.inv_freq.to("cpu", torch.float32).numpy()
-    head = reward_head_of(model)
-    if head is not None:
-        weights["reward_head.weight"] = head.weight
     if precision == "int8":
         weights = rotated(shape, weights)
-    yield "decoder.onnx", decoder_graph(shape, weights, precision, head, base)
+    yield "decoder.onnx", decoder_graph(shape, weights, precision, base)
 
 
 def decoder_graph(
     shape: LlamaShape,
     weights: Weights,
     precision: str,
-    head: RewardHead | None = None,
     base: Weights | None = None,
 ) -> onnx.ModelProto:
     """The tokens of each row that come next; a source, or one token.
@@ -124,9 +112,8 @@ def decoder_graph(
     `last` plus one, of sources their padded length; and for each layer i `past_key_i`,
     `past_value_i` float32 [batch, key heads, room, head size].
     Outputs: `logits` float32 [batch, vocabulary] of the last column, `top_values` float32 and
-    `top_ids` int64 [batch, 128], the largest of them; `reward` float32 [batch], of the last
-    column, where there is a reward head; `key_i`, `value_i`, the caches with these tokens. An
-    output bound to its input's memory is written in place.
+    `top_ids` int64 [batch, 128], the largest of them; `key_i`, `value_i`, the caches with these
+    tokens. An output bound to its input's memory is written in place.
     """
     graph = GraphBuilder(epsilon=shape.rms_norm_eps)
     layers = _Layers(graph, shape, weights, BITS.get(precision), base)
@@ -143,8 +130,6 @@ def decoder_graph(
     angles = layers.angles()
     for index in range(shape.num_hidden_layers):
         hidden, update = layers.attention(index, hidden, update, angles)
-        if head is not None and index == head.layer:
-            layers.reward(hidden, head.bias)
         hidden, update = layers.feed_forward(index, hidden, update)
     layers.check_learned()
     normal, _ = graph.normalize(hidden, update, weights["norm.weight"])
@@ -155,8 +140,6 @@ def decoder_graph(
     properties = {POSITIONS: str(shape.positions)}
     if layers.bits is not None:
         properties[BITS_PROPERTY] = str(layers.bits)
-    if head is not None:
-        properties[FLUENCY] = json.dumps(astuple(head.fluency))
     onnx.helper.set_model_props(model, properties)
     return model
 
@@ -190,8 +173,6 @@ def rotated(shape: LlamaShape, weights: Weights) -> Weights:
     found["norm.weight"] = np.ones(width)
     found["lm_head.weight"] = (weights["lm_head.weight"] * gain) @ turn
     found["embed_tokens.weight"] = weights["embed_tokens.weight"] @ turn
-    if "reward_head.weight" in weights:
-        found["reward_head.weight"] = weights["reward_head.weight"] @ turn
     if shape.tie_word_embeddings and np.abs(gain).min() > SMALLEST_GAIN * np.abs(gain).max():
         found["unembed"] = (turn.T / gain) @ turn
     return {key: np.asarray(value, dtype=np.float32) for key, value in found.items()}
@@ -290,20 +271,6 @@ class _Layers:
         frequencies = self.graph.constant(self.weights["frequencies"][None, :])
         angles = self.graph.op("Mul", places, frequencies)
         return self.graph.op("Cos", angles), self.graph.op("Sin", angles)
-
-    def reward(self, hidden: str, bias: float) -> None:
-        """The graph's reward of the last column; summed by row, so that no row sees another."""
-        newest = self.graph.op("Gather", hidden, self.graph.constant(np.array(-1)), axis=1)
-        weight = self.graph.constant(self.weights["reward_head.weight"], REWARD_WEIGHT)
-        total = self.graph.op(
-            "ReduceSum",
-            self.graph.op("Mul", newest, weight),
-            self.graph.constant(np.array([-1])),
-            keepdims=0,
-        )
-        constant = self.graph.constant(np.float32(bias), REWARD_BIAS)
-        self.graph.op("Add", total, constant, output=REWARD)
-        self.graph.output(REWARD, ["batch"])
 
     def attention(
         self, index: int, hidden: str, update: str, angles: tuple[str, str]

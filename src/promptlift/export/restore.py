@@ -5,10 +5,9 @@ Its weights are the rounded ones in float32, whole numbers times their scales. T
 read in that order.
 """
 
-import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +30,11 @@ from promptlift.export.builder import Weights
 from promptlift.export.llama import turned_back
 from promptlift.export.quantize import TABLE_BITS, Array, Blocks
 from promptlift.files import writing
-from promptlift.improving.engines.onnx_llama import FLUENCY, REWARD_BIAS, REWARD_WEIGHT
 from promptlift.improving.manifest import Manifest
-from promptlift.improving.reward_head import Fluency, RewardHead
 from promptlift.improving.tokenizer_file import read_tokenizer
 
 _NORMS = ("SimplifiedLayerNormalization", "SkipSimplifiedLayerNormalization")
 _PRODUCTS = ("MatMul", "MatMulIntegerToFloat", "MatMulNBits")
-_HEAD = "reward_head.weight"  # until all weights are turned back
 
 
 def restore_model(folder: Path, target: Path) -> Path:
@@ -63,7 +59,7 @@ def restore_model(folder: Path, target: Path) -> Path:
             f"{folder} holds a {manifest.family!r} model, and this promptlift restores "
             f"{' and '.join(_FAMILIES)}. Install a newer promptlift."
         )
-    config, weights, head = _read(folder, manifest)
+    config, weights = _read(folder, manifest)
     unfinished = target.with_name(f".{target.name}.new")
     shutil.rmtree(unfinished, ignore_errors=True)  # of a process that was killed
     with writing(target, Exception):
@@ -73,8 +69,6 @@ def restore_model(folder: Path, target: Path) -> Path:
         config.save_pretrained(str(unfinished))
         _tokenizer(folder, manifest).save_pretrained(str(unfinished))
         manifest.card.write(unfinished)
-        if head is not None:
-            head.write(unfinished)
         unfinished.rename(target)
     return target
 
@@ -99,20 +93,20 @@ def base_weights(folder: Path, shape: Any) -> Weights:
             f"{folder} is no int4 export of a Llama with the sizes of this one. Give the folder "
             "that training began with, or writer, the bundled model."
         )
-    _, weights, _ = _read(folder, manifest, learned=False)
+    _, weights = _read(folder, manifest, learned=False)
     return {name.removeprefix("model."): value for name, value in weights.items()}
 
 
 def _read(folder: Path, manifest: Manifest, *, learned: bool = True) -> "_Restored":
     try:
-        config, weights, head = _FAMILIES[manifest.family](folder, manifest, learned)
+        config, weights = _FAMILIES[manifest.family](folder, manifest, learned)
         _check_shapes(config, weights)
     except (StopIteration, LookupError, ValueError, TypeError) as error:
         raise ModelError(
             f"{folder} was exported by promptlift {manifest.promptlift_version} in a form that "
             "this version cannot read back. Take the trained folder that it was exported from."
         ) from error
-    return config, weights, head
+    return config, weights
 
 
 class _Graph:
@@ -199,7 +193,7 @@ class _Graph:
             raise ValueError("the graph has more layers than its manifest says")
 
 
-_Restored = tuple[Any, Weights, RewardHead | None]
+_Restored = tuple[Any, Weights]
 
 
 def _t5(folder: Path, manifest: Manifest, _learned: bool) -> _Restored:
@@ -246,7 +240,7 @@ def _t5(folder: Path, manifest: Manifest, _learned: bool) -> _Restored:
     decoder.finish()
     if tied:  # it is the table, scaled
         del weights["lm_head.weight"]
-    return config, weights, None
+    return config, weights
 
 
 def _position_bias(graph: _Graph, part: str, config: T5Config, distances: Array) -> None:
@@ -288,7 +282,6 @@ def _llama(folder: Path, manifest: Manifest, learned: bool) -> _Restored:
     graph.norm("norm")
     graph.product("lm_head")
     graph.finish()
-    head = _reward_head(graph)
     gains = [value for key, value in weights.items() if key.endswith("norm.weight")]
     if manifest.precision == "int8" and all((gain == 1).all() for gain in gains):
         # A head that took its norm's gain in is no longer the table, unless it can be undone.
@@ -296,21 +289,8 @@ def _llama(folder: Path, manifest: Manifest, learned: bool) -> _Restored:
         weights = turned_back(weights)
     if config.tie_word_embeddings:
         del weights["lm_head.weight"]
-    if head is not None:
-        head = replace(head, weight=weights.pop(_HEAD))
     named = {key if key == "lm_head.weight" else f"model.{key}": weights[key] for key in weights}
-    return config, named, head
-
-
-def _reward_head(graph: _Graph) -> RewardHead | None:
-    """It reads what the last layer before it does. Its weight turns with the others'."""
-    kinds = [REWARD_WEIGHT if REWARD_WEIGHT in node.input else node.op_type for node in graph.nodes]
-    if REWARD_WEIGHT not in kinds:
-        return None
-    layer = kinds[: kinds.index(REWARD_WEIGHT)].count("GroupQueryAttention") - 1
-    fluency = Fluency(*json.loads(graph.properties.get(FLUENCY, "[0, 0]")))
-    weight = graph.weights[_HEAD] = graph.constant(REWARD_WEIGHT)
-    return RewardHead(layer, weight, float(graph.constant(REWARD_BIAS)), fluency)
+    return config, named
 
 
 _FAMILIES = {"t5": _t5, "llama": _llama}

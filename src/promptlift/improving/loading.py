@@ -124,10 +124,15 @@ def _load(place: str, threads: int | None) -> LoadedModel:
 def _load_exported(folder: Path, threads: int | None) -> LoadedModel:
     from promptlift.improving.engines.onnx import onnx_engine
     from promptlift.improving.phrase_store import STORE_FILE, PhraseStore
+    from promptlift.improving.reranker import RERANKER_FILES, Reranker
     from promptlift.improving.tokenizer_file import read_tokenizer
 
     manifest = Manifest.read(folder)
     engine = onnx_engine(folder, manifest.family, threads=threads)
     codec = Codec(read_tokenizer(folder / "tokenizer.json"), SpecialTokens(**manifest.tokens))
-    store = PhraseStore.read(folder) if STORE_FILE in manifest.files else None
-    return LoadedModel(engine, codec, manifest.card, manifest.model_id, store)
+    reranker = store = None
+    if set(RERANKER_FILES) <= manifest.files.keys():
+        reranker = Reranker.read(folder, threads=threads)
+    if STORE_FILE in manifest.files:
+        store = PhraseStore.read(folder)
+    return LoadedModel(engine, codec, manifest.card, manifest.model_id, reranker, store)

@@ -12,6 +12,7 @@ from promptlift.improving.engines.engine import Engine
 from promptlift.improving.generation import Generator
 from promptlift.improving.manifest import ModelCard
 from promptlift.improving.phrase_store import PhraseStore
+from promptlift.improving.reranker import Reranker
 
 _MOST_CONSTRAINTS = 8
 
@@ -25,6 +26,7 @@ class LoadedModel:
         codec: its tokenizer.
         card: its metadata.
         model_id: `name@hash`, as records have it.
+        reranker: chooses among the phrases of several drafts, where the model has one.
         store: phrases that drafts compete with, where the model has some.
     """
 
@@ -32,6 +34,7 @@ class LoadedModel:
     codec: Codec
     card: ModelCard
     model_id: str
+    reranker: Reranker | None = None
     store: PhraseStore | None = None
 
     @cached_property
@@ -78,6 +81,7 @@ class LoadedModel:
             self.constraints(control),
             decoding,
             batch_size=batch_size,
+            reranker=self.reranker,
             store=self.store,
             given_up=given_up,
         )

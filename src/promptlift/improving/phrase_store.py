@@ -18,7 +18,7 @@ from promptlift.prompts.intent import STOP, Intent
 STORE_FILE = "phrases.npz"
 # Prompts whose phrases are taken, and how near they are at least: of phrases of prompts further off
 # readers found as many bad as good.
-NEAREST, LEAST_NEAR = 10, 0.6
+NEAREST, LEAST_NEAR = 12, 0.6
 # What NumPy and zipfile raise of a file of which some bytes are others.
 _DAMAGED = (
     OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, RuntimeError, BadZipFile,
@@ -34,17 +34,32 @@ class PhraseStore:
         words: stems of content words.
         vectors: int8 [words, width], what each of them means.
         scales: float32 [words], what a vector is multiplied by: it says how much the word counts.
-        prompts: of each the stems of its content words, and its phrases.
-        bonus: what a phrase of the store has in its reward beside what the reward head says.
-        nearness: factor of the square of how near its prompt is, at most 1, in that reward.
+        counts: uint8 [prompts], how many words each prompt has, one or more.
+        places: uint16 [sum of counts], places of these words, one prompt's after another's.
+        phrases: of each prompt, with a comma and a blank between them.
     """
 
     words: Sequence[str]
     vectors: npt.NDArray[np.int8]
     scales: npt.NDArray[np.float32]
-    prompts: Sequence[tuple[Sequence[str], Sequence[str]]]
-    bonus: float = 0.0
-    nearness: float = 0.0
+    counts: npt.NDArray[np.uint8]
+    places: npt.NDArray[np.uint16]
+    phrases: Sequence[str]
+
+    @classmethod
+    def of(
+        cls,
+        words: Sequence[str],
+        vectors: npt.NDArray[np.int8],
+        scales: npt.NDArray[np.float32],
+        prompts: Sequence[tuple[Sequence[str], Sequence[str]]],
+    ) -> "PhraseStore":
+        """That of prompts, of each its words, all of which have vectors, and its phrases."""
+        place = {word: at for at, word in enumerate(words)}
+        counts = np.array([len(own) for own, _ in prompts], dtype=np.uint8)
+        places = np.array([place[one] for own, _ in prompts for one in own], dtype=np.uint16)
+        phrases = [", ".join(own) for _, own in prompts]
+        return cls(words, vectors, scales, counts, places, phrases)
 
     @classmethod
     def read(cls, folder: Path) -> "PhraseStore | None":
@@ -58,30 +73,32 @@ class PhraseStore:
             return None
         try:
             with path.open("rb") as file, np.load(file) as found:
-                words = found["words"].tobytes().decode().split()
-                lines = found["prompts"].tobytes().decode().splitlines()
+                words, phrases = (
+                    found[name].tobytes().decode().split("\n") for name in ("words", "phrases")
+                )
                 vectors, scales = found["vectors"], found["scales"]
-                bonus, nearness = float(found["bonus"]), float(found["nearness"])
-            rows = [line.split("\t") for line in lines]
-            prompts = [(own.split(), phrases.split(", ")) for own, phrases in rows]
+                counts, places = found["counts"], found["places"]
             if scales.shape != (len(words),) or vectors.shape[:-1] != scales.shape:
                 raise ValueError("not every word has a vector")
-            if vectors.dtype != np.int8 or not np.isfinite([*scales, bonus, nearness]).all():
+            if counts.shape != (len(phrases),) or places.shape != (counts.sum(dtype=int),):
+                raise ValueError("not every prompt has phrases")
+            if min(counts) < 1 or max(places) >= len(words):
+                raise ValueError("a prompt has words that are not there")
+            if vectors.dtype != np.int8 or not np.isfinite(scales).all():
                 raise ValueError("a number is no number")
-            return cls(words, vectors, scales, prompts, bonus, nearness)
+            return cls(words, vectors, scales, counts, places, phrases)
         except _DAMAGED as error:
             raise ModelError(f"{path} is no store of phrases: {error}. Export it again.") from error
 
     def write(self, folder: Path) -> None:
         """Write it into an exported folder."""
-        lines = [f"{' '.join(own)}\t{', '.join(phrases)}" for own, phrases in self.prompts]
         values: dict[str, Any] = {
-            "words": np.frombuffer(" ".join(self.words).encode(), np.uint8),
-            "prompts": np.frombuffer("\n".join(lines).encode(), np.uint8),
+            "words": np.frombuffer("\n".join(self.words).encode(), np.uint8),
+            "phrases": np.frombuffer("\n".join(self.phrases).encode(), np.uint8),
             "vectors": self.vectors,
             "scales": self.scales,
-            "bonus": np.float32(self.bonus),
-            "nearness": np.float32(self.nearness),
+            "counts": self.counts,
+            "places": self.places,
         }
         with atomic_path(folder / STORE_FILE) as path, path.open("wb") as file:
             np.savez_compressed(file, **values)
@@ -91,34 +108,56 @@ class PhraseStore:
     ) -> dict[str, float]:
         """The phrases of the prompts that are nearest to this one, the nearest first.
 
-        How near is the cosine of the sums of both prompts' word vectors, `LEAST_NEAR` or more.
+        How near is the cosine of the sums of both prompts' word vectors, `least` or more.
         """
+        own = [self._place[word] for word in content_words(prompt) if word in self._place]
+        if not own:
+            return {}
         # No product of BLAS: its last bits depend on the number of threads.
-        near = np.einsum("ij,j->i", self._rows, self._sum(content_words(prompt)))
+        vector = _unit(self._scaled(own).sum(axis=0, keepdims=True))[0]
+        near = np.einsum("ij,j->i", self._rows, vector)
         found: dict[str, float] = {}
         for place in np.argsort(-near, kind="stable")[:count]:
-            for phrase in self.prompts[place][1] if near[place] >= least else ():
+            for phrase in self.phrases[place].split(", ") if near[place] >= least else ():
                 found.setdefault(phrase, float(near[place]))
         return found
 
-    def reward(self, near: float) -> float:
-        """What a phrase of a prompt so near gets beside what the reward head says."""
-        return self.bonus + self.nearness * near**2
+    @cached_property
+    def prompts(self) -> Sequence[tuple[Sequence[str], Sequence[str]]]:
+        """Of each prompt its words and its phrases."""
+        ends = np.cumsum(self.counts, dtype=int)
+        return [
+            ([self.words[place] for place in self.places[end - count : end]], line.split(", "))
+            for end, count, line in zip(ends, self.counts, self.phrases, strict=True)
+        ]
 
     @cached_property
-    def _places(self) -> Mapping[str, int]:
+    def _place(self) -> Mapping[str, int]:
         return {word: place for place, word in enumerate(self.words)}
 
     @cached_property
     def _rows(self) -> npt.NDArray[np.float32]:
         """The vector of each prompt, [prompts, width]."""
-        return np.array([self._sum(own) for own, _ in self.prompts], dtype=np.float32)
+        starts = np.cumsum(self.counts, dtype=int) - self.counts
+        return _unit(np.add.reduceat(self._scaled(self.places), starts, axis=0))
 
-    def _sum(self, words: Sequence[str]) -> npt.NDArray[np.float32]:
-        """A vector of length 1; of 0 where no word is known."""
-        places = [self._places[word] for word in words if word in self._places]
-        total = (self.scales[places, None] * self.vectors[places]).sum(axis=0)
-        return np.asarray(total / (np.linalg.norm(total) or 1.0), dtype=np.float32)
+    def _scaled(self, places: Any) -> npt.NDArray[np.float32]:
+        return np.asarray(self.scales[places, None] * self.vectors[places], dtype=np.float32)
+
+
+def _unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """With length 1; those of 0 stay."""
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    return np.asarray(rows / np.where(lengths > 0, lengths, 1)[:, None], dtype=np.float32)
+
+
+def lead(near: float) -> float:
+    """What the score of a phrase gets that was written for a prompt so near, from 0 to 1.
+
+    By least squares on what readers said of 24,774 phrases: they like phrases of prompts that mean
+    the same, however those fit, and of others no more than those of drafts.
+    """
+    return 1.34 * near**2 - 0.61
 
 
 def content_words(prompt: str) -> list[str]:

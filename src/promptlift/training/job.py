@@ -288,7 +288,7 @@ class Job:
             name=self.config.name or self.base.name,
             modes={mode: self.modes[mode] for mode in sorted(modes)},
             forms={form: self.forms[form] for form in FORMS if form in forms},
-            # A reward head, which these need, is of the weights it was learned with.
+            # The reranker, which these need, stays with the base.
             decoding={k: v for k, v in self.base.decoding.items() if k not in DRAFTING},
             licence=self.config.licence,
             training=training or {},

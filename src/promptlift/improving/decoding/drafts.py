@@ -1,7 +1,7 @@
 """Several drafts of one result, and the phrases of them that belong best to the prompt."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from itertools import chain
 from types import MappingProxyType
 
@@ -9,15 +9,13 @@ import numpy as np
 
 from promptlift.improving.codec import Codec
 from promptlift.improving.decoding.loop import Generated
-from promptlift.improving.reward_head import Fluency
 from promptlift.improving.writing import Written
 from promptlift.prompts.clauses import plain_words, split_clauses
 from promptlift.prompts.intent import STOP, Text
 from promptlift.prompts.lexicon.terms import LIGHT
 
-# Phrases of a reward below this are left out, all but the best: a result whose least phrase was
-# below it lost to the prompt alone more often than it won.
-LEAST_REWARD = 0.35
+# Phrases of a score below this are left out, all but the best.
+LEAST_SCORE = 0.5
 
 
 def streams_of(stream: np.random.Generator, count: int) -> list[np.random.Generator]:
@@ -30,43 +28,38 @@ def streams_of(stream: np.random.Generator, count: int) -> list[np.random.Genera
 def best_of(
     drafts: Sequence[Generated],
     codec: Codec,
-    fluency: Fluency,
+    score: Callable[[Sequence[str]], Sequence[float]],
     forced: int = 0,
     included: Sequence[str] = (),
-    looked_up: Sequence[Generated] = (),
-    rewards: Mapping[str, float] = MappingProxyType({}),
+    looked_up: Mapping[str, float] = MappingProxyType({}),
 ) -> Written:
-    """The phrases of all drafts, the highest reward first.
+    """The phrases of all drafts and those that were looked up, the highest score first.
 
     `most` of the result is the number of phrases in the first draft.
 
     Args:
-        drafts: of one source, with rewards.
+        drafts: of one source.
         codec: the model's.
-        fluency: the model's.
+        score: tells how well each of several phrases belongs to the prompt.
         forced: tokens that every draft begins with; what they say comes first.
         included: words that were asked for; phrases with them are the best.
-        looked_up: what the model says of phrases that were looked up, as drafts of them.
-        rewards: what each of these gets beside that.
+        looked_up: phrases that were written for like prompts, and what is added to their scores.
     """
-    found = [list(_phrases(draft, codec, fluency)) for draft in drafts]
-    asked = [phrase for phrase, end, _ in found[0] if end <= forced]
+    found = [list(_phrases(draft, codec)) for draft in drafts]
+    asked = [phrase for phrase, end in found[0] if end <= forced]
     wishes = [plain_words(wish) for wish in included]
-    drawn = [(phrase, reward) for phrase, end, reward in chain(*found) if end > forced]
-    for draft in looked_up:
-        for phrase, _, reward in _phrases(draft, codec, fluency):
-            drawn.append((phrase, reward + rewards.get(phrase, 0.0)))
-    best: dict[str, tuple[float, str]] = {}
-    for phrase, reward in drawn:
-        words = plain_words(phrase)
-        reward = math.inf if any(wish in words for wish in wishes) else reward
-        best[words] = max(best.get(words, (reward, phrase)), (reward, phrase))
+    drawn = [phrase for phrase, end in chain(*found) if end > forced]
+    distinct = {plain_words(phrase): phrase for phrase in reversed([*drawn, *looked_up])}
+    scores = dict(zip(distinct, score(list(distinct.values())), strict=True))
+    for words, phrase in distinct.items():
+        scores[words] += looked_up.get(phrase, 0.0)
+    scores |= {words: math.inf for words in distinct if any(wish in words for wish in wishes)}
     kept: list[str] = []
     said: set[str] = set()
-    for reward, phrase in sorted(best.values(), key=lambda item: -item[0]):
-        about = _about(phrase)
-        if not kept or (reward >= LEAST_REWARD and said.isdisjoint(about)):
-            kept.append(phrase)
+    for words in sorted(distinct, key=lambda words: -scores[words]):
+        about = _about(distinct[words])
+        if not kept or (scores[words] >= LEAST_SCORE and said.isdisjoint(about)):
+            kept.append(distinct[words])
             said |= about
     return Written(", ".join([*asked, *kept]), most=max(len(found[0]), len(asked) + 1))
 
@@ -80,8 +73,8 @@ def _about(phrase: str) -> Set[str]:
     return stems if LIGHT.isdisjoint(plain_words(phrase).split()) else {*stems, "light"}
 
 
-def _phrases(draft: Generated, codec: Codec, fluency: Fluency) -> Iterator[tuple[str, int, float]]:
-    """The finished phrases of a draft, the place behind their last token, and their rewards."""
+def _phrases(draft: Generated, codec: Codec) -> Iterator[tuple[str, int]]:
+    """The finished phrases of a draft, and the place behind their last token."""
     known = set(split_clauses(codec.decode(draft.tokens)))
     start = 0
     ends = [place for place, token in enumerate(draft.tokens) if "," in codec.decode([token])]
@@ -90,6 +83,5 @@ def _phrases(draft: Generated, codec: Codec, fluency: Fluency) -> Iterator[tuple
         text = codec.decode(draft.tokens[start : end + 1])
         phrase = (text.rpartition(",")[0] if end in ends else text).strip()
         if phrase in known and end > start:
-            reward = draft.rewards[end - 1] + fluency.of(draft.log_probabilities[start:end])
-            yield phrase, end, reward
+            yield phrase, end
         start = end + 1

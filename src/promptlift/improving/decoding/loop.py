@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,17 +20,10 @@ class GivenUp(Exception):
 
 @dataclass(frozen=True)
 class Generated:
-    """Tokens of one result, without start and end, and whether the model ended it itself.
-
-    `rewards` are those up to each token, without the last one of a result that was cut off, and
-    `log_probabilities` those of each token before all rules; both are empty where the model has no
-    reward head.
-    """
+    """Tokens of one result, without start and end, and whether the model ended it itself."""
 
     tokens: list[int]
     ended: bool
-    rewards: list[float] = field(default_factory=list)
-    log_probabilities: list[float] = field(default_factory=list)
 
 
 def random_stream(seed: int, variant: int, source: str, attempt: int = 0) -> np.random.Generator:
@@ -86,7 +79,6 @@ def generate(
     never = np.zeros(0, dtype=np.int64) if suppressed is None else suppressed
     rules = _Rules(config, history, eos, never, phrases)
     ended: set[int] = set()
-    traces = [_Trace() for _ in streams]
     # Position in the engine's batch -> row. Rows that ended stay in it until enough have.
     rows = np.arange(len(streams))
     for step in range(config.max_new_tokens):
@@ -106,7 +98,6 @@ def generate(
         free = tokens < 0
         if free.any():
             tokens[free] = rules.next_tokens(logits, running[free], own[free], uniforms[free])
-        _trace(logits, running, [traces[row] for row in own], tokens)
         for row, token in zip(own.tolist(), tokens.tolist(), strict=True):
             history.append(row, token)
             if phrases is not None:
@@ -114,13 +105,8 @@ def generate(
             if token == eos:
                 ended.add(row)
     return [
-        Generated(
-            tokens[1:-1] if row in ended else tokens[1:],
-            row in ended,
-            trace.rewards[1:],  # the first is of no token yet
-            trace.log_probabilities,
-        )
-        for row, (tokens, trace) in enumerate(zip(history.tokens, traces, strict=True))
+        Generated(tokens[1:-1] if row in ended else tokens[1:], row in ended)
+        for row, tokens in enumerate(history.tokens)
     ]
 
 
@@ -130,27 +116,6 @@ def _given(forced: Sequence[Sequence[int]] | None, rows: IntArray, step: int) ->
         return np.full(len(rows), -1, dtype=np.int64)
     own = [forced[row] for row in rows]
     return np.array([row[step] if step < len(row) else -1 for row in own], dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class _Trace:
-    """What a model with a reward head says of a row, step by step."""
-
-    rewards: list[float] = field(default_factory=list)
-    log_probabilities: list[float] = field(default_factory=list)
-
-
-def _trace(
-    logits: StepLogits, places: IntArray, traces: Sequence[_Trace], tokens: IntArray
-) -> None:
-    """Note the rewards up to this step, and how likely the tokens are that were chosen in it."""
-    if logits.rewards is None:
-        return
-    found = token_log_probabilities(logits.all()[places], tokens)
-    rewards = logits.rewards[places].tolist()
-    for trace, reward, value in zip(traces, rewards, found.tolist(), strict=True):
-        trace.rewards.append(reward)
-        trace.log_probabilities.append(value)
 
 
 def token_log_probabilities(logits: npt.NDArray[Any], tokens: IntArray) -> npt.NDArray[Any]:

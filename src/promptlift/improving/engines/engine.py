@@ -7,8 +7,6 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from promptlift.improving.reward_head import Fluency
-
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
@@ -24,14 +22,11 @@ class StepLogits:
         ids: int64 [batch, candidates], their token ids.
         all: gives every logit by token id, float32 [batch, vocabulary]; a copy, made when
             called, since most steps do without. Call it before the next step.
-        rewards: float32 [batch], how well what was written last belongs to its prompt, by the
-            model's reward head; None where it has none.
     """
 
     values: FloatArray
     ids: IntArray
     all: Callable[[], FloatArray]
-    rewards: FloatArray | None = None
 
 
 class DecoderState(Protocol):
@@ -58,11 +53,6 @@ class Engine(Protocol):
     @property
     def vocab_size(self) -> int:
         """Number of logits, which may exceed the tokenizer's vocabulary."""
-        ...
-
-    @property
-    def fluency(self) -> Fluency | None:
-        """What belongs to the rewards of steps; None where they have none."""
         ...
 
     def start(self, input_ids: IntArray, attention_mask: IntArray) -> DecoderState:

@@ -1,6 +1,5 @@
 """Llama in ONNX Runtime: the source at once, then a token at a time."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,11 @@ import onnxruntime
 from promptlift.errors import ConfigError
 from promptlift.improving.engines.engine import IntArray, StepLogits
 from promptlift.improving.engines.onnx_session import load_graph
-from promptlift.improving.reward_head import Fluency
 
 _POSITIONS = 4096  # of graphs that do not say it
 _OUTPUTS = {"logits": np.float32, "top_values": np.float32, "top_ids": np.int64}
-# An output of models that have learned it, and what it is made with.
-REWARD, REWARD_WEIGHT, REWARD_BIAS = "reward", "reward_weight", "reward_bias"
-# Among the graph's properties: tokens of a source and its result together, bits of a weight, both
-# factors of `Fluency`.
-POSITIONS, BITS, FLUENCY = "positions", "bits", "fluency"
+# Among the graph's properties: tokens of a source and its result together, bits of a weight.
+POSITIONS, BITS = "positions", "bits"
 ROOM = 64  # tokens that a cache gets at a time, beyond those it holds
 
 
@@ -46,10 +41,6 @@ class LlamaEngine:
         }
         self.vocab_size = self.sizes["logits"][0]
         found = self.session.get_modelmeta().custom_metadata_map
-        self.fluency: Fluency | None = None
-        if REWARD in outputs:
-            self.fluency = Fluency(*json.loads(found.get(FLUENCY, "[0, 0]")))
-            self.sizes[REWARD] = tuple(outputs[REWARD][1:])
         self.positions = int(found.get(POSITIONS, _POSITIONS))
         self.pairs_up = False
         self.pairs_up = found.get(BITS) == "4" and self._sums_one_row_otherwise()
@@ -102,8 +93,7 @@ class LlamaState:
         values, ids, logits = (
             found[name][: self._count] for name in ("top_values", "top_ids", "logits")
         )
-        rewards = found[REWARD][: self._count] if REWARD in found else None
-        return StepLogits(values, ids, lambda: logits, rewards)
+        return StepLogits(values, ids, lambda: logits)
 
     def keep(self, rows: IntArray) -> None:
         """Keep only these rows, see `DecoderState.keep`."""
@@ -148,7 +138,7 @@ class LlamaState:
             self._binding.bind_cpu_input(name, value)
         # Memory of our own: to ask the binding for its outputs wraps those of all layers too.
         found = {
-            name: np.empty((len(tokens), *size), dtype=_OUTPUTS.get(name, np.float32))
+            name: np.empty((len(tokens), *size), dtype=_OUTPUTS[name])
             for name, size in self._sizes.items()
         }
         for name, array in found.items():

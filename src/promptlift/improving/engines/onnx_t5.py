@@ -21,7 +21,6 @@ class T5Engine:
     """
 
     libraries: tuple[str, ...] = ("onnxruntime",)
-    fluency = None
 
     def __init__(self, folder: Path, *, threads: int | None = None) -> None:
         self.encoder = load_graph(folder / "encoder.onnx", threads)

@@ -9,7 +9,6 @@ from promptlift.files import sha256_of_file, sha256_of_weights
 from promptlift.improving.codec import Codec, SpecialTokens
 from promptlift.improving.manifest import ModelCard
 from promptlift.improving.model import LoadedModel
-from promptlift.improving.reward_head import RewardHead, attach
 
 try:
     import torch
@@ -73,8 +72,6 @@ def load_torch(
     model, tokenizer = _read(name, dropout_rate)
     tokens = _special_tokens(name, model.config, tokenizer)
     card = ModelCard.read(Path(name))
-    if head := RewardHead.read(Path(name)):
-        attach(model, head)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return TorchModel(
         torch_engine(model.eval().to(device), tokens.decoder_start),

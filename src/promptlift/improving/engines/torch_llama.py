@@ -1,19 +1,16 @@
 """Decoder-only models in PyTorch: the source fills the cache, then a token at a time."""
 
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from transformers.cache_utils import DynamicCache
 
-from promptlift.improving.engines.engine import FloatArray, IntArray, StepLogits
+from promptlift.improving.engines.engine import IntArray, StepLogits
 from promptlift.improving.engines.torch_steps import (
     cache_name,
     log_probabilities_of,
     step_logits,
 )
-from promptlift.improving.reward_head import reward_head_of
 
 
 class LlamaEngine:
@@ -29,8 +26,6 @@ class LlamaEngine:
     def __init__(self, model: Any, decoder_start: int) -> None:
         self.model, self.decoder_start = model, decoder_start
         self.vocab_size = int(model.config.vocab_size)
-        head = reward_head_of(model)
-        self.fluency = head.fluency if head else None
 
     def start(self, input_ids: IntArray, attention_mask: IntArray) -> "LlamaState":
         """Read sources, see `Engine.start`."""
@@ -54,8 +49,7 @@ class LlamaState:
 
     @torch.inference_mode()
     def __init__(self, model: Any, input_ids: IntArray, attention_mask: IntArray) -> None:
-        self._model, self._head = model, reward_head_of(model)
-        self._rewards: FloatArray | None = None  # of the last column that was read
+        self._model = model
         self._mask = torch.tensor(attention_mask, device=model.device)
         self._positions = self._mask.sum(1, keepdim=True)  # of the next token, [batch, 1]
         self._cache_name = cache_name(model)
@@ -71,7 +65,7 @@ class LlamaState:
             torch.tensor(tokens, device=self._model.device)[:, None], self._positions
         )
         self._positions = self._positions + 1
-        return replace(step_logits(self._model.lm_head(hidden[:, -1])), rewards=self._rewards)
+        return step_logits(self._model.lm_head(hidden[:, -1]))
 
     @torch.inference_mode()
     def keep(self, rows: IntArray) -> None:
@@ -87,11 +81,7 @@ class LlamaState:
             attention_mask=self._mask,
             position_ids=positions,
             use_cache=True,
-            output_hidden_states=self._head is not None,
             **{self._cache_name: self._cache},  # written to in place
         )
-        if self._head is not None:
-            newest = output.hidden_states[self._head.layer][:, -1].float().cpu().numpy()
-            self._rewards = newest @ self._head.weight + np.float32(self._head.bias)
         hidden: torch.Tensor = output.last_hidden_state
         return hidden

@@ -22,7 +22,6 @@ class T5Engine:
     """
 
     libraries: tuple[str, ...] = ("torch", "transformers")
-    fluency = None
 
     def __init__(self, model: Any) -> None:
         self.model = model

@@ -1,0 +1,174 @@
+"""A reranker: how well phrases belong to a prompt."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.writer.reranker import (
+    Judged,
+    Network,
+    batches,
+    figures,
+    learn,
+    put_into,
+    smaller_tokenizer,
+)
+from promptlift.errors import ModelError
+from promptlift.improving.improver import Improver
+from promptlift.improving.loading import bundled_model_path
+from promptlift.improving.reranker import (
+    AT_ONCE,
+    MAX_PHRASE_TOKENS,
+    MAX_PROMPT_TOKENS,
+    RERANKER_FILES,
+    Packed,
+    Reranker,
+)
+from tests.conftest import ENDS, HEADS, LIKED, NEEDS_BUNDLED, make_bert
+
+PHRASES = [*LIKED, *ENDS]
+ONCE = make_bert()
+
+
+@pytest.fixture(scope="module")
+def network() -> tuple[Network, Any]:
+    """One with random weights, and its tokenizer."""
+    body, tokenizer = make_bert()
+    torch.manual_seed(1)
+    return Network(body).eval(), tokenizer
+
+
+def scores_of(network: Network, rows: list[Packed]) -> np.ndarray:
+    with torch.no_grad():
+        likely = network(rows).softmax(-1).numpy()
+    return np.asarray(likely[:, 2] - likely[:, 0])
+
+
+def test_the_graph_computes_what_pytorch_does(
+    network: tuple[Network, Any], reranking: Path, tmp_path: Path
+) -> None:
+    bert, tokenizer = network
+    folder = shutil.copytree(reranking, tmp_path / "export")
+    put_into(folder, bert, tokenizer)
+    reranker = Reranker.read(folder, threads=1)
+    found, expected = (
+        np.concatenate([np.asarray(each(head)) for head in HEADS])
+        for each in (
+            lambda head: reranker.scores(head, PHRASES),
+            lambda head: scores_of(bert, [Packed.of(tokenizer, head, PHRASES)]),
+        )
+    )
+    assert np.abs(found).max() <= 1
+    assert np.corrcoef(found, expected)[0, 1] > 0.95  # matrices have 4 bits
+    assert np.abs(found - expected).mean() < 0.1
+
+
+def test_a_phrase_sees_the_prompt_and_itself(network: tuple[Network, Any]) -> None:
+    bert, tokenizer = network
+    together = scores_of(bert, [Packed.of(tokenizer, HEADS[0], PHRASES)])
+    alone = [scores_of(bert, [Packed.of(tokenizer, HEADS[0], [one])])[0] for one in PHRASES]
+    assert together == pytest.approx(alone, abs=1e-5)
+    # Rows of several lengths in a batch do not see each other, nor what fills them up.
+    rows = [Packed.of(tokenizer, head, PHRASES[: 3 + place]) for place, head in enumerate(HEADS)]
+    assert scores_of(bert, rows) == pytest.approx(
+        np.concatenate([scores_of(bert, [row]) for row in rows]), abs=1e-5
+    )
+
+
+def test_what_was_learned_ranks(reranking: Path) -> None:
+    reranker = Reranker.read(reranking, threads=1)
+    rows = [Judged(head, PHRASES, "g" * len(LIKED) + "b" * len(ENDS)) for head in HEADS]
+    assert figures(reranker, rows)["area_under_curve_good_bad"] > 0.95
+    assert figures(reranker, rows)["good_of_best"] == 1
+
+
+def test_many_phrases_are_read_in_parts(reranking: Path) -> None:
+    reranker = Reranker.read(reranking, threads=1)
+    many = PHRASES * 6
+    assert len(many) > 2 * AT_ONCE
+    assert reranker.scores("a cat", many) == pytest.approx(
+        reranker.scores("a cat", PHRASES) * 6, abs=1e-3
+    )
+    assert reranker.scores("a cat", []) == []
+
+
+@given(prompt=st.text(max_size=600), phrases=st.lists(st.text(max_size=80), min_size=1, max_size=5))
+def test_any_text_fits(prompt: str, phrases: list[str]) -> None:
+    _, tokenizer = ONCE
+    packed = Packed.of(tokenizer, prompt, phrases)
+    assert packed.places.max() <= MAX_PROMPT_TOKENS + MAX_PHRASE_TOKENS
+    assert packed.inputs()["means"].sum(axis=1) == pytest.approx(1)
+    assert len(packed.inputs()["means"]) == len(phrases)
+
+
+def test_training_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.writer.reranker.SAVED_EVERY", 5)
+    rows = [Judged(head, PHRASES, "gnb" * 4 + "g") for head in HEADS * 4]
+
+    def learned(checkpoint: Path | None) -> np.ndarray:
+        body, tokenizer = make_bert()
+        torch.manual_seed(1)
+        network = Network(body)
+        learn(network, tokenizer, rows, checkpoint=checkpoint)
+        return np.asarray(network.head.weight.detach())
+
+    checkpoint = tmp_path / "state.pt"
+    whole = learned(checkpoint)
+    assert checkpoint.exists()
+    np.testing.assert_array_equal(learned(checkpoint), whole)
+
+
+def test_every_row_is_learned_once_an_epoch() -> None:
+    lengths = np.random.default_rng(0).integers(9, 40, size=300)
+    order = np.concatenate(batches(lengths, 3))
+    assert sorted(order.tolist()) == sorted([*range(300)] * 3)
+
+
+def test_a_smaller_vocabulary_cuts_known_words_alike_and_spells_others() -> None:
+    _, tokenizer = make_bert()
+    smaller, kept = smaller_tokenizer(tokenizer, HEADS * 2)
+    old, new = tokenizer.encode(HEADS[0]), smaller.encode(HEADS[0])
+    assert new.tokens == old.tokens and [kept[id] for id in new.ids] == old.ids
+    assert len(kept) < tokenizer.get_vocab_size()
+    other = smaller.encode("zebra")
+    assert "".join(piece.removeprefix("##") for piece in other.tokens[1:-1]) == "zebra"
+
+
+def test_damaged_files_are_told(reranking: Path, tmp_path: Path) -> None:
+    for name in RERANKER_FILES:
+        folder = shutil.copytree(reranking, tmp_path / name)
+        (folder / name).write_bytes(b"nothing of the kind")
+        with pytest.raises(ModelError, match="Export the model again"):
+            Improver.load(folder)
+
+
+def test_results_with_drafts_do_not_depend_on_the_batch(reranking: Path) -> None:
+    improver = Improver.load(reranking, threads=1)
+    options: dict[str, Any] = {"seed": 3, "best_of": 3, "max_new_tokens": 8, "guards": False}
+    together = [one.prompt for [one] in improver.improve(HEADS, batch_size=4, **options)]
+    assert together == [improver.improve(head, **options)[0].prompt for head in HEADS]
+
+
+def test_greedy_results_need_no_drafts(reranking: Path) -> None:
+    improver = Improver.load(reranking, threads=1)
+    options: dict[str, Any] = {"do_sample": False, "max_new_tokens": 8, "guards": False}
+    one, four = (improver.improve("a cat", best_of=count, **options)[0] for count in (1, 4))
+    assert one.prompt == four.prompt
+
+
+@NEEDS_BUNDLED
+def test_the_bundled_reranker_knows_what_belongs() -> None:
+    reranker = Reranker.read(bundled_model_path(), threads=1)
+    for prompt, good, bad in (
+        ("a lighthouse", "waves breaking on rocks", "chrome exhaust pipes"),
+        ("a cat", "long whiskers", "black helmet"),
+        ("two people under an umbrella in the rain", "wet pavement", "hallway floor tiles"),
+    ):
+        first, second = reranker.scores(prompt, [good, bad])
+        assert first > 0.2 > second
