@@ -89,7 +89,7 @@ def improving(count: int, *, variants: int = 1, once: bool = False) -> dict[str,
 
 
 def drawing(count: int) -> dict[str, Any]:
-    """Pictures of the pocket world, base and refiner, and how many depend on the way."""
+    """Pictures of the pocket world, and how many depend on the way."""
     import torch
 
     from promptlift.illustrating.illustrator import Illustrator
@@ -98,7 +98,7 @@ def drawing(count: int) -> dict[str, Any]:
 
     prompts = [f"{colour} {shape}" for shape in SHAPES for colour in COLOURS][:count]
     requests = [Request(prompt=prompt, seed=seed) for seed, prompt in enumerate(prompts)]
-    illustrator = Illustrator.load(refiner="pocket")
+    illustrator = Illustrator.load()
 
     def drawn(requests: Sequence[Request]) -> Array:
         return np.stack([np.asarray(item.image) for item in illustrator.draw_all(requests)])

@@ -117,14 +117,6 @@ def test_the_default_model_draws_what_is_asked() -> None:
     assert np.mean([fact["shape"] for fact in facts]) >= 0.7
 
 
-@pytest.mark.slow
-def test_the_refiner_finishes_what_the_base_begins() -> None:
-    base, both = Illustrator.load(), Illustrator.load(refiner="pocket")
-    alone, refined = (np.asarray(one.draw("red circle", seed=1).image) for one in (base, both))
-    assert both.diffusers.pipelines.refiner is not None and base.diffusers.pipelines.refiner is None
-    assert 0 < np.abs(alone.astype(float) - refined).mean() < 60
-
-
 def test_it_says_what_it_cannot_draw(capsys: pytest.CaptureFixture[str]) -> None:
     said: list[str] = []
     Illustrator.load(report=said.append, refiner="none")

@@ -65,8 +65,7 @@ class IllustrationConfig:
     )
     refiner: str | None = option(
         None,
-        "SDXL refiner: a folder, a .safetensors file, a Hub name, pocket for the pocket world's, "
-        "or none for no refiner.",
+        "SDXL refiner: a folder, a .safetensors file, a Hub name, or none for no refiner.",
     )
     model_config: str | None = option(
         None, "Folder of a pipeline whose configs and tokenizers a .safetensors file is read with."

@@ -15,7 +15,6 @@ from promptlift.illustrating.hub import SHARED, hub_folder
 from promptlift.illustrating.presets import PRESETS, Weights
 from promptlift.illustrating.single_file import load_single_file
 from promptlift.illustrating.weights import Origin, files_of, read_index, variant_of
-from promptlift.world import bundle
 
 _REFINER = "StableDiffusionXLImg2ImgPipeline"
 _SINGLE_FILES = (".safetensors", ".ckpt")
@@ -177,8 +176,7 @@ def _check_whole(pipeline: Any, path: Path) -> None:
 
 def _refiner_name(config: IllustrationConfig) -> str | None:
     if config.refiner is not None:
-        named = {"none": None, "pocket": str(bundle.REFINER)}
-        return named.get(config.refiner, config.refiner)
+        return None if config.refiner == "none" else config.refiner
     preset = PRESETS.get(config.model)
     return preset.refiner.name if preset and preset.refiner else None
 

@@ -66,7 +66,6 @@ _TURBO = {"num_inference_steps": 4, "guidance_scale": 0.0, "width": 512, "height
 PRESETS: dict[str, Preset] = {
     "pocket": Preset(
         base=Weights(name=str(bundle.BASE), licence=bundle.LICENCE, gigabytes=0, label=bundle.NAME),
-        # Without its refiner, which draws no better yet: docs/models/pocket-world.md.
         settings={"num_inference_steps": 25, "guidance_scale": 7.5, "width": 64, "height": 64},
         notice=bundle.DRAWING_NOTICE,
     ),

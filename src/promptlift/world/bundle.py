@@ -4,9 +4,7 @@ from pathlib import Path
 
 NAME = "pocket-world"
 MODELS = Path(__file__).parents[1] / "models" / NAME
-BASE, REFINER, CLIP, ORACLE, READER = (
-    MODELS / part for part in ("base", "refiner", "clip", "oracle", "reader")
-)
+BASE, CLIP, ORACLE, READER = (MODELS / part for part in ("base", "clip", "oracle", "reader"))
 PREFERENCE = MODELS / "preference" / "preference.safetensors"
 LICENCE = "Apache-2.0"
 
