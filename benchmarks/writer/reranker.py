@@ -356,23 +356,26 @@ def main() -> None:
 
     known = prompts_by_key(args.data)
     rows = read_letters(known)
-    prompts = sorted({row.prompt for row in rows})
+    # Prompts of the same words are one: in the store they share their phrases.
+    prompts = sorted({tuple(content_words(row.prompt)) for row in rows})
     held = set(random.Random(0).sample(prompts, round(HELD * len(prompts))))
+    apart = [row for row in rows if tuple(content_words(row.prompt)) in held]
+    learned = [row for row in rows if tuple(content_words(row.prompt)) not in held]
     tokenizer = Tokenizer.from_file(str(bundled_encoder() / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
     body = AutoModel.from_pretrained(str(bundled_encoder()))
     network, store = Network(body), PhraseStore.read(args.exported)
     if store:
-        written = {pair.source for pair in read_targets(known)[0] if pair.source not in held}
+        written = {pair.source for pair in read_targets(known)[0]}
+        written = {prompt for prompt in written if tuple(content_words(prompt)) not in held}
         before = args.checkpoint and args.checkpoint.with_suffix(".before")
         learn(network, tokenizer, supposed(store, sorted(written)), 1, before)
-    learned = [row for row in rows if row.prompt not in held]
     learn(network, tokenizer, learned, checkpoint=args.checkpoint)
     texts = [*public_prompts(args.data), *(phrase for row in rows for phrase in row.phrases)]
     put_into(args.exported, network, *smaller_tokenizer(tokenizer, texts))
     reranker = Reranker.read(args.exported)
-    for name, value in figures(reranker, [row for row in rows if row.prompt in held]).items():
+    for name, value in figures(reranker, apart).items():
         print(f"{name:>26} {value:.3f}")
 
 

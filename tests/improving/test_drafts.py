@@ -43,6 +43,9 @@ def test_the_best_phrases_of_all_drafts_are_kept(codec: Codec) -> None:
     assert best_of(both, codec, score).text == "misty morning, soft light"
     asked = best_of(both, codec, score, included=["Sharp Focus"])
     assert asked.text == "sharp focus, misty morning, soft light"
+    several = best_of(both, codec, score, included=["4k", "sharp focus"])
+    assert several.text == "4k, sharp focus, misty morning, soft light"
+    assert best_of(both, codec, score, included=["harp"]).text == "misty morning, soft light"
     # As many are added as the first draft has; the others wait for one that cannot be.
     more = best_of([*both, draft(codec, "blue sky, sea")], codec, score)
     assert (more.text, more.most) == ("blue sky, misty morning, soft light, sea", 2)
@@ -54,7 +57,7 @@ def test_the_best_phrases_of_all_drafts_are_kept(codec: Codec) -> None:
 def test_what_was_looked_up_competes(codec: Codec) -> None:
     score = by({"soft light": 0.8, "sharp focus": 0.6, "bushy tail": 0.9, "red hat": 0.2})
     both = [draft(codec, "soft light, sharp focus")] * 2
-    looked_up = {"bushy tail": 0.0, "red hat": 0.5, "Soft light": -1.0}
+    looked_up = {"bushy tail": 0.0, "red hat": 0.5, "Soft light": -1.0}  # drawn too, so no worse
     found = best_of(both, codec, score, looked_up=looked_up)
     assert found.text == "bushy tail, soft light, red hat, sharp focus"
 

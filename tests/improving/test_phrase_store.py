@@ -104,7 +104,7 @@ def looking_up(reranking: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 OPTIONS: dict[str, Any] = {"seed": 3, "best_of": 2, "max_new_tokens": 32, "guards": False}
 
 
-def test_what_is_rewarded_more_than_the_drafts_is_added(looking_up: Path) -> None:
+def test_what_scores_more_than_the_drafts_is_added(looking_up: Path) -> None:
     improver = Improver.load(looking_up, threads=1)
     options = {**OPTIONS, "coherent": False, "keep_intent": False}
     for head in HEADS:

@@ -1,6 +1,7 @@
 """A reranker: how well phrases belong to a prompt."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,17 @@ from benchmarks.writer.reranker import (
     batches,
     figures,
     learn,
+    put_hashes,
     put_into,
+    read_letters,
     smaller_tokenizer,
+    supposed,
 )
 from promptlift.errors import ModelError
 from promptlift.improving.improver import Improver
 from promptlift.improving.loading import bundled_model_path
+from promptlift.improving.manifest import Manifest
+from promptlift.improving.phrase_store import PhraseStore
 from promptlift.improving.reranker import (
     AT_ONCE,
     MAX_PHRASE_TOKENS,
@@ -30,7 +36,7 @@ from promptlift.improving.reranker import (
     Packed,
     Reranker,
 )
-from tests.conftest import ENDS, HEADS, LIKED, NEEDS_BUNDLED, make_bert
+from tests.conftest import ENDS, HEADS, LIKED, NEEDS_BUNDLED, POCKET, make_bert
 
 PHRASES = [*LIKED, *ENDS]
 ONCE = make_bert()
@@ -124,6 +130,27 @@ def test_training_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.M
     np.testing.assert_array_equal(learned(checkpoint), whole)
 
 
+def test_the_letters_are_those_of_known_prompts_and_of_ours() -> None:
+    rows = read_letters({})
+    assert rows and all(len(row.phrases) == len(row.letters) <= 16 for row in rows)
+    assert {letter for row in rows for letter in row.letters} == set("gnb")
+
+
+def test_what_is_supposed_of_a_store() -> None:
+    words = [f"word{place}" for place in range(40)]
+    prompts = [([word], [f"{word} phrase {letter}" for letter in "abcd"]) for word in words]
+    vectors = (127 * np.eye(40)).astype(np.int8)
+    store = PhraseStore.of(words, vectors, np.ones(40, dtype=np.float32), prompts)
+    rows = supposed(store, ["word3", "word7", "zebra"])
+    assert [row.prompt for row in rows] == ["word3", "word7"]
+    for row in rows:
+        found = dict(zip(row.phrases, row.letters, strict=True))
+        assert all(
+            (letter == "g") == phrase.startswith(row.prompt) for phrase, letter in found.items()
+        )
+        assert list(found.values()).count("g") == 4 and "b" in found.values()
+
+
 def test_every_row_is_learned_once_an_epoch() -> None:
     lengths = np.random.default_rng(0).integers(9, 40, size=300)
     order = np.concatenate(batches(lengths, 3))
@@ -141,11 +168,20 @@ def test_a_smaller_vocabulary_cuts_known_words_alike_and_spells_others() -> None
 
 
 def test_damaged_files_are_told(reranking: Path, tmp_path: Path) -> None:
-    for name in RERANKER_FILES:
-        folder = shutil.copytree(reranking, tmp_path / name)
-        (folder / name).write_bytes(b"nothing of the kind")
+    graph, tokenizer = RERANKER_FILES
+    other = (reranking / "decoder.onnx").read_bytes()
+    for place, (name, found) in enumerate(
+        [(graph, b"no graph"), (graph, other), (tokenizer, b"no JSON"), (tokenizer, b"\xff\xfe{")]
+    ):
+        folder = shutil.copytree(reranking, tmp_path / str(place))
+        (folder / name).write_bytes(found)
         with pytest.raises(ModelError, match="Export the model again"):
             Improver.load(folder)
+    manifest = Manifest.read(reranking)
+    one = {name: digest for name, digest in manifest.files.items() if name != tokenizer}
+    replace(manifest, files=one).write(folder)
+    with pytest.raises(ModelError, match="the manifest lists one alone"):
+        Improver.load(folder)
 
 
 def test_results_with_drafts_do_not_depend_on_the_batch(reranking: Path) -> None:
@@ -153,6 +189,18 @@ def test_results_with_drafts_do_not_depend_on_the_batch(reranking: Path) -> None
     options: dict[str, Any] = {"seed": 3, "best_of": 3, "max_new_tokens": 8, "guards": False}
     together = [one.prompt for [one] in improver.improve(HEADS, batch_size=4, **options)]
     assert together == [improver.improve(head, **options)[0].prompt for head in HEADS]
+
+
+def test_a_t5_can_have_one_with_any_number_of_threads(reranking: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(POCKET, tmp_path / "t5")
+    for name in RERANKER_FILES:
+        shutil.copyfile(reranking / name, folder / name)
+    put_hashes(folder, RERANKER_FILES)
+    one, two = (Improver.load(folder, threads=threads) for threads in (1, 2))
+    for head in HEADS:
+        [several] = one.improve(head, seed=3, best_of=4)
+        assert several.prompt == two.improve(head, seed=3, best_of=4)[0].prompt
+        assert several.additions
 
 
 def test_greedy_results_need_no_drafts(reranking: Path) -> None:

@@ -7,7 +7,7 @@ read in that order.
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from promptlift.export.quantize import TABLE_BITS, Array, Blocks
 from promptlift.files import writing
 from promptlift.improving.manifest import Manifest
 from promptlift.improving.tokenizer_file import read_tokenizer
+from promptlift.schema import DRAFTING
 
 _NORMS = ("SimplifiedLayerNormalization", "SkipSimplifiedLayerNormalization")
 _PRODUCTS = ("MatMul", "MatMulIntegerToFloat", "MatMulNBits")
@@ -68,7 +69,9 @@ def restore_model(folder: Path, target: Path) -> Path:
         save_file(whole, unfinished / "model.safetensors", {"format": "pt"})
         config.save_pretrained(str(unfinished))
         _tokenizer(folder, manifest).save_pretrained(str(unfinished))
-        manifest.card.write(unfinished)
+        # The reranker, which the options of drafts need, stays with the export.
+        decoding = {k: v for k, v in manifest.card.decoding.items() if k not in DRAFTING}
+        replace(manifest.card, decoding=decoding).write(unfinished)
         unfinished.rename(target)
     return target
 

@@ -131,7 +131,12 @@ def _load_exported(folder: Path, threads: int | None) -> LoadedModel:
     engine = onnx_engine(folder, manifest.family, threads=threads)
     codec = Codec(read_tokenizer(folder / "tokenizer.json"), SpecialTokens(**manifest.tokens))
     reranker = store = None
-    if set(RERANKER_FILES) <= manifest.files.keys():
+    if listed := manifest.files.keys() & set(RERANKER_FILES):
+        if len(listed) < len(RERANKER_FILES):
+            raise ModelError(
+                f"{folder}: of {' and '.join(RERANKER_FILES)} the manifest lists one alone. "
+                "Export the model again or reinstall promptlift."
+            )
         reranker = Reranker.read(folder, threads=threads)
     if STORE_FILE in manifest.files:
         store = PhraseStore.read(folder)

@@ -82,7 +82,9 @@ class PhraseStore:
                 raise ValueError("not every word has a vector")
             if counts.shape != (len(phrases),) or places.shape != (counts.sum(dtype=int),):
                 raise ValueError("not every prompt has phrases")
-            if min(counts) < 1 or max(places) >= len(words):
+            if {counts.dtype.kind, places.dtype.kind} != {"u"}:
+                raise ValueError("a number of words is no whole number")
+            if counts.min() < 1 or places.max() >= len(words):
                 raise ValueError("a prompt has words that are not there")
             if vectors.dtype != np.int8 or not np.isfinite(scales).all():
                 raise ValueError("a number is no number")

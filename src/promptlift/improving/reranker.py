@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from promptlift.errors import ModelError
 from promptlift.improving.tokenizer_file import read_tokenizer
 
 if TYPE_CHECKING:
@@ -46,7 +47,12 @@ class Reranker:
         tokenizer = read_tokenizer(folder / RERANKER_TOKENIZER)
         tokenizer.no_padding()
         tokenizer.no_truncation()
-        return cls(load_graph(folder / RERANKER_GRAPH, threads), tokenizer)
+        session = load_graph(folder / RERANKER_GRAPH, threads)
+        if {item.name for item in session.get_inputs()} != set(
+            Packed.of(tokenizer, "", [""]).inputs()
+        ):
+            raise ModelError(f"{folder / RERANKER_GRAPH} is no reranker. Export the model again.")
+        return cls(session, tokenizer)
 
     def scores(self, prompt: str, phrases: Sequence[str]) -> list[float]:
         """From -1, surely bad, to 1, surely good: the probability of good less that of bad."""
@@ -81,12 +87,13 @@ class Packed:
                 else first.ids]  # fmt: skip
         rows += [[*item.ids[1:-1][:MAX_PHRASE_TOKENS], end] for item in own]
         starts = [0, *[len(rows[0])] * len(own)]
+        lengths = [len(row) for row in rows]
         return cls(
-            np.array([token for row in rows for token in row]),
-            np.array(
-                [s + at for s, row in zip(starts, rows, strict=True) for at in range(len(row))]
+            np.array([token for row in rows for token in row], dtype=np.int64),
+            np.concatenate([np.arange(n) + s for s, n in zip(starts, lengths, strict=True)]).astype(
+                np.int64
             ),
-            np.array([owner - 1 for owner, row in enumerate(rows) for _ in row]),
+            np.repeat(np.arange(len(rows), dtype=np.int64) - 1, lengths),
         )
 
     def sees(self) -> npt.NDArray[np.bool_]:

@@ -22,7 +22,7 @@ def read_tokenizer(path: Path) -> Tokenizer:
     Raises:
         ModelError: this tokenizers cannot read it.
     """
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8", errors="replace")
     try:
         return Tokenizer.from_str(text)
     except Exception:  # tokenizers raises no class of its own
