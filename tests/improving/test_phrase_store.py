@@ -126,6 +126,9 @@ def test_other_seeds_add_other_phrases_and_the_same_ones_the_same_in_any_batch(
     assert together == [improver.improve(head, **OPTIONS)[0].prompt for head in HEADS]
     both = improver.improve(HEADS[0], n=8, **OPTIONS)
     assert len({one.prompt for one in both}) > 1
+    # Among what scores alike, chance decides, and more so in variants after the first.
+    seeds = {improver.improve(HEADS[0], **{**OPTIONS, "seed": seed})[0].prompt for seed in range(8)}
+    assert len(seeds) > 1
     added = [phrase for one in improver.improve(HEADS[0], n=3, diversity=0.5, **OPTIONS)
              for phrase in one.additions if phrase in LIKED]  # fmt: skip
     assert added and len(added) == len(set(added))

@@ -22,8 +22,9 @@ from promptlift.prompts.clauses import plain_words
 WINDOW_BATCHES = 16
 # Phrases of like prompts, the nearest, that compete with those of the drafts.
 LOOKED_UP = 40
-# Standard deviation of what chance adds to each score, so that seeds and variants differ.
-CHANCE = 0.1
+# Standard deviation of what chance adds to each score of a prompt's first variant, so that seeds
+# differ, and of further ones, which should say something else.
+CHANCE, FURTHER_CHANCE = 0.1, 0.3
 
 
 class Generator:
@@ -127,11 +128,12 @@ class Generator:
             found = self._store.near(source.words).items()
             near = [item for item in found if plain_words(item[0]) not in used][:LOOKED_UP]
             looked_up = {phrase: lead(nearness) for phrase, nearness in near}
+        chance = FURTHER_CHANCE if source.variant else CHANCE
         included, reranker = self.constraints.control.include, self._reranker
 
         def score(phrases: Sequence[str]) -> Sequence[float]:
             scores = reranker.scores(source.words, phrases)
-            return [one + CHANCE * stream.standard_normal() for one in scores]
+            return [one + chance * stream.standard_normal() for one in scores]
 
         return best_of(drafts, self.codec, score, opening, included, looked_up)
 

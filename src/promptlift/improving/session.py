@@ -271,6 +271,7 @@ class Session:
                 row.reading.terms,
                 row.used if self.control.unit is CLAUSE else _things(row.used, row.reading),
                 random_stream(row.ask.seed, row.variant, row.ask.prompt, attempt),
+                row.variant,
             )
             for row in rows
         ]

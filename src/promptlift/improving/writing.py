@@ -19,12 +19,14 @@ class Source:
         terms: painters and styles that the prompt names, which are never banned.
         used: phrases or words of earlier variants, which become less likely.
         stream: its random numbers.
+        variant: its number among the variants of its prompt, from 0.
     """
 
     words: str
     terms: frozenset[str]
     used: tuple[str, ...]
     stream: np.random.Generator
+    variant: int = 0
 
 
 @dataclass(frozen=True)
