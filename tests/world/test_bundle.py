@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.world.render import render
-from promptlift.errors import ModelError
+from promptlift.errors import ConfigError, ModelError
 from promptlift.files import sha256_of_file
 from promptlift.illustrating.illustrator import Illustrator
 from promptlift.illustrating.presets import PRESETS
@@ -115,6 +115,11 @@ def test_the_default_model_draws_what_is_asked() -> None:
     ]
     assert np.mean([fact["colour"] for fact in facts]) >= 0.8
     assert np.mean([fact["shape"] for fact in facts]) >= 0.7
+
+
+def test_a_refiner_that_is_gone_is_told() -> None:
+    with pytest.raises(ConfigError, match="has no refiner any more"):
+        Illustrator.load(refiner="pocket")
 
 
 def test_it_says_what_it_cannot_draw(capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,7 +56,7 @@ def load_pipelines(config: IllustrationConfig, report: Report) -> Pipelines:
 
     Raises:
         ModelError: weights are missing, damaged, of another kind, or do not fit into memory.
-        ConfigError: the device cannot do what is asked for.
+        ConfigError: the device cannot do what is asked for, or the refiner is one that is gone.
         MissingExtraError: diffusers is not installed.
     """
     try:
@@ -176,6 +176,11 @@ def _check_whole(pipeline: Any, path: Path) -> None:
 
 def _refiner_name(config: IllustrationConfig) -> str | None:
     if config.refiner is not None:
+        if config.refiner == "pocket":  # 0.1.0 had it
+            raise ConfigError(
+                "the pocket world has no refiner any more: its pictures were worse with it. "
+                "Leave refiner out, or name a folder or a Hub name."
+            )
         return None if config.refiner == "none" else config.refiner
     preset = PRESETS.get(config.model)
     return preset.refiner.name if preset and preset.refiner else None
