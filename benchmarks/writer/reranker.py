@@ -62,7 +62,7 @@ SORTED_TOGETHER = 32  # batches whose rows are sorted by length
 SAVED_EVERY = 500  # batches
 BITS = 4
 LIKE = 60  # prompts of the store that are looked at
-FEWEST = 2  # times that a piece is needed to be kept
+FEWEST = 6  # times that a piece is needed to be kept
 PLACES = MAX_PROMPT_TOKENS + MAX_PHRASE_TOKENS + 1
 
 

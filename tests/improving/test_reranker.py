@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.writer.reranker import (
+    FEWEST,
     Judged,
     Network,
     batches,
@@ -159,7 +160,7 @@ def test_every_row_is_learned_once_an_epoch() -> None:
 
 def test_a_smaller_vocabulary_cuts_known_words_alike_and_spells_others() -> None:
     _, tokenizer = make_bert()
-    smaller, kept = smaller_tokenizer(tokenizer, HEADS * 2)
+    smaller, kept = smaller_tokenizer(tokenizer, HEADS * FEWEST)
     old, new = tokenizer.encode(HEADS[0]), smaller.encode(HEADS[0])
     assert new.tokens == old.tokens and [kept[id] for id in new.ids] == old.ids
     assert len(kept) < tokenizer.get_vocab_size()

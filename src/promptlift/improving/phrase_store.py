@@ -156,8 +156,9 @@ def _unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def lead(near: float) -> float:
     """What the score of a phrase gets that was written for a prompt so near, from 0 to 1.
 
-    By least squares on what readers said of 24,774 phrases: they like phrases of prompts that mean
-    the same, however those fit, and of others no more than those of drafts.
+    By least squares on what readers said of 24,774 phrases and the scores of an earlier reranker:
+    they like phrases of prompts that mean the same, however those fit, and of others no more than
+    those of drafts.
     """
     return 1.34 * near**2 - 0.61
 
