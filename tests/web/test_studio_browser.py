@@ -67,17 +67,17 @@ def test_options_steps_and_history(address: str, open_page: Callable[[str], Brow
     unfold(browser)
     seed = browser.run("document.getElementById('seed').value")
     before = shown(browser)
-    browser.click("[name=length][value=short]")
+    browser.click("[name=length][value=long]")
     browser.wait(f"{OUTSIDE}.join('|') !== {json.dumps('|'.join(before))} && {READY}")
     assert browser.run("document.getElementById('seed').value") == seed
-    short = [
-        r.prompt for r in Improver.load().improve("a red fox", n=3, seed=int(seed), length="short")
+    long = [
+        r.prompt for r in Improver.load().improve("a red fox", n=3, seed=int(seed), length="long")
     ]
-    assert shown(browser) == short
+    assert shown(browser) == long
     browser.click("#undo")
     browser.wait(f"{OUTSIDE}.join() === {json.dumps(','.join(before))} && {READY}")
     browser.click("#redo")
-    browser.wait(f"{OUTSIDE}.join() === {json.dumps(','.join(short))} && {READY}")
+    browser.wait(f"{OUTSIDE}.join() === {json.dumps(','.join(long))} && {READY}")
     browser.click(".chip")
     browser.wait("document.querySelector('.chip').getAttribute('aria-pressed') === 'false'")
     browser.click("#undo")
