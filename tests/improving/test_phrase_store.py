@@ -60,6 +60,31 @@ def test_how_near_is_a_share_and_does_not_depend_on_the_order_of_words(
     assert list(STORE.near(" ".join(mixed)).items()) == list(found.items())
 
 
+def test_prompts_that_name_a_part_of_another_tell_what_is_seen_of_it() -> None:
+    prompts = [
+        *PROMPTS,
+        (["kite", "snow"], ["frozen string"]),
+        (["snow"], ["footprints", "drifts"]),
+    ]
+    store = PhraseStore.of(WORDS, VECTORS, SCALES, prompts)
+    prompt = "a kite over the snow and a vixen"
+    assert store.near(prompt, least=0.9) == {}
+    # Who names more of it comes first, then what speaks of one word, or of one near to it, and no
+    # prompt says all before the others begin.
+    parts = store.of_parts(prompt)
+    assert list(parts) == [
+        "frozen string", "footprints", "long tails", "pointed ears", "drifts", "bushy tail",
+    ]  # fmt: skip
+    assert parts["frozen string"] > parts["footprints"] > parts["pointed ears"] > 0
+    assert list(store.of_parts("a kite without snow")) == ["long tails", "bushy tail"]
+    assert store.of_parts("a lighthouse") == store.of_parts("") == {}
+    # Of what is both near and of a part the better counts.
+    assert lead(0.5, of_part=True) > lead(0.5) and lead(0.99, of_part=True) == lead(0.99)
+    leads = store.leads("the snow", used=["Drifts"])
+    assert leads["footprints"] == lead(1) and "drifts" not in leads
+    assert leads["frozen string"] == lead(store.near("the snow")["frozen string"])
+
+
 def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert PhraseStore.read(tmp_path) is None
     STORE.write(tmp_path)
@@ -68,8 +93,10 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert found.prompts == PROMPTS
     for faulty, fault in (
         (replace(STORE, words=WORDS[1:]), "not every word has a vector"),
-        (replace(STORE, phrases=STORE.phrases[1:]), "not every prompt has phrases"),
+        (replace(STORE, told=STORE.told[1:]), "not every prompt has phrases"),
+        (replace(STORE, phrases=STORE.phrases[1:]), "phrases that are not there"),
         (replace(STORE, places=STORE.places + np.uint16(9)), "words that are not there"),
+        (replace(STORE, counts=STORE.counts.astype(np.int8)), "words is no whole number"),
         (replace(STORE, scales=SCALES * np.nan), "a number is no number"),
     ):
         faulty.write(tmp_path)

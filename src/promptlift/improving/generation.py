@@ -13,18 +13,15 @@ from promptlift.improving.decoding.drafts import best_of, streams_of
 from promptlift.improving.decoding.loop import Generated, generate
 from promptlift.improving.engines.engine import Engine
 from promptlift.improving.manifest import ModelCard
-from promptlift.improving.phrase_store import PhraseStore, lead
+from promptlift.improving.phrase_store import PhraseStore
 from promptlift.improving.reranker import Reranker
 from promptlift.improving.writing import Source, Written
-from promptlift.prompts.clauses import plain_words
 
 # Batches of prompts that are sorted by length together: a larger window fills batches better.
 WINDOW_BATCHES = 16
-# Phrases of like prompts, the nearest, that compete with those of the drafts.
-LOOKED_UP = 40
 # Standard deviation of what chance adds to each score of a prompt's first variant, so that seeds
 # differ, and of further ones, which should say something else.
-CHANCE, FURTHER_CHANCE = 0.1, 0.3
+CHANCE, FURTHER_CHANCE = 0.05, 0.3
 
 
 class Generator:
@@ -124,10 +121,7 @@ class Generator:
             return Written(self.codec.decode(drafts[0].tokens), drafts[0].ended)
         looked_up: dict[str, float] = {}
         if self._store is not None:
-            used = {plain_words(phrase) for phrase in source.used}
-            found = self._store.near(source.words).items()
-            near = [item for item in found if plain_words(item[0]) not in used][:LOOKED_UP]
-            looked_up = {phrase: lead(nearness) for phrase, nearness in near}
+            looked_up = self._store.leads(source.words, source.used)
         chance = FURTHER_CHANCE if source.variant else CHANCE
         included, reranker = self.constraints.control.include, self._reranker
 
