@@ -96,14 +96,17 @@ def supposed(store: PhraseStore, prompts: Sequence[str]) -> list[Judged]:
     """For each prompt some phrases of the store, with the letters that they may be supposed to get.
 
     Its own were written for it or found good; those of prompts that are rather like it are taken
-    for neutral, and those of any others for bad.
+    for neutral, and those of any others for bad. What was written for a part of it is left out.
     """
     own = {tuple(words): phrases for words, phrases in store.prompts}
     draw, rows = random.Random(0), []
     for prompt in prompts:
         good = own.get(tuple(content_words(prompt)), ())
-        near = [one for one, how in store.near(prompt, LIKE, 0.0).items() if 0.35 < how < 0.6]
-        found = {phrase: "b" for _, some in draw.sample(store.prompts, 3) for phrase in some[:1]}
+        parts = store.of_parts(prompt)
+        like = store.near(prompt, LIKE, 0.0).items()
+        near = [one for one, how in like if 0.35 < how < 0.6 and one not in parts]
+        others = [some[0] for _, some in draw.sample(store.prompts, 3)]
+        found = {phrase: "b" for phrase in others if phrase not in parts}
         found |= dict.fromkeys(draw.sample(near, min(2, len(near))), "n")
         found |= dict.fromkeys(draw.sample(list(good), min(4, len(good))), "g")
         if good:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from promptlift.errors import ConfigError
 from promptlift.improving.codec import Codec
 from promptlift.improving.config import resolve_options
-from promptlift.improving.decoding.drafts import best_of, streams_of
+from promptlift.improving.decoding.drafts import NOTHING, best_of, streams_of
 from promptlift.improving.decoding.loop import Generated, random_stream
 from promptlift.improving.engines.torch import load_torch
 from promptlift.improving.improver import Improver
@@ -37,8 +37,8 @@ def by(scores: dict[str, float]) -> Score:
 
 
 def test_the_best_phrases_of_all_drafts_are_kept(codec: Codec) -> None:
-    score = by({"soft light": 0.6, "sharp focus": -0.9, "misty morning": 0.8, "4k": -0.4,
-                "blue sky": 0.9, "sea": 0.55})  # fmt: skip
+    score = by({"soft light": 0.85, "sharp focus": -0.9, "misty morning": 0.9, "4k": -0.4,
+                "blue sky": 0.95, "sea": 0.82})  # fmt: skip
     both = [draft(codec, "soft light, sharp focus"), draft(codec, "misty morning, 4k")]
     assert best_of(both, codec, score).text == "misty morning, soft light"
     asked = best_of(both, codec, score, included=["Sharp Focus"])
@@ -49,13 +49,19 @@ def test_the_best_phrases_of_all_drafts_are_kept(codec: Codec) -> None:
     # As many are added as the first draft has; the others wait for one that cannot be.
     more = best_of([*both, draft(codec, "blue sky, sea")], codec, score)
     assert (more.text, more.most) == ("blue sky, misty morning, soft light, sea", 2)
-    # Of nothing good the best is kept.
-    poor = draft(codec, "4k, sharp focus")
-    assert best_of([poor, poor], codec, score).text == "4k"
+    # Alone the best one may be less good than others beside it, and of nothing good none is kept.
+    fair = by({"soft light": 0.6, "misty morning": 0.55, "sharp focus": 0.45, "4k": 0.4})
+    assert best_of([draft(codec, "misty morning, soft light")], codec, fair).text == "soft light"
+    none = best_of([draft(codec, "4k, sharp focus")], codec, fair)
+    assert (none.text, none.notes) == (None, (NOTHING,))
+    # Chance orders, and makes nothing good. Who asks for more gets what is less good.
+    poor, two = draft(codec, "4k, sharp focus"), draft(codec, "misty morning, soft light")
+    assert best_of([poor], codec, fair, chance=lambda: 9.0).text is None
+    assert best_of([two, poor], codec, fair, least=0.5).text == "soft light, misty morning"
 
 
 def test_what_was_looked_up_competes(codec: Codec) -> None:
-    score = by({"soft light": 0.8, "sharp focus": 0.6, "bushy tail": 0.9, "red hat": 0.2})
+    score = by({"soft light": 1.0, "sharp focus": 0.8, "bushy tail": 1.1, "red hat": 0.4})
     both = [draft(codec, "soft light, sharp focus")] * 2
     looked_up = {"bushy tail": 0.0, "red hat": 0.5, "Soft light": -1.0}  # drawn too, so no worse
     found = best_of(both, codec, score, looked_up=looked_up)
@@ -63,7 +69,7 @@ def test_what_was_looked_up_competes(codec: Codec) -> None:
 
 
 def test_light_is_said_once(codec: Codec) -> None:
-    score = by({"soft light": 0.8, "warm glow": 0.7, "misty morning": 0.6})
+    score = by({"soft light": 1.0, "warm glow": 0.9, "misty morning": 0.8})
     both = [draft(codec, "soft light, warm glow"), draft(codec, "misty morning")]
     assert best_of(both, codec, score).text == "soft light, misty morning"
 
@@ -78,7 +84,7 @@ def test_what_was_forced_comes_first_and_what_is_unfinished_not_at_all(codec: Co
 
 def test_a_quotation_mark_in_the_comma_stays(codec: Codec) -> None:
     text = 'a sign "open", soft light'
-    found = best_of([draft(codec, text)] * 2, codec, lambda phrases: [0.5] * len(phrases))
+    found = best_of([draft(codec, text)] * 2, codec, lambda phrases: [0.9] * len(phrases))
     assert found.text is not None and sorted(found.text.split(", ")) == sorted(text.split(", "))
 
 

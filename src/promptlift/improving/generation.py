@@ -9,7 +9,7 @@ from promptlift.errors import ConfigError
 from promptlift.improving.codec import Codec, batches
 from promptlift.improving.config import DecodingConfig
 from promptlift.improving.constraints import Constraints
-from promptlift.improving.decoding.drafts import best_of, streams_of
+from promptlift.improving.decoding.drafts import LEAST_FIRST, LEAST_SCORE, best_of, streams_of
 from promptlift.improving.decoding.loop import Generated, generate
 from promptlift.improving.engines.engine import Engine
 from promptlift.improving.manifest import ModelCard
@@ -116,20 +116,25 @@ class Generator:
     def _best(
         self, source: Source, drafts: Sequence[Generated], opening: int, stream: np.random.Generator
     ) -> Written:
-        """The one draft, or the best phrases of several and of those written for like prompts."""
+        """The one draft, or the best phrases of several and of those that are looked up."""
         if self._reranker is None or len(drafts) == 1:
             return Written(self.codec.decode(drafts[0].tokens), drafts[0].ended)
         looked_up: dict[str, float] = {}
         if self._store is not None:
             looked_up = self._store.leads(source.words, source.used)
-        chance = FURTHER_CHANCE if source.variant else CHANCE
-        included, reranker = self.constraints.control.include, self._reranker
-
-        def score(phrases: Sequence[str]) -> Sequence[float]:
-            scores = reranker.scores(source.words, phrases)
-            return [one + chance * stream.standard_normal() for one in scores]
-
-        return best_of(drafts, self.codec, score, opening, included, looked_up)
+        deviation = FURTHER_CHANCE if source.variant else CHANCE
+        control, reranker = self.constraints.control, self._reranker
+        return best_of(
+            drafts,
+            self.codec,
+            lambda phrases: reranker.scores(source.words, phrases),
+            opening,
+            control.include,
+            looked_up,
+            lambda: deviation * stream.standard_normal(),
+            # Who asks for more gets phrases that belong less surely.
+            LEAST_FIRST if control.length in ("medium", "long") else LEAST_SCORE,
+        )
 
     def _generate(
         self,

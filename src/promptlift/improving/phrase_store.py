@@ -23,7 +23,7 @@ STORE_FILE = "phrases.npz"
 NEAREST, LEAST_NEAR = 12, 0.6
 # The same for the nearest to one of the words of a prompt.
 OF_A_WORD, LEAST_OF_A_WORD = 3, 0.85
-# The least that the score of a phrase of a part gets beside.
+# The least that is added to the score of a phrase for a part.
 OF_PART = 0.12
 # Phrases of near prompts, and as many of those of parts, that compete with those of drafts.
 LOOKED_UP = 40
@@ -66,7 +66,10 @@ class PhraseStore:
         scales: npt.NDArray[np.float32],
         prompts: Sequence[tuple[Sequence[str], Sequence[str]]],
     ) -> "PhraseStore":
-        """That of prompts, of each its words, all of which have vectors, and its phrases."""
+        """That of prompts, of each its words, all of which have vectors, and its phrases.
+
+        A prompt has at most 255 words and 65,535 phrases, and there are 65,536 words at most.
+        """
         place = {word: at for at, word in enumerate(words)}
         counts = np.array([len(own) for own, _ in prompts], dtype=np.uint8)
         places = np.array([place[one] for own, _ in prompts for one in own], dtype=np.uint16)
@@ -96,13 +99,14 @@ class PhraseStore:
                 told, belonging = found["told"], found["belonging"]
             if scales.shape != (len(words),) or vectors.shape[:-1] != scales.shape:
                 raise ValueError("not every word has a vector")
-            if told.shape != counts.shape:
+            if counts.ndim != 1 or told.shape != counts.shape:
                 raise ValueError("not every prompt has phrases")
-            for name, many, own, few in (
-                ("words", counts, places, words), ("phrases", told, belonging, phrases),
-            ):  # fmt: skip
-                if {many.dtype.kind, own.dtype.kind} != {"u"}:
-                    raise ValueError(f"a number of {name} is no whole number")
+            for name, many, own, few, kinds in (
+                ("words", counts, places, words, (np.uint8, np.uint16)),
+                ("phrases", told, belonging, phrases, (np.uint16, np.uint32)),
+            ):
+                if (many.dtype, own.dtype) != kinds:
+                    raise ValueError(f"the numbers of {name} are of another kind")
                 if many.min() < 1 or own.shape != (many.sum(dtype=int),) or own.max() >= len(few):
                     raise ValueError(f"a prompt has {name} that are not there")
             if vectors.dtype != np.int8 or not np.isfinite(scales).all():
@@ -178,14 +182,15 @@ class PhraseStore:
         return [self._place[word] for word in content_words(prompt) if word in self._place]
 
     def _nearness(self, own: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Of each prompt, to one of these words."""
+        """How near each prompt is to one of these words."""
         # No product of BLAS: its last bits depend on the number of threads.
         vector = _unit(self._scaled(own).sum(axis=0, keepdims=True))[0]
         return np.asarray(np.einsum("ij,j->i", self._rows, vector), dtype=np.float32)
 
     def _nearest(self, near: npt.NDArray[np.float32], count: int, least: float) -> list[int]:
-        first: list[int] = np.argsort(-near, kind="stable")[:count].tolist()
-        return [place for place in first if near[place] >= least]
+        some = np.flatnonzero(near >= least)
+        nearest: list[int] = some[np.argsort(-near[some], kind="stable")][:count].tolist()
+        return nearest
 
     def _phrases(self, place: int) -> list[str]:
         start = self._told_starts[place]
@@ -240,9 +245,9 @@ def _unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def lead(near: float, of_part: bool = False) -> float:
-    """What the score of a phrase gets that was written for a prompt so near, from 0 to 1.
+    """What is added to the score of a phrase that was written for a prompt so near, or for a part.
 
-    Or for a part of the prompt: that is no worse than one of middling nearness.
+    Nearness goes from 0 to 1. A phrase for a part is no worse than one of middling nearness.
 
     By least squares on what readers said of 24,774 phrases and the scores of an earlier reranker:
     they like phrases of prompts that mean the same, however those fit, and of others no more than

@@ -13,10 +13,11 @@ from promptlift.prompts.clauses import plain_words, split_clauses
 from promptlift.prompts.intent import STOP, Text
 from promptlift.prompts.lexicon.terms import LIGHT
 
-# Phrases of a lower score are left out: the best one below `LEAST_FIRST`, of which readers found
-# 18% good and 59% bad, others below `LEAST_SCORE`. Of those of 0.6 to 0.7 they found 57% and 13%,
-# of 0.9 to 1 75% and 6%.
-LEAST_FIRST, LEAST_SCORE = 0.3, 0.7
+# Phrases of a lower score are left out: the best one below the first number, others below the
+# second. Of best ones of 0.3 to 0.5 readers found 30% good and 13% bad, of 0.5 to 0.6 62% and 10%;
+# of others of 0.6 to 0.7 57% and 13%, of 0.8 to 0.9 68% and 8%.
+LEAST_FIRST, LEAST_SCORE = 0.5, 0.7
+NOTHING = "nothing that was written or looked up surely belongs"
 
 
 def streams_of(stream: np.random.Generator, count: int) -> list[np.random.Generator]:
@@ -33,10 +34,12 @@ def best_of(
     forced: int = 0,
     included: Sequence[str] = (),
     looked_up: Mapping[str, float] = MappingProxyType({}),
+    chance: Callable[[], float] = float,
+    least: float = LEAST_SCORE,
 ) -> Written:
     """The phrases of all drafts and those that were looked up, the highest score first.
 
-    `most` of the result is the number of phrases in the first draft.
+    `most` of the result is the number of phrases in the first draft. Of nothing good there is none.
 
     Args:
         drafts: of one source.
@@ -44,7 +47,9 @@ def best_of(
         score: tells how well each of several phrases belongs to the prompt.
         forced: tokens that every draft begins with; what they say comes first.
         included: words that were asked for; phrases with them are the best.
-        looked_up: phrases that were written for like prompts, and what is added to their scores.
+        looked_up: phrases out of a store, and what is added to their scores.
+        chance: what is added to a score for the order, not for whether the phrase is good enough.
+        least: score of the phrases after the first.
     """
     found = [list(_phrases(draft, codec)) for draft in drafts]
     asked = [phrase for phrase, end in found[0] if end <= forced]
@@ -52,20 +57,23 @@ def best_of(
     drawn = set(map(plain_words, own))
     distinct = {plain_words(phrase): phrase for phrase in reversed([*own, *looked_up])}
     leads = {plain_words(phrase): lead for phrase, lead in looked_up.items()}
-    ranks: dict[str, tuple[bool, float]] = {}
+    ranks: dict[str, tuple[bool, float, float]] = {}
     for words, one in zip(distinct, score(list(distinct.values())), strict=True):
         # What the model wrote too is no worse for being written for another prompt.
         lead = leads.get(words, 0.0)
         wished = any(f" {plain_words(wish)}" in f" {words}" for wish in included)
-        ranks[words] = (wished, one + (max(lead, 0.0) if words in drawn else lead))
+        one += max(lead, 0.0) if words in drawn else lead
+        ranks[words] = (wished, one + chance(), one)
     kept: list[str] = []
     said: set[str] = set()
-    for words, (wished, one) in sorted(ranks.items(), key=lambda item: item[1], reverse=True):
+    for words, (wished, _, one) in sorted(ranks.items(), key=lambda item: item[1], reverse=True):
         about = _about(distinct[words])
-        least = LEAST_SCORE if kept else LEAST_FIRST
-        if (wished or one >= least) and said.isdisjoint(about):
+        good = one >= (least if kept else LEAST_FIRST)
+        if (wished or good) and said.isdisjoint(about):
             kept.append(distinct[words])
             said |= about
+    if not asked and not kept:
+        return Written(None, notes=(NOTHING,))
     return Written(", ".join([*asked, *kept]), most=max(len(found[0]), len(asked) + 1))
 
 
