@@ -1,9 +1,9 @@
-"""Put the phrases of `targets.tsv.gz` into an exported folder, to be looked up for like prompts.
+"""Put the phrases of `targets.tsv.gz` into an exported folder, to be looked up.
 
     python -m benchmarks.writer.store --data FOLDER --exported MODEL
 
-Taken are the tags that were written for short prompts, without what the checks of a result drop,
-and what readers found to belong (`letters.tsv.gz`). Of each prompt the stems of its
+Taken are the tags that were written for short prompts and single words, without what the checks of
+a result drop, and what readers found to belong (`letters.tsv.gz`). Of each prompt the stems of its
 content words are kept. FOLDER is as in `targets.py`.
 
 Each word gets a vector, so that prompts which share none can be near. A ridge regression learns
@@ -111,8 +111,7 @@ def main() -> None:
     )
     store.write(args.exported)
     put_hashes(args.exported, [STORE_FILE])
-    count = sum(len(told) for _, told in store.prompts)
-    print(f"{len(store.prompts)} prompts, {count} phrases, {len(vocabulary)} words")
+    print(f"{len(store.prompts)} prompts, {len(store.phrases)} phrases, {len(vocabulary)} words")
 
 
 if __name__ == "__main__":
