@@ -133,7 +133,7 @@ async function compare() {
   problem(`It came out otherwise: by another model or version, or with options that this page does not have. The picture's prompt: ${prompt}`);
 }
 
-const isLeftAlone = ({ notes }) => notes.some((note) => note.startsWith("left alone"));
+const isLeftAlone = ({ notes }) => notes.some((note) => /^left (alone|as it is)/.test(note));
 
 function show(results, text, removed = []) {
   const within = at("results").contains(document.activeElement);
