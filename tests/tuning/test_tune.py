@@ -1,7 +1,6 @@
 """Rounds of improving, drawing, judging and learning, with tiny real models."""
 
 import json
-import os
 import shutil
 import signal
 import tempfile
@@ -216,7 +215,7 @@ def test_a_stopped_run_ends_with_the_same_bytes(
         nonlocal waited
         if waited is not None and waited in line:
             waited = next(stops, None)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)  # in this thread, at once
 
     for _ in range(4):
         with pytest.raises(KeyboardInterrupt):
