@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import string
 import subprocess
 import sys
@@ -71,7 +72,8 @@ def quick_model() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def isolated(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads the user's home or reaches for the Hub."""
+    """No test reads the user's home or reaches for the Hub, nor gets signals of another's."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a server in the process sets its own
     # Not `mktemp`, which looks through all folders of the tests before: seconds, over a run.
     home = tmp_path_factory.getbasetemp() / f"home-{next(_HOMES)}"
     home.mkdir()
