@@ -23,7 +23,8 @@ STORE_FILE = "phrases.npz"
 NEAREST, LEAST_NEAR = 12, 0.6
 # The same for the nearest to one of the words of a prompt.
 OF_A_WORD, LEAST_OF_A_WORD = 3, 0.85
-# The least that is added to the score of a phrase for a part.
+# The least that is added to the score of a phrase for a part: readers like such phrases as much as
+# those of prompts with a nearness of 0.7 to 0.8.
 OF_PART = 0.12
 # Phrases of near prompts, and as many of those of parts, that compete with those of drafts.
 LOOKED_UP = 40
@@ -131,7 +132,7 @@ class PhraseStore:
             np.savez_compressed(file, **values)
 
     def leads(self, prompt: str, used: Sequence[str] = ()) -> dict[str, float]:
-        """Phrases that may belong to a prompt, and what the score of each gets beside.
+        """Phrases that may belong to a prompt, and what is added to the score of each.
 
         They are at most `LOOKED_UP` of prompts near to it, and as many of those that name a part.
 

@@ -39,7 +39,8 @@ def best_of(
 ) -> Written:
     """The phrases of all drafts and those that were looked up, the highest score first.
 
-    `most` of the result is the number of phrases in the first draft. Of nothing good there is none.
+    `most` of the result is the number of phrases in the first draft. There is no text if no phrase
+    is good enough.
 
     Args:
         drafts: of one source.
