@@ -70,7 +70,9 @@ def test_what_raters_prefer_is_learned_and_read_back(
 def test_raters_who_toss_a_coin_teach_nothing(encoder: ClipEncoder, tmp_path: Path) -> None:
     given = comparisons_of([judged(tmp_path / "run", prefers=0.5)], encoder, PictureReader(8))
     _, low, high = learn_head(given).accuracy
-    assert low < 0.5 < high
+    # The order of votes is drawn each time, so one interval in twenty misses 0.5. Four standard
+    # deviations of 80 tosses reach from 0.28 to 0.72; a head that had seen them would have 0.95.
+    assert low < 0.65 and high > 0.35
 
 
 def test_the_weights_are_where_the_slope_is_zero() -> None:
