@@ -49,6 +49,10 @@ def test_the_best_phrases_of_all_drafts_are_kept(codec: Codec) -> None:
     # As many are added as the first draft has; the others wait for one that cannot be.
     more = best_of([*both, draft(codec, "blue sky, sea")], codec, score)
     assert (more.text, more.most) == ("blue sky, misty morning, soft light, sea", 2)
+    three = [draft(codec, "soft light, misty morning, sea"), *both]
+    assert best_of(three, codec, score).most == 2  # the usual limit
+    assert best_of(three, codec, score, most=None).most == 3
+    assert best_of(three, codec, score, included=["sea"]).most == 3
     # Alone the best one may be less good than others beside it, and of nothing good none is kept.
     fair = by({"soft light": 0.6, "misty morning": 0.55, "sharp focus": 0.45, "4k": 0.4})
     assert best_of([draft(codec, "misty morning, soft light")], codec, fair).text == "soft light"
@@ -65,7 +69,9 @@ def test_what_was_looked_up_competes(codec: Codec) -> None:
     both = [draft(codec, "soft light, sharp focus")] * 2
     looked_up = {"bushy tail": 0.0, "red hat": 0.5, "Soft light": -1.0}  # drawn too, so no worse
     found = best_of(both, codec, score, looked_up=looked_up)
-    assert found.text == "bushy tail, soft light, red hat, sharp focus"
+    # What the model alone wrote has to be better than what others wrote.
+    assert found.text == "bushy tail, soft light, red hat"
+    assert best_of(both, codec, score).text == "soft light, sharp focus"
 
 
 def test_light_is_said_once(codec: Codec) -> None:

@@ -57,7 +57,9 @@ class DecodingConfig:
 
     best_of: int = option(
         1,
-        "Draw so many extensions in tags and keep the phrases that belong best to the prompt.",
+        "Above 1, phrases are looked up for the prompt, and so many extensions in tags are drawn "
+        "where these do not suffice; the phrases that belong best are kept. With 1 the model "
+        "writes alone.",
         least=1,
         most=MOST_DRAFTS,
     )

@@ -9,19 +9,23 @@ from promptlift.errors import ConfigError
 from promptlift.improving.codec import Codec, batches
 from promptlift.improving.config import DecodingConfig
 from promptlift.improving.constraints import Constraints
-from promptlift.improving.decoding.drafts import LEAST_FIRST, LEAST_SCORE, best_of, streams_of
+from promptlift.improving.decoding.drafts import (
+    MOST,
+    NOTHING,
+    best_of,
+    streams_of,
+)
 from promptlift.improving.decoding.loop import Generated, generate
 from promptlift.improving.engines.engine import Engine
+from promptlift.improving.looked_up import LookedUp
 from promptlift.improving.manifest import ModelCard
 from promptlift.improving.phrase_store import PhraseStore
+from promptlift.improving.prose import going_on, woven
 from promptlift.improving.reranker import Reranker
 from promptlift.improving.writing import Source, Written
 
 # Batches of prompts that are sorted by length together: a larger window fills batches better.
 WINDOW_BATCHES = 16
-# Standard deviation of what chance adds to each score of a prompt's first variant, so that seeds
-# differ, and of further ones, which should say something else.
-CHANCE, FURTHER_CHANCE = 0.05, 0.3
 
 
 class Generator:
@@ -32,8 +36,8 @@ class Generator:
         constraints: what the options ask for and ban.
         decoding: how tokens are chosen.
         batch_size: texts that are decoded together, drafts counted one by one.
-        reranker: chooses among the phrases of several drafts.
-        store: phrases that compete with those of several drafts.
+        reranker: chooses among the phrases of several drafts, and those that are looked up.
+        store: where phrases are looked up, for tags, paragraphs and rewritings.
         given_up: called before each token; if it returns true, `GivenUp` is raised.
     """
 
@@ -59,14 +63,18 @@ class Generator:
                 "tell which draft is best. Leave best_of at 1."
             )
         self.form, special = control.form, codec.special
-        # Greedy drafts would all be the same, and sentences hang together.
-        several = decoding.do_sample and self.form == "tags"
-        self._drafts = decoding.best_of if several else 1
-        self._reranker = reranker
-        # What has a manner of its own is not mixed with what was written without it.
-        self._store = store if self._drafts > 1 and control.reference is None else None
-        hot = decoding.draft_temperature or decoding.temperature
-        self._drafting = replace(decoding, temperature=hot)
+        # What has a manner of its own is not mixed with what was written without it, and one draft
+        # is the model's own.
+        self.looked_up: LookedUp | None = None
+        if reranker is not None and decoding.best_of > 1:
+            self.looked_up = LookedUp(
+                reranker,
+                store if control.reference is None else None,
+                constraints,
+                sampled=decoding.do_sample,
+                given_up=given_up,
+            )
+        self._most = None if control.length else MOST
         # A model without padding or unknown pieces has its end token in their place.
         never = {special.pad, special.unk, special.decoder_start} - {special.eos}
         self._suppressed = np.array(sorted(never) if control.guards else [], dtype=np.int64)
@@ -79,7 +87,7 @@ class Generator:
     @property
     def window(self) -> int:
         """Results that are sorted by length together."""
-        return max(1, WINDOW_BATCHES * self.batch_size // self._drafts)
+        return max(1, WINDOW_BATCHES * self.batch_size // self.decoding.best_of)
 
     @property
     def asked(self) -> frozenset[str]:
@@ -87,54 +95,99 @@ class Generator:
         return self.constraints.asked
 
     def write(self, sources: Sequence[Source], mode: str) -> list[Written]:
-        """A text for each source."""
+        """A text for each source.
+
+        Raises:
+            GivenUp: the caller no longer waits.
+        """
+        extends, found = mode == "extend", self.looked_up
+        says = not extends or self.form == "paragraph"
+        if found is not None and found.store is not None and says:
+            return [self._said(source, found, extends=extends) for source in sources]
+        # Greedy drafts would all be the same.
+        if extends and self.form == "tags" and found is not None and self.decoding.do_sample:
+            return self._tags(sources, found)
         prefix = self.card.prefix(mode, self.form)
-        texts = [prefix + source.words for source in sources]
-        encoded = self.codec.encode(texts)
-        # Phrases can be taken from one draft into another; what a rewriting says hangs together.
-        drafts = self._drafts if mode == "extend" else 1
-        opening = (self.constraints.forced if mode == "extend" else None) or []
+        opening = (self.constraints.forced if extends else None) or []
+        drafts = self._draw(prefix, sources, 1, opening, self.decoding)
+        return [Written(self.codec.decode(one.tokens), one.ended) for [one] in drafts]
+
+    def _tags(self, sources: Sequence[Source], found: LookedUp) -> list[Written]:
+        """Phrases that are looked up, or where they do not suffice the best of them and drafts."""
+        chances = [self._chance(source) for source in sources]  # before drafts draw numbers
+        control, count = self.constraints.control, self.decoding.best_of
+        opening = self.constraints.forced or []
         results: dict[int, Written] = {}
-        for batch in batches(encoded, max(1, self.batch_size // drafts)):
-            # Each prompt is encoded once, however many of its variants are in the batch.
-            distinct = {texts[place]: encoded[place] for place in batch}
-            order = list(distinct)
-            streams = [streams_of(sources[place].stream, drafts + 1) for place in batch]
-            drawn = self._generate(
-                list(distinct.values()),
-                [order.index(texts[place]) for place in batch for _ in range(drafts)],
-                [sources[place] for place in batch for _ in range(drafts)],
-                [stream for own in streams for stream in own[:drafts]],
-                opening,
-                self._drafting if drafts > 1 else self.decoding,
+        if self._most is not None and not (opening or control.include):
+            for place, source in enumerate(sources):
+                best = found.best(source, chances[place])
+                if len(best) >= self._most:
+                    results[place] = Written(", ".join(best), most=self._most)
+        left = [place for place in range(len(sources)) if place not in results]
+        own = [sources[place] for place in left]
+        hot = self.decoding.draft_temperature or self.decoding.temperature
+        drawn = self._draw(
+            self.card.prefix("extend", self.form),
+            own,
+            count,
+            opening,
+            replace(self.decoding, temperature=hot),
+        )
+        for place, source, drafts in zip(left, own, drawn, strict=True):
+            results[place] = best_of(
+                drafts,
+                self.codec,
+                found.score(source),
+                len(opening),
+                control.include,
+                found.leads(source),
+                found.chance(source, chances[place]),
+                found.least,
+                self._most,
             )
-            for row, place in enumerate(batch):
-                own = drawn[row * drafts : (row + 1) * drafts]
-                results[place] = self._best(sources[place], own, len(opening), streams[row][-1])
         return [results[place] for place in range(len(sources))]
 
-    def _best(
-        self, source: Source, drafts: Sequence[Generated], opening: int, stream: np.random.Generator
-    ) -> Written:
-        """The one draft, or the best phrases of several and of those that are looked up."""
-        if self._reranker is None or len(drafts) == 1:
-            return Written(self.codec.decode(drafts[0].tokens), drafts[0].ended)
-        looked_up: dict[str, float] = {}
-        if self._store is not None:
-            looked_up = self._store.leads(source.words, source.used)
-        deviation = FURTHER_CHANCE if source.variant else CHANCE
-        control, reranker = self.constraints.control, self._reranker
-        return best_of(
-            drafts,
-            self.codec,
-            lambda phrases: reranker.scores(source.words, phrases),
-            opening,
-            control.include,
-            looked_up,
-            lambda: deviation * stream.standard_normal(),
-            # Who asks for more gets phrases that belong less surely.
-            LEAST_FIRST if control.length in ("medium", "long") else LEAST_SCORE,
+    def _said(self, source: Source, found: LookedUp, *, extends: bool) -> Written:
+        """What was asked for and what is looked up, said after the prompt or woven into it."""
+        style = self.constraints.control.style
+        phrases = found.to_say(source, self._chance(source))
+        if not phrases and style is None:
+            return Written(None, notes=(NOTHING,), again=False)
+        if extends:
+            manner = f", {style}." if style else ""
+            more = going_on(source.words + manner, phrases) if phrases else ""
+            return Written(manner + more)
+        return Written(
+            woven(source.words, phrases, found.reranker.scores, prose=self.form == "paragraph")
         )
+
+    def _chance(self, source: Source) -> np.random.Generator:
+        """Random numbers that no draft of a source has."""
+        return streams_of(source.stream, self.decoding.best_of + 1)[-1]
+
+    def _draw(
+        self,
+        prefix: str,
+        sources: Sequence[Source],
+        count: int,
+        opening: Sequence[int],
+        decoding: DecodingConfig,
+    ) -> list[list[Generated]]:
+        """So many drafts for each source."""
+        texts = [prefix + source.words for source in sources]
+        encoded = self.codec.encode(texts)
+        drafts: dict[int, list[Generated]] = {}
+        for places in batches(encoded, max(1, self.batch_size // count)):
+            # Each prompt is encoded once, however many of its variants are in the batch.
+            distinct = {texts[place]: encoded[place] for place in places}
+            order = list(distinct)
+            copies = [order.index(texts[place]) for place in places for _ in range(count)]
+            own = [sources[place] for place in places for _ in range(count)]
+            streams = [s for place in places for s in streams_of(sources[place].stream, count)]
+            drawn = self._generate(list(distinct.values()), copies, own, streams, opening, decoding)
+            for row, place in enumerate(places):
+                drafts[place] = drawn[row * count : (row + 1) * count]
+        return [drafts[place] for place in range(len(texts))]
 
     def _generate(
         self,

@@ -1,0 +1,104 @@
+"""What is looked up for a prompt in a model's store, and judged by its reranker."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from promptlift.improving.constraints import Constraints
+from promptlift.improving.decoding.drafts import LEAST_FIRST, LEAST_SCORE, belonging
+from promptlift.improving.decoding.loop import GivenUp
+from promptlift.improving.phrase_store import PhraseStore
+from promptlift.improving.reranker import Reranker
+from promptlift.improving.selection import select
+from promptlift.improving.writing import Source
+from promptlift.prompts.intent import STOP, Text
+from promptlift.prompts.reading import read
+
+# Standard deviation of what chance adds to each score of a prompt's first variant, so that seeds
+# differ, and of further ones, which should say something else.
+CHANCE, FURTHER_CHANCE = 0.05, 0.3
+# Phrases that a paragraph or a rewriting is to say, by the length that is asked for.
+MOST_PHRASES = {None: 4, "short": 2, "medium": 5, "long": 6}
+_MOST_SCORES = 64  # prompts whose phrases' scores are kept
+
+
+class LookedUp:
+    """The phrases that belong to prompts.
+
+    Args:
+        reranker: tells how well they belong.
+        store: where they are looked up; without one there are none.
+        constraints: what the options ask for and ban.
+        sampled: whether chance has a say.
+        given_up: called before each look-up; if it returns true, `GivenUp` is raised.
+    """
+
+    def __init__(
+        self,
+        reranker: Reranker,
+        store: PhraseStore | None,
+        constraints: Constraints,
+        *,
+        sampled: bool,
+        given_up: Callable[[], bool] | None,
+    ) -> None:
+        self.store, self._constraints, self._sampled = store, constraints, sampled
+        self._given_up, self.reranker = given_up, reranker
+        # Variants of a prompt have much the same phrases.
+        self._scores = lru_cache(_MOST_SCORES)(reranker.scores)
+        # Who asks for more gets phrases that belong less surely.
+        asks_for_more = constraints.control.length in ("medium", "long")
+        self.least = LEAST_FIRST if asks_for_more else LEAST_SCORE
+
+    def leads(self, source: Source) -> Mapping[str, float]:
+        """Phrases that may belong, and what is added to their scores."""
+        return self.store.leads(source.words, source.used) if self.store is not None else {}
+
+    def score(self, source: Source) -> Callable[[Sequence[str]], Sequence[float]]:
+        """How well phrases belong to a source."""
+        return lambda phrases: self._scores(source.words, tuple(phrases))
+
+    def chance(self, source: Source, stream: np.random.Generator) -> Callable[[], float]:
+        """What chance adds to a score."""
+        deviation = FURTHER_CHANCE if source.variant else CHANCE
+        return lambda: deviation * stream.standard_normal() if self._sampled else 0.0
+
+    def best(self, source: Source, stream: np.random.Generator) -> list[str]:
+        """The phrases that belong, the best first.
+
+        Raises:
+            GivenUp: the caller no longer waits.
+        """
+        if self._given_up is not None and self._given_up():
+            raise GivenUp
+        leads = self.leads(source)
+        return belonging(
+            [*leads],
+            score=self.score(source),
+            leads=leads,
+            chance=self.chance(source, stream),
+            least=self.least,
+        )
+
+    def to_say(self, source: Source, stream: np.random.Generator) -> list[str]:
+        """What a paragraph or a rewriting is to say: what was asked for, and what is looked up.
+
+        They are phrases, as tags are, and are checked as such. What speaks of things of earlier
+        variants comes where there is nothing else.
+
+        Raises:
+            GivenUp: the caller no longer waits.
+        """
+        control = self._constraints.control
+        found = self.best(source, stream)
+        reading = read(source.words, self._constraints.asked)
+        used = Text(", ".join(source.used)).stem_set - reading.intent.text.stem_set - STOP
+        fresh = [phrase for phrase in found if used.isdisjoint(Text(phrase).stem_set)]
+        return select(
+            [*control.include, *(fresh or found)],
+            reading,
+            replace(control, form="tags"),
+            most=len(control.include) + MOST_PHRASES[control.length],
+        ).kept
