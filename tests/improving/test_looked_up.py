@@ -146,6 +146,18 @@ def test_tags_are_drafted_where_those_looked_up_do_not_suffice(
             found(words, **options)
 
 
+def test_a_prompt_that_is_a_paragraph_already_is_left_alone(storing: Path) -> None:
+    improver = Improver.load(storing, threads=1)
+    long = " and ".join([PROMPT] * 18)
+    for mode in ("extend", "rewrite"):
+        [same], [forced] = (
+            next(improver.improve_stream([long], seed=0, mode=mode, force=force, **PARAGRAPH))
+            for force in (False, True)
+        )
+        assert same.prompt == long and same.notes == ("left as it is: it has 53 words already",)
+        assert same.notes != forced.notes
+
+
 def test_length_is_the_number_of_phrases(storing: Path) -> None:
     improver = Improver.load(storing, threads=1)
     counts = []

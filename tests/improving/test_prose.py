@@ -33,6 +33,7 @@ def weave(prompt: str, pairs: dict[str, str], *others: str, prose: bool = True) 
         ("thick wool", "thick wool"), ("pointed ears", "pointed ears"), ("big feet", "big feet"),
         ("smoke rising from hull", "smoke rising from the hull"), ("one raised paw",) * 2,
         ("coin meter on pole", "a coin meter on the pole"), ("T-shirt", "a T-shirt"),
+        ("fresh unfurling leaves",) * 2, ("gap between them", "a gap between them"),
         ("pool of lamp light", "a pool of lamp light"), ("black and white fur",) * 2,
         ("domed bonnet on top", "a domed bonnet on top"), ("hourglass", "an hourglass"),
         ("round belly and narrow neck", "a round belly and narrow neck"),
@@ -51,6 +52,7 @@ def test_articles_are_put_where_phrases_leave_them_out(phrase: str, told: str) -
         ("seen from below", True), ("on a plush bed", True), ("standing close together", True),
         ("upright on strong legs", True), ("softly lit", False), ("alert forward ears", False),
         ("glowing embers", False), ("chewing a stalk", True), ("swaying gently", True),
+        ("placed side by side", True), ("side by side", True),
     ],
 )  # fmt: skip
 def test_what_tells_how_or_where_names_nothing(phrase: str, tells: bool) -> None:

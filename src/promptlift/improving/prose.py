@@ -36,6 +36,7 @@ _ADVERBS = frozenset((
     "back", "together", "each", "one",
 ))  # fmt: skip
 _PARTICIPLE = re.compile(r"\w+(?:ing|ed|en|wn|ung|lit|set|bent|cut|held)")
+_PAIR = re.compile(r"\b(\w+) (?:by|to|in) \1\b")  # "side by side"
 _AN = re.compile(r"(?!uni|use|eu|one)[aeiou]|hour|honest", re.IGNORECASE)
 _SINGULAR = frozenset(("lens", "canvas", "atlas"))
 # Singular, and without an article: "on top", "at night".
@@ -114,7 +115,7 @@ def going_on(words: str, phrases: Sequence[str]) -> str:
 def is_clause(phrase: str) -> bool:
     """Whether a phrase tells how or where something is: "seen from below", "on a plush bed"."""
     first, second, third, *_ = *phrase.lower().split(), "", "", ""
-    if first in _PREPOSITIONS:
+    if first in _PREPOSITIONS or _PAIR.search(phrase.lower()):
         return True
     if not second:
         return first in _no_nouns()
@@ -143,14 +144,7 @@ def with_articles(phrase: str) -> str:
 def head(phrase: str) -> str:
     """The noun that a phrase is about: "smoke" in "smoke rising from the hull"."""
     words = phrase.lower().split()
-    end = 1
-    while end < len(words) and words[end] not in _PREPOSITIONS:
-        # "crowd browsing wares", not "soft glowing eyes"
-        is_participle = words[end].endswith("ing") and words[end] in _no_nouns()
-        before = words[end - 1]
-        if is_participle and before not in _no_nouns() and not _PARTICIPLE.fullmatch(before):
-            break
-        end += 1
+    end = next((at for at, word in enumerate(words) if at and word in _PREPOSITIONS), len(words))
     while end > 1 and words[end - 1] in _no_nouns():
         end -= 1
     return words[end - 1]
@@ -217,7 +211,7 @@ def _opened(text: str, rest: list[str]) -> str:
     """A text behind the first phrase of light among those that are left, which is taken out."""
     light = next((one for one in rest if not is_clause(one) and head(one) in _OPENING), None)
     first = text.split(" ", 1)[0].lower()
-    if light is None or first in _PREPOSITIONS:
+    if light is None or not text or first in _PREPOSITIONS:
         return text
     rest.remove(light)
     small = text[0].lower() + text[1:] if first in _DETERMINERS else text

@@ -29,6 +29,7 @@ _EXCLUSIVE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     ("time of day", ("sunset dusk", "sunrise dawn")),
     ("time of day", ("night midnight moonlit nighttime", "sunset sunrise")),
+    ("time of day", ("morning", "afternoon evening")),
     ("season", ("winter", "summer", "autumn fall", "spring")),
     (
         "weather",
@@ -43,6 +44,13 @@ _EXCLUSIVE: tuple[tuple[str, tuple[str, ...]], ...] = (
             f"sun sunlight sunlit clear-sky clear-skies clear-blue-sky {_DRY}",
             "rain rainy raining rainstorm thunderstorm downpour in-a-storm in-the-storm "
             "sun-shower sun-showers",
+        ),
+    ),
+    (
+        "weather",
+        (
+            "clear-sky clear-skies clear-blue-sky clear-blue-skies cloudless",
+            "clouds cloudy overcast",
         ),
     ),
     (
