@@ -65,8 +65,8 @@ def test_a_paragraph_says_what_is_looked_up(storing: Path) -> None:
 def test_a_rewriting_says_what_is_looked_up_and_keeps_the_prompt(storing: Path) -> None:
     improver = Improver.load(storing, threads=1)
     for form in ("tags", "paragraph"):
-        options = {"mode": "rewrite", "form": form, "best_of": 2, "keep_intent": False}
-        [one] = improver.improve(PROMPT, seed=0, **options)
+        options: dict[str, Any] = {"mode": "rewrite", "form": form, "best_of": 2}
+        [one] = improver.improve(PROMPT, seed=0, keep_intent=False, **options)
         assert Text(one.prompt).stem_set > Text(PROMPT).stem_set
         assert sum(Text(one.prompt).stem_set >= Text(like).stem_set for like in LIKED) > 1
         assert one.mode == "rewrite" and one.prompt.endswith(".") == (form == "paragraph")
@@ -96,8 +96,8 @@ def test_a_style_that_is_asked_for_is_there(storing: Path, words: str, style: st
 def test_results_do_not_depend_on_the_batch(storing: Path, mode: str, form: str) -> None:
     improver = Improver.load(storing, threads=1)
     prompts = [*HEADS, "a zebra"]
-    options = {"form": form, "seed": 3, "best_of": 3, "n": 2, "mode": mode, "max_new_tokens": 12}
-    options |= {"guards": False, "keep_intent": False}
+    options: dict[str, Any] = {"form": form, "seed": 3, "best_of": 3, "n": 2, "mode": mode}
+    options |= {"guards": False, "keep_intent": False, "max_new_tokens": 12}
     alone = [[one.prompt for one in improver.improve(each, **options)] for each in prompts]
     assert sum(one not in prompts for own in alone for one in own) > len(prompts)
     for size in (1, 6, 64):

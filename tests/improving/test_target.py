@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import jsonschema_rs
@@ -15,9 +14,8 @@ from typer.testing import CliRunner
 from promptlift import Improver
 from promptlift.cli import app
 from promptlift.errors import ConfigError, InputError
-from promptlift.improving.config import ControlConfig, resolve_options
+from promptlift.improving.config import ControlConfig
 from promptlift.improving.editing import edited
-from promptlift.improving.manifest import ModelCard
 from promptlift.improving.receipts import parse_receipt, receipt_text, replay
 from promptlift.improving.target import Target
 from promptlift.prompts.picture_models.encoders import (
@@ -259,19 +257,3 @@ def test_the_guides_table_is_the_data() -> None:
                ", ".join(model.encoders), str(model.room), quality,
                "yes" if model.negatives else "no", " to ".join(map(str, model.words))]  # fmt: skip
         assert f"| {' | '.join(row)} |".replace("|  |", "| |") in page, row
-
-
-def test_a_card_may_prefer_a_form_to_that_of_the_picture_model() -> None:
-    forms = {"tags": "", "paragraph": "paragraph, "}
-    both = ModelCard(name="both", modes={"extend": ""}, forms=forms)
-    shy = replace(both, decoding={"form": "tags"})
-
-    def form_of(card: ModelCard, **options: str | None) -> str | None:
-        return resolve_options(card, None, options)[1].form
-
-    assert form_of(both, picture_model="flux") == "paragraph"
-    assert form_of(shy, picture_model="flux") == "tags"
-    assert form_of(shy, picture_model="flux", form=None) == "tags"
-    assert form_of(shy, picture_model="flux", form="paragraph") == "paragraph"
-    assert form_of(shy, picture_model="ideogram4") == form_of(both, picture_model="ideogram4")
-    assert form_of(shy) == "tags"

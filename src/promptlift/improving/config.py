@@ -198,9 +198,8 @@ def resolve_options(
 ) -> tuple[DecodingConfig, ControlConfig]:
     """The model's defaults, or a preset in their place, overridden by what the caller gave.
 
-    Where no form is named, it is that of the card's options; else that of the picture model, if
-    the model writes it, or the model's own, see `ModelCard.form`. JSON is made of any. The token
-    limit is the picture model's.
+    Where no form is named, it is that of the picture model that was, if the model writes it, or the
+    model's own, see `ModelCard.form`; the token limit is the picture model's.
 
     Raises:
         ConfigError: an option or preset is unknown, or a value cannot be used.
@@ -218,9 +217,7 @@ def resolve_options(
     for name in ("avoid", "include"):
         if isinstance(asked.get(name), list):  # as JSON has it
             asked[name] = tuple(asked[name])
-    if asked.get("form") is None:  # as callers say that none is named
-        asked["form"] = base.get("form")
-    _suit(asked, card, form=options.get("form"))
+    _suit(asked, card)
     wanted = ControlConfig(**asked)
     given = {name: value for name, value in options.items() if name in decoding}
     if "temperature" in given:
@@ -244,11 +241,9 @@ def resolve_options(
     return DecodingConfig(**values), wanted
 
 
-def _suit(asked: dict[str, Any], card: ModelCard, form: str | None) -> None:
-    """Fill in form and limit where they were not given; `form` is what the caller gave."""
+def _suit(asked: dict[str, Any], card: ModelCard) -> None:
+    """Fill in form and limit where they were not given."""
     target = picture_models().get(asked.get("picture_model", DEFAULT))
-    if form is None and target is not None and target.form == "json":
-        asked["form"] = "json"
     if asked.get("form") is None:
         # A form that the model has not learned is refused only where it was asked for by name.
         fits = target is not None and (target.form == "json" or target.form in card.forms)
