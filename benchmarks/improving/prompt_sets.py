@@ -24,6 +24,7 @@ from promptlift.prompts.lexicon.words import unsafe_words
 
 UNSAFE = unsafe_words()
 SEED = 0
+SHORT = 15  # words
 WORD = re.compile(r"[\w'-]+")
 
 
@@ -44,7 +45,7 @@ def names_painter(phrase: str) -> bool:
 
 def examine(results: list[Improvement]) -> dict[str, Any]:
     """Counts of what must not happen, and the share of short prompts that got an addition."""
-    short = [item for item in results if len(item.source.split()) < 15]
+    short = [item for item in results if len(item.source.split()) < SHORT]
     additions = [phrase for item in results for phrase in item.additions]
     return {
         "prompts": len(results),
@@ -120,21 +121,29 @@ def main() -> None:
     if args.output:
         args.output.write_text(json.dumps(report, indent=2) + "\n")
     if args.examples:
-        write_examples(args.examples, generator.sample(every, 40), report["model"])
+        write_examples(args.examples, improver, generator.sample(every, 40))
 
 
-def write_examples(path: Path, results: list[Improvement], model: str) -> None:
+def write_examples(path: Path, improver: Improver, results: list[Improvement]) -> None:
+    """The forty as tags, and the short ones of them as paragraphs and rewritten."""
     lines = [
         "# Forty random examples",
         "",
-        f"Drawn at random from the evaluation sets and not chosen; `{model}`, seed {SEED}. "
-        "What was added is in bold.",
+        f"Drawn at random from the evaluation sets and not chosen; `{improver.model_id}`, seed "
+        f"{SEED}. What was added is in bold.",
         "",
     ]
-    for item in results:
-        source = " ".join(item.source.split())
+    sources = [" ".join(item.source.split()) for item in results]
+    for source, item in zip(sources, results, strict=True):
         added = ", ".join(item.additions)
         lines.append(f"- {source} **{added}**" if added else f"- {source}")
+    short = [source for source in sources if len(source.split()) < SHORT][:20]
+    paragraphs = improver.improve(short, seed=SEED, form="paragraph")
+    rewritten = improver.improve(short, seed=SEED, mode="rewrite", form="paragraph")
+    lines += ["", "## The first twenty short ones as paragraphs", ""]
+    lines += [f"- {item.prompt}" for [item] in paragraphs]
+    lines += ["", "## The same rewritten", ""]
+    lines += [f"- {item.prompt}" for [item] in rewritten]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
