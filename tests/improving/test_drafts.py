@@ -85,7 +85,7 @@ def test_what_was_forced_comes_first_and_what_is_unfinished_not_at_all(codec: Co
     second = draft(codec, "4k, misty morning", ended=False)
     forced = len(codec.encode_targets(["4k"])[0]) - 1
     score = by({"soft light": 0.5})  # what was forced is not asked about
-    assert best_of([first, second], codec, score, forced).text == "4k, soft light"
+    assert best_of([first, second], codec, score, forced=forced).text == "4k, soft light"
 
 
 def test_a_quotation_mark_in_the_comma_stays(codec: Codec) -> None:

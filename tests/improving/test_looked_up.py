@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from benchmarks.writer.reranker import put_hashes
-from promptlift.improving.decoding.drafts import MOST, NOTHING
+from promptlift.improving.decoding.drafts import MOST_TAGS, NOTHING
 from promptlift.improving.decoding.loop import GivenUp, random_stream
 from promptlift.improving.generation import Generator
 from promptlift.improving.improver import Improver
 from promptlift.improving.looked_up import MOST_PHRASES, LookedUp
 from promptlift.improving.phrase_store import STORE_FILE, PhraseStore, content_words
-from promptlift.improving.prose import going_on
+from promptlift.improving.prose import sentence_after
 from promptlift.improving.receipts import parse_receipt, receipt_text, replay
 from promptlift.improving.writing import Source, Written
 from promptlift.prompts.intent import Text
@@ -49,7 +49,9 @@ def writer_of(improver: Improver, **options: Any) -> Generator:
 def to_say(improver: Improver, one: Source, **options: Any) -> list[str]:
     found = writer_of(improver, **options).looked_up
     assert isinstance(found, LookedUp)
-    return found.to_say(one, random_stream(7, 0, "chance"))
+    asked, phrases = found.to_say(one, random_stream(7, 0, "chance"))
+    assert asked == [wish.strip(".") for wish in options.get("include", ())]
+    return phrases
 
 
 def test_a_paragraph_says_what_is_looked_up(storing: Path) -> None:
@@ -59,7 +61,7 @@ def test_a_paragraph_says_what_is_looked_up(storing: Path) -> None:
         said = [like for like in LIKED if Text(one.prompt).stem_set >= Text(like).stem_set]
         assert len(said) == min(MOST_PHRASES[None], len(LIKED))
         order = sorted(said, key=lambda like: one.prompt.index(like.split()[-1]))
-        assert one.prompt == PROMPT + going_on(PROMPT, order)
+        assert one.prompt == PROMPT + sentence_after(PROMPT, order)
 
 
 def test_a_rewriting_says_what_is_looked_up_and_keeps_the_prompt(storing: Path) -> None:
@@ -137,10 +139,12 @@ def test_tags_are_drafted_where_those_looked_up_do_not_suffice(
         return one
 
     one = found(PROMPT)
-    assert one.most == MOST and one.text and set(one.text.split(", ")) <= set(LIKED)
+    assert one.most == MOST_TAGS and one.text and set(one.text.split(", ")) <= set(LIKED)
+    assert found(PROMPT, do_sample=False).most == MOST_TAGS
     for words, options in (
         ("a zebra", {}), (PROMPT, {"length": "long"}), (PROMPT, {"include": ("a boat",)}),
         (PROMPT, {"style": "watercolor"}), (PROMPT, {"best_of": 1}),
+        ("a zebra", {"do_sample": False}),
     ):  # fmt: skip
         with pytest.raises(pytest.fail.Exception, match="drafted"):
             found(words, **options)
@@ -156,6 +160,11 @@ def test_a_prompt_that_is_a_paragraph_already_is_left_alone(storing: Path) -> No
         )
         assert same.prompt == long and same.notes == ("left as it is: it has 53 words already",)
         assert same.notes != forced.notes
+        # What is asked for is said of it, too.
+        wishes: dict[str, Any] = {"style": "watercolor", "include": ("red hat",)}
+        [one] = improver.improve(long, seed=0, mode=mode, **wishes, **PARAGRAPH)
+        assert "watercolor" in one.prompt.lower() and "red hat" in one.prompt
+        assert not any(like in one.prompt for like in LIKED)
 
 
 def test_length_is_the_number_of_phrases(storing: Path) -> None:
@@ -168,9 +177,9 @@ def test_length_is_the_number_of_phrases(storing: Path) -> None:
         assert phrases[0] not in to_say(
             improver, source(used=(phrases[0],)), form="paragraph", length=length
         )
-        # What was asked for comes first, whatever is thought of it.
-        asked = to_say(improver, source(), form="paragraph", length=length, include=("xyz",))
-        assert asked == ["xyz", *phrases]
+        # What was asked for is said beside them, whatever is thought of it.
+        more = to_say(improver, source(), form="paragraph", length=length, include=("xyz.",))
+        assert more == phrases
     assert counts == sorted(counts) and counts[0] == MOST_PHRASES["short"] and counts[2] > counts[0]
 
 

@@ -10,7 +10,7 @@ from promptlift.improving.codec import Codec, batches
 from promptlift.improving.config import DecodingConfig
 from promptlift.improving.constraints import Constraints
 from promptlift.improving.decoding.drafts import (
-    MOST,
+    MOST_TAGS,
     NOTHING,
     best_of,
     streams_of,
@@ -20,7 +20,7 @@ from promptlift.improving.engines.engine import Engine
 from promptlift.improving.looked_up import LookedUp
 from promptlift.improving.manifest import ModelCard
 from promptlift.improving.phrase_store import PhraseStore
-from promptlift.improving.prose import going_on, woven
+from promptlift.improving.prose import sentence_after, weave
 from promptlift.improving.reranker import Reranker
 from promptlift.improving.writing import Source, Written
 
@@ -76,7 +76,7 @@ class Generator:
                 sampled=decoding.do_sample,
                 given_up=given_up,
             )
-        self._most = None if control.length else MOST
+        self._most = None if control.length else MOST_TAGS
         # A model without padding or unknown pieces has its end token in their place.
         never = {special.pad, special.unk, special.decoder_start} - {special.eos}
         self._suppressed = np.array(sorted(never) if control.guards else [], dtype=np.int64)
@@ -106,8 +106,7 @@ class Generator:
         says = not extends or self.form == "paragraph"
         if found is not None and found.store is not None and says:
             return [self._said(source, found, extends=extends) for source in sources]
-        # Greedy drafts would all be the same.
-        if extends and self.form == "tags" and found is not None and self.decoding.do_sample:
+        if found is not None and extends and self.form == "tags":
             return self._tags(sources, found)
         prefix = self.card.prefix(mode, self.form)
         opening = (self.constraints.forced if extends else None) or []
@@ -117,8 +116,9 @@ class Generator:
     def _tags(self, sources: Sequence[Source], found: LookedUp) -> list[Written]:
         """Phrases that are looked up, or where they do not suffice the best of them and drafts."""
         chances = [self._chance(source) for source in sources]  # before drafts draw numbers
-        control, count = self.constraints.control, self.decoding.best_of
-        opening = self.constraints.forced or []
+        control, opening = self.constraints.control, self.constraints.forced or []
+        # Greedy drafts would all be the same.
+        count = self.decoding.best_of if self.decoding.do_sample else 1
         results: dict[int, Written] = {}
         if self._most is not None and not (opening or control.include):
             for place, source in enumerate(sources):
@@ -140,31 +140,30 @@ class Generator:
                 drafts,
                 self.codec,
                 found.score(source),
-                len(opening),
-                control.include,
-                found.leads(source),
-                found.chance(source, chances[place]),
-                found.least,
-                self._most,
+                forced=len(opening),
+                included=control.include,
+                looked_up=found.leads(source),
+                chance=found.chance(source, chances[place]),
+                least=found.least,
+                most=self._most,
             )
         return [results[place] for place in range(len(sources))]
 
     def _said(self, source: Source, found: LookedUp, *, extends: bool) -> Written:
-        """What was asked for and what is looked up, said after the prompt or woven into it."""
-        control = self.constraints.control
-        style, length = control.style, len(source.words.split())
-        if length >= LONG and not control.force:
-            return Written(None, notes=(f"it has {length} words already",), again=False)
-        phrases = found.to_say(source, self._chance(source))
-        if not phrases and style is None:
-            return Written(None, notes=(NOTHING,), again=False)
-        if extends:
-            manner = f", {style}." if style else ""
-            more = going_on(source.words + manner, phrases) if phrases else ""
-            return Written(manner + more)
-        return Written(
-            woven(source.words, phrases, found.reranker.scores, prose=self.form == "paragraph")
-        )
+        """What is asked for and what is looked up, after the prompt or woven into it."""
+        control, length = self.constraints.control, len(source.words.split())
+        is_long = length >= LONG and not control.force
+        asked, phrases = found.to_say(source, self._chance(source))
+        phrases = [] if is_long else phrases
+        if not (asked or phrases or control.style):
+            note = f"it has {length} words already" if is_long else NOTHING
+            return Written(None, notes=(note,), again=False)
+        if not extends:
+            prose = self.form == "paragraph"
+            return Written(weave(source.words, phrases, found.scores, asked, prose=prose))
+        manner = f", {control.style}." if control.style else ""
+        said = sentence_after(source.words + manner, phrases, asked) if asked or phrases else ""
+        return Written(manner + said)
 
     def _chance(self, source: Source) -> np.random.Generator:
         """Random numbers that no draft of a source has."""

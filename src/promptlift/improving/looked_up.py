@@ -46,7 +46,7 @@ class LookedUp:
         given_up: Callable[[], bool] | None,
     ) -> None:
         self.store, self._constraints, self._sampled = store, constraints, sampled
-        self._given_up, self.reranker = given_up, reranker
+        self._given_up, self.scores = given_up, reranker.scores
         # Variants of a prompt have much the same phrases.
         self._scores = lru_cache(_MOST_SCORES)(reranker.scores)
         # Who asks for more gets phrases that belong less surely.
@@ -83,23 +83,25 @@ class LookedUp:
             least=self.least,
         )
 
-    def to_say(self, source: Source, stream: np.random.Generator) -> list[str]:
-        """What a paragraph or a rewriting is to say: what was asked for, and what is looked up.
+    def to_say(self, source: Source, stream: np.random.Generator) -> tuple[list[str], list[str]]:
+        """What a paragraph or a rewriting is to say: what is asked for, and what is looked up.
 
-        They are phrases, as tags are, and are checked as such. What speaks of things of earlier
-        variants comes where there is nothing else.
+        They are phrases, as tags are, and are checked as such. What earlier variants spoke of comes
+        last, and not at all where nothing may be said again.
 
         Raises:
             GivenUp: the caller no longer waits.
         """
-        control = self._constraints.control
-        found = self.best(source, stream)
-        reading = read(source.words, self._constraints.asked)
+        control, asked = self._constraints.control, self._constraints.asked
+        wanted = [one for wish in control.include if (one := wish.strip(" .,;:!?"))]
+        found, reading = self.best(source, stream), read(source.words, asked)
         used = Text(", ".join(source.used)).stem_set - reading.intent.text.stem_set - STOP
         fresh = [phrase for phrase in found if used.isdisjoint(Text(phrase).stem_set)]
-        return select(
-            [*control.include, *(fresh or found)],
+        again = [phrase for phrase in found if phrase not in fresh]
+        kept = select(
+            [*wanted, *fresh, *([] if control.diversity >= 1 and fresh else again)],
             reading,
             replace(control, form="tags"),
-            most=len(control.include) + MOST_PHRASES[control.length],
+            most=len(wanted) + MOST_PHRASES[control.length],
         ).kept
+        return [one for one in kept if one in wanted], [one for one in kept if one not in wanted]

@@ -22,7 +22,7 @@ _STYLED = f"{_PICTURE}[\ufe0f\u20e3\U0001f3fb-\U0001f3ff]*"
 _EMOJI = f"[\U0001f1e6-\U0001f1ff]{{2}}|{_STYLED}(?:\u200d{_STYLED})*"
 _WORD = re.compile(rf"[^\W_]+(?:['’-][^\W_]+)*|{_EMOJI}")
 _MARKS = frozenset(",;|.!?()\n")
-_QUOTED = re.compile(r"\"([^\"\n]+)\"|“([^”\n]+)”|«([^»\n]+)»|(?<!\w)['‘]([^'’\n]+)['’](?!\w)")
+QUOTED = re.compile(r"\"([^\"\n]+)\"|“([^”\n]+)”|«([^»\n]+)»|(?<!\w)['‘]([^'’\n]+)['’](?!\w)")
 _NUMBERS = {
     "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
     "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "thirteen": 13, "fourteen": 14,
@@ -230,7 +230,7 @@ def stem(word: str) -> str:
 
 
 def _find(text: Text) -> Iterable[Want]:
-    for match in _QUOTED.finditer(text.text):
+    for match in QUOTED.finditer(text.text):
         yield Want("quoted", match[0], (next(group for group in match.groups() if group),))
     # A colour or number that belongs to a thing is a want of its own.
     seen = {text.stems[place] for _, _, place in (*text.colours, *text.counts)}

@@ -22,7 +22,7 @@ LEAST_FIRST, LEAST_SCORE = 0.5, 0.7
 ALONE = 0.4
 # Phrases that are added. With a median of four, readers found a clear contradiction in 11 and 13 of
 # 260 results; with two, in 4 and 5.
-MOST = 2
+MOST_TAGS = 2
 NOTHING = "nothing that was looked up or written surely belongs"
 
 
@@ -37,12 +37,13 @@ def best_of(
     drafts: Sequence[Generated],
     codec: Codec,
     score: Callable[[Sequence[str]], Sequence[float]],
+    *,
     forced: int = 0,
     included: Sequence[str] = (),
     looked_up: Mapping[str, float] = MappingProxyType({}),
     chance: Callable[[], float] = float,
     least: float = LEAST_SCORE,
-    most: int | None = MOST,
+    most: int | None = MOST_TAGS,
 ) -> Written:
     """The phrases of all drafts and those that were looked up, the highest score first.
 
