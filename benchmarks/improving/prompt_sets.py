@@ -130,7 +130,7 @@ def write_examples(path: Path, improver: Improver, results: list[Improvement]) -
         "# Forty random examples",
         "",
         f"Drawn at random from the evaluation sets and not chosen; `{improver.model_id}`, seed "
-        f"{SEED}. What was added is in bold.",
+        f"{SEED}. In tags; what was added is in bold.",
         "",
     ]
     sources = [" ".join(item.source.split()) for item in results]
@@ -140,9 +140,9 @@ def write_examples(path: Path, improver: Improver, results: list[Improvement]) -
     short = [source for source in sources if len(source.split()) < SHORT][:20]
     paragraphs = improver.improve(short, seed=SEED, form="paragraph")
     rewritten = improver.improve(short, seed=SEED, mode="rewrite", form="paragraph")
-    lines += ["", "## The first twenty short ones as paragraphs", ""]
+    lines += ["", "## The first twenty of fewer than 15 words, as paragraphs", ""]
     lines += [f"- {item.prompt}" for [item] in paragraphs]
-    lines += ["", "## The same rewritten", ""]
+    lines += ["", "## The same twenty, rewritten as paragraphs", ""]
     lines += [f"- {item.prompt}" for [item] in rewritten]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -103,10 +103,12 @@ class Generator:
             GivenUp: the caller no longer waits.
         """
         extends, found = mode == "extend", self.looked_up
-        says = not extends or self.form == "paragraph"
-        if found is not None and found.store is not None and says:
+        adds_tags = extends and self.form == "tags"
+        if found is not None and found.store is not None and not adds_tags:
             return [self._said(source, found, extends=extends) for source in sources]
-        if found is not None and extends and self.form == "tags":
+        # Of a greedy draft alone there is nothing to choose.
+        several = self.decoding.do_sample or (found is not None and found.store is not None)
+        if found is not None and adds_tags and several:
             return self._tags(sources, found)
         prefix = self.card.prefix(mode, self.form)
         opening = (self.constraints.forced if extends else None) or []
