@@ -79,6 +79,7 @@ def test_what_is_asked_for_is_said_as_it_stands() -> None:
         ("a wolf howls at night", {"wet nose": "wolf"}, "A wolf howls at night, with a wet nose."),
         ("she sits and waits", {"wide smile": "sits"}, "She sits and waits, with a wide smile."),
         ("a thick, old book", {"worn pages": "thick"}, "A thick, old book, with worn pages."),
+        ("an apple on a cup", {"shiny apple": "apple"}, "An apple on a cup, with a shiny apple."),
         # These are left as they stand.
         ('a sign "a cup" here', {CUP: "cup"}, 'A sign "a cup" here, with a curved handle.'),
         ("a sign 'a cup' here", {CUP: "cup"}, "A sign 'a cup' here, with a curved handle."),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from promptlift.prompts.intent import QUOTED, STOP, is_plural
+from promptlift.prompts.intent import QUOTED, STOP, Text, is_plural, stem
 from promptlift.prompts.noun_phrases import (
     ARTICLES,
     DETERMINERS,
@@ -102,11 +102,14 @@ def _woven(text: str, phrases: Sequence[str], score: Score) -> tuple[str, list[s
     """A text with the phrases that can be woven into it, and those that are left."""
     things = _things(text)
     scores = [score(text[thing.start : thing.end], phrases) for thing in things]
+    named = Text(text).stem_set
     own: dict[int, list[str]] = {}
     rest = []
     for at, phrase in enumerate(phrases):
         owner = None
-        if not is_modifier(phrase) and head(phrase) not in _SCENE:
+        noun = head(phrase)
+        # Not "an apple with a shiny round apple".
+        if not is_modifier(phrase) and noun not in _SCENE and stem(noun) not in named:
             owner = _owner([row[at] for row in scores])
         if owner is None or not things[owner].is_open:
             rest.append(phrase)

@@ -45,11 +45,11 @@ _SINGULAR = frozenset(("lens", "canvas", "atlas"))
 # ("in crisp focus").
 _BARE_ALONE = frozenset((
     "top", "front", "place", "night", "hand", "fire", "dusk", "dawn", "angle", "line", "use",
-    "sight", "view",
+    "sight",
 ))  # fmt: skip
 _BARE = frozenset((
     "focus", "motion", "bloom", "flight", "rest", "profile", "silhouette", "prayer", "formation",
-    "detail", "close-up",
+    "detail", "close-up", "view",
 ))  # fmt: skip
 
 
