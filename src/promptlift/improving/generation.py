@@ -26,8 +26,9 @@ from promptlift.improving.writing import Source, Written
 
 # Batches of prompts that are sorted by length together: a larger window fills batches better.
 WINDOW_BATCHES = 16
-# Words of a prompt that is a paragraph already: readers preferred 17 of 43 such with additions.
-LONG = 50
+# A prompt of so many words is a paragraph already: of 43 such prompts readers preferred 17 with
+# additions.
+LONG_WORDS = 50
 
 
 class Generator:
@@ -65,8 +66,8 @@ class Generator:
                 "tell which draft is best. Leave best_of at 1."
             )
         self.form, special = control.form, codec.special
-        # What has a manner of its own is not mixed with what was written without it, and one draft
-        # is the model's own.
+        # With a reference nothing is looked up: what was written without it would not match its
+        # manner. With one draft the text is the model's own.
         self.looked_up: LookedUp | None = None
         if reranker is not None and decoding.best_of > 1:
             self.looked_up = LookedUp(
@@ -106,9 +107,8 @@ class Generator:
         adds_tags = extends and self.form == "tags"
         if found is not None and found.store is not None and not adds_tags:
             return [self._said(source, found, extends=extends) for source in sources]
-        # Of a greedy draft alone there is nothing to choose.
-        several = self.decoding.do_sample or (found is not None and found.store is not None)
-        if found is not None and adds_tags and several:
+        # A single greedy draft leaves nothing to choose.
+        if found is not None and adds_tags and (self.decoding.do_sample or found.store is not None):
             return self._tags(sources, found)
         prefix = self.card.prefix(mode, self.form)
         opening = (self.constraints.forced if extends else None) or []
@@ -116,7 +116,7 @@ class Generator:
         return [Written(self.codec.decode(one.tokens), one.ended) for [one] in drafts]
 
     def _tags(self, sources: Sequence[Source], found: LookedUp) -> list[Written]:
-        """Phrases that are looked up, or where they do not suffice the best of them and drafts."""
+        """The looked-up phrases or, where there are too few, the best of these and of drafts."""
         chances = [self._chance(source) for source in sources]  # before drafts draw numbers
         control, opening = self.constraints.control, self.constraints.forced or []
         # Greedy drafts would all be the same.
@@ -154,7 +154,7 @@ class Generator:
     def _said(self, source: Source, found: LookedUp, *, extends: bool) -> Written:
         """What is asked for and what is looked up, after the prompt or woven into it."""
         control, length = self.constraints.control, len(source.words.split())
-        is_long = length >= LONG and not control.force
+        is_long = length >= LONG_WORDS and not control.force
         asked, phrases = found.to_say(source, self._chance(source))
         phrases = [] if is_long else phrases
         if not (asked or phrases or control.style):
@@ -164,8 +164,7 @@ class Generator:
             prose = self.form == "paragraph"
             return Written(weave(source.words, phrases, found.scores, asked, prose=prose))
         manner = f", {control.style}." if control.style else ""
-        said = sentence_after(source.words + manner, phrases, asked) if asked or phrases else ""
-        return Written(manner + said)
+        return Written(manner + sentence_after(source.words + manner, phrases, asked))
 
     def _chance(self, source: Source) -> np.random.Generator:
         """Random numbers that no draft of a source has."""

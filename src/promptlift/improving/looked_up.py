@@ -16,11 +16,11 @@ from promptlift.improving.writing import Source
 from promptlift.prompts.intent import STOP, Text
 from promptlift.prompts.reading import read
 
-# Standard deviation of what chance adds to each score of a prompt's first variant, so that seeds
-# differ, and of further ones, which should say something else.
+# Standard deviation of the random number that is added to each score: of a prompt's first variant,
+# so that seeds differ, and of further ones, which should say something else.
 CHANCE, FURTHER_CHANCE = 0.05, 0.3
-# Phrases that a paragraph or a rewriting is to say, by the length that is asked for. Readers
-# preferred six to four in 72% of 166 rows.
+# Phrases in a paragraph or a rewriting, by the length that is asked for. One reader preferred six
+# to four in 72% of 166 rows.
 MOST_PHRASES = {None: 6, "short": 3, "medium": 6, "long": 8}
 _MOST_SCORES = 64  # prompts whose phrases' scores are kept
 
@@ -49,7 +49,7 @@ class LookedUp:
         self._given_up, self.scores = given_up, reranker.scores
         # Variants of a prompt have much the same phrases.
         self._scores = lru_cache(_MOST_SCORES)(reranker.scores)
-        # Who asks for more gets phrases that belong less surely.
+        # A longer text takes phrases that belong less surely.
         asks_for_more = constraints.control.length in ("medium", "long")
         self.least = LEAST_FIRST if asks_for_more else LEAST_SCORE
 
@@ -86,8 +86,8 @@ class LookedUp:
     def to_say(self, source: Source, stream: np.random.Generator) -> tuple[list[str], list[str]]:
         """What a paragraph or a rewriting is to say: what is asked for, and what is looked up.
 
-        They are phrases, as tags are, and are checked as such. What earlier variants spoke of comes
-        last, and not at all where nothing may be said again.
+        They are phrases, as tags are, and are checked as such. Those that share words with earlier
+        variants come last; where nothing may be said again, only if there are no others.
 
         Raises:
             GivenUp: the caller no longer waits.

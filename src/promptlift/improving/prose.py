@@ -18,13 +18,13 @@ from promptlift.prompts.noun_phrases import (
 )
 from promptlift.prompts.units import capitalized, openness
 
-# A phrase describes a thing if their score is at least the first number, and higher than that of
-# the phrase with any other thing by the second. Not tuned.
+# A phrase describes a thing if its score with that thing is at least the first number, and exceeds
+# its score with every other thing by the second. Not tuned.
 LEAST_OWN, LEAST_AHEAD = 0.3, 0.35
 _WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
 _SEVERAL = re.compile(r"[.!?…][\"”’')]*\s|\n|\?\W*$")  # sentences, or a question
-# What may follow a thing so that a phrase can stand between. Before an article stands a verb, which
-# looks like a part of the thing ("child ride a motorcycle").
+# What may come after a thing that a phrase is to follow. An article is not among these: the word
+# before it is a verb that looks like a part of the thing ("child ride a motorcycle").
 _FOLLOWING = (PREPOSITIONS - {"of", "without"}) | {
     "", ",", ".", "!", ";", "and", "or", "is", "are", "was", "were", "while", "next",
 }  # fmt: skip
@@ -33,7 +33,7 @@ _NONE = frozenset(("no", "nothing", "neither"))
 _LIGHT = frozenset((
     "light", "lighting", "glow", "daylight", "sunlight", "moonlight", "haze", "mist", "fog",
 ))  # fmt: skip
-# What describes the whole picture, whatever scores highest with it.
+# Nouns that describe the whole picture, whichever thing scores highest with them.
 _SCENE = frozenset((
     "pasture", "meadow", "field", "landscape", "horizon", "sky", "skies", "ground", "background",
     "backdrop", "view", "viewpoint", "perspective", "framing", "composition", "angle",
@@ -57,11 +57,17 @@ class Thing:
 
 
 def sentence_after(words: str, phrases: Sequence[str], asked: Sequence[str] = ()) -> str:
-    """What says phrases after words: ", with a curved handle and soft light, seen from below."."""
-    # What is asked for may be anything, as "8k" or a sentence.
-    things = [with_articles(one) if " " in one and one.islower() else one for one in asked]
+    """What adds phrases to a prompt: ", with a curved handle and soft light, seen from below."."""
+    if not (phrases or asked):
+        return ""
+    # What is asked for may be anything, such as "8k" or a sentence.
+    things = [
+        with_articles(one) if " " in one and one.islower() else one
+        for one in asked
+        if not is_modifier(one)
+    ]
     things += [with_articles(one) for one in phrases if not is_modifier(one)]
-    others = [one for one in phrases if is_modifier(one)]
+    others = [one for one in (*asked, *phrases) if is_modifier(one)]
     if openness(words) < 2:
         return f", {', '.join([*([f'with {listed(things)}'] if things else []), *others])}."
     start = []
@@ -82,19 +88,19 @@ def weave(
         words: the prompt.
         phrases: what is to be said of it.
         score: how well phrases belong to some words, from -1 to 1.
-        asked: what is to be said as it stands, whatever it describes.
+        asked: what the options ask for, which is never woven in.
         prose: whether the text is to be a sentence.
     """
     text, rest = words.rstrip(" ,;:"), [*phrases]
     if not _SEVERAL.search(text):
-        text, rest = _woven(text.rstrip(".!…") or text, phrases, score)
+        text, rest = _woven(text.rstrip(" ,;:.!…") or text, phrases, score)
     if not prose:
         return ", ".join([text, *asked, *rest])
     mark = words[len(words.rstrip(" .!…")) :].strip() if openness(text) < 2 else ""
-    added = sentence_after(text, rest, asked) if rest or asked else ""
+    added = sentence_after(text, rest, asked)
     if openness(text) < 2:
         added = added.removesuffix(".") + (mark or ".")
-    first = text.split(" ", 1)[0]
+    first = re.sub(r"['’]\w+$|[,;]$", "", text.split(" ", 1)[0])
     return (text[0].upper() + text[1:] if first.isalpha() and first.islower() else text) + added
 
 
@@ -118,7 +124,9 @@ def _woven(text: str, phrases: Sequence[str], score: Score) -> tuple[str, list[s
     for end in sorted(own, reverse=True):
         text = text[:end] + _between(own[end], text[end:])
     light = next((one for one in rest if _can_open(one)), None)
-    if light is None or text.split(" ", 1)[0].lower() not in DETERMINERS:
+    first, _, after = text.partition(" ")
+    is_name = first[:1].isupper() and after[:1].isupper()  # "One Piece"
+    if light is None or first.lower() not in DETERMINERS or is_name:
         return text, rest
     rest.remove(light)
     opening = f"{'I' if text[0].isupper() else 'i'}n {with_articles(light)}"
@@ -157,6 +165,8 @@ def _can_be_followed(run: Sequence[re.Match[str]], article: str, low: str, after
         return after in DETERMINERS
     if low == ",":  # "a thick, old book"
         return not article or len(run) > 1 or after in STOP
+    if low in PREPOSITIONS and not after:  # "a cup with"
+        return False
     return low in _FOLLOWING and not (low == "with" and after in _NONE)
 
 
@@ -181,10 +191,10 @@ def _between(things: Sequence[str], after: str) -> str:
 
     Before "with" the list goes on, before "and" it stands between commas.
     """
-    if after.startswith(" with "):
-        goes_on = " and " in re.split(r"[,.;]", after)[0]
-        joint = ", " if goes_on else " and "
-        return f" with {', '.join(things)}{joint}{after.removeprefix(' with ')}"
-    if after.startswith((" and ", " or ")):
+    low = after.lower()
+    if low.startswith(" with "):
+        joint = ", " if " and " in re.split(r"[,.;]", low)[0] else " and "
+        return f" with {', '.join(things)}{joint}{after[len(' with ') :]}"
+    if low.startswith((" and ", " or ")):
         return f", with {listed(things)},{after}"
     return f" with {listed(things)}{after}"

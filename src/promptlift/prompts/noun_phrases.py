@@ -2,7 +2,7 @@
 
 A phrase names a thing, mostly without an article ("curved handle", "smoke rising"), or says how or
 where something is ("seen from below"). There is no parser: words at the end of phrases are looked
-up in `lexicon/data/phrase_ends.tsv`, all others are told by their endings.
+up in `lexicon/data/phrase_ends.tsv`, and all others are judged by their endings.
 """
 
 import re
@@ -24,8 +24,8 @@ PREPOSITIONS = frozenset((
     "from", "to", "into", "onto", "beneath", "by", "for", "like", "without", "before", "after",
     "toward", "towards", "among", "amid", "within", "upon", "off", "down", "up", "past", "atop",
 ))  # fmt: skip
-# Beside determiners, what no article stands before: "the same coat", "between them".
-_WITHOUT = DETERMINERS | {
+# Words that, like determiners, no article precedes: "the same coat", "between them".
+_NO_ARTICLE = DETERMINERS | {
     "it", "him", "them", "same", "other", "only", "last", "most", "more", "own", "such", "nothing",
 }  # fmt: skip
 _SPLIT = re.compile(rf"(?<!\S)({'|'.join(sorted(PREPOSITIONS))}) ")
@@ -37,12 +37,12 @@ _RECIPROCAL = frozenset(("each other", "one another"))
 _PARTICIPLE = re.compile(r"\w+(?:ing|ed|en|wn|ung|lit|set|bent|cut|held)")
 _PAIR = re.compile(r"\b(\w+) (?:by|to|in) \1\b")  # "side by side"
 _AN = re.compile(
-    r"(?!u(?:[bst][aeiou]|ni(?![mn])|-|[A-Z])|eu|one)[aeiou]|hour|honest|heir"
-    r"|[AEFHILMNORSX][A-Z]|[aefhilmnorsxAEFHILMNORSX]-|8|1[18]\b"
+    r"(?!u(?:[bst][aeiou]|ni(?![mn])|-)|U|[Ee]u|[Oo]ne)[aeiouAEIO]|hour|honest|honou?r|heir"
+    r"|[AEFHILMNORSX][A-Z]|[aefhilmnorsxAEFHILMNORSX]-|8|1[18](?:th)?\b"
 )
 _SINGULAR = frozenset(("lens", "canvas", "atlas"))
-# Singular, and without an article after a preposition: alone ("on top"), or with adjectives too
-# ("in crisp focus").
+# Singular nouns without an article after a preposition: these only when alone ("on top"), those
+# below with adjectives too ("in crisp focus").
 _BARE_ALONE = frozenset((
     "top", "front", "place", "night", "hand", "fire", "dusk", "dawn", "angle", "line", "use",
     "sight",
@@ -65,7 +65,7 @@ def with_articles(phrase: str) -> str:
         if part in PREPOSITIONS:
             before = part
         elif words and _lacks_article(words, before):
-            found.append("the" if before else "an" if _AN.match(part) else "a")
+            found.append("the" if before else "an" if _AN.match(words[0]) else "a")
         found += words
     return " ".join(found)
 
@@ -124,8 +124,8 @@ def listed(things: Sequence[str]) -> str:
 
 
 def _lacks_article(words: Sequence[str], before: str) -> bool:
-    """Whether words that begin a phrase, or follow a preposition in it, are to have an article."""
-    if before == "of" or words[0].lower() in _WITHOUT:
+    """Whether the words that begin a phrase, or follow a preposition in it, need an article."""
+    if before == "of" or words[0].lower() in _NO_ARTICLE:
         return False
     phrase = " ".join(words)
     first = phrase.split(" and ", 1)[0]

@@ -21,7 +21,7 @@ LEAST_FIRST, LEAST_SCORE = 0.5, 0.7
 # of the 15 such phrases among 446 additions were not English ("glossy glossy surfaces").
 ALONE = 0.4
 # Phrases that are added. With a median of four, readers found a clear contradiction in 11 and 13 of
-# 260 results; with two, in 4 and 5.
+# 260 results; with two, in 5 and 4.
 MOST_TAGS = 2
 NOTHING = "nothing that was looked up or written surely belongs"
 
@@ -59,8 +59,8 @@ def best_of(
         looked_up: phrases out of a store, and what is added to their scores.
         chance: what is added to a score for the order, not for whether the phrase is good enough.
         least: score of the phrases after the first.
-        most: phrases that are added beside what was asked for; None for as many as the first draft
-            has.
+        most: phrases that are added in addition to what was asked for; None for as many as the
+            first draft has.
     """
     found = [list(_phrases(draft, codec)) for draft in drafts]
     asked = [phrase for phrase, end in found[0] if end <= forced]
@@ -130,7 +130,7 @@ def _about(phrase: str) -> Set[str]:
 
 
 def _phrases(draft: Generated, codec: Codec) -> Iterator[tuple[str, int]]:
-    """The finished phrases of a draft, and the place behind their last token."""
+    """The finished phrases of a draft, each with the place after its last token."""
     known = set(split_clauses(codec.decode(draft.tokens)))
     start = 0
     ends = [place for place, token in enumerate(draft.tokens) if "," in codec.decode([token])]
