@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from promptlift import Improver
-from promptlift.improving.manifest import MANIFEST_FILE
 from promptlift.prompts.picture_models.table import NAMES
 from promptlift.records import Improvement
 from tests.browser import CHROMIUM, Browser
@@ -127,13 +126,10 @@ def test_the_picture_model_sets_form_limit_and_quality_tags(
 
 
 @pytest.mark.slow
-def test_the_form_of_the_writers_card_goes_before_the_picture_models(
+def test_the_usual_form_is_the_picture_models(
     open_page: Callable[[str], Browser], tmp_path: Path
 ) -> None:
     folder = with_forms(POCKET, tmp_path / "model")
-    manifest = json.loads((folder / MANIFEST_FILE).read_text("utf-8"))
-    manifest["card"]["decoding"]["form"] = "tags"  # it writes both, and tags better
-    (folder / MANIFEST_FILE).write_text(json.dumps(manifest), "utf-8")
     studio = Studio("--model", str(folder))
     try:
         browser = open_page(studio.address)
@@ -143,7 +139,7 @@ def test_the_form_of_the_writers_card_goes_before_the_picture_models(
         assert text_of(browser, "#set") == "set: form"
         pick(browser, "picture_model", "FLUX.1")
         browser.wait(READY)
-        assert chosen(browser, "form") == "tags" and not is_hidden(browser, "form")
+        assert chosen(browser, "form") == "a paragraph" and not is_hidden(browser, "form")
         assert text_of(browser, "#set") == ""  # the form is the usual one again
         seed = int(browser.run("document.getElementById('seed').value"))
         [first, *_] = Improver.load(folder).improve(
@@ -253,7 +249,7 @@ def test_a_writer_is_chosen_remembered_and_may_go(
             assert is_hidden(browser, "artists")  # it names none, so the option would do nothing
             pick(browser, "picture_model", "FLUX.1")
             browser.wait(READY)
-            assert chosen(browser, "form") == "tags"  # the bundled writer's card says so
+            assert chosen(browser, "form") == "a paragraph"
             pick(browser, "writer", "large")
             browser.wait(READY)
             assert chosen(browser, "form") == "a paragraph"
