@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sqlite3
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from promptlift.llm.endpoint import Completion
 
 _MOST = 100_000  # answers; the oldest go first
+_TRIES, _PAUSE_S = 100, 0.05
 _log = logging.getLogger(__name__)
 _TABLE = (
     "create table if not exists "
@@ -54,12 +56,27 @@ class Cache:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._base = sqlite3.connect(path, timeout=30, check_same_thread=False)
-            self._base.execute("pragma journal_mode=wal")
-            self._base.execute("pragma synchronous=normal")
-            self._base.execute(_TABLE)
-            self._base.commit()
+            self._prepare(self._base)
         except (OSError, sqlite3.Error) as error:
             self._give_up(error)
+
+    def _prepare(self, base: sqlite3.Connection) -> None:
+        """Make the file's table. Processes that make the file at once wait for each other.
+
+        SQLite does not wait where two switch to a write-ahead log, or read one that was left, but
+        says at once that the file is locked.
+        """
+        for left in range(_TRIES, -1, -1):
+            try:
+                base.execute("pragma journal_mode=wal")
+                base.execute("pragma synchronous=normal")
+                base.execute(_TABLE)
+                base.commit()
+                return
+            except sqlite3.OperationalError as error:
+                if not left or "locked" not in str(error):
+                    raise
+            time.sleep(_PAUSE_S)
 
     def get(self, key: str) -> Completion | None:
         """The answer of a key."""
