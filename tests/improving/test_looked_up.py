@@ -160,7 +160,7 @@ def test_a_prompt_that_is_a_paragraph_already_is_left_alone(storing: Path) -> No
         )
         assert same.prompt == long and same.notes == ("left as it is: it has 53 words already",)
         assert not any("words already" in note for note in forced.notes)
-        # What is asked for is said of it, too.
+        # The options' own wishes are added even to a long prompt.
         wishes: dict[str, Any] = {"style": "watercolor", "include": ("red hat",)}
         [one] = improver.improve(long, seed=0, mode=mode, **wishes, **PARAGRAPH)
         assert "watercolor" in one.prompt.lower() and "red hat" in one.prompt
@@ -177,7 +177,7 @@ def test_length_is_the_number_of_phrases(storing: Path) -> None:
         assert phrases[0] not in to_say(
             improver, source(used=(phrases[0],)), form="paragraph", length=length
         )
-        # What was asked for is said in addition to them, however it scores.
+        # Included phrases do not count towards the number.
         more = to_say(improver, source(), form="paragraph", length=length, include=("xyz.",))
         assert more == phrases
     assert counts == sorted(counts) and counts[0] == MOST_PHRASES["short"] and counts[2] > counts[0]

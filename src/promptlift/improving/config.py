@@ -198,8 +198,8 @@ def resolve_options(
 ) -> tuple[DecodingConfig, ControlConfig]:
     """The model's defaults, or a preset in their place, overridden by what the caller gave.
 
-    Where no form is named, it is that of the picture model that was, if the model writes it, or the
-    model's own, see `ModelCard.form`; the token limit is the picture model's.
+    Where no form is named, it is the picture model's, if the model writes it, and otherwise the
+    model's own (`ModelCard.form`). The token limit is the picture model's.
 
     Raises:
         ConfigError: an option or preset is unknown, or a value cannot be used.

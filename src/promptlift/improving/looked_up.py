@@ -83,7 +83,9 @@ class LookedUp:
             least=self.least,
         )
 
-    def to_say(self, source: Source, stream: np.random.Generator) -> tuple[list[str], list[str]]:
+    def to_say(
+        self, source: Source, stream: np.random.Generator, *, look_up: bool = True
+    ) -> tuple[list[str], list[str]]:
         """What a paragraph or a rewriting is to say: what is asked for, and what is looked up.
 
         They are phrases, as tags are, and are checked as such. Those that share words with earlier
@@ -94,7 +96,8 @@ class LookedUp:
         """
         control, asked = self._constraints.control, self._constraints.asked
         wanted = [one for wish in control.include if (one := wish.strip(" .,;:!?"))]
-        found, reading = self.best(source, stream), read(source.words, asked)
+        found = self.best(source, stream) if look_up else []
+        reading = read(source.words, asked)
         used = Text(", ".join(source.used)).stem_set - reading.intent.text.stem_set - STOP
         fresh = [phrase for phrase in found if used.isdisjoint(Text(phrase).stem_set)]
         again = [phrase for phrase in found if phrase not in fresh]

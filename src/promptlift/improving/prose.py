@@ -134,6 +134,7 @@ def _woven(text: str, phrases: Sequence[str], score: Score) -> tuple[str, list[s
 
 
 def _things(text: str) -> list[Thing]:
+    """The noun phrases of a text, in order; quoted words are none."""
     text = QUOTED.sub(lambda found: '"' * len(found[0]), text)
     words = [*_WORD.finditer(text)]
     found = []
@@ -160,14 +161,15 @@ def _names(run: Sequence[re.Match[str]], article: str) -> bool:
     return bool(article) or is_plural(last) or first in DETERMINERS
 
 
-def _can_be_followed(run: Sequence[re.Match[str]], article: str, low: str, after: str) -> bool:
-    if low in ("and", "or"):  # "sits and waits"
+def _can_be_followed(run: Sequence[re.Match[str]], article: str, word: str, after: str) -> bool:
+    """Whether a phrase can stand between a thing and the word or mark next to it."""
+    if word in ("and", "or"):  # not in "sits and waits"
         return after in DETERMINERS
-    if low == ",":  # "a thick, old book"
+    if word == ",":  # not in "a thick, old book"
         return not article or len(run) > 1 or after in STOP
-    if low in PREPOSITIONS and not after:  # "a cup with"
+    if word in PREPOSITIONS and not after:  # not in "a cup with"
         return False
-    return low in _FOLLOWING and not (low == "with" and after in _NONE)
+    return word in _FOLLOWING and not (word == "with" and after in _NONE)
 
 
 def _owner(scores: Sequence[float]) -> int | None:

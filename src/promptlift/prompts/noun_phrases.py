@@ -117,10 +117,9 @@ def is_modifier(phrase: str) -> bool:
     )
 
 
-def listed(things: Sequence[str]) -> str:
-    """Things in a row: "a, b and c"."""
-    *others, last = things
-    return f"{', '.join(others)} and {last}" if others else last
+def listed(parts: Sequence[str]) -> str:
+    """Texts as a sentence lists them: "a, b and c"; nothing of none."""
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
 def _lacks_article(words: Sequence[str], before: str) -> bool:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from promptlift.prompts.noun_phrases import listed as listed
 from promptlift.reporting.run_files import Row, finite
 
 _KINDS = {"bertscore": "BERTScore", "meteor": "METEOR"}
@@ -80,11 +81,6 @@ def counts(numbers: Iterable[int | None]) -> str:
 def counted(count: int, thing: str) -> str:
     """A number of things: "1 pair", "1,234 pairs"."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"
-
-
-def listed(parts: Sequence[str]) -> str:
-    """Texts as a sentence lists them: "a, b and c"."""
-    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
 def spread(items: Sequence[Item], most: int) -> list[Item]:
