@@ -100,10 +100,14 @@ def test_light_named_after_a_painter_is_light(prompt: str) -> None:
 @pytest.mark.parametrize("gap", [" ", ", ", " and ", " by ", "."])
 def test_time_grows_with_the_words_only(gap: str) -> None:
     def seconds(words: int) -> float:
-        prompt = "by " + gap.join(f"zq{index:x}" for index in range(words))
-        start = process_time()
-        find_terms(prompt)
-        return process_time() - start
+        """The least of three prompts', so that no collection of garbage counts."""
+        found = []
+        for turn in range(3):
+            prompt = "by " + gap.join(f"zq{turn}{index:x}" for index in range(words))
+            start = process_time()
+            find_terms(prompt)
+            found.append(process_time() - start)
+        return min(found)
 
     seconds(10)
     # Eight times the words: eight times the time, 64 where each looks back over all others.
